@@ -1,0 +1,1 @@
+"""Voice translation: a spoken message in, the same message in another language and in the same voice out."""

@@ -1,0 +1,1 @@
+"""Untrusted audio bytes to samples, with PyAV, in a process that may be killed."""

@@ -1,0 +1,1 @@
+"""Where ids of waiting jobs stand in line."""

@@ -1,0 +1,1 @@
+"""Audio and embeddings by key: in a local folder."""

@@ -1,0 +1,1 @@
+"""Settings: read once at start, by `main` and `bootstrap` only."""

@@ -1,0 +1,126 @@
+"""Every setting of the service. Each is an environment variable of the same name in capitals, or a line in `.env`."""
+
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """Defaults run the embedded service: no key, no weights, no server, only this machine may call it."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+
+    # --- server
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(8000, ge=0, le=65535)
+    """0: any free port."""
+    public_base_url: str | None = None
+    """Where callers reach this service, for `audio_url`. None: taken from the request."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    cors_origins: CommaList = []
+    """Origins (comma-separated) that may call from a browser. Empty: only the page that this server serves."""
+
+    # --- engines
+    transcription_engine: Literal["auto", "pocketsphinx"] = "auto"
+    """auto: the best engine that is there. A named engine never falls back: the start fails with what is missing."""
+    translation_engines: CommaList = ["auto"]
+    """Ordered, comma-separated: the first that knows the pair is asked, the next when it fails. `auto`, or `apertium`."""
+    voice_engine: Literal["auto", "espeak"] = "auto"
+    engine_processes: int = Field(2, ge=1, le=64)
+    """Child processes for each embedded engine: about one per core."""
+
+    # --- audio
+    max_audio_bytes: int = Field(50_000_000, ge=1)
+    """Bytes of audio after base64 decoding; a request body may be 4/3 of this and 64 KiB."""
+    min_audio_seconds: float = Field(1.0, ge=0)
+    max_audio_seconds: float = Field(300.0, gt=0)
+    """Of decoded samples; the file's header is not asked."""
+    decoder_processes: int = Field(2, ge=1, le=64)
+    decoder_timeout_seconds: float = Field(20.0, gt=0)
+    """Wall time for one file; then its process is killed."""
+    min_reference_seconds: float = Field(2.0, ge=0)
+    """Speech, after trimming, that a voice profile needs."""
+
+    # --- jobs
+    job_concurrency: int = Field(2, ge=1)
+    """Jobs that run at the same time in this process."""
+    job_queue_size: int = Field(64, ge=1)
+    """Jobs that may wait; above it a request gets 503 `overloaded`."""
+    engine_queue_size: int = Field(32, ge=1)
+    """Calls that may wait for one engine; above it a request gets 503 `overloaded`."""
+    job_timeout_seconds: float = Field(600.0, gt=0)
+    """A job that runs longer fails with `deadline_exceeded`."""
+    job_max_attempts: int = Field(3, ge=1)
+    """Starts of one job, when the process is killed under it; then it fails with `engine_unavailable`."""
+    sync_timeout_seconds: float = Field(55.0, gt=0)
+    """A synchronous call that takes longer gets 202 and the job goes on. Below the usual gateway limit of 60 s."""
+    shutdown_grace_seconds: float = Field(20.0, ge=0)
+    """At SIGTERM: how long running jobs may take to end; the rest run again at the next start."""
+    result_ttl_seconds: float = Field(7 * 24 * 3600, gt=0)
+    """Ended jobs and their audio are deleted after this."""
+
+    # --- state
+    data_dir: Path = Path("var")
+    """Database, audio and keys of the embedded service."""
+    database_url: SecretStr | None = None
+    """SQLAlchemy URL. None: SQLite in `data_dir`."""
+    url_signing_key: SecretStr | None = None
+    """Signs `audio_url`; at least 32 characters. None: a random key, made once and kept in `data_dir`."""
+    audio_url_ttl_seconds: int = Field(3600, ge=1)
+    idempotency_ttl_seconds: float = Field(24 * 3600, gt=0)
+    cache_max_bytes: int = Field(64 * 2**20, ge=0)
+    """In-memory cache of translations and voice conditioning."""
+
+    # --- who may call
+    auth_mode: Literal["off", "jwt"] = "off"
+    """off: every caller is the user `local`, allowed on loopback addresses only."""
+    jwt_secret: SecretStr | None = None
+    """HS256 secret, at least 32 bytes."""
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    rate_limit_translations_per_minute: int = Field(0, ge=0)
+    """Per user. 0: no limit; a service on the internet wants 10."""
+    rate_limit_requests_per_minute: int = Field(0, ge=0)
+    """Per client address. 0: no limit; a service on the internet wants 100."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.auth_mode == "off" and not self.listens_on_loopback:
+            raise ValueError(
+                f"AUTH_MODE=off is for loopback addresses only, and HOST is {self.host}: set AUTH_MODE=jwt."
+            )
+        if self.auth_mode == "jwt":
+            if self.jwt_secret is None or len(self.jwt_secret.get_secret_value().encode()) < 32:
+                raise ValueError("AUTH_MODE=jwt needs JWT_SECRET with at least 32 bytes.")
+            if not self.jwt_issuer or not self.jwt_audience:
+                raise ValueError("AUTH_MODE=jwt needs JWT_ISSUER and JWT_AUDIENCE.")
+        if self.url_signing_key is not None and len(self.url_signing_key.get_secret_value()) < 32:
+            raise ValueError("URL_SIGNING_KEY needs at least 32 characters.")
+        return self
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @cached_property
+    def effective_database_url(self) -> str:
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{self.data_dir / 'voice.db'}"

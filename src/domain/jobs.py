@@ -1,0 +1,161 @@
+"""Translation jobs, voice profiles and usage: what the service keeps."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from src.domain.audio import AudioFormat
+from src.domain.speech import Quality, VoiceMatch, VoiceType
+
+
+def now() -> datetime:
+    """The present, in UTC, as every time in the service."""
+    return datetime.now(UTC)
+
+
+class JobStatus(StrEnum):
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Stage(StrEnum):
+    """The five steps of the pipeline, in order."""
+
+    PREPROCESSING = "preprocessing"
+    TRANSCRIPTION = "transcription"
+    TRANSLATION = "translation"
+    VOICE_CLONING = "voice_cloning"
+    POSTPROCESSING = "postprocessing"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What the caller asked for. Languages are canonical codes."""
+
+    audio_format: AudioFormat
+    target_language: str
+    source_language: str | None = None
+    voice_profile_id: str | None = None
+    quality: Quality = Quality.BALANCED
+    preserve_emotion: bool = True
+    return_audio_url: bool = True
+    return_base64: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedSegment:
+    start: float  # seconds in the caller's audio
+    end: float
+    text: str
+    translated_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Which engine did each stage, with its route where that says more: `apertium (en>es>fr)`."""
+
+    transcription: str
+    translation: str
+    voice: str
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationResult:
+    """A completed translation. `audio_key` names the spoken answer in storage."""
+
+    original_text: str
+    translated_text: str
+    source_language: str
+    segments: tuple[TranslatedSegment, ...]
+    confidence: float
+    duration_seconds: float
+    voice_match: VoiceMatch
+    engines: Engines
+    degraded: tuple[str, ...]
+    timestamps: dict[Stage, float]  # milliseconds
+    processing_time_ms: float
+    audio_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed: the code and detail of a VoiceServiceError."""
+
+    code: str
+    detail: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One translation. `input_key` names the caller's audio in storage; it is kept until the job has ended."""
+
+    id: str
+    user_id: str
+    request: JobRequest
+    input_key: str
+    status: JobStatus = JobStatus.PENDING
+    stage: Stage | None = None
+    attempts: int = 0
+    result: TranslationResult | None = None
+    error: JobError | None = None
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+
+    @property
+    def ended(self) -> bool:
+        return self.status in (JobStatus.COMPLETED, JobStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Who said yes to what. `statement` is the sentence that the speaker agreed to."""
+
+    statement: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceProfile:
+    """A stored voice. The paths are storage keys: of the reference audio as sent, and of what the engine made of it."""
+
+    id: str
+    user_id: str
+    name: str | None
+    pitch_hz: float
+    voice_type: VoiceType
+    brightness: float
+    duration_seconds: float
+    embedding_path: str
+    reference_audio_path: str
+    consent: Consent
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """One request that did work."""
+
+    user_id: str
+    operation: str  # translate, transcribe, clone or profile
+    outcome: str  # completed, or the code of the error
+    source_language: str | None = None
+    target_language: str | None = None
+    seconds_in: float = 0.0
+    seconds_out: float = 0.0
+    characters: int = 0
+    at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class DailyUsage:
+    """A user's sums for one UTC day (ISO date)."""
+
+    day: str
+    requests: int
+    seconds_in: float
+    seconds_out: float
+    characters: int

@@ -1,0 +1,177 @@
+"""What the services need from the outside world. Engines and stores fill these Protocols; tests fill them with fakes.
+
+Every method that waits is a coroutine and never blocks the event loop. Cancelling it stops the work behind it.
+Errors are those of `domain.errors`; an adapter maps whatever its library raises.
+"""
+
+from typing import Any, Protocol
+
+from src.domain.audio import Audio, AudioFormat
+from src.domain.jobs import DailyUsage, Job, JobStatus, UsageEvent, VoiceProfile
+from src.domain.speech import (
+    DecodedSpeech,
+    Quality,
+    SpeechRequest,
+    Transcript,
+    Translation,
+    VoiceConditioning,
+    VoicePrint,
+)
+
+
+class Runner(Protocol):
+    """Runs methods of one object that lives elsewhere: in child processes, or in a thread that owns a GPU."""
+
+    async def run(self, method: str, *args: object) -> Any:
+        """Call `method` there. Raises Overloaded, EngineUnavailable, DeadlineExceeded, and what the method raises."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether a call made now would be served."""
+
+
+class AudioDecoder(Protocol):
+    async def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
+        """Untrusted bytes to speech that is ready for the engines.
+
+        Raises UnsupportedAudioFormat, FormatMismatch, AudioUndecodable, AudioTooShort, AudioTooLong, NoSpeechDetected.
+        """
+
+
+class Transcriber(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages that it hears."""
+
+    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+        """`language` None: detect it. Raises NoSpeechDetected, UnsupportedLanguage."""
+
+
+class Translator(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def routes(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """Every pair (source, target) that works, with the languages that the text passes through, ends included."""
+
+    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+        """Sentences of one message, aligned one to one with the answer. Raises TranslationUnavailable, UnsupportedLanguage."""
+
+
+class VoiceEngine(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages that it speaks."""
+
+    async def condition(self, reference: Audio) -> VoiceConditioning:
+        """Learn a voice from a recording. Raises ReferenceTooShort when there is too little voiced speech."""
+
+    async def speak(self, request: SpeechRequest) -> Audio:
+        """Say the texts: 24 kHz mono. Raises UnsupportedLanguage."""
+
+
+class SpeakerAnalyzer(Protocol):
+    async def analyze(self, audio: Audio) -> VoicePrint:
+        """Measure a voice, by the same models for every voice engine."""
+
+
+class Storage(Protocol):
+    """Audio and embeddings under keys such as `results/ab12.wav`."""
+
+    async def put(self, key: str, data: bytes) -> None: ...
+
+    async def get(self, key: str) -> bytes:
+        """Raises NotFound."""
+
+    async def delete(self, key: str) -> None:
+        """Remove it; nothing happens when it is not there."""
+
+    def url(self, key: str) -> str:
+        """A signed address that expires: absolute, or a path on this server."""
+
+    async def get_signed(self, key: str, query: dict[str, str]) -> bytes:
+        """What `url` points at, when this server serves it itself. Raises NotFound for a wrong or expired signature."""
+
+
+class Cache(Protocol):
+    async def get(self, key: str) -> bytes | None: ...
+
+    async def set(self, key: str, value: bytes, ttl_seconds: float) -> None: ...
+
+    async def delete(self, key: str) -> None: ...
+
+
+class JobRepository(Protocol):
+    async def add(self, job: Job) -> None: ...
+
+    async def get(self, job_id: str, user_id: str | None = None) -> Job:
+        """Raises NotFound, also when `user_id` is given and the job is another's."""
+
+    async def save(self, job: Job) -> bool:
+        """Write everything that changes in a job's life. False when the row is gone (deleted meanwhile)."""
+
+    async def with_status(self, *statuses: JobStatus) -> list[Job]:
+        """Oldest first."""
+
+    async def ended_before(self, seconds_ago: float) -> list[Job]:
+        """Completed and failed jobs last updated that long ago or longer."""
+
+    async def delete(self, job_id: str) -> None: ...
+
+
+class ProfileRepository(Protocol):
+    async def save(self, profile: VoiceProfile) -> None:
+        """Insert, or replace the one with the same id."""
+
+    async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
+        """Raises NotFound."""
+
+    async def of_user(self, user_id: str) -> list[VoiceProfile]:
+        """Newest first."""
+
+    async def delete(self, profile_id: str) -> None: ...
+
+
+class UsageRepository(Protocol):
+    async def add(self, event: UsageEvent) -> None: ...
+
+    async def by_day(self, user_id: str, days: int) -> list[DailyUsage]:
+        """The last `days` days that have any use, newest first."""
+
+
+class IdempotencyStore(Protocol):
+    """Answers kept under (user, Idempotency-Key) so that a repeated request is answered and not done again."""
+
+    async def claim(self, user_id: str, key: str, fingerprint: str) -> str | None:
+        """None: the key is now this request's. A text: the job id that the first request with this key made.
+
+        Raises IdempotencyConflict while the first is being accepted, IdempotencyMismatch when its body was another.
+        """
+
+    async def complete(self, user_id: str, key: str, value: str) -> None:
+        """Remember the job id."""
+
+    async def release(self, user_id: str, key: str) -> None:
+        """Forget a claim whose request failed before it made anything."""
+
+
+class JobQueue(Protocol):
+    """Ids of jobs that wait for a worker."""
+
+    def put(self, job_id: str) -> None:
+        """Raises Overloaded when the queue is full."""
+
+    async def take(self) -> str: ...
+
+    def __len__(self) -> int: ...

@@ -1,0 +1,132 @@
+"""What the engines hear, translate and say. Times are seconds from the start of the audio that the engine was given."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from src.domain.audio import Audio
+
+
+class Quality(StrEnum):
+    """How much time an engine may spend for a better result."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    start: float
+    end: float
+    confidence: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech between two pauses: about a sentence."""
+
+    text: str
+    start: float
+    end: float
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said. `language_probability` is None when the engine did not detect the language but assumed it."""
+
+    segments: tuple[Segment, ...]
+    language: str
+    language_probability: float | None
+    confidence: float  # 0..1, over all words
+
+    @property
+    def text(self) -> str:
+        return " ".join(segment.text for segment in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """`texts` are aligned one to one with the texts given. `route` is the languages passed through, ends included."""
+
+    texts: tuple[str, ...]
+    engine: str
+    route: tuple[str, ...]
+    degraded: tuple[str, ...] = ()
+
+
+class VoiceType(StrEnum):
+    """Classes of median pitch, as the mobile clients know them."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    MEDIUM_HIGH = "medium_high"
+    HIGH = "high"
+
+    @classmethod
+    def of_pitch(cls, pitch_hz: float) -> "VoiceType":
+        """Below 100 Hz low, below 150 medium, below 200 medium high, else high."""
+        for limit, voice_type in ((100, cls.LOW), (150, cls.MEDIUM), (200, cls.MEDIUM_HIGH)):
+            if pitch_hz < limit:
+                return voice_type
+        return cls.HIGH
+
+
+@dataclass(frozen=True, slots=True)
+class VoicePrint:
+    """A measured voice.
+
+    `embedding` [256] is a unit vector of a speaker-verification model, `pitch_hz` the median fundamental frequency of voiced
+    frames, `brightness` the spectral centroid of voiced frames divided by half the sample rate at 16 kHz (0..1), and
+    `timbre` [12] the mean mel-cepstrum of voiced frames without its energy term.
+    """
+
+    embedding: tuple[float, ...]
+    pitch_hz: float
+    brightness: float
+    timbre: tuple[float, ...]
+
+    @property
+    def voice_type(self) -> VoiceType:
+        return VoiceType.of_pitch(self.pitch_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceMatch:
+    """How near the spoken answer is to the reference voice: each 0 (unlike) to 1 (alike)."""
+
+    similarity: float
+    pitch_agreement: float
+    timbre_agreement: float
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceConditioning:
+    """What a voice engine needs of a reference recording to speak in its voice: bytes that only `engine` can read."""
+
+    engine: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechRequest:
+    """Sentences to say in `language` with the voice of `voice`, and the melody of `prosody` when given."""
+
+    texts: tuple[str, ...]
+    language: str
+    voice: VoiceConditioning
+    prosody: VoiceConditioning | None = None
+    quality: Quality = Quality.BALANCED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedSpeech:
+    """Input audio made ready: 22 050 Hz mono, trimmed to speech, peak at -3 dB.
+
+    `source_duration_seconds` is before trimming, `offset_seconds` how much was cut at the start.
+    """
+
+    audio: Audio
+    source_duration_seconds: float
+    offset_seconds: float
