@@ -66,8 +66,8 @@ class Settings(BaseSettings):
     """Starts of one job, when the process is killed under it; then it fails with `engine_unavailable`."""
     sync_timeout_seconds: float = Field(55.0, gt=0)
     """A synchronous call that takes longer gets 202 and the job goes on. Below the usual gateway limit of 60 s."""
-    shutdown_grace_seconds: float = Field(20.0, ge=0)
-    """At SIGTERM: how long running jobs may take to end; the rest run again at the next start."""
+    shutdown_grace_seconds: float = Field(12.0, ge=0)
+    """At SIGTERM: how long open requests, and after them running jobs, may take; the rest run again at the next start."""
     result_ttl_seconds: float = Field(7 * 24 * 3600, gt=0)
     """Ended jobs and their audio are deleted after this."""
 

@@ -70,7 +70,8 @@ class TranslationResult:
     source_language: str
     segments: tuple[TranslatedSegment, ...]
     confidence: float
-    duration_seconds: float
+    source_seconds: float  # of the caller's audio
+    duration_seconds: float  # of the spoken answer
     voice_match: VoiceMatch
     engines: Engines
     degraded: tuple[str, ...]

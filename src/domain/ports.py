@@ -124,6 +124,9 @@ class JobRepository(Protocol):
     async def with_status(self, *statuses: JobStatus) -> list[Job]:
         """Oldest first."""
 
+    async def with_profile(self, profile_id: str) -> list[Job]:
+        """Every job that spoke, or is to speak, with this profile."""
+
     async def ended_before(self, seconds_ago: float) -> list[Job]:
         """Completed and failed jobs last updated that long ago or longer."""
 

@@ -1,0 +1,108 @@
+"""What routes receive, each as one annotated alias, so that a route reads as its signature."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urljoin
+
+from fastapi import Depends, Header, Request
+
+from src.domain.identity import Identity
+from src.domain.ports import Storage, UsageRepository
+from src.services.health import Health
+from src.services.jobs import Jobs
+from src.services.languages import LanguageCatalog
+from src.services.on_demand import OnDemand
+from src.services.profiles import Profiles
+
+_WAIT = re.compile(r"^wait\s*=\s*\"?(\d{1,6})\"?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What `bootstrap` builds for the API: the use cases, and the few limits that routes apply themselves."""
+
+    jobs: Jobs
+    on_demand: OnDemand
+    profiles: Profiles
+    languages: LanguageCatalog
+    usage: UsageRepository
+    storage: Storage
+    health: Health
+    max_audio_bytes: int
+    sync_timeout_seconds: float
+    public_base_url: str | None
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.state.services
+    return services
+
+
+def _caller(request: Request) -> Identity:
+    identity: Identity = request.state.identity
+    return identity
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses as the caller reaches this server."""
+
+    base_url: str
+    storage: Storage
+
+    def audio(self, key: str) -> str:
+        """A signed, expiring address of stored audio."""
+        return urljoin(self.base_url, self.storage.url(key))
+
+
+def _links(request: Request, services: Annotated[Services, Depends(_services)]) -> Links:
+    return Links(services.public_base_url or str(request.base_url), services.storage)
+
+
+@dataclass(frozen=True, slots=True)
+class Prefer:
+    """RFC 7240. `wait_seconds` is how long the caller will wait; None: as long as the server does."""
+
+    respond_async: bool
+    wait_seconds: float | None
+
+    @property
+    def applied(self) -> str | None:
+        """The Preference-Applied header of a 202, or None."""
+        parts = ["respond-async"] if self.respond_async else []
+        if self.wait_seconds is not None:
+            parts.append(f"wait={self.wait_seconds:g}")
+        return ", ".join(parts) or None
+
+    def patience(self, limit_seconds: float) -> float:
+        """Seconds to hold the response: none for a bare `respond-async`, never more than the server's limit."""
+        if self.wait_seconds is not None:
+            return min(self.wait_seconds, limit_seconds)
+        return 0.0 if self.respond_async else limit_seconds
+
+
+def _prefer(
+    prefer: Annotated[
+        str | None,
+        Header(description="`respond-async`: 202 and a job at once; `respond-async, wait=N`: after at most N seconds."),
+    ] = None,
+) -> Prefer:
+    preferences = [part.strip().lower() for part in (prefer or "").split(",")]
+    waits = [float(match[1]) for part in preferences if (match := _WAIT.match(part))]
+    return Prefer("respond-async" in preferences, waits[0] if waits else None)
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+Caller = Annotated[Identity, Depends(_caller)]
+LinksDep = Annotated[Links, Depends(_links)]
+PreferDep = Annotated[Prefer, Depends(_prefer)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Repeating a request with the same key within 24 h gets the first job and does no work twice.",
+    ),
+]

@@ -1,0 +1,52 @@
+"""Probes: for a person, for an orchestrator's liveness check, and for its readiness check."""
+
+
+from fastapi import APIRouter, Response
+
+from src import __version__
+from src.api.dependencies import ServicesDep
+from src.api.schemas.common import Live
+from src.api.schemas.system import HealthCheck, HealthResponse
+from src.services.health import HealthReport
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health")
+async def health(services: ServicesDep) -> HealthResponse:
+    """Engines, parts and what is degraded. Always 200 while the process answers: read `status`."""
+    return _present(await services.health.report())
+
+
+@router.get("/health/live")
+async def live() -> Live:
+    """The process answers."""
+    return Live()
+
+
+@router.get("/health/ready", responses={503: {"model": HealthResponse, "description": "Some part cannot serve."}})
+async def ready(services: ServicesDep, response: Response) -> HealthResponse:
+    """The process can take work: 200, else 503 with the reason."""
+    report = await services.health.report()
+    response.status_code = 200 if report.ready else 503
+    return _present(report)
+
+
+def _present(report: HealthReport) -> HealthResponse:
+    status = "failing" if not report.ready else "degraded" if report.notices else "ok"
+    return HealthResponse(
+        status=status,
+        version=__version__,
+        engines=dict(report.engines),
+        degraded=list(report.notices),
+        checks={
+            check.name: HealthCheck(
+                status="ok" if check.error is None else "failing",
+                error=check.error,
+                milliseconds=round(check.milliseconds, 2),
+            )
+            for check in report.checks
+        },
+        jobs={"waiting": report.jobs_waiting, "running": report.jobs_running},
+        uptime_seconds=round(report.uptime_seconds, 1),
+    )

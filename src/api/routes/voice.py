@@ -1,0 +1,209 @@
+"""The voice endpoints. `translate` makes a job; `services/pipeline.py` tells what happens to it."""
+
+import asyncio
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import JSONResponse
+
+from src.api import presenters
+from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
+from src.api.problems import problems, raise_again
+from src.api.schemas.voice import (
+    CloneRequest,
+    CloneResponse,
+    ProfileList,
+    ProfileRequest,
+    ProfileResponse,
+    TranscribeRequest,
+    TranscribeResponse,
+    TranslateRequest,
+    TranslateResponse,
+)
+from src.domain.audio import AudioFormat
+from src.domain.errors import ConsentRequired, Forbidden
+from src.domain.identity import Identity
+from src.domain.jobs import Consent, Job, JobRequest
+from src.domain.languages import canonical
+from src.services import on_demand
+from src.services.profiles import NewProfile
+from src.utils.audio import decode_base64
+
+router = APIRouter(prefix="/api/v1/voice", tags=["voice"])
+
+ItemId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+_ACCEPTED = {
+    202: {
+        "model": TranslateResponse,
+        "description": "The job goes on in the background; `Location` names it.",
+        "headers": {"Location": {"schema": {"type": "string"}}, "Preference-Applied": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.post("/translate", responses={**_ACCEPTED, **problems(400, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504)})
+async def translate(
+    body: TranslateRequest,
+    caller: Caller,
+    services: ServicesDep,
+    links: LinksDep,
+    prefer: PreferDep,
+    request: Request,
+    idempotency_key: IdempotencyKey = None,
+) -> TranslateResponse:
+    """Translate a spoken message and speak the translation in the same voice.
+
+    Answers when the work is done. With `Prefer: respond-async`, or when it takes longer than the server holds a request, the
+    answer is 202 with the job as it is, to be fetched at `Location`.
+    """
+    wanted = _job_request(body)
+    services.languages.require_pair(wanted.source_language, wanted.target_language)
+    if wanted.voice_profile_id is not None:
+        await services.profiles.get(wanted.voice_profile_id, caller.user_id)
+    audio = await _decode(body.audio, services)
+
+    if idempotency_key is None:
+        job = await services.jobs.submit(caller.user_id, wanted, audio)
+    else:
+        fingerprint = await asyncio.to_thread(_fingerprint, wanted, audio)
+        job = await services.jobs.submit_once(caller.user_id, idempotency_key, fingerprint, wanted, audio)
+
+    patience = prefer.patience(services.sync_timeout_seconds)
+    job = await _wait(job, patience, services, request, cancel_when_gone=idempotency_key is None)
+    if not job.ended:
+        return await _accepted(job, services, links, prefer.applied)
+    if job.error is not None:
+        raise_again(job.error)
+    return await presenters.job_response(job, services.storage, links)
+
+
+@router.post("/transcribe", responses=problems(400, 413, 415, 422, 429, 503, 504))
+async def transcribe(body: TranscribeRequest, caller: Caller, services: ServicesDep) -> TranscribeResponse:
+    """Speech to text alone, with segments and word times."""
+    language = canonical(body.source_language) if body.source_language else None
+    recorded = on_demand.RecordedSpeech(await _decode(body.audio, services), body.audio_format)
+    heard = await services.on_demand.transcribe(caller.user_id, recorded, language, body.quality)
+    return presenters.transcribed(heard)
+
+
+@router.post("/clone", responses=problems(400, 404, 413, 415, 422, 429, 503, 504))
+async def clone(body: CloneRequest, caller: Caller, services: ServicesDep, links: LinksDep) -> CloneResponse:
+    """Speak a text in the voice of a reference recording or of a stored profile."""
+    language = canonical(body.target_language)
+    voice: on_demand.RecordedSpeech | str = body.voice_profile_id or ""
+    if body.reference_audio is not None:
+        voice = on_demand.RecordedSpeech(await _decode(body.reference_audio, services), body.audio_format)
+    wanted = on_demand.CloneRequest(body.text, language, voice, body.quality)
+    answer = await services.on_demand.clone(caller.user_id, wanted)
+    return presenters.spoken(answer, body, language, links)
+
+
+@router.post("/profile", responses=problems(400, 403, 404, 413, 415, 422, 429, 503))
+async def save_profile(body: ProfileRequest, caller: Caller, services: ServicesDep) -> ProfileResponse:
+    """Create a voice profile, or replace the voice of an existing one. Needs the speaker's consent."""
+    if body.consent is None or not body.consent.given:
+        raise ConsentRequired("Send `consent` with `given`: true, the `statement` that the speaker agreed to, and `recorded_at`.")
+    new = NewProfile(
+        user_id=_profile_owner(body.user_id, caller),
+        reference_audio=await _decode(body.reference_audio, services),
+        audio_format=body.audio_format,
+        consent=Consent(body.consent.statement, body.consent.recorded_at),
+        name=body.name,
+        profile_id=body.profile_id,
+    )
+    return presenters.profile(await services.profiles.save(new))
+
+
+@router.get("/profiles", responses=problems(429))
+async def list_profiles(caller: Caller, services: ServicesDep) -> ProfileList:
+    """The caller's profiles, newest first."""
+    stored = await services.profiles.of_user(caller.user_id)
+    return ProfileList(profiles=[presenters.profile(item) for item in stored])
+
+
+@router.get("/profile/{profile_id}", responses=problems(404, 429))
+async def get_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> ProfileResponse:
+    """One profile of the caller's."""
+    return presenters.profile(await services.profiles.get(profile_id, caller.user_id))
+
+
+@router.delete("/profile/{profile_id}", status_code=204, responses=problems(404, 429))
+async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> None:
+    """Delete a profile with everything derived from it: its recording, its voice, and the jobs that spoke with it."""
+    await services.profiles.get(profile_id, caller.user_id)
+    await services.jobs.delete_with_profile(profile_id)
+    await services.profiles.delete(profile_id, caller.user_id)
+
+
+@router.get("/job/{job_id}", responses=problems(404, 429))
+@router.get("/translate/{job_id}", responses=problems(404, 429))
+async def get_job(job_id: ItemId, caller: Caller, services: ServicesDep, links: LinksDep) -> TranslateResponse:
+    """A job's state; with its result when completed, and its `error` when failed."""
+    job = await services.jobs.get(job_id, caller.user_id)
+    return await presenters.job_response(job, services.storage, links)
+
+
+@router.delete("/job/{job_id}", status_code=204, responses=problems(404, 429))
+async def delete_job(job_id: ItemId, caller: Caller, services: ServicesDep) -> None:
+    """Cancel a job that has not ended, and delete everything that it stored."""
+    await services.jobs.delete(job_id, caller.user_id)
+
+
+def _job_request(body: TranslateRequest) -> JobRequest:
+    return JobRequest(
+        audio_format=AudioFormat(body.audio_format),
+        target_language=canonical(body.target_language),
+        source_language=canonical(body.source_language) if body.source_language else None,
+        voice_profile_id=body.voice_profile_id,
+        quality=body.options.quality,
+        preserve_emotion=body.options.preserve_emotion,
+        return_audio_url=body.options.return_audio_url,
+        return_base64=body.options.return_base64,
+    )
+
+
+async def _decode(encoded: str, services: Services) -> bytes:
+    """Base64 of up to 50 MB: in a thread, so that other callers do not wait for it."""
+    return await asyncio.to_thread(decode_base64, encoded, services.max_audio_bytes)
+
+
+def _fingerprint(wanted: JobRequest, audio: bytes) -> str:
+    """What makes two requests the same."""
+    return hashlib.sha256(repr(wanted).encode() + hashlib.sha256(audio).digest()).hexdigest()
+
+
+def _profile_owner(user_id: str | None, caller: Identity) -> str:
+    if user_id is None or user_id == caller.user_id or caller.may_act_for_others:
+        return user_id or caller.user_id
+    raise Forbidden("Only a caller with the scope `voice:service` may name another user.")
+
+
+async def _wait(job: Job, seconds: float, services: Services, request: Request, *, cancel_when_gone: bool) -> Job:
+    """Hold the response until the job ends. A caller that goes away has no use for the answer: its job is cancelled."""
+    if seconds <= 0 or job.ended:
+        return job
+    ended = asyncio.create_task(services.jobs.wait(job.id, seconds))
+    gone = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done() and cancel_when_gone:
+            await services.jobs.cancel(job.id)
+        return await ended
+    finally:
+        gone.cancel()
+        ended.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _accepted(job: Job, services: Services, links: Links, applied: str | None) -> Response:
+    body = await presenters.job_response(job, services.storage, links)
+    headers = {"Location": f"/api/v1/voice/job/{job.id}", "Retry-After": "1"}
+    if applied is not None:
+        headers["Preference-Applied"] = applied
+    return JSONResponse(body.model_dump(mode="json"), status_code=202, headers=headers)

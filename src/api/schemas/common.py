@@ -1,0 +1,83 @@
+"""Shapes that several endpoints share."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from src.domain.audio import AudioFormat
+from src.domain.speech import Quality
+
+LanguageTag = Annotated[
+    str,
+    Field(
+        min_length=2,
+        max_length=35,
+        description="BCP-47, in any case: `es`, `pt-BR`, `zh-Hans`. Answers use the short code.",
+        examples=["es"],
+    ),
+]
+
+EncodedAudio = Annotated[
+    str,
+    Field(
+        min_length=1,
+        description=(
+            "The recording in base64: standard or URL-safe alphabet, with or without padding, with or without a `data:` "
+            "prefix. At most 50 MB when decoded; 1 to 300 seconds; mono or stereo at 8 to 48 kHz."
+        ),
+        examples=["UklGRiQAAABXQVZFZm10IBAAAAABAAEA…"],
+    ),
+]
+
+Format = Annotated[AudioFormat, Field(description="The file's real container: `m4a` holds AAC or ALAC.")]
+QualityChoice = Annotated[Quality, Field(description="How much time the engines may spend for a better result.")]
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details. `code` is stable: branch on it."""
+
+    type: str
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="What happened, and what to do next.")]
+    instance: str
+    code: str
+    request_id: str
+    retryable: Annotated[bool, Field(description="Whether the same request may work later.")]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "/problems/no_speech_detected",
+                "title": "No speech was found in the audio",
+                "status": 422,
+                "detail": "No speech was found in 3.0 s of audio. Record again, nearer to the microphone.",
+                "instance": "/api/v1/voice/translate",
+                "code": "no_speech_detected",
+                "request_id": "5f0c2d9a4f6e4c1f9f3a8b0e6d7c1a2b",
+                "retryable": False,
+            }
+        }
+    )
+
+
+class JobProblem(BaseModel):
+    """Why a job failed: the code and the text that the synchronous call would have answered with."""
+
+    code: str
+    title: str
+    status: int
+    detail: str
+    retryable: bool
+
+
+class VoiceMatch(BaseModel):
+    """How near the spoken answer is to the reference voice, each 0 to 1."""
+
+    similarity: Annotated[float, Field(ge=0, le=1, description="Cosine of speaker-verification embeddings (GE2E).")]
+    pitch_agreement: Annotated[float, Field(ge=0, le=1)]
+    timbre_agreement: Annotated[float, Field(ge=0, le=1)]
+
+
+class Live(BaseModel):
+    status: Literal["alive"] = "alive"

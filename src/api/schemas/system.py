@@ -1,0 +1,61 @@
+"""Bodies of usage, languages and health."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+
+class DailyUsage(BaseModel):
+    day: Annotated[str, Field(description="UTC, ISO 8601.", examples=["2026-11-21"])]
+    requests: int
+    seconds_in: float
+    seconds_out: float
+    characters: int
+
+
+class UsageResponse(BaseModel):
+    user_id: str
+    days: list[DailyUsage]
+
+
+class LanguageItem(BaseModel):
+    code: str
+    name: str
+    native_name: str
+
+
+class StageLanguages(BaseModel):
+    engine: str
+    languages: list[str]
+
+
+class LanguagePair(BaseModel):
+    source: str
+    target: str
+    route: Annotated[list[str], Field(description="Languages that the text passes through, ends included.")]
+    engine: str
+
+
+class LanguagesResponse(BaseModel):
+    """What this deployment can do now. Every pair listed works from recording to speech."""
+
+    languages: list[LanguageItem]
+    transcription: StageLanguages
+    voice: StageLanguages
+    pairs: list[LanguagePair]
+
+
+class HealthCheck(BaseModel):
+    status: str
+    error: str | None
+    milliseconds: float
+
+
+class HealthResponse(BaseModel):
+    status: Annotated[str, Field(description="`ok`, `degraded` (it works, but less than it should be), or `failing`.")]
+    version: str
+    engines: dict[str, str]
+    degraded: list[str]
+    checks: dict[str, HealthCheck]
+    jobs: dict[str, int]
+    uptime_seconds: float

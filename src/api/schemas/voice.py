@@ -1,0 +1,213 @@
+"""Bodies of the voice endpoints, as API.md's contract has them: flat JSON, snake_case."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from src.api.schemas.common import (
+    EncodedAudio,
+    Format,
+    JobProblem,
+    LanguageTag,
+    QualityChoice,
+    VoiceMatch,
+)
+from src.api.schemas.examples import CLONED, PROFILE, TRANSCRIBED, TRANSLATED, TRANSLATE_REQUEST
+from src.domain.audio import AudioFormat
+from src.domain.jobs import JobStatus, Stage
+from src.domain.speech import Quality, VoiceType
+
+Milliseconds = Annotated[float, Field(ge=0)]
+ProfileId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class TranslateOptions(BaseModel):
+    quality: QualityChoice = Quality.BALANCED
+    preserve_emotion: Annotated[
+        bool, Field(description="Follow this message's melody also when a profile gives the voice.")
+    ] = True
+    return_audio_url: bool = True
+    return_base64: bool = True
+
+
+class TranslateRequest(BaseModel):
+    """`quality` and `preserve_emotion` may stand here or in `options`; here wins."""
+
+    audio: EncodedAudio
+    audio_format: Format = AudioFormat.WAV
+    target_language: LanguageTag
+    source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
+    voice_profile_id: Annotated[ProfileId | None, Field(description="Null: speak with the voice in this audio.")] = None
+    options: TranslateOptions = TranslateOptions()
+    quality: QualityChoice | None = None
+    preserve_emotion: bool | None = None
+
+    model_config = ConfigDict(json_schema_extra={"example": TRANSLATE_REQUEST})
+
+    @model_validator(mode="after")
+    def _merge_options(self) -> Self:
+        given = {"quality": self.quality, "preserve_emotion": self.preserve_emotion}
+        self.options = self.options.model_copy(update={name: value for name, value in given.items() if value is not None})
+        return self
+
+
+class Timestamps(BaseModel):
+    """Milliseconds that each stage took. Learning the voice runs beside transcription and translation."""
+
+    preprocessing_ms: Milliseconds
+    transcription_ms: Milliseconds
+    translation_ms: Milliseconds
+    voice_cloning_ms: Milliseconds
+    postprocessing_ms: Milliseconds
+
+
+class TranslatedSegment(BaseModel):
+    start: Annotated[float, Field(ge=0, description="Seconds in the recording that was sent.")]
+    end: Annotated[float, Field(ge=0)]
+    text: str
+    translated_text: str
+
+
+class Engines(BaseModel):
+    transcription: str
+    translation: Annotated[str, Field(description="With its route when the text passed through a third language.")]
+    voice: str
+
+
+class TranslateResponse(BaseModel):
+    """A job. Everything from `original_text` on is null until `status` is `completed`."""
+
+    job_id: str
+    status: JobStatus
+    stage: Annotated[Stage | None, Field(description="The step that runs now.")] = None
+    target_language: str
+    source_language: str | None = None
+    original_text: str | None = None
+    translated_text: str | None = None
+    audio_base64: Annotated[str | None, Field(description="WAV, 24 kHz, mono, 16-bit. Null when not asked for.")] = None
+    audio_url: Annotated[str | None, Field(description="The same file at a signed address that expires.")] = None
+    duration_seconds: float | None = None
+    voice_similarity: Annotated[float | None, Field(ge=0, le=1)] = None
+    voice_match: VoiceMatch | None = None
+    confidence: Annotated[float | None, Field(ge=0, le=1, description="Of the transcription.")] = None
+    segments: list[TranslatedSegment] | None = None
+    engines: Engines | None = None
+    degraded: Annotated[list[str], Field(description="What was not done as asked or not by the first choice.")] = []
+    processing_time_ms: Milliseconds | None = None
+    timestamps: Timestamps | None = None
+    error: Annotated[JobProblem | None, Field(description="Set when `status` is `failed`.")] = None
+    created_at: datetime
+
+    model_config = ConfigDict(json_schema_extra={"example": TRANSLATED})
+
+
+class TranscribeRequest(BaseModel):
+    audio: EncodedAudio
+    audio_format: Format = AudioFormat.WAV
+    source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
+    quality: QualityChoice = Quality.BALANCED
+
+
+class HeardWord(BaseModel):
+    text: str
+    start: float
+    end: float
+    confidence: Annotated[float, Field(ge=0, le=1)]
+
+
+class HeardSegment(BaseModel):
+    start: float
+    end: float
+    text: str
+    words: list[HeardWord]
+
+
+class TranscribeResponse(BaseModel):
+    text: str
+    source_language: str
+    language_probability: Annotated[float | None, Field(description="Null when the engine did not detect it.")]
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    segments: list[HeardSegment]
+    duration_seconds: Annotated[float, Field(description="Of the recording that was sent.")]
+    engine: str
+    degraded: list[str]
+    processing_time_ms: Milliseconds
+
+    model_config = ConfigDict(json_schema_extra={"example": TRANSCRIBED})
+
+
+class CloneRequest(BaseModel):
+    """Give `reference_audio` or `voice_profile_id`, not both."""
+
+    text: Annotated[str, Field(min_length=1, max_length=5000)]
+    target_language: LanguageTag
+    reference_audio: EncodedAudio | None = None
+    audio_format: Format = AudioFormat.WAV
+    voice_profile_id: ProfileId | None = None
+    quality: QualityChoice = Quality.BALANCED
+    return_audio_url: bool = True
+    return_base64: bool = True
+
+    @model_validator(mode="after")
+    def _one_voice(self) -> Self:
+        if (self.reference_audio is None) == (self.voice_profile_id is None):
+            raise ValueError("give either reference_audio or voice_profile_id")
+        return self
+
+
+class CloneResponse(BaseModel):
+    audio_base64: str | None
+    audio_url: str | None
+    duration_seconds: float
+    target_language: str
+    voice_similarity: Annotated[float, Field(ge=0, le=1)]
+    voice_match: VoiceMatch
+    engine: str
+    processing_time_ms: Milliseconds
+
+    model_config = ConfigDict(json_schema_extra={"example": CLONED})
+
+
+class ConsentRequest(BaseModel):
+    """The speaker's agreement to have this voice cloned. Without `given: true` the answer is 403 `consent_required`."""
+
+    given: bool
+    statement: Annotated[str, Field(min_length=1, max_length=2000, description="The sentence that was agreed to.")]
+    recorded_at: datetime
+
+
+class ProfileRequest(BaseModel):
+    """Create a profile, or replace the voice of the one named by `profile_id`."""
+
+    reference_audio: EncodedAudio
+    audio_format: Format = AudioFormat.WAV
+    name: Annotated[str | None, Field(max_length=200)] = None
+    user_id: Annotated[
+        str | None, Field(max_length=200, description="Another user, for callers with the scope `voice:service`.")
+    ] = None
+    profile_id: ProfileId | None = None
+    consent: ConsentRequest | None = None
+
+
+class VoiceCharacteristics(BaseModel):
+    pitch_hz: Annotated[float, Field(description="Median of voiced frames.")]
+    voice_type: VoiceType
+    brightness: Annotated[float, Field(ge=0, le=1)]
+
+
+class ProfileResponse(BaseModel):
+    profile_id: str
+    name: str | None
+    user_id: str
+    voice_characteristics: VoiceCharacteristics
+    duration_seconds: Annotated[float, Field(description="Speech in the reference, after trimming.")]
+    embedding_cached: Annotated[bool, Field(description="Whether the voice is stored, ready to speak with.")]
+    created_at: datetime
+    updated_at: datetime
+
+    model_config = ConfigDict(json_schema_extra={"example": PROFILE})
+
+
+class ProfileList(BaseModel):
+    profiles: list[ProfileResponse]

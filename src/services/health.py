@@ -1,0 +1,67 @@
+"""Is the process alive, can it take work, and what is less than it should be."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+Check = Callable[[], Awaitable[None]]
+
+_CHECK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """`error` is None when the part works, else one line for the operator."""
+
+    name: str
+    error: str | None
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    checks: tuple[CheckResult, ...]
+    engines: Mapping[str, str]
+    notices: tuple[str, ...]
+    jobs_waiting: int
+    jobs_running: int
+    uptime_seconds: float
+
+    @property
+    def ready(self) -> bool:
+        return all(check.error is None for check in self.checks)
+
+
+class Health:
+    """`checks` raise, or time out after two seconds, when their part cannot serve. `notices` say what is degraded."""
+
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        engines: Mapping[str, str],
+        notices: tuple[str, ...],
+        jobs: Callable[[], tuple[int, int]],
+    ) -> None:
+        self._checks = checks
+        self._engines = engines
+        self._notices = notices
+        self._jobs = jobs
+        self._started = time.monotonic()
+
+    async def report(self) -> HealthReport:
+        results = await asyncio.gather(*(self._run(name, check) for name, check in self._checks.items()))
+        waiting, running = self._jobs()
+        uptime = time.monotonic() - self._started
+        return HealthReport(tuple(results), self._engines, self._notices, waiting, running, uptime)
+
+    async def _run(self, name: str, check: Check) -> CheckResult:
+        start = time.perf_counter()
+        error: str | None = None
+        try:
+            await asyncio.wait_for(check(), _CHECK_SECONDS)
+        except TimeoutError:
+            error = f"no answer within {_CHECK_SECONDS:g} s"
+        except Exception as problem:  # noqa: BLE001 - whatever a part raises, the probe must answer
+            error = f"{type(problem).__name__}: {problem}"
+        return CheckResult(name, error, (time.perf_counter() - start) * 1000)

@@ -1,0 +1,144 @@
+"""The two smaller tasks, done while the caller waits: speech to text alone, and a given text in a given voice."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from src.domain.audio import AudioFormat
+from src.domain.errors import DeadlineExceeded, RequestInvalid, VoiceServiceError
+from src.domain.jobs import UsageEvent
+from src.domain.ports import AudioDecoder, Storage, UsageRepository
+from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceMatch
+from src.services.profiles import Profiles
+from src.services.transcription import Transcription
+from src.services.voice_cloning import LearnedVoice, VoiceCloning
+from src.utils.audio import encode_wav
+from src.utils.text import split_sentences
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSpeech:
+    """Bytes as the caller sent them, after base64."""
+
+    data: bytes
+    audio_format: AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    transcript: Transcript
+    engine: str
+    degraded: tuple[str, ...]
+    source_seconds: float
+    processing_time_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class CloneRequest:
+    """`voice` is a recording, or the id of a stored profile."""
+
+    text: str
+    language: str
+    voice: RecordedSpeech | str
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """`wav` is the answer's file; the same bytes are in storage under `audio_key`."""
+
+    wav: bytes
+    audio_key: str
+    duration_seconds: float
+    voice_match: VoiceMatch
+    engine: str
+    processing_time_ms: float
+
+
+class OnDemand:
+    def __init__(
+        self,
+        decoder: AudioDecoder,
+        transcription: Transcription,
+        voices: VoiceCloning,
+        profiles: Profiles,
+        storage: Storage,
+        usage: UsageRepository,
+        *,
+        timeout_seconds: float,
+    ) -> None:
+        self._decoder = decoder
+        self._transcription = transcription
+        self._voices = voices
+        self._profiles = profiles
+        self._storage = storage
+        self._usage = usage
+        self._timeout_seconds = timeout_seconds
+
+    async def transcribe(self, user_id: str, recorded: RecordedSpeech, language: str | None, quality: Quality) -> Heard:
+        """Raises decoding errors, NoSpeechDetected, UnsupportedLanguage, DeadlineExceeded."""
+        start = time.perf_counter()
+        async with self._accounted(UsageEvent(user_id, "transcribe", "completed", source_language=language)) as account:
+            speech = await self._decoder.decode(recorded.data, recorded.audio_format)
+            transcript = await self._transcription.transcribe(speech, language, quality)
+            account.event = replace(
+                account.event, source_language=transcript.language, seconds_in=speech.source_duration_seconds
+            )
+        return Heard(
+            transcript,
+            self._transcription.engine_name,
+            self._transcription.degraded(transcript),
+            speech.source_duration_seconds,
+            (time.perf_counter() - start) * 1000,
+        )
+
+    async def clone(self, user_id: str, request: CloneRequest) -> Spoken:
+        """Raises UnsupportedLanguage, RequestInvalid for a text with nothing to say, decoding errors, NotFound."""
+        start = time.perf_counter()
+        self._voices.require_language(request.language)
+        sentences = split_sentences(request.text)
+        if not any(character.isalnum() for sentence in sentences for character in sentence):
+            raise RequestInvalid("The text has no letter or digit to say.")
+        async with self._accounted(UsageEvent(user_id, "clone", "completed", target_language=request.language)) as account:
+            voice = await self._voice(user_id, request.voice)
+            audio = await self._voices.speak(
+                SpeechRequest(sentences, request.language, voice.conditioning, quality=request.quality)
+            )
+            match = await self._voices.match(voice, audio)
+            wav, audio_key = encode_wav(audio), f"clones/{uuid4().hex}.wav"
+            await self._storage.put(audio_key, wav)
+            account.event = replace(
+                account.event, seconds_out=audio.duration_seconds, characters=len(request.text)
+            )
+        elapsed_ms = (time.perf_counter() - start) * 1000
+        return Spoken(wav, audio_key, audio.duration_seconds, match, self._voices.engine_name, elapsed_ms)
+
+    async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> LearnedVoice:
+        if isinstance(voice, str):
+            return await self._profiles.voice(voice, user_id)
+        speech = await self._decoder.decode(voice.data, voice.audio_format)
+        return await self._voices.learn_cached(speech.audio)
+
+    @asynccontextmanager
+    async def _accounted(self, event: UsageEvent) -> AsyncIterator["_Account"]:
+        """Bound the work inside by the deadline and count it, with the error's code when it fails."""
+        account = _Account(event)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                yield account
+        except TimeoutError:
+            account.event = replace(account.event, outcome=DeadlineExceeded.code)
+            raise DeadlineExceeded(f"The work took longer than {self._timeout_seconds:g} s. Send less, or try later.") from None
+        except VoiceServiceError as error:
+            account.event = replace(account.event, outcome=error.code)
+            raise
+        finally:
+            await self._usage.add(account.event)
+
+
+@dataclass(slots=True)
+class _Account:
+    event: UsageEvent

@@ -1,0 +1,135 @@
+"""The product: a recorded message becomes the same message in another language, in the speaker's voice.
+
+Five steps, in `Pipeline.run`. Each is a service or an engine behind a port; this file says only what happens in which order.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from src.domain.audio import Audio
+from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
+from src.domain.ports import AudioDecoder, Storage
+from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
+from src.services.profiles import Profiles
+from src.services.transcription import Transcription
+from src.services.translation import TextTranslation
+from src.services.voice_cloning import LearnedVoice, VoiceCloning
+from src.utils.audio import encode_wav
+from src.utils.concurrency import started_early
+
+OnStage = Callable[[Stage], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class StageClock:
+    """Announces each stage as it starts and keeps how long it took, in milliseconds."""
+
+    on_stage: OnStage
+    started: float = field(default_factory=time.perf_counter)
+    milliseconds: dict[Stage, float] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def stage(self, stage: Stage) -> AsyncIterator[None]:
+        start = time.perf_counter()
+        await self.on_stage(stage)
+        yield
+        self.milliseconds[stage] = (time.perf_counter() - start) * 1000
+
+    def total(self) -> float:
+        return (time.perf_counter() - self.started) * 1000
+
+
+class Pipeline:
+    def __init__(
+        self,
+        decoder: AudioDecoder,
+        transcription: Transcription,
+        translation: TextTranslation,
+        voices: VoiceCloning,
+        profiles: Profiles,
+        storage: Storage,
+    ) -> None:
+        self._decoder = decoder
+        self._transcription = transcription
+        self._translation = translation
+        self._voices = voices
+        self._profiles = profiles
+        self._storage = storage
+
+    async def run(self, job: Job, on_stage: OnStage) -> TranslationResult:
+        """Do a job whose input is in storage. Raises the errors of every step; nothing is stored unless all succeed."""
+        clock = StageClock(on_stage)
+        wanted = job.request
+
+        # 1. Untrusted bytes become 22 050 Hz mono speech, trimmed and levelled.
+        async with clock.stage(Stage.PREPROCESSING):
+            data = await self._storage.get(job.input_key)
+            speech = await self._decoder.decode(data, wanted.audio_format)
+
+        # The voice needs no text, so it is learned while steps 2 and 3 run.
+        async with started_early(self._learn_voice(job, speech)) as learning:
+            # 2. Speech to text, in segments with times.
+            async with clock.stage(Stage.TRANSCRIPTION):
+                transcript = await self._transcription.transcribe(speech, wanted.source_language, wanted.quality)
+
+            # 3. Text to text, segment by segment.
+            async with clock.stage(Stage.TRANSLATION):
+                texts = tuple(segment.text for segment in transcript.segments)
+                translation = await self._translation.translate(texts, transcript.language, wanted.target_language)
+
+            # 4. Text to speech, in the speaker's voice.
+            async with clock.stage(Stage.VOICE_CLONING):
+                voice, prosody = await learning
+                spoken = await self._voices.speak(
+                    SpeechRequest(
+                        translation.texts, wanted.target_language, voice.conditioning, prosody, wanted.quality
+                    )
+                )
+
+        # 5. Compare the voices, and keep the answer.
+        async with clock.stage(Stage.POSTPROCESSING):
+            match = await self._voices.match(voice, spoken)
+            audio_key = f"results/{job.id}.wav"
+            await self._storage.put(audio_key, encode_wav(spoken))
+        return self._result(speech, transcript, translation, spoken, match, audio_key, clock)
+
+    async def _learn_voice(self, job: Job, speech: DecodedSpeech) -> tuple[LearnedVoice, VoiceConditioning | None]:
+        """The voice to speak with, and the melody to follow: this message's own when a profile gives only the voice."""
+        if job.request.voice_profile_id is None:
+            return await self._voices.learn_cached(speech.audio), None
+        voice = await self._profiles.voice(job.request.voice_profile_id, job.user_id)
+        if not job.request.preserve_emotion:
+            return voice, None
+        return voice, (await self._voices.learn_cached(speech.audio)).conditioning
+
+    def _result(
+        self,
+        speech: DecodedSpeech,
+        transcript: Transcript,
+        translation: Translation,
+        spoken: Audio,
+        match: VoiceMatch,
+        audio_key: str,
+        clock: StageClock,
+    ) -> TranslationResult:
+        segments = tuple(
+            TranslatedSegment(segment.start, segment.end, segment.text, translated)
+            for segment, translated in zip(transcript.segments, translation.texts, strict=True)
+        )
+        return TranslationResult(
+            original_text=transcript.text,
+            translated_text=" ".join(translation.texts),
+            source_language=transcript.language,
+            segments=segments,
+            confidence=transcript.confidence,
+            source_seconds=speech.source_duration_seconds,
+            duration_seconds=spoken.duration_seconds,
+            voice_match=match,
+            engines=Engines(self._transcription.engine_name, translation.engine, self._voices.engine_name),
+            degraded=(*self._transcription.degraded(transcript), *translation.degraded),
+            timestamps=clock.milliseconds,
+            processing_time_ms=clock.total(),
+            audio_key=audio_key,
+        )

@@ -1,0 +1,30 @@
+"""Two small ways of doing things at the same time without leaking tasks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Run two coroutines at the same time. When one fails the other is cancelled, and that one's error is raised."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            one, two = tasks.create_task(first), tasks.create_task(second)
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+    return one.result(), two.result()
+
+
+@asynccontextmanager
+async def started_early(work: Coroutine[Any, Any, A]) -> AsyncIterator[asyncio.Task[A]]:
+    """Start `work` now, to be awaited later inside the block; leaving the block cancels what still runs."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,136 @@
+"""Stand-ins for engines, through the ports: fixed, instant, and able to fail or to wait when a test says so."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from src.domain.audio import OUTPUT_SAMPLE_RATE, WORKING_SAMPLE_RATE, Audio, AudioFormat
+from src.domain.errors import NoSpeechDetected, VoiceServiceError
+from src.domain.speech import (
+    DecodedSpeech,
+    Quality,
+    Segment,
+    SpeechRequest,
+    Transcript,
+    Translation,
+    VoiceConditioning,
+    VoicePrint,
+    Word,
+)
+
+
+@dataclass
+class Gate:
+    """Holds whoever passes until it is opened, and counts who came, who left by cancellation, and at most how many at once."""
+
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    entered: int = 0
+    cancelled: int = 0
+    inside: int = 0
+    most_inside: int = 0
+
+    async def __call__(self) -> None:
+        self.entered += 1
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        try:
+            await self.opened.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.inside -= 1
+
+
+def open_gate() -> Gate:
+    gate = Gate()
+    gate.opened.set()
+    return gate
+
+
+def tone(seconds: float, sample_rate: int, frequency: float = 220.0) -> Audio:
+    times = np.arange(int(seconds * sample_rate)) / sample_rate
+    return Audio((0.5 * np.sin(2 * np.pi * frequency * times)).astype(np.float32), sample_rate)
+
+
+class FakeDecoder:
+    """One second of tone for any bytes."""
+
+    async def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
+        return DecodedSpeech(tone(1.0, WORKING_SAMPLE_RATE), source_duration_seconds=1.5, offset_seconds=0.25)
+
+
+@dataclass
+class FakeTranscriber:
+    """Hears the same sentences in every recording."""
+
+    name: str = "fake-transcriber"
+    languages: frozenset[str] = frozenset({"en", "fr"})
+    sentences: tuple[str, ...] = ("good morning", "the train is late")
+    error: VoiceServiceError | None = None
+    gate: Gate = field(default_factory=open_gate)
+
+    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+        await self.gate()
+        if self.error is not None:
+            raise self.error
+        if not self.sentences:
+            raise NoSpeechDetected("Nothing was said.")
+        segments = tuple(
+            Segment(text, float(index), index + 0.9, (Word(text, float(index), index + 0.9, 0.9),))
+            for index, text in enumerate(self.sentences)
+        )
+        return Transcript(segments, language or "en", None if language is None else 1.0, 0.9)
+
+
+@dataclass
+class FakeTranslator:
+    """Says each text backwards, in capitals of no language."""
+
+    name: str = "fake-translator"
+    pairs: tuple[tuple[str, str], ...] = (("en", "es"), ("en", "fr"), ("fr", "en"))
+    error: VoiceServiceError | None = None
+    calls: int = 0
+
+    @property
+    def routes(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        return {pair: pair for pair in self.pairs}
+
+    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+        self.calls += 1
+        if self.error is not None:
+            raise self.error
+        return Translation(tuple(text[::-1] for text in texts), self.name, (source, target))
+
+
+@dataclass
+class FakeVoice:
+    """A tone per text, whose pitch is a hash of the text: two different texts never sound the same."""
+
+    name: str = "fake-voice"
+    languages: frozenset[str] = frozenset({"en", "es", "fr"})
+    gate: Gate = field(default_factory=open_gate)
+    requests: list[SpeechRequest] = field(default_factory=list)
+    conditioned: int = 0
+
+    async def condition(self, reference: Audio) -> VoiceConditioning:
+        self.conditioned += 1
+        return VoiceConditioning(self.name, hashlib.sha256(reference.samples.tobytes()).digest())
+
+    async def speak(self, request: SpeechRequest) -> Audio:
+        self.requests.append(request)
+        await self.gate()
+        tones = [tone(0.5, OUTPUT_SAMPLE_RATE, pitch_of(text)).samples for text in request.texts]
+        return Audio(np.concatenate(tones), OUTPUT_SAMPLE_RATE)
+
+
+def pitch_of(text: str) -> float:
+    """Hz, 100 to 1000: the tone that FakeVoice makes of a text."""
+    return 100.0 + int.from_bytes(hashlib.sha256(text.encode()).digest()[:2], "big") / 65535 * 900.0
+
+
+class FakeAnalyzer:
+    async def analyze(self, audio: Audio) -> VoicePrint:
+        return VoicePrint(embedding=(1.0, *(0.0,) * 255), pitch_hz=120.0, brightness=0.3, timbre=(0.0,) * 12)

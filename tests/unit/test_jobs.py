@@ -1,0 +1,238 @@
+"""A job's life, over fakes: accepted once, done once, never left half-way."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, NotFound, Overloaded, TranslationUnavailable
+from src.domain.jobs import Job, JobStatus
+from tests.assembly import WANTED, Bench
+from tests.fake_stores import ListQueue
+from tests.fakes import FakeTranslator, FakeVoice, Gate
+
+
+async def _submit(bench: Bench) -> Job:
+    return await bench.jobs.submit("ann", WANTED, b"bytes")
+
+
+async def _until(bench: Bench, gate: Gate) -> None:
+    while not gate.inside:
+        await asyncio.sleep(0)
+
+
+async def test_a_job_goes_from_pending_over_its_stages_to_completed() -> None:
+    bench = Bench()
+    job = await _submit(bench)
+    assert bench.rows.rows[job.id].status == JobStatus.PENDING
+    await bench.jobs.execute(await bench.queue.take())
+    done = await bench.jobs.wait(job.id, 1)
+    assert done.status == JobStatus.COMPLETED
+    assert done.stage is None
+    stages = [stage for _, status, stage in bench.rows.history if status == JobStatus.PROCESSING]
+    assert stages[1:] == ["preprocessing", "transcription", "translation", "voice_cloning", "postprocessing"]
+
+
+async def test_the_input_is_deleted_when_the_job_has_ended_and_the_use_is_counted() -> None:
+    bench = Bench()
+    job = await _submit(bench)
+    await bench.jobs.execute(job.id)
+    assert set(bench.storage.files) == {f"results/{job.id}.wav"}
+    (event,) = bench.usage.events
+    assert (event.user_id, event.operation, event.outcome, event.seconds_in) == ("ann", "translate", "completed", 1.5)
+
+
+async def test_an_error_ends_in_the_row_with_its_code() -> None:
+    bench = Bench(translator=FakeTranslator(error=TranslationUnavailable("no answer")))
+    job = await _submit(bench)
+    await bench.jobs.execute(job.id)
+    done = await bench.jobs.wait(job.id, 1)
+    assert done.status == JobStatus.FAILED
+    assert done.error is not None
+    assert (done.error.code, done.error.retryable) == ("translation_unavailable", True)
+    assert bench.usage.events[0].outcome == "translation_unavailable"
+
+
+async def test_a_defect_ends_in_the_row_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    job = await _submit(bench)
+    del bench.storage.files[job.input_key]
+    bench.storage.files[job.input_key] = b""
+    bench.pipeline.run = None  # type: ignore[method-assign,assignment]
+    await bench.jobs.execute(job.id)
+    done = await bench.jobs.wait(job.id, 1)
+    assert done.error is not None
+    assert done.error.code == "internal_error"
+    assert "NoneType" not in done.error.detail
+    assert "NoneType" in caplog.text
+
+
+async def test_a_full_queue_keeps_nothing() -> None:
+    bench = Bench(queue=ListQueue(max_size=1))
+    await _submit(bench)
+    with pytest.raises(Overloaded):
+        await _submit(bench)
+    assert len(bench.rows.rows) == 1
+    assert len(bench.storage.files) == 1
+
+
+async def test_a_job_beyond_its_time_fails_with_deadline_exceeded() -> None:
+    gate = Gate()
+    bench = Bench(voice=FakeVoice(gate=gate), timeout_seconds=0.05)
+    job = await _submit(bench)
+    await bench.jobs.execute(job.id)
+    done = await bench.jobs.wait(job.id, 1)
+    assert done.error is not None
+    assert done.error.code == "deadline_exceeded"
+    assert gate.cancelled == 1
+
+
+async def test_waiting_ends_with_the_job_or_with_patience() -> None:
+    gate = Gate()
+    bench = Bench(voice=FakeVoice(gate=gate))
+    job = await _submit(bench)
+    running = asyncio.create_task(bench.jobs.execute(job.id))
+    await _until(bench, gate)
+    assert (await bench.jobs.wait(job.id, 0.01)).status == JobStatus.PROCESSING
+    waiting = asyncio.create_task(bench.jobs.wait(job.id, 5))
+    await asyncio.sleep(0)
+    gate.opened.set()
+    assert (await waiting).status == JobStatus.COMPLETED
+    await running
+
+
+async def test_cancelling_reaches_the_engine_and_frees_the_caller() -> None:
+    gate = Gate()
+    bench = Bench(voice=FakeVoice(gate=gate))
+    job = await _submit(bench)
+    running = asyncio.create_task(bench.jobs.execute(job.id))
+    await _until(bench, gate)
+    await bench.jobs.cancel(job.id)
+    await asyncio.wait_for(running, 5)
+    done = await bench.jobs.wait(job.id, 1)
+    assert gate.cancelled == 1
+    assert done.error is not None
+    assert done.error.code == "cancelled"
+
+
+async def test_deleting_a_running_job_leaves_nothing() -> None:
+    gate = Gate()
+    bench = Bench(voice=FakeVoice(gate=gate))
+    job = await _submit(bench)
+    running = asyncio.create_task(bench.jobs.execute(job.id))
+    await _until(bench, gate)
+    await bench.jobs.delete(job.id, "ann")
+    await asyncio.wait_for(running, 5)
+    assert bench.rows.rows == {}
+    assert bench.storage.files == {}
+
+
+async def test_another_users_job_is_not_found() -> None:
+    bench = Bench()
+    job = await _submit(bench)
+    with pytest.raises(NotFound):
+        await bench.jobs.get(job.id, "bob")
+    with pytest.raises(NotFound):
+        await bench.jobs.delete(job.id, "bob")
+    assert job.id in bench.rows.rows
+
+
+async def test_a_deleted_job_that_is_still_queued_is_passed_over() -> None:
+    bench = Bench()
+    job = await _submit(bench)
+    await bench.jobs.delete(job.id, "ann")
+    await bench.jobs.execute(job.id)
+    assert bench.rows.rows == {}
+
+
+async def test_shutdown_puts_a_running_job_back_without_counting_the_attempt() -> None:
+    gate = Gate()
+    bench = Bench(voice=FakeVoice(gate=gate))
+    job = await _submit(bench)
+    running = asyncio.create_task(bench.jobs.execute(job.id))
+    await _until(bench, gate)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    row = bench.rows.rows[job.id]
+    assert (row.status, row.attempts) == (JobStatus.PENDING, 0)
+    assert job.input_key in bench.storage.files
+
+
+async def test_after_a_crash_an_unfinished_job_is_run_again() -> None:
+    bench = Bench()
+    job = await _submit(bench)
+    bench.queue.ids.clear()
+    bench.rows.rows[job.id] = replace(job, status=JobStatus.PROCESSING, attempts=1)
+    await bench.jobs.recover()
+    await bench.jobs.execute(await bench.queue.take())
+    assert (await bench.jobs.get(job.id, "ann")).status == JobStatus.COMPLETED
+
+
+async def test_a_job_that_ended_its_process_three_times_fails() -> None:
+    bench = Bench()
+    job = await _submit(bench)
+    bench.queue.ids.clear()
+    bench.rows.rows[job.id] = replace(job, status=JobStatus.PROCESSING, attempts=3)
+    await bench.jobs.recover()
+    done = await bench.jobs.get(job.id, "ann")
+    assert done.error is not None
+    assert (done.status, done.error.code) == (JobStatus.FAILED, "engine_unavailable")
+    assert bench.queue.ids == []
+
+
+async def test_recovery_waits_for_room_in_the_queue() -> None:
+    bench = Bench(queue=ListQueue(max_size=1))
+    job = await _submit(bench)
+    bench.rows.rows["2"] = replace(job, id="2")
+    recovering = asyncio.create_task(bench.jobs.recover())
+    await asyncio.sleep(0.05)
+    assert not recovering.done()
+    while not recovering.done():
+        bench.queue.ids.clear()
+        await asyncio.sleep(0.05)
+    await recovering
+
+
+async def test_one_idempotency_key_makes_one_job() -> None:
+    bench = Bench()
+    first = await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")
+    second = await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")
+    other = await bench.jobs.submit_once("bob", "key", "same", WANTED, b"bytes")
+    assert first.id == second.id != other.id
+    with pytest.raises(IdempotencyMismatch):
+        await bench.jobs.submit_once("ann", "key", "other body", WANTED, b"other")
+
+
+async def test_a_key_whose_request_was_refused_can_be_used_again() -> None:
+    bench = Bench(queue=ListQueue(max_size=0))
+    with pytest.raises(Overloaded):
+        await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")
+    bench.queue.max_size = 1
+    assert await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")
+
+
+async def test_a_key_in_flight_is_a_conflict() -> None:
+    bench = Bench()
+    await bench.idempotency.claim("ann", "key", "same")
+    with pytest.raises(IdempotencyConflict):
+        await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")
+
+
+async def test_the_sweep_erases_ended_jobs_only() -> None:
+    bench = Bench()
+    done, waiting = await _submit(bench), await _submit(bench)
+    await bench.jobs.execute(done.id)
+    assert await bench.jobs.sweep(0) == 1
+    assert set(bench.rows.rows) == {waiting.id}
+    assert set(bench.storage.files) == {waiting.input_key}
+
+
+async def test_deleting_a_profiles_jobs_leaves_the_others() -> None:
+    bench = Bench()
+    profile_id = await bench.new_profile()
+    derived = await bench.jobs.submit("ann", replace(WANTED, voice_profile_id=profile_id), b"bytes")
+    other = await _submit(bench)
+    await bench.jobs.execute(derived.id)
+    await bench.jobs.delete_with_profile(profile_id)
+    assert set(bench.rows.rows) == {other.id}
