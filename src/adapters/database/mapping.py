@@ -1,0 +1,165 @@
+"""Domain values to columns and back, field by field: what is stored stays readable when a class changes."""
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from src.domain.audio import AudioFormat
+from src.domain.jobs import (
+    Consent,
+    Engines,
+    Job,
+    JobError,
+    JobRequest,
+    JobStatus,
+    Stage,
+    TranslatedSegment,
+    TranslationResult,
+    VoiceProfile,
+)
+from src.domain.speech import Quality, VoiceMatch, VoiceType
+
+Values = dict[str, Any]
+
+
+def job_to_values(job: Job) -> Values:
+    """Every column of `translation_jobs`."""
+    return {
+        "id": job.id,
+        "user_id": job.user_id,
+        "request": request_to_json(job.request),
+        "voice_profile_id": job.request.voice_profile_id,
+        "input_key": job.input_key,
+        "created_at": job.created_at,
+        **job_changes(job),
+    }
+
+
+def job_changes(job: Job) -> Values:
+    """The columns that change in a job's life."""
+    return {
+        "status": job.status.value,
+        "stage": job.stage and job.stage.value,
+        "attempts": job.attempts,
+        "result": job.result and result_to_json(job.result),
+        "error": job.error and error_to_json(job.error),
+        "updated_at": job.updated_at,
+    }
+
+
+def job_from_row(row: Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        user_id=row.user_id,
+        request=request_from_json(row.request),
+        input_key=row.input_key,
+        status=JobStatus(row.status),
+        stage=Stage(row.stage) if row.stage else None,
+        attempts=row.attempts,
+        result=result_from_json(row.result) if row.result else None,
+        error=JobError(**row.error) if row.error else None,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def request_to_json(request: JobRequest) -> Values:
+    return {
+        "audio_format": request.audio_format.value,
+        "target_language": request.target_language,
+        "source_language": request.source_language,
+        "voice_profile_id": request.voice_profile_id,
+        "quality": request.quality.value,
+        "preserve_emotion": request.preserve_emotion,
+        "return_audio_url": request.return_audio_url,
+        "return_base64": request.return_base64,
+    }
+
+
+def request_from_json(value: Values) -> JobRequest:
+    return JobRequest(
+        **{**value, "audio_format": AudioFormat(value["audio_format"]), "quality": Quality(value["quality"])}
+    )
+
+
+def result_to_json(result: TranslationResult) -> Values:
+    return {
+        "original_text": result.original_text,
+        "translated_text": result.translated_text,
+        "source_language": result.source_language,
+        "segments": [[s.start, s.end, s.text, s.translated_text] for s in result.segments],
+        "confidence": result.confidence,
+        "source_seconds": result.source_seconds,
+        "duration_seconds": result.duration_seconds,
+        "voice_match": match_to_json(result.voice_match),
+        "engines": engines_to_json(result.engines),
+        "degraded": list(result.degraded),
+        "timestamps": {stage.value: milliseconds for stage, milliseconds in result.timestamps.items()},
+        "processing_time_ms": result.processing_time_ms,
+        "audio_key": result.audio_key,
+    }
+
+
+def result_from_json(value: Values) -> TranslationResult:
+    return TranslationResult(
+        **{
+            **value,
+            "segments": tuple(TranslatedSegment(*segment) for segment in value["segments"]),
+            "voice_match": VoiceMatch(**value["voice_match"]),
+            "engines": Engines(**value["engines"]),
+            "degraded": tuple(value["degraded"]),
+            "timestamps": {Stage(stage): milliseconds for stage, milliseconds in value["timestamps"].items()},
+        }
+    )
+
+
+def match_to_json(match: VoiceMatch) -> Values:
+    return {
+        "similarity": match.similarity,
+        "pitch_agreement": match.pitch_agreement,
+        "timbre_agreement": match.timbre_agreement,
+    }
+
+
+def engines_to_json(engines: Engines) -> Values:
+    return {"transcription": engines.transcription, "translation": engines.translation, "voice": engines.voice}
+
+
+def error_to_json(error: JobError) -> Values:
+    return {"code": error.code, "detail": error.detail, "retryable": error.retryable}
+
+
+def profile_to_values(profile: VoiceProfile) -> Values:
+    """Every column of `voice_profiles`."""
+    return {
+        "id": profile.id,
+        "user_id": profile.user_id,
+        "name": profile.name,
+        "pitch_hz": profile.pitch_hz,
+        "voice_type": profile.voice_type.value,
+        "brightness": profile.brightness,
+        "duration_seconds": profile.duration_seconds,
+        "embedding_path": profile.embedding_path,
+        "reference_audio_path": profile.reference_audio_path,
+        "consent_statement": profile.consent.statement,
+        "consent_recorded_at": profile.consent.recorded_at,
+        "created_at": profile.created_at,
+        "updated_at": profile.updated_at,
+    }
+
+
+def profile_from_row(row: Row[Any]) -> VoiceProfile:
+    return VoiceProfile(
+        id=row.id,
+        user_id=row.user_id,
+        name=row.name,
+        pitch_hz=row.pitch_hz,
+        voice_type=VoiceType(row.voice_type),
+        brightness=row.brightness,
+        duration_seconds=row.duration_seconds,
+        embedding_path=row.embedding_path,
+        reference_audio_path=row.reference_audio_path,
+        consent=Consent(statement=row.consent_statement, recorded_at=row.consent_recorded_at),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,129 @@
+"""The tables, in types that SQLite and Postgres both have. `migrations` makes them; a test holds the two together."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC. SQLite keeps no zone, so it is taken off on the way in and put on on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Raises ValueError for a datetime without a zone: nobody knows what it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A time without a zone cannot be stored.")
+        in_utc = value.astimezone(UTC)
+        return in_utc.replace(tzinfo=None) if dialect.name == "sqlite" else in_utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# Ids are made by the service, or are the subject of a token.
+_ID = String(255)
+_json = JSON(none_as_null=True)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+voice_profiles = Table(
+    "voice_profiles",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("user_id", _ID, ForeignKey("users.id"), nullable=False),
+    Column("name", Text),
+    Column("pitch_hz", Double, nullable=False),
+    Column("voice_type", String(32), nullable=False),
+    Column("brightness", Double, nullable=False),
+    Column("duration_seconds", Double, nullable=False),
+    Column("embedding_path", Text, nullable=False),
+    Column("reference_audio_path", Text, nullable=False),
+    Column("consent_statement", Text, nullable=False),
+    Column("consent_recorded_at", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "user_id", "created_at"),
+)
+
+translation_jobs = Table(
+    "translation_jobs",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("user_id", _ID, ForeignKey("users.id"), nullable=False),
+    Column("request", _json, nullable=False),
+    Column("voice_profile_id", _ID),  # also in `request`; here to be found by. No key: a job outlives its profile
+    Column("input_key", Text, nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("stage", String(32)),
+    Column("attempts", Integer, nullable=False),
+    Column("result", _json),
+    Column("error", _json),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "status", "created_at"),
+    Index(None, "status", "updated_at"),
+    Index(None, "voice_profile_id"),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),  # SQLite counts up only INTEGER
+    Column("user_id", _ID, ForeignKey("users.id"), nullable=False),
+    Column("day", Date, nullable=False),  # of `at`, in UTC: what the sums are grouped by
+    Column("at", UtcDateTime, nullable=False),
+    Column("operation", String(32), nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Column("source_language", String(35)),
+    Column("target_language", String(35)),
+    Column("seconds_in", Double, nullable=False),
+    Column("seconds_out", Double, nullable=False),
+    Column("characters", Integer, nullable=False),
+    Index(None, "user_id", "day"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", _ID, primary_key=True),
+    Column("key_hash", String(64), primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("value", Text),  # null while the first request is being accepted
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index(None, "expires_at"),
+)

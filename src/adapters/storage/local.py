@@ -1,0 +1,189 @@
+"""Storage in a folder of this machine, with signed addresses that this server answers itself."""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlencode
+
+from src.domain.errors import EngineUnavailable, NotFound
+
+logger = logging.getLogger(__name__)
+
+KEY_BYTES = 32
+"""Least length of a signing key."""
+
+_KEY = re.compile(r"(?=.{1,512}\Z)[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}(/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}){0,7}")
+_EXPIRES = re.compile(r"[0-9]{1,12}")
+_LEFTOVER_SECONDS = 600.0  # no write takes as long
+_PUT_ATTEMPTS = 5  # a delete that empties the folder at the same time may take it away under a put
+
+
+class LocalStorage:
+    """Implements Storage with files under `root`, readable by this user only.
+
+    Keys are 1 to 8 names of letters, digits, `_`, `-` and `.` joined by `/`; a name does not begin with a dot.
+    Any other key raises ValueError. A file is there as a whole or not at all, also when the process is killed.
+    `signing_key` [>= 32 bytes] signs addresses that hold for `url_ttl_seconds`; `clock` counts Unix seconds.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        signing_key: bytes,
+        url_ttl_seconds: int,
+        url_prefix: str = "/api/v1/audio/",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if len(signing_key) < KEY_BYTES:
+            raise ValueError(f"The signing key needs at least {KEY_BYTES} bytes.")
+        self._root = root
+        self._partial = root / ".partial"
+        self._signing_key = signing_key
+        self._url_ttl_seconds = url_ttl_seconds
+        self._url_prefix = url_prefix
+        self._clock = clock
+
+    async def start(self) -> None:
+        """Make the folders, and remove what writes that were killed left behind. Raises EngineUnavailable."""
+        with _translated():
+            await asyncio.to_thread(self._prepare)
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Raises EngineUnavailable when the disk does not take it."""
+        path = self._path(key)
+        abandoned = threading.Event()
+        try:
+            with _translated():
+                await asyncio.to_thread(self._write, path, data, abandoned)
+        except asyncio.CancelledError:
+            abandoned.set()
+            raise
+
+    async def get(self, key: str) -> bytes:
+        """Raises NotFound, EngineUnavailable."""
+        with _translated():
+            return await asyncio.to_thread(self._path(key).read_bytes)
+
+    async def delete(self, key: str) -> None:
+        """Remove it, and the folders that it leaves empty; nothing happens when it is not there."""
+        with _translated():
+            await asyncio.to_thread(self._remove, self._path(key))
+
+    def url(self, key: str) -> str:
+        """A path on this server with `expires` (Unix seconds) and `signature` in its query."""
+        self._path(key)
+        expires = str(int(self._clock()) + self._url_ttl_seconds)
+        query = urlencode({"expires": expires, "signature": self._sign(key, expires)})
+        return f"{self._url_prefix}{key}?{query}"
+
+    async def get_signed(self, key: str, query: dict[str, str]) -> bytes:
+        """What `url(key)` points at, `query` being the address's. Raises NotFound for a wrong or expired signature."""
+        expires, signature = query.get("expires", ""), query.get("signature", "")
+        if not (_KEY.fullmatch(key) and _EXPIRES.fullmatch(expires)):
+            raise _no_such_file()
+        genuine = hmac.compare_digest(signature.encode(errors="replace"), self._sign(key, expires).encode())
+        if not genuine or int(expires) <= self._clock():
+            raise _no_such_file()
+        return await self.get(key)
+
+    def _sign(self, key: str, expires: str) -> str:
+        return hmac.new(self._signing_key, f"{key}\n{expires}".encode(), hashlib.sha256).hexdigest()
+
+    def _path(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise ValueError("A storage key has names of letters, digits, '_', '-' and '.', joined by '/'.")
+        return self._root / key
+
+    def _prepare(self) -> None:
+        self._make_folder(self._partial)
+        for leftover in self._partial.iterdir():
+            with suppress(FileNotFoundError):  # another process may be starting, too
+                if leftover.stat().st_mtime < time.time() - _LEFTOVER_SECONDS:
+                    leftover.unlink()
+
+    def _make_folder(self, folder: Path) -> None:
+        """With its parents, each for this user only."""
+        if folder != self._root:
+            self._make_folder(folder.parent)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        else:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _write(self, path: Path, data: bytes, abandoned: threading.Event) -> None:
+        self._make_folder(self._partial)
+        partial = self._partial / secrets.token_hex(16)
+        try:
+            _write_private(partial, data)
+            if not abandoned.is_set():
+                self._move(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _move(self, partial: Path, path: Path) -> None:
+        for attempt in range(_PUT_ATTEMPTS):
+            self._make_folder(path.parent)
+            try:
+                partial.replace(path)
+            except FileNotFoundError:
+                if attempt == _PUT_ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty, or gone already
+            for folder in path.relative_to(self._root).parents[:-1]:
+                (self._root / folder).rmdir()
+
+
+def load_or_create_key(path: Path) -> bytes:
+    """The random 32 bytes in `path`, made at the first call; processes that start together get the same. Blocks.
+
+    Raises ValueError when the file is there and too short.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        fresh = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+        _write_private(fresh, secrets.token_bytes(KEY_BYTES))
+        try:
+            with suppress(FileExistsError):  # another process was first: its key counts
+                path.hardlink_to(fresh)
+        finally:
+            fresh.unlink()
+    key = path.read_bytes()
+    if len(key) < KEY_BYTES:
+        raise ValueError(f"{path} is not a signing key: delete it, and a new one is made.")
+    return key
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    """A new file that only this user can read, on the disk when this returns."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _no_such_file() -> NotFound:
+    return NotFound("There is no such file, or its address has expired: read the job again for a new one.")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise _no_such_file() from error
+    except OSError as error:
+        logger.warning("The storage folder does not work: %s", error.strerror)
+        raise EngineUnavailable("The storage does not work. Try again.", retry_after_seconds=5.0) from error
