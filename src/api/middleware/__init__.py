@@ -1,1 +1,105 @@
-"""Pure ASGI middleware: what happens to every request before a route sees it."""
+"""What every request passes through before it reaches a route, from the outside in:
+
+request_id    takes or makes X-Request-ID and traceparent; writes the access log
+headers       security headers
+cors          answers preflights, when origins are allowed at all
+envelope      wraps JSON answers for those who ask, errors included
+errors        whatever is raised further in becomes problem+json
+rate_limit    of the client's address, before a token is looked at: guessing tokens counts
+auth          bearer token to Identity
+rate_limit    of the user, for translations
+body_limit    reads the body; behind the others, so that nobody fills memory who may not call
+"""
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from src.api import error_handlers
+from src.api.middleware.auth import AuthMiddleware, TokenVerifier
+from src.api.middleware.body_limit import BodyLimitMiddleware
+from src.api.middleware.envelope import EnvelopeMiddleware
+from src.api.middleware.errors import ErrorMiddleware
+from src.api.middleware.headers import SecurityHeadersMiddleware
+from src.api.middleware.rate_limit import RateLimitMiddleware, client_of, limiter, user_of
+from src.api.middleware.request_id import RequestIdMiddleware
+
+TRANSLATE_PATH = "/api/v1/voice/translate"
+_PROBES = ("/health",)
+_SIGNED_AUDIO = ("/api/v1/audio",)
+_PUBLIC = frozenset({"/", "/openapi.json", "/docs", "/redoc", "/favicon.ico"})
+_PAGE_FILES = ("/web",)
+
+_CALLER_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID", "traceparent"]
+_ANSWER_HEADERS = [
+    *("Location", "Preference-Applied", "Retry-After", "X-Request-ID", "traceparent", "RateLimit", "RateLimit-Policy"),
+    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """How the edge of the service is set."""
+
+    max_body_bytes: int
+    body_timeout_seconds: float = 60.0
+    """For a whole body, from its first byte to its last."""
+    max_held_bytes: int = 512 * 2**20
+    """Of all request bodies at one time."""
+    verifier: TokenVerifier | None = None
+    """None: every caller is the user `local`."""
+    translations_per_minute: int = 0
+    """Per user. 0: no limit."""
+    requests_per_minute: int = 0
+    """Per client address; probes and audio downloads do not count. 0: no limit."""
+    rate_limit_storage: str = "async+memory://"
+    """A URI of the library `limits`, with the prefix `async+`."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks whose X-Forwarded-For is believed."""
+    cors_origins: tuple[str, ...] = ()
+
+
+def install(app: FastAPI, edge: Edge) -> None:
+    """Put the error handlers and every middleware round `app`. Starlette puts the last one added outermost."""
+    error_handlers.install(app)
+    app.add_middleware(
+        BodyLimitMiddleware,
+        max_bytes=edge.max_body_bytes,
+        timeout_seconds=edge.body_timeout_seconds,
+        max_held_bytes=edge.max_held_bytes,
+    )
+    counter = limiter(edge.rate_limit_storage)
+    if edge.translations_per_minute:
+        key = user_of(TRANSLATE_PATH)
+        app.add_middleware(RateLimitMiddleware, counter, "user", edge.translations_per_minute, key)
+    app.add_middleware(AuthMiddleware, edge.verifier, is_public)
+    if edge.requests_per_minute:
+        key = client_of(edge.trusted_proxies, is_unlimited)
+        app.add_middleware(RateLimitMiddleware, counter, "client", edge.requests_per_minute, key)
+    app.add_middleware(ErrorMiddleware)
+    app.add_middleware(EnvelopeMiddleware)
+    if edge.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=edge.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=_CALLER_HEADERS,
+            expose_headers=_ANSWER_HEADERS,
+        )
+    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(RequestIdMiddleware)
+
+
+def is_public(path: str) -> bool:
+    """Whether a path is open to callers without a token: probes, the page, the documentation, signed downloads."""
+    return path in _PUBLIC or _under(path, _PROBES + _PAGE_FILES + _SIGNED_AUDIO)
+
+
+def is_unlimited(path: str) -> bool:
+    """Whether requests to a path do not count for the client's limit: probes and signed downloads."""
+    return _under(path, _PROBES + _SIGNED_AUDIO)
+
+
+def _under(path: str, roots: tuple[str, ...]) -> bool:
+    return any(path == root or path.startswith(f"{root}/") for root in roots)

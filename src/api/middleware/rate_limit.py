@@ -1,0 +1,141 @@
+"""How many requests a caller may make in a minute, counted in a moving window."""
+
+import ipaddress
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import Storage
+from limits.aio.strategies import MovingWindowRateLimiter
+from limits.storage import storage_from_string
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from src.api.error_handlers import problem
+from src.domain.errors import RateLimited
+
+_WINDOW_SECONDS = 60
+
+KeyOf = Callable[[Scope], str | None]
+"""Whom a request counts for; None: it does not count."""
+
+
+def limiter(storage_uri: str = "async+memory://") -> MovingWindowRateLimiter:
+    """Counts behind a `limits` storage URI with the prefix `async+`. Raises ConfigurationError for an unknown one."""
+    storage = storage_from_string(storage_uri)
+    if not isinstance(storage, Storage):
+        raise TypeError(f"the rate limit storage {storage_uri.partition(':')[0]} is not asynchronous")
+    return MovingWindowRateLimiter(storage)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a caller stands with one limit. `reset_seconds`: until the oldest counted request leaves the window."""
+
+    policy: str
+    limit: int
+    remaining: int
+    reset_seconds: int
+
+    def add_to(self, headers: MutableHeaders) -> None:
+        """RateLimit and RateLimit-Policy are lists (draft-ietf-httpapi-ratelimit-headers-10) that take one more item.
+
+        Of X-RateLimit-* there is one: the innermost limit's, which answers first. Its Reset is in Unix seconds.
+        """
+        headers.append("RateLimit-Policy", f'"{self.policy}";q={self.limit};w={_WINDOW_SECONDS}')
+        headers.append("RateLimit", f'"{self.policy}";r={self.remaining};t={self.reset_seconds}')
+        headers.setdefault("X-RateLimit-Limit", str(self.limit))
+        headers.setdefault("X-RateLimit-Remaining", str(self.remaining))
+        headers.setdefault("X-RateLimit-Reset", str(int(time.time()) + self.reset_seconds))
+
+
+class RateLimitMiddleware:
+    """One limit. Answers 429 above it, and tells every counted caller where it stands."""
+
+    def __init__(
+        self, app: ASGIApp, counter: MovingWindowRateLimiter, policy: str, per_minute: int, key_of: KeyOf
+    ) -> None:
+        self.app = app
+        self._counter = counter
+        self._policy = policy
+        self._item = RateLimitItemPerMinute(per_minute, namespace=policy)
+        self._key_of = key_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key = self._key_of(scope) if scope["type"] == "http" else None
+        if key is None:
+            await self.app(scope, receive, send)
+            return
+        allowed = await self._counter.hit(self._item, key)
+        standing = await self._standing(key)
+
+        async def send_with_standing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                standing.add_to(MutableHeaders(scope=message))
+            await send(message)
+
+        app = self.app if allowed else problem(_refusal(standing)).response(scope)
+        await app(scope, receive, send_with_standing)
+
+    async def _standing(self, key: str) -> Standing:
+        stats = await self._counter.get_window_stats(self._item, key)
+        reset = max(1, math.ceil(stats.reset_time - time.time()))
+        return Standing(self._policy, self._item.amount, max(0, stats.remaining), reset)
+
+
+def _refusal(standing: Standing) -> RateLimited:
+    detail = f"You may make {standing.limit} such requests a minute. Try again in {standing.reset_seconds} s."
+    return RateLimited(detail, retry_after_seconds=standing.reset_seconds)
+
+
+def user_of(path: str) -> KeyOf:
+    """The user, for POST requests to this path. Needs the identity of AuthMiddleware."""
+
+    def key_of(scope: Scope) -> str | None:
+        if scope["method"] != "POST" or scope["path"] != path:
+            return None
+        return str(scope["state"]["identity"].user_id)
+
+    return key_of
+
+
+def client_of(trusted_proxies: Iterable[str], is_exempt: Callable[[str], bool]) -> KeyOf:
+    """The caller's address; of an IPv6 address its /64, which one customer has whole.
+
+    X-Forwarded-For is believed only as far as it was written by `trusted_proxies` (addresses or networks): read from
+    its end, the first address that is not one of them is the caller's. Raises ValueError for what is not an address.
+    """
+    trusted = [ipaddress.ip_network(item) for item in trusted_proxies]
+
+    def key_of(scope: Scope) -> str | None:
+        if is_exempt(scope["path"]):
+            return None
+        hops = [hop.strip() for line in Headers(scope=scope).getlist("x-forwarded-for") for hop in line.split(",")]
+        peer = scope["client"][0] if scope.get("client") else "unknown"
+        for hop in [*hops, peer][::-1]:
+            address = _address(hop)
+            if address is None:
+                break
+            peer = hop
+            if not any(address in network for network in trusted):
+                break
+        return _bucket(peer)
+
+    return key_of
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _bucket(text: str) -> str:
+    address = _address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address.packed, 64), strict=False))
+    return str(address or text)
