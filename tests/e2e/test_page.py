@@ -1,0 +1,217 @@
+"""The page in a real browser, against the real service: a fake microphone plays a spoken WAV."""
+
+import io
+import re
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Browser, Route, expect
+
+from tests.e2e.browsing import (
+    NARROW,
+    Watched,
+    as_upload,
+    bar_heights,
+    contrast,
+    encoded,
+    expect_plays,
+    expect_state,
+    fits_its_width,
+    luminance,
+    position,
+    record,
+    seconds_of,
+    watch_stages,
+)
+
+STAGES = ["preprocessing", "transcription", "translation", "voice_cloning", "postprocessing"]
+
+
+def test_a_recorded_message_is_translated_and_both_recordings_play(
+    watched: Watched, spoken: Path, sentence: str
+) -> None:
+    page = watched.page
+    page.get_by_label("be heard in").select_option("es")
+    record(page, seconds_of(spoken))
+    expect_state(page, "ready")
+    watch_stages(page)
+    page.get_by_role("button", name="Translate").click()
+    expect_state(page, "done")
+
+    expect(page.locator("#original")).to_have_text(sentence)
+    expect(page.locator("#original")).to_have_attribute("lang", "en")
+    expect(page.locator("#translated")).to_contain_text("jueves")
+    expect(page.locator("#translated")).to_have_attribute("lang", "es")
+    expect(page.get_by_role("heading", name="In Spanish")).to_be_focused()
+
+    seen = page.evaluate("window.seen")
+    assert seen, "no stage was shown"
+    assert seen == [stage for stage in STAGES if stage in seen], "the stages were shown out of order"
+    for time in page.locator("#stages .time").all_text_contents():
+        assert re.fullmatch(r"[\d.]+ m?s", time)
+
+    facts = page.locator("#facts").inner_text()
+    for engine in ("pocketsphinx", "apertium", "espeak"):
+        assert engine in facts
+    assert 0 < float(page.locator("meter").get_attribute("value") or 0) <= 1
+
+    for player in ("#source-player", "#answer-player"):
+        assert bar_heights(page, player) > 10
+        expect_plays(page, player)
+
+
+@pytest.mark.parametrize(("name", "format_"), [("message.mp3", "MP3"), ("mislabelled.wav", "FLAC")])
+def test_a_chosen_file_is_translated_and_the_answer_downloaded(
+    watched: Watched, spoken: Path, tmp_path: Path, sentence: str, name: str, format_: str
+) -> None:
+    page = watched.page
+    page.set_viewport_size(NARROW)
+    assert fits_its_width(page)
+    page.get_by_label("be heard in").select_option("es")
+    page.locator("#file").set_input_files(as_upload(name, encoded(spoken, format_)))
+    expect_state(page, "ready")
+    expect(page.locator("#source-player")).to_contain_text(name)
+    page.get_by_role("button", name="Translate").click()
+    expect_state(page, "done")
+    expect(page.locator("#original")).to_have_text(sentence)
+    assert fits_its_width(page)
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the recording").click()
+    assert download.value.suggested_filename == "message-es.wav"
+    download.value.save_as(tmp_path / "answer.wav")
+    with wave.open(str(tmp_path / "answer.wav")) as answer:
+        assert (answer.getframerate(), answer.getnchannels(), answer.getsampwidth()) == (24_000, 1, 2)
+
+
+def test_noise_gets_a_plain_message_and_the_next_file_works(watched: Watched, spoken: Path) -> None:
+    page = watched.page
+    noise = io.BytesIO()
+    soundfile.write(noise, np.random.default_rng(1).normal(0, 0.05, 32_000), 16_000, format="WAV")
+    page.locator("#file").set_input_files(as_upload("noise.wav", noise.getvalue()))
+    expect_state(page, "ready")
+    page.get_by_role("button", name="Translate").click()
+    expect_state(page, "failed")
+    expect(page.locator("#answer-notice")).to_contain_text("No speech was found")
+    expect(page.locator("#answer-notice")).to_contain_text("nearer to the microphone")
+    expect(page.locator("#result")).to_be_hidden()
+
+    page.locator("#file").set_input_files(as_upload("spoken.wav", spoken.read_bytes()))
+    expect_state(page, "ready")
+    expect(page.locator("#answer-notice")).to_be_empty()
+    expect(page.get_by_role("button", name="Translate")).to_be_enabled()
+
+
+def test_a_file_that_is_no_audio_is_refused_before_it_is_sent(watched: Watched) -> None:
+    page = watched.page
+    page.locator("#file").set_input_files(as_upload("notes.wav", b"v=0\no=- 0 0 IN IP4 127.0.0.1\n"))
+    expect(page.get_by_role("alert")).to_contain_text("not a WAV, MP3, M4A or FLAC file")
+    expect_state(page, "idle")
+
+
+def test_a_recording_that_is_too_short_is_refused(watched: Watched) -> None:
+    record(watched.page, 0.2)
+    expect_state(watched.page, "idle")
+    expect(watched.page.locator("#source-notice")).to_contain_text("at least 1 second")
+
+
+def test_it_works_with_the_keyboard_alone(watched: Watched, spoken: Path) -> None:
+    page = watched.page
+    press = page.keyboard.press
+
+    def tab_to(selector: str) -> None:
+        for _ in range(20):
+            press("Tab")
+            if page.locator(selector).evaluate("element => element === document.activeElement"):
+                return
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    tab_to("#target")
+    page.keyboard.type("Espa")
+    expect(page.locator("#target")).to_have_value("es")
+    tab_to("#record")
+    press("Enter")
+    expect_state(page, "recording")
+    page.wait_for_timeout(seconds_of(spoken) * 1000)
+    press("Enter")
+    expect_state(page, "ready")
+    tab_to("#translate")
+    outline = page.locator("#translate").evaluate("element => getComputedStyle(element).outlineStyle")
+    assert outline == "solid", "the focus is not visible"
+    press("Enter")
+    expect_state(page, "done")
+    tab_to("#answer-player [role=slider]")
+    press("ArrowRight")
+    assert position(page, "#answer-player") == pytest.approx(1.0, abs=0.1)
+    press("Home")
+    assert position(page, "#answer-player") == 0
+    press("Space")
+    expect(page.locator("#answer-player .play")).to_have_accessible_name("Pause the translation")
+
+
+def test_a_running_translation_can_be_cancelled(watched: Watched, spoken: Path) -> None:
+    page = watched.page
+    page.locator("#file").set_input_files(as_upload("spoken.wav", spoken.read_bytes()))
+    expect_state(page, "ready")
+    with page.expect_request(lambda request: request.method == "DELETE") as deleted:
+        with page.expect_response(lambda response: response.request.method == "POST") as accepted:
+            page.get_by_role("button", name="Translate").click()
+        job_id = accepted.value.json()["job_id"]
+        page.get_by_role("button", name="Cancel").click()
+    assert deleted.value.url.endswith(f"/voice/job/{job_id}")
+    expect_state(page, "ready")
+    expect(page.get_by_role("button", name="Translate")).to_be_focused()
+    expect(page.locator("#status")).to_have_text("Cancelled.")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [("NotAllowedError", "The microphone is blocked"), ("NotFoundError", "No microphone was found")]
+)
+def test_a_microphone_that_cannot_be_used_is_said_plainly(watched: Watched, error: str, said: str) -> None:
+    page = watched.page
+    page.evaluate(
+        "name => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); }; }", error
+    )
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_role("alert")).to_contain_text(said)
+    expect_state(page, "idle")
+
+
+def test_a_server_that_is_away_can_be_asked_again(browser: Browser, live_server: str) -> None:
+    with browser.new_context(viewport=NARROW) as context:
+        page = context.new_page()
+        away = "**/api/v1/languages"
+        page.route(away, _refuse)
+        page.goto(live_server)
+        expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached")
+        page.unroute(away)
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator("#target")).to_be_enabled()
+        expect(page.locator("#source-notice")).to_be_empty()
+
+
+def _refuse(route: Route) -> None:
+    route.abort()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_enough_contrast_in_both_themes(watched: Watched, scheme: str) -> None:
+    """WCAG AA: 4.5 for text, 3 for what must be seen without being read."""
+    watched.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    names = ["paper", "raised", "ink", "dim", "mine", "theirs", "alarm", "edge", "mine-faint", "theirs-faint"]
+    colours: dict[str, str] = watched.page.evaluate(
+        """names => {
+          const style = getComputedStyle(document.body);
+          return Object.fromEntries(names.map((name) => [name, style.getPropertyValue("--" + name).trim()]));
+        }""",
+        names,
+    )
+    assert (luminance(colours["paper"]) < 0.5) == (scheme == "dark")
+    for name in names[2:7]:
+        for ground in ("paper", "raised"):
+            assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
+    for name in names[7:]:
+        assert contrast(colours[name], colours["paper"]) >= 3, name
