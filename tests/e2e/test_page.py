@@ -185,7 +185,10 @@ def test_a_server_that_is_away_can_be_asked_again(browser: Browser, live_server:
         page = context.new_page()
         away = "**/api/v1/languages"
         page.route(away, _refuse)
-        page.goto(live_server)
+        answer = page.goto(live_server)
+        assert answer is not None
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert "unsafe" not in answer.headers["content-security-policy"]
         expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached")
         page.unroute(away)
         page.get_by_role("button", name="Try again").click()

@@ -40,14 +40,10 @@ async def test_each_file_has_its_type_and_a_tag_that_saves_sending_it_again(
     assert (await client.get(path, headers={"If-None-Match": '"other"'})).content == first.content
 
 
-async def test_the_page_may_load_nothing_from_elsewhere_and_run_nothing_inline(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/")
-    policy = answer.headers["content-security-policy"]
-    assert "default-src 'self'" in policy
-    assert "unsafe" not in policy
-    assert "http://" not in answer.text
-    assert "https://" not in answer.text
-    assert "style=" not in answer.text
+async def test_the_page_names_no_address_outside_the_server_and_nothing_inline(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/")).text
+    for forbidden in ("http:", "https:", "//", "style=", "<style", "onclick"):
+        assert forbidden not in text, forbidden
 
 
 @pytest.mark.parametrize("name", ["missing.js", "%2e%2e", "..%2froutes%2fpage.py", "%2fetc%2fpasswd", "__init__.py"])

@@ -1,6 +1,7 @@
 """The web page: a handful of files that are read once, at import, and served from memory.
 
-A request names a key of `_FILES`, never a path, so that nothing else in the package can be reached.
+A request names a key of `_FILES`, never a path, so that nothing else in the package can be reached. What the page may
+load and do is said by `api/middleware/headers.py`.
 """
 
 from dataclasses import dataclass
@@ -16,17 +17,6 @@ _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
-}
-
-_HEADERS = {
-    "Cache-Control": "no-cache",  # keep it, and ask whether it has changed: the names carry no version
-    "Content-Security-Policy": (
-        "default-src 'self'; media-src 'self' blob:; object-src 'none'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -56,7 +46,8 @@ def _answer(name: str, request: Request) -> Response:
     file = _FILES.get(name)
     if file is None:
         raise NotFound(f"This server has no page file {name!r}.")
-    headers = _HEADERS | {"ETag": file.etag}
+    # the names carry no version: a browser keeps the file and asks whether it has changed
+    headers = {"Cache-Control": "no-cache", "ETag": file.etag}
     if file.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(file.body, media_type=file.media_type, headers=headers)

@@ -117,6 +117,7 @@ async function startRecording() {
     await attempt.start();
     recorder = attempt;
     levels.reset();
+    clearAnswer();
     enter("recording");
     say("Recording.");
   } catch (error) {
