@@ -42,6 +42,20 @@ class AudioDecoder(Protocol):
         """
 
 
+class FileDecoder(Protocol):
+    """Reads audio files; called inside the decoder's child process, so it may block."""
+
+    def decode(self, data: bytes, declared: AudioFormat) -> Audio:
+        """All of the file at 22 050 Hz mono. Raises what AudioDecoder.decode raises, but NoSpeechDetected."""
+
+
+class SpeechDetector(Protocol):
+    """Finds speech; called inside the decoder's child process, so it may block."""
+
+    def extent(self, audio: Audio) -> tuple[float, float] | None:
+        """Seconds at which the first speech begins and the last ends; None where nobody speaks."""
+
+
 class Transcriber(Protocol):
     @property
     def name(self) -> str: ...

@@ -1,0 +1,26 @@
+"""The audio decoder as the services see it; the work is done in a child process that may be killed."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from src.domain.audio import AudioFormat
+from src.domain.ports import Runner
+from src.domain.speech import DecodedSpeech
+
+T = TypeVar("T")
+
+
+class RemoteDecoder:
+    """Implements `domain.ports.AudioDecoder` over a runner of `services.audio_processing.AudioProcessing`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
+        speech: DecodedSpeech = await self._runner.run("decode", data, declared)
+        return speech
+
+
+def assemble(kind: Callable[..., T], *parts: Callable[[], object]) -> T:
+    """`kind` of what the parts make. With functools.partial, a factory that a child can load without loading the rest."""
+    return kind(*(part() for part in parts))
