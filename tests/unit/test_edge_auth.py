@@ -70,6 +70,7 @@ def test_each_claim_is_required(name: str) -> None:
         {"iat": NOW + 11},
         {"iat": "x"},
         {"iat": None},
+        {"iat": True},
         {"nbf": NOW + 11},
         {"nbf": "now"},
         {"nbf": None},

@@ -56,6 +56,18 @@ def test_a_large_body_is_refused_before_it_is_sent(server: str) -> None:
     assert b'"code": "audio_too_large"' in answer
 
 
+def test_the_connection_lingers_for_a_caller_that_is_still_sending_but_not_for_long(server: str) -> None:
+    with connect(server) as connection:
+        connection.sendall(head("Content-Length: 68000000"))
+        connection.recv(65536)
+        answered = time.monotonic()
+        for _ in range(5):
+            connection.sendall(b"x" * 1000)
+            time.sleep(0.1)
+        read_all(connection)
+        assert 0.5 < time.monotonic() - answered < 3
+
+
 def test_a_caller_that_waits_for_100_continue_is_not_asked_for_the_body(server: str) -> None:
     with connect(server) as connection:
         connection.sendall(head("Content-Length: 68000000", "Expect: 100-continue"))

@@ -194,6 +194,11 @@ async def test_an_error_after_the_answer_has_begun_is_logged_and_adds_nothing(
     assert "Anna" not in caplog.text
 
 
+async def test_a_detail_that_utf8_cannot_carry() -> None:
+    async with client(edge_app(error=Overloaded("text \ud800"))) as http:
+        assert check_problem(await http.get("/api/v1/failing"), 503, "overloaded")["detail"] == "text ?"
+
+
 async def test_problems_are_json_in_utf8() -> None:
     async with client(edge_app(error=Overloaded("Später – ещё раз"))) as http:
         response = await http.get("/api/v1/failing")
