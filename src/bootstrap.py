@@ -10,7 +10,7 @@ from functools import partial
 from src.adapters.database.engine import Database
 from src.adapters.database.repositories import SqlIdempotencyStore, SqlJobRepository, SqlProfileRepository, SqlUsageRepository
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
-from src.adapters.decoding.sandbox import apply_limits
+from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
 from src.adapters.queue.in_process import InProcessQueue
 from src.adapters.storage.local import LocalStorage, load_or_create_key
 from src.adapters.translators.apertium import ApertiumTranslator
@@ -34,7 +34,7 @@ from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
 from src.utils.cache import MemoryCache
-from src.workers.decoder import RemoteDecoder
+from src.workers.decoder import RemoteDecoder, assemble
 from src.workers.engines import RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice
 from src.workers.job_worker import JobWorker
 from src.workers.process_pool import ProcessPool
@@ -46,7 +46,10 @@ _SWEEP_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """What does the work. Tests and benchmarks put their own here. `runners` are started and closed with the service."""
+    """What does the work. Tests and benchmarks put their own here.
+
+    `runners` are started and closed with the service, `close` is awaited at its end.
+    """
 
     decoder: AudioDecoder
     transcriber: Transcriber
@@ -55,6 +58,7 @@ class Engines:
     analyzer: SpeakerAnalyzer
     runners: Mapping[str, Runner]
     notices: tuple[str, ...] = ()
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 @asynccontextmanager
@@ -66,6 +70,8 @@ async def running_services(settings: Settings, engines: Engines | None = None) -
         stack.push_async_callback(database.close)
         await database.start()
         engines = engines or await asyncio.to_thread(build_engines, settings)
+        if engines.close is not None:
+            stack.push_async_callback(engines.close)
         for runner in engines.runners.values():
             stack.push_async_callback(runner.close)
         await asyncio.gather(*(runner.start() for runner in engines.runners.values()))
@@ -78,34 +84,35 @@ def build_engines(settings: Settings) -> Engines:
     transcription = _pool(settings, PocketsphinxModel, "transcription")
     voice = _pool(settings, espeak.EspeakVoice, "voice")
     analysis = _pool(settings, SpeakerAnalysis, "speaker analysis")
-    translators, notices = _translators(settings)
+    apertium, notices = _apertium(settings)
     logger.info("transcription: %s (TRANSCRIPTION_ENGINE=%s)", pocketsphinx_model.NAME, settings.transcription_engine)
     logger.info("voice: %s (VOICE_ENGINE=%s)", espeak.NAME, settings.voice_engine)
     return Engines(
         decoder=RemoteDecoder(decoder),
         transcriber=RemoteTranscriber(transcription, pocketsphinx_model.NAME, pocketsphinx_model.LANGUAGES),
-        translators=translators,
+        translators=(apertium,),
         voice=RemoteVoice(voice, espeak.NAME, espeak.spoken_languages()),
         analyzer=RemoteSpeakerAnalyzer(analysis),
         runners={"decoder": decoder, "transcription": transcription, "voice": voice, "speaker_analysis": analysis},
         notices=notices,
+        close=apertium.close,
     )
 
 
-def _translators(settings: Settings) -> tuple[tuple[Translator, ...], tuple[str, ...]]:
-    """In the order of the setting. A machine without pairs still starts, says so, and transcribes and clones."""
+def _apertium(settings: Settings) -> tuple[ApertiumTranslator, tuple[str, ...]]:
+    """A machine without pairs still starts with `auto`, says so, and transcribes and clones."""
     unknown = set(settings.translation_engines) - {"auto", "apertium"}
     if unknown:
         raise EngineUnavailable(f"TRANSLATION_ENGINES names {', '.join(sorted(unknown))}; there are: auto, apertium.")
     apertium = ApertiumTranslator()
     if apertium.routes:
         logger.info("translation: %s, %d pairs (TRANSLATION_ENGINES)", apertium.name, len(apertium.routes))
-        return (apertium,), ()
+        return apertium, ()
     missing = "Apertium has no language pairs here: install the Debian packages apertium, apertium-eng-spa and apertium-fr-es."
     if "apertium" in settings.translation_engines:
         raise EngineUnavailable(missing)
     logger.warning("translation: none. %s", missing)
-    return (apertium,), (f"translation: {missing}",)
+    return apertium, (f"translation: {missing}",)
 
 
 def _pool(settings: Settings, factory: Callable[[], object], name: str) -> ProcessPool:
@@ -120,22 +127,25 @@ def _pool(settings: Settings, factory: Callable[[], object], name: str) -> Proce
 
 def _decoder_pool(settings: Settings) -> ProcessPool:
     return ProcessPool(
-        partial(build_audio_processing, settings.min_audio_seconds, settings.max_audio_seconds),
+        partial(
+            assemble,
+            AudioProcessing,
+            partial(PyAvDecoder, settings.min_audio_seconds, settings.max_audio_seconds),
+            SileroVad,
+        ),
         size=settings.decoder_processes,
         queue_size=settings.job_queue_size,
         call_timeout_seconds=settings.decoder_timeout_seconds,
         name="decoder",
         init=apply_limits,
+        before_call=renew_cpu_limit,
+        environment={},
     )
-
-
-def build_audio_processing(min_seconds: float, max_seconds: float) -> AudioProcessing:
-    """Runs in the decoder's child process."""
-    return AudioProcessing(PyAvDecoder(min_seconds, max_seconds), SileroVad())
 
 
 async def _start_services(settings: Settings, engines: Engines, database: Database, stack: AsyncExitStack) -> Services:
     storage = LocalStorage(settings.data_dir / "audio", _signing_key(settings), settings.audio_url_ttl_seconds)
+    await storage.start()
     cache = MemoryCache(settings.cache_max_bytes)
     usage = SqlUsageRepository(database)
     transcription = Transcription(engines.transcriber)

@@ -1,20 +1,33 @@
 """The application and its start: `python -m src.main`, or `uvicorn --factory src.main:create_app`."""
 
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from pydantic import ValidationError
 
-from src import __version__, api
-from src.api import error_handlers, middleware
+from src import __version__
+from src.api import middleware
+from src.api.middleware.auth import TokenVerifier
+from src.api.middleware.request_id import RequestIdFilter
 from src.api.routes import audio, health, languages, page, usage, voice
-from src.bootstrap import Engines, running_services, token_verifier
+from src.bootstrap import Engines, running_services
 from src.config.settings import Settings
+from src.domain.errors import VoiceServiceError
 
-DESCRIPTION = """A spoken message in, the same message in another language and in the speaker's voice out."""
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = """A spoken message in, the same message in another language and in the speaker's voice out.
+
+Errors are RFC 9457 problem+json with a stable `code`. Send `Accept: application/vnd.voice.envelope+json` for answers
+in an envelope `{"success": …, "data" | "error": …}`. `X-Request-ID` and `traceparent` are echoed."""
+
+_JSON_OVERHEAD_BYTES = 64 * 1024
 
 
 def create_app(settings: Settings | None = None, engines: Engines | None = None) -> FastAPI:
@@ -26,8 +39,76 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
         async with running_services(settings, engines) as services:
             yield {"services": services}
 
-    app = FastAPI(title="Voice translation", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        static_url="/docs-assets",
+        favicon_url="/web/favicon.svg",
+        title="Voice translation",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+    )
     for router in (voice.router, languages.router, usage.router, audio.router, health.router, page.router):
         app.include_router(router)
-    error_handlers.install(app)
+    middleware.install(app, _edge(settings))
     return app
+
+
+def _edge(settings: Settings) -> middleware.Edge:
+    return middleware.Edge(
+        max_body_bytes=settings.max_audio_bytes * 4 // 3 + _JSON_OVERHEAD_BYTES,
+        body_timeout_seconds=settings.body_timeout_seconds,
+        verifier=_token_verifier(settings),
+        translations_per_minute=settings.rate_limit_translations_per_minute,
+        requests_per_minute=settings.rate_limit_requests_per_minute,
+        trusted_proxies=tuple(settings.trusted_proxies),
+        cors_origins=tuple(settings.cors_origins),
+    )
+
+
+def _token_verifier(settings: Settings) -> TokenVerifier | None:
+    if settings.auth_mode == "off" or settings.jwt_secret is None:
+        return None
+    secret = settings.jwt_secret.get_secret_value()
+    return TokenVerifier(secret, settings.jwt_issuer or "", settings.jwt_audience or "")
+
+
+def configure_logging(level: str) -> None:
+    """One line per record on standard error, with the id of the request that it belongs to."""
+    handler = logging.StreamHandler()
+    handler.addFilter(RequestIdFilter())
+    line = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
+    logging.basicConfig(level=level.upper(), handlers=[handler], format=line)
+
+
+def main() -> int:
+    """Run the service until SIGTERM or Ctrl-C. Exit code 2: a setting is wrong; 1: something that it needs is missing."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"]).upper() or "settings"
+            print(f"{name}: {problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201
+        return 2
+    configure_logging(settings.log_level)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=round(settings.shutdown_grace_seconds),
+        )
+    )
+    try:
+        server.run()
+    except VoiceServiceError as error:
+        logger.error("%s", error.detail)
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +26,7 @@ from src.domain.speech import (
 class Gate:
     """Holds whoever passes until it is opened, and counts who came, who left by cancellation, and at most how many at once."""
 
-    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: threading.Event = field(default_factory=threading.Event)  # set from any thread
     entered: int = 0
     cancelled: int = 0
     inside: int = 0
@@ -36,7 +37,8 @@ class Gate:
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
         try:
-            await self.opened.wait()
+            while not self.opened.is_set():
+                await asyncio.sleep(0.002)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise

@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     public_base_url: str | None = None
     """Where callers reach this service, for `audio_url`. None: taken from the request."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    body_timeout_seconds: float = Field(60.0, gt=0)
+    """For a whole request body to arrive; then 408 `request_timeout`."""
+    trusted_proxies: CommaList = []
+    """Addresses or networks (comma-separated) whose X-Forwarded-For is believed."""
     cors_origins: CommaList = []
     """Origins (comma-separated) that may call from a browser. Empty: only the page that this server serves."""
 

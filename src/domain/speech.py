@@ -1,5 +1,6 @@
 """What the engines hear, translate and say. Times are seconds from the start of the audio that the engine was given."""
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -130,3 +131,17 @@ class DecodedSpeech:
     audio: Audio
     source_duration_seconds: float
     offset_seconds: float
+
+
+def compare(reference: VoicePrint, output: VoicePrint) -> VoiceMatch:
+    """How alike two voices are.
+
+    similarity: cosine of the embeddings, negative ones as 0. pitch_agreement: 1 for the same median pitch, falling in a
+    straight line over log frequency to 0 at an octave. timbre_agreement: 1 / (1 + d), d the root mean square difference of
+    the timbre coefficients.
+    """
+    cosine = sum(a * b for a, b in zip(reference.embedding, output.embedding, strict=True))
+    octaves = abs(math.log2(output.pitch_hz / reference.pitch_hz)) if min(output.pitch_hz, reference.pitch_hz) > 0 else 1.0
+    squares = [(a - b) ** 2 for a, b in zip(reference.timbre, output.timbre, strict=True)]
+    distance = math.sqrt(sum(squares) / len(squares)) if squares else 0.0
+    return VoiceMatch(min(1.0, max(0.0, cosine)), max(0.0, 1.0 - octaves), 1.0 / (1.0 + distance))

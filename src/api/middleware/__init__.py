@@ -28,8 +28,8 @@ from src.api.middleware.request_id import RequestIdMiddleware
 TRANSLATE_PATH = "/api/v1/voice/translate"
 _PROBES = ("/health",)
 _SIGNED_AUDIO = ("/api/v1/audio",)
-_PUBLIC = frozenset({"/", "/openapi.json", "/docs", "/redoc", "/favicon.ico"})
-_PAGE_FILES = ("/web",)
+_PUBLIC = frozenset({"/", "/openapi.json", "/docs", "/favicon.ico"})
+_PAGE_FILES = ("/web", "/docs-assets")
 
 _CALLER_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID", "traceparent"]
 _ANSWER_HEADERS = [
