@@ -1,0 +1,150 @@
+"""Translation with Apertium's installed pairs, over a middle language where no direct pair is installed."""
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from src.adapters.translators.apertium_modes import Pair, installed_modes, modes_directories, shortest_routes
+from src.adapters.translators.apertium_pipeline import ApertiumPipeline, PipelineFailedError
+from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
+from src.domain.speech import Translation
+
+logger = logging.getLogger(__name__)
+
+INSTALL_HINT = (
+    "Apertium translates with the pairs installed on this machine: install the Debian packages apertium and "
+    "apertium-eng-spa, apertium-fr-es, apertium-es-pt, apertium-spa-ita or others named apertium-*."
+)
+
+
+class ApertiumTranslator:
+    """Implements the port `Translator`.
+
+    `timeout_seconds` is for one call of `translate`, waiting for others included. `modes_dir` None: where packages put
+    their modes. A route has at most `max_hops` pairs. Each pair has one pipeline (100 to 200 MB); of the idle ones
+    the last used are kept running, `max_pipelines` in all.
+    """
+
+    def __init__(
+        self, timeout_seconds: float = 20.0, *, modes_dir: Path | None = None, max_hops: int = 3, max_pipelines: int = 6
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._modes = installed_modes(modes_directories() if modes_dir is None else (modes_dir,))
+        self._routes = shortest_routes(self._modes, max_hops)
+        self._max_pipelines = max_pipelines
+        self._pipelines: OrderedDict[Pair, ApertiumPipeline] = OrderedDict()  # least recently used first
+
+    @property
+    def name(self) -> str:
+        return "apertium"
+
+    @property
+    def routes(self) -> dict[Pair, tuple[str, ...]]:
+        """Every pair that works, with the languages passed through; empty when Apertium is not installed."""
+        return dict(self._routes)
+
+    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+        """Translate each text by itself. Text without capitals comes back without capitals.
+
+        Raises UnsupportedLanguage without a route, TranslationUnavailable when Apertium dies or takes too long.
+        """
+        route = self._routes.get((source, target))
+        if route is None:
+            raise UnsupportedLanguage(f"Apertium has no route from {source} to {target}. {INSTALL_HINT}")
+        translated = texts
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                for pair in pairwise(route):
+                    translated = await self._through(pair, translated)
+        except TimeoutError:
+            detail = f"Apertium did not answer within {self._timeout_seconds:g} s."
+            raise TranslationUnavailable(detail) from None
+        except PipelineFailedError as error:
+            logger.warning("apertium failed on %s: %s", ">".join(route), error)
+            raise TranslationUnavailable(f"Apertium failed on the route {'>'.join(route)}.") from error
+        return Translation(translated, f"apertium ({'>'.join(route)})", route)
+
+    async def close(self) -> None:
+        """End all pipelines."""
+        while self._pipelines:
+            _, pipeline = self._pipelines.popitem()
+            await pipeline.stop()
+
+    async def _through(self, pair: Pair, texts: tuple[str, ...]) -> tuple[str, ...]:
+        """All texts along one pair; once more from the start when a kept pipeline turns out to be dead."""
+        async with self._pipeline(pair) as pipeline:
+            was_running = pipeline.running
+            try:
+                return await _translate_all(pipeline, pair, texts)
+            except PipelineFailedError:
+                if not was_running:
+                    raise
+            return await _translate_all(pipeline, pair, texts)
+
+    @asynccontextmanager
+    async def _pipeline(self, pair: Pair) -> AsyncIterator[ApertiumPipeline]:
+        """The pair's pipeline, for this caller alone; afterwards those that are one too many end."""
+        pipeline = self._pipelines.setdefault(pair, ApertiumPipeline(self._modes[pair]))
+        self._pipelines.move_to_end(pair)
+        pipeline.users += 1
+        try:
+            async with pipeline.lock:
+                yield pipeline
+        finally:
+            pipeline.users -= 1
+            self._end_surplus()
+
+    def _end_surplus(self) -> None:
+        idle = [pair for pair, pipeline in self._pipelines.items() if pipeline.users == 0]
+        for pair in idle[: max(0, len(self._pipelines) - self._max_pipelines)]:
+            self._pipelines.pop(pair).kill()
+
+
+async def _translate_all(pipeline: ApertiumPipeline, pair: Pair, texts: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple([await _translate_one(pipeline, pair, text) for text in texts])
+    except BaseException:
+        # An answer that nobody reads would be taken for the next text's.
+        pipeline.kill()
+        raise
+
+
+async def _translate_one(pipeline: ApertiumPipeline, pair: Pair, text: str) -> str:
+    if not any(character.isalpha() for character in text):
+        return text
+    translated = await pipeline.translate(_as_in_dictionary(text, pair[0]))
+    if pair == ("en", "es") and _PLEASE.search(text):
+        translated = _COMPLACER.sub("por favor", translated)
+    # A lone pronoun can vanish in a language that leaves pronouns out; nothing that was said may vanish.
+    return _with_case_of(text, translated) if translated else text
+
+
+_LONE_I = re.compile(r"\bi\b(?=$|[\s.,;:!?]|'(?:m|ll|ve|d)\b)")
+_PROPER = re.compile(
+    r"\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|april|june|july|august|september|october"
+    r"|november|december|english|french|spanish|german|italian|portuguese)\b"
+)
+_PLEASE = re.compile(r"^please\b|\bplease[.!]*$", re.IGNORECASE)
+_COMPLACER = re.compile(r"^complacer?\b|\bcomplacer\b(?=[.!]*$)", re.IGNORECASE)
+"""English to Spanish has `please` as a verb alone, which turns every polite request into nonsense."""
+
+
+def _as_in_dictionary(text: str, language: str) -> str:
+    """A recogniser writes no capitals, and Apertium's English knows `I` and `Friday` only with theirs."""
+    if language != "en":
+        return text
+    return _PROPER.sub(lambda match: match[0].capitalize(), _LONE_I.sub("I", text))
+
+
+def _with_case_of(text: str, translated: str) -> str:
+    """Transfer rules move words with their capitals: put right what can be told from the original text."""
+    if not any(character.isupper() for character in text):
+        return translated.lower()
+    if text[:1].isupper():
+        return translated[:1].upper() + translated[1:]
+    return translated

@@ -1,0 +1,107 @@
+"""What this deployment can do now, computed from the engines that are there."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from src.domain.errors import UnsupportedLanguage
+from src.domain.languages import LANGUAGES, Language
+from src.domain.ports import Transcriber, Translator, VoiceEngine
+
+HEARING_HINT = "To hear other languages install openai-whisper with its weights."
+TRANSLATING_HINT = (
+    "To translate other pairs install Debian's packages apertium-eng-spa, apertium-fr-es or others named apertium-*."
+)
+SPEAKING_HINT = "To speak other languages install Debian's espeak-ng, which speaks all of the service's."
+
+
+@dataclass(frozen=True, slots=True)
+class StageLanguages:
+    """One engine and what it knows, in the service's order of languages."""
+
+    engine: str
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LanguagePair:
+    """A translation that works from recording to speech. `route` is the languages passed through, ends included."""
+
+    source: str
+    target: str
+    route: tuple[str, ...]
+    engine: str
+
+
+class LanguageCatalog:
+    """`translators` in the order in which they are asked."""
+
+    def __init__(self, transcriber: Transcriber, translators: tuple[Translator, ...], voice: VoiceEngine) -> None:
+        self._transcriber = transcriber
+        self._translators = translators
+        self._voice = voice
+
+    @property
+    def transcription(self) -> StageLanguages:
+        return StageLanguages(self._transcriber.name, _in_order(self._transcriber.languages))
+
+    @property
+    def voice(self) -> StageLanguages:
+        return StageLanguages(self._voice.name, _in_order(self._voice.languages))
+
+    @cached_property
+    def pairs(self) -> tuple[LanguagePair, ...]:
+        """What can be heard, translated and spoken, in the service's order of languages."""
+        every = (
+            self._translation(source, target)
+            for source in self.transcription.languages
+            for target in self.voice.languages
+            if source != target
+        )
+        return tuple(pair for pair in every if pair is not None)
+
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """Every language that some stage of this deployment knows."""
+        paired = {code for pair in self.pairs for code in (pair.source, pair.target)}
+        known = paired.union(self.transcription.languages, self.voice.languages)
+        return tuple(LANGUAGES[code] for code in _in_order(known))
+
+    def require_pair(self, source: str | None, target: str) -> None:
+        """Raises UnsupportedLanguage that names the stage that cannot do it and what to install.
+
+        `source` None: the language is not known yet; some language that can be heard must lead to `target`. A message
+        may also be spoken anew in its own language.
+        """
+        hears, speaks = self.transcription.languages, self.voice.languages
+        if source is not None and source not in hears:
+            raise UnsupportedLanguage(
+                _cannot("Transcription", self._transcriber.name, "hears", hears, source, HEARING_HINT)
+            )
+        if target not in speaks:
+            raise UnsupportedLanguage(_cannot("Voice", self._voice.name, "speaks", speaks, target, SPEAKING_HINT))
+        sources = hears if source is None else (source,)
+        if target not in sources and not any(self._translation(each, target) for each in sources):
+            raise UnsupportedLanguage(self._no_translation(source or " or ".join(hears), target))
+
+    def _no_translation(self, source: str, target: str) -> str:
+        engines = ", ".join(translator.name for translator in self._translators) or "none"
+        listed = ", ".join(f"{pair.source}>{pair.target}" for pair in self.pairs) or "none"
+        return (
+            f"Translation (engines: {engines}) has no way from {source} to {target}. Pairs that work: {listed}. "
+            f"{TRANSLATING_HINT}"
+        )
+
+    def _translation(self, source: str, target: str) -> LanguagePair | None:
+        """By the first translator that knows the pair."""
+        for translator in self._translators:
+            if (route := translator.routes.get((source, target))) is not None:
+                return LanguagePair(source, target, route, translator.name)
+        return None
+
+
+def _in_order(codes: frozenset[str] | set[str]) -> tuple[str, ...]:
+    return tuple(code for code in LANGUAGES if code in codes)
+
+
+def _cannot(stage: str, engine: str, does: str, known: tuple[str, ...], wanted: str, hint: str) -> str:
+    return f"{stage} ({engine}) {does} {', '.join(known) or 'nothing'}, not {wanted!r}. {hint}"

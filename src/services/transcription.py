@@ -1,0 +1,43 @@
+"""Speech to text, with times in the caller's own recording."""
+
+from dataclasses import replace
+
+from src.domain.errors import UnsupportedLanguage
+from src.domain.ports import Transcriber
+from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript, Word
+from src.services.languages import HEARING_HINT
+
+
+class Transcription:
+    def __init__(self, transcriber: Transcriber) -> None:
+        self._transcriber = transcriber
+
+    @property
+    def engine_name(self) -> str:
+        return self._transcriber.name
+
+    async def transcribe(self, speech: DecodedSpeech, language: str | None, quality: Quality) -> Transcript:
+        """What was said. Times count from the start of the audio that the caller sent, before it was trimmed.
+
+        `language` None: the engine detects it, or assumes its only one. Raises UnsupportedLanguage before any work,
+        NoSpeechDetected.
+        """
+        if language is not None and language not in self._transcriber.languages:
+            heard = ", ".join(sorted(self._transcriber.languages)) or "nothing"
+            raise UnsupportedLanguage(
+                f"The recogniser {self.engine_name} hears {heard}, not {language!r}. {HEARING_HINT}"
+            )
+        transcript = await self._transcriber.transcribe(speech.audio, language, quality)
+        offset = speech.offset_seconds
+        return replace(transcript, segments=tuple(_later(segment, offset) for segment in transcript.segments))
+
+    def degraded(self, transcript: Transcript) -> tuple[str, ...]:
+        """What was not done as asked: a language that was assumed is said to be so."""
+        if transcript.language_probability is not None:
+            return ()
+        return (f"transcription: the language was not detected but assumed to be {transcript.language!r}",)
+
+
+def _later(segment: Segment, seconds: float) -> Segment:
+    words = tuple(Word(word.text, word.start + seconds, word.end + seconds, word.confidence) for word in segment.words)
+    return replace(segment, start=segment.start + seconds, end=segment.end + seconds, words=words)

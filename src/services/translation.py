@@ -1,0 +1,90 @@
+"""Text to text: the first engine that knows the pair and answers, with a cache in front of it."""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+from src.domain.errors import TranslationUnavailable, Unavailable, UnsupportedLanguage
+from src.domain.ports import Cache, Translator
+from src.domain.speech import Translation
+from src.services.languages import TRANSLATING_HINT
+
+logger = logging.getLogger(__name__)
+
+_CACHE_SECONDS = 24 * 3600.0
+
+
+class TextTranslation:
+    """`translators` in the order in which they are asked."""
+
+    def __init__(self, translators: tuple[Translator, ...], cache: Cache) -> None:
+        self._translators = translators
+        self._cache = cache
+
+    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+        """The texts one by one in `target`. A text in its own language comes back as it is, from the engine `none`.
+
+        `degraded` names the engines that should have answered and did not. Raises UnsupportedLanguage when no engine
+        knows the pair, TranslationUnavailable when none of those that know it answers.
+        """
+        if source == target:
+            return Translation(texts, "none", (source,))
+        knowing = [translator for translator in self._translators if (source, target) in translator.routes]
+        if not knowing:
+            raise UnsupportedLanguage(f"No translation engine knows {source} to {target}. {TRANSLATING_HINT}")
+        failures: list[str] = []
+        for translator in knowing:
+            try:
+                translation = await self._cached(translator, texts, source, target)
+            except Unavailable as error:
+                logger.warning("translation: %s did not answer: %s", translator.name, error.code)
+                failures.append(f"translation: {translator.name} did not answer")
+            else:
+                return replace(translation, degraded=(*failures, *translation.degraded))
+        names = ", ".join(translator.name for translator in knowing)
+        raise TranslationUnavailable(
+            f"No translation engine answered for {source} to {target} (asked: {names}). Try again."
+        )
+
+    async def _cached(self, translator: Translator, texts: tuple[str, ...], source: str, target: str) -> Translation:
+        """As the translator's answer, asking it only for what it was not asked before."""
+        wanted = tuple(dict.fromkeys(texts))
+        keys = {text: _key(translator.name, source, target, text) for text in wanted}
+        found = await asyncio.gather(*(self._cache.get(key) for key in keys.values()))
+        known = {text: _unpack(packed) for text, packed in zip(wanted, found, strict=True) if packed is not None}
+        missing = tuple(text for text in wanted if text not in known)
+        if missing or not known:
+            fresh = await _aligned(translator, missing, source, target)
+            await self._remember((keys[text] for text in missing), fresh)
+            known |= {text: replace(fresh, texts=(answer,)) for text, answer in zip(missing, fresh.texts, strict=True)}
+        else:
+            fresh = known[wanted[0]]
+        return replace(fresh, texts=tuple(known[text].texts[0] for text in texts))
+
+    async def _remember(self, keys: Iterable[str], fresh: Translation) -> None:
+        for key, text in zip(keys, fresh.texts, strict=True):
+            await self._cache.set(key, _pack(replace(fresh, texts=(text,))), _CACHE_SECONDS)
+
+
+async def _aligned(translator: Translator, texts: tuple[str, ...], source: str, target: str) -> Translation:
+    translation = await translator.translate(texts, source, target)
+    if len(translation.texts) != len(texts):
+        raise TranslationUnavailable(f"{translator.name} answered {len(translation.texts)} texts for {len(texts)}.")
+    return translation
+
+
+def _key(engine: str, source: str, target: str, text: str) -> str:
+    """A hash, so that no text shows in a list of keys."""
+    return f"translation:{engine}:{source}:{target}:{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
+
+
+def _pack(translation: Translation) -> bytes:
+    return json.dumps([translation.texts[0], translation.engine, translation.route]).encode()
+
+
+def _unpack(packed: bytes) -> Translation:
+    text, engine, route = json.loads(packed)
+    return Translation((text,), engine, tuple(route))
