@@ -80,7 +80,7 @@ async def running_services(settings: Settings, engines: Engines | None = None) -
 
 def build_engines(settings: Settings) -> Engines:
     """The engines that the settings name, not yet started. Raises EngineUnavailable for a named engine that is not there."""
-    decoder = _decoder_pool(settings)
+    decoder = decoder_pool(settings)
     transcription = _pool(settings, PocketsphinxModel, "transcription")
     voice = _pool(settings, espeak.EspeakVoice, "voice")
     analysis = _pool(settings, SpeakerAnalysis, "speaker analysis")
@@ -125,7 +125,8 @@ def _pool(settings: Settings, factory: Callable[[], object], name: str) -> Proce
     )
 
 
-def _decoder_pool(settings: Settings) -> ProcessPool:
+def decoder_pool(settings: Settings) -> ProcessPool:
+    """The decoder, not yet started: also for benchmarks whose other engines are stand-ins."""
     return ProcessPool(
         partial(
             assemble,
