@@ -1,0 +1,244 @@
+"""Many callers at once, callers that go away, and a process that is killed: nothing is lost, refused or done twice."""
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from src.adapters.database.engine import Database
+from src.adapters.database.repositories import SqlIdempotencyStore, SqlJobRepository
+from src.domain.audio import AudioFormat
+from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, Overloaded, Unavailable
+from src.domain.jobs import Job, JobRequest, JobStatus, Stage
+from src.domain.ports import IdempotencyStore
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Clock:
+    time: datetime = field(default=datetime(2026, 3, 1, tzinfo=UTC))
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite+aiosqlite:///{tmp_path / 'voice.db'}"
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    await database.start()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def keys(database: Database, clock: Clock) -> IdempotencyStore:
+    return SqlIdempotencyStore(database, ttl_seconds=86_400, claim_ttl_seconds=60, clock=clock)
+
+
+def job(job_id: str) -> Job:
+    return Job(job_id, "ana", JobRequest(AudioFormat.WAV, "es"), f"inputs/{job_id}.wav")
+
+
+async def run_job(jobs: SqlJobRepository, job_id: str) -> None:
+    """What the database sees of one job."""
+    one = job(job_id)
+    await jobs.add(one)
+    for stage in Stage:
+        assert await jobs.save(replace(one, status=JobStatus.PROCESSING, stage=stage))
+        assert (await jobs.get(job_id)).stage == stage
+    assert await jobs.save(replace(one, status=JobStatus.COMPLETED))
+
+
+async def test_32_writers_and_a_second_owner_of_the_file_are_all_served(database: Database, url: str) -> None:
+    other = Database(url)  # as another process would have
+    repositories = [SqlJobRepository(database), SqlJobRepository(other)]
+    await asyncio.gather(*(run_job(repositories[number % 2], str(number)) for number in range(32)))
+    await other.close()
+    assert len(await repositories[0].with_status(JobStatus.COMPLETED)) == 32
+
+
+async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
+    jobs = SqlJobRepository(database)
+    await jobs.add(job("a"))
+    async with database.writing():
+        assert (await asyncio.wait_for(jobs.get("a"), 2)).id == "a"
+
+
+async def test_writer_that_waits_too_long_is_told_to_come_back(url: str) -> None:
+    database = Database(url, timeout_seconds=0.2)
+    await database.start()
+    async with database.writing():
+        with pytest.raises(Overloaded) as refusal:
+            await SqlJobRepository(database).add(job("a"))
+    assert refusal.value.retry_after_seconds
+    await SqlJobRepository(database).add(job("a"))
+    await database.close()
+
+
+async def test_writer_that_waits_for_another_process_is_told_to_come_back(url: str) -> None:
+    database, other = Database(url, timeout_seconds=0.2), Database(url)
+    await database.start()
+    async with other.writing():
+        with pytest.raises(Unavailable):
+            await SqlJobRepository(database).add(job("a"))
+    await SqlJobRepository(database).add(job("a"))
+    await database.close()
+    await other.close()
+
+
+async def test_cancelled_callers_leave_no_lock_behind(database: Database) -> None:
+    jobs, rng = SqlJobRepository(database), random.Random(7)
+    await jobs.add(job("steady"))
+    for number in range(60):
+        callers = [asyncio.create_task(run_job(jobs, f"{number}-{i}")) for i in range(3)]
+        await asyncio.sleep(rng.random() * 0.004)
+        for caller in callers:
+            caller.cancel()
+        await asyncio.gather(*callers, return_exceptions=True)
+        assert await asyncio.wait_for(jobs.save(job("steady")), 2)
+
+
+async def test_transaction_that_fails_is_undone(database: Database) -> None:
+    jobs = SqlJobRepository(database)
+
+    async def fail_half_way() -> None:
+        async with database.writing() as connection:
+            await connection.exec_driver_sql("INSERT INTO users VALUES ('eve', '2026-01-01 00:00:00')")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail_half_way()
+    async with database.reading() as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM users")).scalar_one() == 0
+    await jobs.add(job("a"))
+
+
+WRITE_UNTIL_KILLED = """
+import asyncio, sys
+from src.adapters.database.engine import Database
+from src.adapters.database.repositories import SqlJobRepository
+from src.domain.audio import AudioFormat
+from src.domain.jobs import Job, JobRequest
+
+async def main() -> None:
+    jobs = SqlJobRepository(Database(sys.argv[1]))
+    for number in range(100_000):
+        await jobs.add(Job(str(number), "ana", JobRequest(AudioFormat.WAV, "es"), "inputs/a.wav"))
+        print(number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_killed_process_loses_no_job_that_it_accepted(database: Database, url: str) -> None:
+    command = [sys.executable, "-c", WRITE_UNTIL_KILLED, url]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    lines = [await asyncio.wait_for(process.stdout.readline(), 30) for _ in range(50)]
+    process.send_signal(signal.SIGKILL)
+    lines += (await process.stdout.read()).splitlines()
+    await process.wait()
+    accepted = {line.decode().strip() for line in lines} - {""}
+    jobs = SqlJobRepository(database)
+    kept = {found.id for found in await jobs.with_status(JobStatus.PENDING)}
+    assert len(accepted) >= 50
+    assert accepted <= kept
+    assert len(kept) <= len(accepted) + 1
+    await jobs.add(job("after"))
+
+
+# --- idempotency keys
+
+
+async def test_one_of_200_concurrent_claims_wins(database: Database, url: str) -> None:
+    other = Database(url)
+    stores = [SqlIdempotencyStore(database, 60), SqlIdempotencyStore(other, 60)]
+    claims = (stores[number % 2].claim("ana", "key", "body") for number in range(200))
+    answers = await asyncio.gather(*claims, return_exceptions=True)
+    await other.close()
+    assert answers.count(None) == 1
+    assert sum(isinstance(answer, IdempotencyConflict) for answer in answers) == 199
+
+
+async def test_completed_key_answers_with_the_first_job(keys: IdempotencyStore) -> None:
+    assert await keys.claim("ana", "key", "body") is None
+    await keys.complete("ana", "key", "job-1")
+    assert await keys.claim("ana", "key", "body") == "job-1"
+    await keys.complete("ana", "key", "job-2")
+    await keys.release("ana", "key")
+    assert await keys.claim("ana", "key", "body") == "job-1"
+
+
+async def test_key_belongs_to_one_user(keys: IdempotencyStore) -> None:
+    assert await keys.claim("ana", "key", "body") is None
+    assert await keys.claim("bob", "key", "other body") is None
+    assert await keys.claim("ana", "k" * 5000 + "é\0", "body") is None
+
+
+@pytest.mark.parametrize("completed", [False, True])
+async def test_another_body_is_refused(keys: IdempotencyStore, completed: bool) -> None:
+    assert await keys.claim("ana", "key", "body") is None
+    if completed:
+        await keys.complete("ana", "key", "job-1")
+    with pytest.raises(IdempotencyMismatch):
+        await keys.claim("ana", "key", "other body")
+
+
+async def test_released_key_is_free(keys: IdempotencyStore) -> None:
+    assert await keys.claim("ana", "key", "body") is None
+    await keys.release("ana", "key")
+    await keys.release("ana", "key")
+    assert await keys.claim("ana", "key", "other body") is None
+
+
+async def test_claim_of_a_process_that_died_falls_soon(keys: IdempotencyStore, clock: Clock) -> None:
+    assert await keys.claim("ana", "key", "body") is None
+    clock.advance(59)
+    with pytest.raises(IdempotencyConflict):
+        await keys.claim("ana", "key", "body")
+    clock.advance(1)
+    answers = await asyncio.gather(*(keys.claim("ana", "key", "new body") for _ in range(20)), return_exceptions=True)
+    assert answers.count(None) == 1
+
+
+async def test_completed_key_is_kept_for_a_day(keys: IdempotencyStore, clock: Clock) -> None:
+    assert await keys.claim("ana", "key", "body") is None
+    await keys.complete("ana", "key", "job-1")
+    clock.advance(86_399)
+    assert await keys.claim("ana", "key", "body") == "job-1"
+    clock.advance(1)
+    assert await keys.claim("ana", "key", "other body") is None
+
+
+async def test_expired_keys_are_deleted_by_later_claims(
+    keys: IdempotencyStore, clock: Clock, database: Database
+) -> None:
+    for number in range(10):
+        await keys.claim("ana", f"key {number}", "body")
+    await keys.complete("ana", "key 0", "job-0")
+    clock.advance(3600)
+    await keys.claim("ana", "new", "body")
+    async with database.reading() as connection:
+        count = await connection.exec_driver_sql("SELECT count(*) FROM idempotency_keys")
+        assert count.scalar_one() == 2

@@ -1,0 +1,138 @@
+"""The schema that the migrations make: what the tables say, in a private file, by one process of many."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.schema import CreateTable
+
+from src.adapters.database import migrate
+from src.adapters.database.engine import Database
+from src.adapters.database.tables import metadata
+from src.domain.errors import EngineUnavailable
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "new" / "voice.db"
+
+
+def url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def test_migrated_schema_is_that_of_the_tables(path: Path) -> None:
+    assert migrate.main([url(path)]) == 0
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_every_table_exists_in_postgres_terms() -> None:
+    dialect = make_url("postgresql://").get_dialect()()
+    statements = "\n".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
+    assert statements.count("TIMESTAMP WITH TIME ZONE") == 8
+    assert "id BIGSERIAL" in statements
+
+
+async def test_database_is_private_and_in_wal_mode(path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        database = Database(url(path))
+        await database.start()
+        await database.ping()
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in files_beside(path)}
+        await database.close()
+    finally:
+        os.umask(previous)
+    assert set(modes) >= {"new", "voice.db"}
+    assert modes.pop("new") == 0o700
+    assert set(modes.values()) == {0o600}
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def files_beside(path: Path) -> list[Path]:
+    return [path.parent, *path.parent.iterdir()]
+
+
+async def test_second_start_changes_nothing(path: Path) -> None:
+    database = Database(url(path))
+    await database.start()
+    before = dump(path)
+    await database.start()
+    await asyncio.gather(database.start(), database.start())
+    await database.close()
+    assert dump(path) == before
+
+
+def test_processes_that_start_together_all_find_the_schema(tmp_path: Path) -> None:
+    path = tmp_path / "voice.db"
+    command = [sys.executable, "-m", "src.adapters.database.migrate", url(path)]
+    processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    logs = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, logs
+    assert sum("Running upgrade  -> 0001" in log for log in logs) == 1
+
+
+def test_failed_migration_leaves_nothing(path: Path) -> None:
+    """As when one of its statements is refused half-way: here because a table has been made by other hands."""
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE usage (id INTEGER)")
+    connection.close()
+    before = dump(path)
+    with pytest.raises(Exception, match="already exists"):
+        migrate.main([url(path)])
+    assert dump(path) == before
+
+
+async def test_start_does_not_hold_up_the_event_loop(path: Path) -> None:
+    database = Database(url(path))
+    start = asyncio.create_task(database.start())
+    turns = 0
+    while not start.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    await start
+    await database.close()
+    assert turns >= 5
+
+
+async def test_place_that_cannot_be_written_is_said_to_be_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    database = Database(url(tmp_path / "file" / "voice.db"))
+    with pytest.raises(EngineUnavailable):
+        await database.start()
+    await database.close()
+
+
+@pytest.mark.parametrize("address", ["sqlite+aiosqlite://", "sqlite+aiosqlite:///:memory:"])
+def test_database_in_memory_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="needs a file"):
+        Database(address)
+
+
+def test_command_line_without_an_address_says_how_to_use_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert migrate.main([]) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def dump(path: Path) -> list[str]:
+    with sqlite3.connect(path) as connection:
+        lines = list(connection.iterdump())
+    connection.close()
+    return lines

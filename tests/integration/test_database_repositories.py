@@ -1,0 +1,335 @@
+"""Jobs, profiles and usage in a real SQLite file: everything comes back as it went in, to its owner only."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError
+
+from src.adapters.database.engine import Database
+from src.adapters.database.repositories import (
+    SqlIdempotencyStore,
+    SqlJobRepository,
+    SqlProfileRepository,
+    SqlUsageRepository,
+)
+from src.domain.audio import AudioFormat
+from src.domain.errors import NotFound
+from src.domain.jobs import (
+    Consent,
+    DailyUsage,
+    Engines,
+    Job,
+    JobError,
+    JobRequest,
+    JobStatus,
+    Stage,
+    TranslatedSegment,
+    TranslationResult,
+    UsageEvent,
+    VoiceProfile,
+    now,
+)
+from src.domain.ports import JobRepository, ProfileRepository, UsageRepository
+from src.domain.speech import VoiceMatch, VoiceType
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "voice.db"
+
+
+@pytest.fixture
+async def database(path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    await database.start()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def jobs(database: Database) -> JobRepository:
+    return SqlJobRepository(database)
+
+
+@pytest.fixture
+def profiles(database: Database) -> ProfileRepository:
+    return SqlProfileRepository(database)
+
+
+@pytest.fixture
+def usage(database: Database) -> UsageRepository:
+    return SqlUsageRepository(database)
+
+
+def job(job_id: str, user_id: str = "ana", **fields: Any) -> Job:
+    return Job(job_id, user_id, JobRequest(AudioFormat.WAV, "es"), f"inputs/{job_id}.wav", **fields)
+
+
+def profile(profile_id: str, user_id: str = "ana", **fields: Any) -> VoiceProfile:
+    consent = Consent("I agree that my voice is copied.", NOON - timedelta(days=1))
+    values = {
+        "name": "Ana",
+        "pitch_hz": 181.25,
+        "voice_type": VoiceType.MEDIUM_HIGH,
+        "brightness": 0.21,
+        "duration_seconds": 7.5,
+        "embedding_path": "profiles/a.voice",
+        "reference_audio_path": "profiles/a.wav",
+        "consent": consent,
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return VoiceProfile(profile_id, user_id, **{**values, **fields})
+
+
+RESULT = TranslationResult(
+    original_text="Hello.",
+    translated_text="Hola.",
+    source_language="en",
+    segments=(TranslatedSegment(0.5, 1.25, "Hello.", "Hola."),),
+    confidence=0.75,
+    source_seconds=2.0,
+    duration_seconds=1.5,
+    voice_match=VoiceMatch(0.8, 0.9, 0.7),
+    engines=Engines("pocketsphinx", "apertium (en>es)", "espeak"),
+    degraded=("translation",),
+    timestamps=dict.fromkeys(Stage, 1.5),
+    processing_time_ms=7.5,
+    audio_key="results/a.wav",
+)
+
+# --- everything comes back
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+times = st.datetimes(
+    datetime(1970, 1, 2),  # noqa: DTZ001 - the zone comes from the next argument
+    datetime(2200, 1, 1),  # noqa: DTZ001
+    timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-11))]),
+)
+results = st.builds(
+    TranslationResult,
+    segments=st.lists(st.builds(TranslatedSegment, finite, finite, st.text(), st.text()), max_size=3).map(tuple),
+    confidence=finite,
+    source_seconds=finite,
+    duration_seconds=finite,
+    voice_match=st.builds(VoiceMatch, finite, finite, finite),
+    degraded=st.lists(st.text(), max_size=2).map(tuple),
+    timestamps=st.dictionaries(st.sampled_from(Stage), finite),
+    processing_time_ms=finite,
+)
+any_job = st.builds(
+    Job,
+    id=st.uuids().map(str),
+    request=st.builds(JobRequest),
+    stage=st.none() | st.sampled_from(Stage),
+    attempts=st.integers(0, 1000),
+    result=st.none() | results,
+    error=st.none() | st.builds(JobError),
+    created_at=times,
+    updated_at=times,
+)
+any_profile = st.builds(
+    VoiceProfile,
+    id=st.uuids().map(str),
+    name=st.none() | st.text(),
+    pitch_hz=finite,
+    brightness=finite,
+    duration_seconds=finite,
+    consent=st.builds(Consent, recorded_at=times),
+    created_at=times,
+    updated_at=times,
+)
+many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@many
+@given(wanted=any_job)
+async def test_every_field_of_a_job_comes_back(jobs: JobRepository, wanted: Job) -> None:
+    await jobs.add(wanted)
+    found = await jobs.get(wanted.id)
+    assert found == wanted
+    assert found.created_at.utcoffset() == timedelta(0)
+    await jobs.delete(wanted.id)
+
+
+@many
+@given(first=any_job, later=any_job)
+async def test_save_keeps_everything_that_changes(jobs: JobRepository, first: Job, later: Job) -> None:
+    await jobs.add(first)
+    changed = replace(
+        later,
+        id=first.id,
+        user_id=first.user_id,
+        request=first.request,
+        input_key=first.input_key,
+        created_at=first.created_at,
+    )
+    assert await jobs.save(changed)
+    assert await jobs.get(first.id) == changed
+    await jobs.delete(first.id)
+
+
+@many
+@given(wanted=any_profile)
+async def test_every_field_of_a_profile_comes_back(profiles: ProfileRepository, wanted: VoiceProfile) -> None:
+    await profiles.save(wanted)
+    assert await profiles.get(wanted.id, wanted.user_id) == wanted
+    await profiles.delete(wanted.id)
+
+
+async def test_time_without_a_zone_is_refused(jobs: JobRepository) -> None:
+    with pytest.raises(Exception, match="without a zone"):
+        await jobs.add(job("a", created_at=NOON.replace(tzinfo=None)))
+
+
+async def test_error_text_does_not_show_what_people_said(jobs: JobRepository) -> None:
+    await jobs.add(job("a"))
+    with pytest.raises(IntegrityError) as refusal:
+        await jobs.add(job("a", result=replace(RESULT, original_text="a secret")))
+    assert "secret" not in str(refusal.value)
+
+
+# --- jobs
+
+
+async def test_job_is_its_owners_only(jobs: JobRepository) -> None:
+    await jobs.add(job("a"))
+    assert (await jobs.get("a", "ana")).id == "a"
+    for job_id, user_id in (("a", "eve"), ("a", ""), ("b", "ana"), ("b", None)):
+        with pytest.raises(NotFound):
+            await jobs.get(job_id, user_id)
+
+
+async def test_saving_a_deleted_job_says_so_and_does_not_bring_it_back(jobs: JobRepository) -> None:
+    await jobs.add(job("a"))
+    await jobs.delete("a")
+    await jobs.delete("a")
+    assert not await jobs.save(job("a"))
+    with pytest.raises(NotFound):
+        await jobs.get("a")
+
+
+async def test_jobs_with_status_come_oldest_first(jobs: JobRepository) -> None:
+    statuses = [JobStatus.PENDING, JobStatus.COMPLETED, JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.PENDING]
+    for number, status in enumerate(statuses):
+        await jobs.add(job(f"{number}", status=status, created_at=NOON - timedelta(seconds=number)))
+    found = await jobs.with_status(JobStatus.PENDING, JobStatus.PROCESSING)
+    assert [found_job.id for found_job in found] == ["4", "2", "0"]
+    assert await jobs.with_status() == []
+
+
+async def test_jobs_of_a_profile(jobs: JobRepository) -> None:
+    for job_id, profile_id in (("a", "p1"), ("b", None), ("c", "p2"), ("d", "p1")):
+        one = job(job_id)
+        await jobs.add(replace(one, request=replace(one.request, voice_profile_id=profile_id)))
+    assert {found.id for found in await jobs.with_profile("p1")} == {"a", "d"}
+
+
+async def test_old_ended_jobs_come_oldest_first(jobs: JobRepository) -> None:
+    for job_id, status, seconds_ago in (
+        ("new", JobStatus.COMPLETED, 50),
+        ("old", JobStatus.FAILED, 200),
+        ("older", JobStatus.COMPLETED, 300),
+        ("running", JobStatus.PROCESSING, 400),
+    ):
+        await jobs.add(job(job_id, status=status, updated_at=now() - timedelta(seconds=seconds_ago)))
+    assert [found.id for found in await jobs.ended_before(100)] == ["older", "old"]
+
+
+# --- profiles
+
+
+async def test_profile_is_its_owners_only(profiles: ProfileRepository) -> None:
+    await profiles.save(profile("p"))
+    with pytest.raises(NotFound):
+        await profiles.get("p", "eve")
+    with pytest.raises(NotFound):
+        await profiles.save(profile("p", "eve"))
+    assert (await profiles.get("p", "ana")).user_id == "ana"
+    assert await profiles.of_user("eve") == []
+
+
+async def test_profile_is_replaced_listed_newest_first_and_deleted(profiles: ProfileRepository) -> None:
+    await profiles.save(profile("p1"))
+    await profiles.save(profile("p2", created_at=NOON + timedelta(seconds=1)))
+    await profiles.save(profile("p1", name="Anna", pitch_hz=90.0, updated_at=NOON + timedelta(hours=1)))
+    found = await profiles.of_user("ana")
+    assert [(one.id, one.name, one.pitch_hz) for one in found] == [("p2", "Ana", 181.25), ("p1", "Anna", 90.0)]
+    await profiles.delete("p1")
+    await profiles.delete("p1")
+    assert [one.id for one in await profiles.of_user("ana")] == ["p2"]
+
+
+# --- usage
+
+
+async def test_usage_is_summed_by_day_newest_first(usage: UsageRepository) -> None:
+    for at, seconds_in in ((NOON, 1.5), (NOON + timedelta(hours=1), 2.0), (NOON - timedelta(days=3), 4.0)):
+        await usage.add(UsageEvent("ana", "translate", "completed", "en", "es", seconds_in, 2 * seconds_in, 10, at))
+    await usage.add(UsageEvent("bob", "clone", "overloaded", at=NOON))
+    days = [DailyUsage("2026-03-01", 2, 3.5, 7.0, 20), DailyUsage("2026-02-26", 1, 4.0, 8.0, 10)]
+    assert await usage.by_day("ana", 7) == days
+    assert await usage.by_day("ana", 1) == days[:1]
+    assert await usage.by_day("eve", 7) == []
+
+
+async def test_usage_counts_to_the_utc_day(usage: UsageRepository) -> None:
+    await usage.add(UsageEvent("ana", "translate", "completed", at=datetime.fromisoformat("2026-03-02T01:00:00+05:00")))
+    assert [day.day for day in await usage.by_day("ana", 7)] == ["2026-03-01"]
+
+
+# --- queries
+
+
+async def test_no_query_reads_a_whole_table(database: Database, path: Path) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        seen.append((statement, parameters))
+
+    for engine in (database._reader, database._writer):
+        event.listen(engine.sync_engine, "before_cursor_execute", note)
+    for query in every_query(database):
+        await query()
+    assert len(seen) >= 20
+    with sqlite3.connect(path) as connection:
+        for statement, parameters in seen:
+            if not statement.startswith("BEGIN"):
+                plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+                assert not [step for *_, step in plan if step.startswith("SCAN")], statement
+    connection.close()
+
+
+def every_query(database: Database) -> list[Callable[[], Awaitable[object]]]:
+    jobs, profiles = SqlJobRepository(database), SqlProfileRepository(database)
+    usage, keys = SqlUsageRepository(database), SqlIdempotencyStore(database, 60)
+    return [
+        lambda: jobs.add(job("a")),
+        lambda: jobs.save(job("a")),
+        lambda: jobs.get("a", "ana"),
+        lambda: jobs.with_status(JobStatus.PENDING),
+        lambda: jobs.with_status(JobStatus.PENDING, JobStatus.PROCESSING),
+        lambda: jobs.with_profile("p"),
+        lambda: jobs.ended_before(10),
+        lambda: jobs.delete("a"),
+        lambda: profiles.save(profile("p")),
+        lambda: profiles.get("p", "ana"),
+        lambda: profiles.of_user("ana"),
+        lambda: profiles.delete("p"),
+        lambda: usage.add(UsageEvent("ana", "translate", "completed")),
+        lambda: usage.by_day("ana", 30),
+        lambda: keys.claim("ana", "k", "f"),
+        lambda: keys.complete("ana", "k", "a"),
+        lambda: keys.claim("ana", "k", "f"),
+        lambda: keys.release("ana", "k"),
+    ]
