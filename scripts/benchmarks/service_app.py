@@ -38,7 +38,9 @@ def main(port: int, data_dir: Path) -> None:
         analyzer=FakeAnalyzer(),
         runners={"decoder": decoder},
     )
-    uvicorn.run(create_app(settings, engines), host=settings.host, port=settings.port, log_level="warning")
+    uvicorn.run(
+        create_app(settings, engines), host=settings.host, port=settings.port, log_level="warning", access_log=False
+    )
 
 
 if __name__ == "__main__":
