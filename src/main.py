@@ -27,6 +27,8 @@ DESCRIPTION = """A spoken message in, the same message in another language and i
 Errors are RFC 9457 problem+json with a stable `code`. Send `Accept: application/vnd.voice.envelope+json` for answers
 in an envelope `{"success": …, "data" | "error": …}`. `X-Request-ID` and `traceparent` are echoed."""
 
+_BASE64_GROWTH = 4 / 3 * 66 / 64
+"""Four characters for three bytes; and every slash, one character in 64, may be escaped, as Swift's encoder does."""
 _JSON_OVERHEAD_BYTES = 64 * 1024
 
 
@@ -57,7 +59,7 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
 
 def _edge(settings: Settings) -> middleware.Edge:
     return middleware.Edge(
-        max_body_bytes=settings.max_audio_bytes * 4 // 3 + _JSON_OVERHEAD_BYTES,
+        max_body_bytes=round(settings.max_audio_bytes * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
         body_timeout_seconds=settings.body_timeout_seconds,
         verifier=_token_verifier(settings),
         translations_per_minute=settings.rate_limit_translations_per_minute,
@@ -99,6 +101,7 @@ def main() -> int:
             port=settings.port,
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # the rate limiter reads X-Forwarded-For itself, from trusted proxies only
             server_header=False,
             timeout_graceful_shutdown=round(settings.shutdown_grace_seconds),
         )

@@ -19,7 +19,7 @@ CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 class Settings(BaseSettings):
     """Defaults run the embedded service: no key, no weights, no server, only this machine may call it."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore")
 
     # --- server
     host: str = "127.0.0.1"
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
 
     # --- audio
     max_audio_bytes: int = Field(50_000_000, ge=1)
-    """Bytes of audio after base64 decoding; a request body may be 4/3 of this and 64 KiB."""
+    """Bytes of audio after base64 decoding; a request body may have as much as that takes in base64, and 64 KiB."""
     min_audio_seconds: float = Field(1.0, ge=0)
     max_audio_seconds: float = Field(300.0, gt=0)
     """Of decoded samples; the file's header is not asked."""
