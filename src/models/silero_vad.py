@@ -94,7 +94,7 @@ def _no_state() -> tuple[Samples, Samples]:
 
 def _frames(samples: Samples) -> Samples:
     """[n, 64 + 512]: each frame behind the end of the one before; the last is filled with silence."""
-    count = -(-len(samples) // FRAME_SAMPLES)
+    count = max(1, -(-len(samples) // FRAME_SAMPLES))
     padded = np.zeros(CONTEXT_SAMPLES + count * FRAME_SAMPLES, np.float32)
     padded[CONTEXT_SAMPLES : CONTEXT_SAMPLES + len(samples)] = samples
     windows = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT_SAMPLES + FRAME_SAMPLES)

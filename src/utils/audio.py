@@ -153,8 +153,10 @@ def _is_mp3_frame(start: bytes) -> bool:
 
 
 def _sniff_foreign(data: bytes) -> str | None:
+    if len(data) < _SMALLEST_FILE_BYTES:
+        return None
     for magic, name in _FOREIGN:
-        if len(data) >= _SMALLEST_FILE_BYTES and data.startswith(magic):
+        if data.startswith(magic):
             return name
     return "text" if _is_text(data[:_TEXT_PROBE_BYTES]) else None
 

@@ -22,5 +22,5 @@ class RemoteDecoder:
 
 
 def assemble(kind: Callable[..., T], *parts: Callable[[], object]) -> T:
-    """`kind` of what the parts make. With functools.partial, a factory that a child can load without loading the rest."""
+    """`kind` of what the parts make. Its functools.partial is a factory that a child loads without loading the rest."""
     return kind(*(part() for part in parts))

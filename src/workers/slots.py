@@ -157,6 +157,8 @@ class Slot:
     def stop(self) -> None:
         """Kill the child and end the thread; a running call fails."""
         self._stopping.set()
+        if not self.first_start.done():
+            self.first_start.set_exception(EngineUnavailable(f"The {self._settings.name} pool was closed."))
         with self._lock:
             if self._child is not None:
                 self._child.kill()

@@ -264,6 +264,22 @@ async def test_close_fails_running_and_waiting_calls_and_is_quick() -> None:
     assert not is_running(pid)
 
 
+async def test_a_start_that_is_closed_or_cancelled_ends_and_leaves_nothing() -> None:
+    for ending in ("close", "cancel"):
+        pool = make_pool(size=2)
+        starting = asyncio.create_task(pool.start())
+        await asyncio.sleep(0.02)
+        if ending == "close":
+            await pool.close()
+            with pytest.raises(EngineUnavailable):
+                await asyncio.wait_for(starting, 5)
+        else:
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(starting, 5)
+        assert children() == set()
+
+
 async def test_fifty_killed_calls_leave_no_descriptor_thread_or_child(pool: ProcessPool) -> None:
     async def cancelled_call() -> None:
         call = asyncio.create_task(pool.run("sleep", 60))

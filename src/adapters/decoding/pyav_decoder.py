@@ -46,7 +46,7 @@ _BAD_PACKETS_FORGIVEN, _BAD_PACKETS_SHARE = 5, 0.05
 
 
 class PyAvDecoder:
-    """Reads files of `min_seconds` to `max_seconds`, mono or stereo, 8 to 48 kHz. Meant for a child process with limits."""
+    """Reads files of `min_seconds` to `max_seconds`, mono or stereo, 8 to 48 kHz. For a child process with limits."""
 
     def __init__(self, min_seconds: float, max_seconds: float) -> None:
         self._min_seconds = min_seconds
@@ -140,7 +140,7 @@ def _promised_wav(data: bytes, seconds: float) -> float | None:
         position += 8
         if name == b"data":
             there = min(size, len(data) - position)
-            return seconds * size / there if 0 < there and size < _STREAMED_WAV_BYTES else None
+            return seconds * size / there if there > 0 and size < _STREAMED_WAV_BYTES else None
         position += size + size % 2
     return None
 

@@ -1,0 +1,54 @@
+"""Base64 as mobile clients write it, in every spelling, and nothing else."""
+
+import base64
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.domain.errors import AudioTooLarge, InvalidBase64
+from src.utils.audio import decode_base64
+
+LIMIT = 1_000_000
+
+
+@given(st.binary(min_size=1, max_size=300), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+def test_every_spelling_of_the_same_bytes(data: bytes, url_safe: bool, padded: bool, prefix: bool, lines: bool) -> None:
+    text = (base64.urlsafe_b64encode if url_safe else base64.b64encode)(data).decode()
+    if not padded:
+        text = text.rstrip("=")
+    if lines:
+        text = "\r\n".join(text[start : start + 76] for start in range(0, len(text), 76)) + "\n"
+    if prefix:
+        text = "data:audio/wav;codecs=1;base64," + text
+    assert decode_base64(text, LIMIT) == data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "   ", "=", "====", "data:audio/wav;base64,", "A", "AAAAA", "AA=", "AAA==", "AAAA=", "AA=A", "A==="),
+        *("AA*A", "AAAA\x00", "AÄAA", "data:audio/wav,AAAA", "data:text", "https://example.org/a.wav", "{}", "AAA."),
+        "AAAA====AAAA",
+    ],
+)
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(InvalidBase64):
+        decode_base64(text, LIMIT)
+
+
+def test_the_limit_is_on_decoded_bytes() -> None:
+    assert len(decode_base64(base64.b64encode(b"x" * 1000).decode(), 1000)) == 1000
+    for padding in (True, False):
+        text = base64.b64encode(b"x" * 1001).decode()
+        with pytest.raises(AudioTooLarge, match="1001"):
+            decode_base64(text if padding else text.rstrip("="), 1000)
+
+
+def test_too_much_is_refused_before_it_is_decoded() -> None:
+    text = "A" * 68_000_000 + "!"  # decoding would find the wrong character
+    begun = time.perf_counter()
+    with pytest.raises(AudioTooLarge):
+        decode_base64(text, 50_000_000)
+    assert time.perf_counter() - begun < 1
