@@ -199,6 +199,17 @@ async def test_error_text_does_not_show_what_people_said(jobs: JobRepository) ->
     assert "secret" not in str(refusal.value)
 
 
+async def test_user_with_jobs_cannot_be_lost(jobs: JobRepository, database: Database) -> None:
+    await jobs.add(job("a"))
+    with pytest.raises(IntegrityError):
+        await delete_users(database)
+
+
+async def delete_users(database: Database) -> None:
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("DELETE FROM users")
+
+
 # --- jobs
 
 

@@ -143,12 +143,12 @@ async def test_reader_never_sees_half_a_file(storage: LocalStorage) -> None:
 
 async def test_put_beside_deletes_that_empty_the_folder_succeeds(storage: LocalStorage) -> None:
     async def come_and_go(name: str) -> None:
-        for _ in range(40):
+        for _ in range(100):
             await storage.put(f"shared/{name}", b"x")
             assert await storage.get(f"shared/{name}") == b"x"
             await storage.delete(f"shared/{name}")
 
-    await asyncio.gather(*(come_and_go(name) for name in "abcd"))
+    await asyncio.gather(*(come_and_go(name) for name in "abcdef"))
 
 
 async def test_cancelled_put_writes_no_more_once_it_has_ended(storage: LocalStorage, root: Path) -> None:

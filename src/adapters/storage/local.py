@@ -25,7 +25,6 @@ _KEY = re.compile(r"(?=.{1,512}\Z)[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}(/[A-Za-z0-9
 _EXPIRES = re.compile(r"[0-9]{1,12}")
 _NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _LEFTOVER_SECONDS = 600.0  # no write takes as long
-_PUT_ATTEMPTS = 5  # a delete that empties the folder at the same time may take it away under a put
 
 
 class LocalStorage:
@@ -54,6 +53,7 @@ class LocalStorage:
         self._url_ttl_seconds = url_ttl_seconds
         self._url_prefix = url_prefix
         self._clock = clock
+        self._folders = threading.Lock()  # a delete must not take an emptied folder away from a put
 
     async def start(self) -> None:
         """Make the folders, and remove what writes that were killed left behind. Raises EngineUnavailable."""
@@ -63,13 +63,11 @@ class LocalStorage:
     async def put(self, key: str, data: bytes) -> None:
         """Raises EngineUnavailable when the disk refuses. Once it has ended, also cancelled, it writes no more."""
         path = self._path(key)
-        abandoned = threading.Event()
-        write = asyncio.create_task(asyncio.to_thread(self._write, path, data, abandoned))
+        write = asyncio.create_task(asyncio.to_thread(self._write, path, data))
         try:
             with _translated():
                 await asyncio.shield(write)
         except asyncio.CancelledError:
-            abandoned.set()
             await asyncio.gather(write, return_exceptions=True)
             raise
 
@@ -127,31 +125,21 @@ class LocalStorage:
         else:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def _write(self, path: Path, data: bytes, abandoned: threading.Event) -> None:
+    def _write(self, path: Path, data: bytes) -> None:
         self._make_folder(self._partial)
         partial = self._partial / secrets.token_hex(16)
         try:
             _write_private(partial, data, wait_for_disk=False)
-            if not abandoned.is_set():
-                self._move(partial, path)
+            with self._folders:
+                self._make_folder(path.parent)
+                partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-
-    def _move(self, partial: Path, path: Path) -> None:
-        for attempt in range(_PUT_ATTEMPTS):
-            self._make_folder(path.parent)
-            try:
-                partial.replace(path)
-            except FileNotFoundError:
-                if attempt == _PUT_ATTEMPTS - 1:
-                    raise
-            else:
-                return
 
     def _remove(self, path: Path) -> None:
         with suppress(*_NOT_THERE):
             path.unlink()
-        with suppress(OSError):  # not empty, or gone already
+        with self._folders, suppress(OSError):  # not empty, or gone already
             for folder in path.relative_to(self._root).parents[:-1]:
                 (self._root / folder).rmdir()
 
