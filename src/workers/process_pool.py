@@ -17,7 +17,8 @@ from typing import Any
 
 from src.domain.errors import DeadlineExceeded, EngineUnavailable, Overloaded
 from src.workers.child import ChildSpec
-from src.workers.slots import Call, ChildSettings, Slot
+from src.workers.child_process import ChildSettings
+from src.workers.slots import Call, Slot
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 _START_SECONDS = 120.0

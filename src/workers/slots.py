@@ -5,15 +5,10 @@ it ends (PR_SET_PDEATHSIG), so no child outlives the service, however that ends.
 """
 
 import asyncio
-import json
 import logging
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -21,17 +16,11 @@ from typing import Any, Protocol
 
 from src.domain.errors import EngineUnavailable, InternalError, VoiceServiceError
 from src.workers import child as wire
+from src.workers.child_process import ChildProcess, ChildSettings, Message
 
 logger = logging.getLogger(__name__)
 
-Message = tuple[Any, ...]
-
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from src.workers.child import main; main(int(sys.argv[2]), int(sys.argv[3]))"
-)
 _FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS = 0.2, 10.0
-_REAP_SECONDS = 5.0
 
 
 @dataclass(eq=False, slots=True)
@@ -44,16 +33,6 @@ class Call:
     abandoned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChildSettings:
-    """How every child of a pool is started. `start_seconds` bounds its imports, init and factory together."""
-
-    name: str
-    spec: wire.ChildSpec = field(repr=False)
-    environment: Mapping[str, str] = field(repr=False)
-    start_seconds: float
-
-
 class SlotOwner(Protocol):
     """The pool, as its slots see it; called on the event loop."""
 
@@ -62,64 +41,6 @@ class SlotOwner(Protocol):
 
     def slot_lost(self, slot: "Slot") -> None:
         """The slot has no child for now, and takes no calls until it is ready again."""
-
-
-class _Child:
-    """A started process. One thread talks to it; any thread may kill it."""
-
-    def __init__(self, settings: ChildSettings) -> None:
-        self._socket, theirs = socket.socketpair()
-        self.killed = False
-        with theirs:
-            arguments = (json.dumps(sys.path), str(theirs.fileno()), str(os.getpid()))
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, *arguments],
-                env=dict(settings.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # Ctrl-C in a terminal is for the parent; a kill reaches what the child started
-            )
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def send(self, message: object) -> None:
-        wire.send(self._socket, message)
-
-    def read(self) -> Message | None:
-        """The next message; None when it was a log record, which is passed on. Raises ConnectionLost."""
-        message = wire.receive(self._socket, trusted=False)
-        if not isinstance(message, tuple) or len(message) != wire.LENGTHS.get(message[0]):
-            raise wire.ConnectionLost
-        if message[0] != wire.LOG:
-            return message
-        _, name, level, text = message
-        logging.getLogger(str(name)).log(int(level), "%s", text)
-        return None
-
-    def answer(self) -> Message:
-        while True:
-            message = self.read()
-            if message is not None:
-                return message
-
-    def kill(self) -> None:
-        self.killed = True
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-
-    def destroy(self) -> int | None:
-        """Kill, reap and close. The exit status, negative for a signal; None when it does not die."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.1)  # it closed its socket, so it is ending: learn how
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._socket.close()
-        with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(_REAP_SECONDS)
-        return None
 
 
 class Slot:
@@ -134,7 +55,7 @@ class Slot:
         self._current: Call | None = None  # the event loop's view
         self._inbox: Call | None = None
         self._working: Call | None = None  # the thread's view
-        self._child: _Child | None = None
+        self._child: ChildProcess | None = None
         self._lock = threading.Lock()  # guards the three above
         self._stopping = threading.Event()
         self._wake, self._awake = socket.socketpair()
@@ -233,7 +154,7 @@ class Slot:
         if call is not None:
             self._tell(self._settle, call, (wire.ERROR, error))
 
-    def _mourn(self, child: _Child) -> None:
+    def _mourn(self, child: ChildProcess) -> None:
         """The child is gone: its call fails."""
         expected = child.killed
         status = self._discard()
@@ -246,10 +167,10 @@ class Slot:
             error = EngineUnavailable(f"The {self._settings.name} process ended unexpectedly.", retry_after_seconds=1)
             self._tell(self._settle, call, (wire.ERROR, error))
 
-    def _start_child(self) -> _Child:
+    def _start_child(self) -> ChildProcess:
         """Raises EngineUnavailable, or the domain error that the factory raised."""
         try:
-            child = _Child(self._settings)
+            child = ChildProcess(self._settings)
         except OSError as error:
             raise EngineUnavailable(f"A {self._settings.name} process cannot be started: {error.strerror}.") from error
         with self._lock:
@@ -285,7 +206,7 @@ class Slot:
             child, self._child = self._child, None
         return None if child is None else child.destroy()
 
-    def _serve(self, child: _Child) -> None:
+    def _serve(self, child: ChildProcess) -> None:
         """Answer calls until told to stop. Raises ConnectionLost when the child is gone."""
         while not self._stopping.is_set():
             ready = connection.wait([self._awake, child])  # type: ignore[list-item] # anything with fileno() will do
@@ -295,7 +216,7 @@ class Slot:
             elif child.read() is not None:  # an idle child has nothing to say but log records
                 raise wire.ConnectionLost
 
-    def _answer(self, child: _Child) -> None:
+    def _answer(self, child: ChildProcess) -> None:
         with self._lock:
             call, self._inbox = self._inbox, None
             self._working = None if call is None or call.abandoned else call
@@ -307,7 +228,7 @@ class Slot:
         self._tell(self._settle, call, outcome)
         self._tell(self._ready)
 
-    def _exchange(self, child: _Child, call: Call) -> Message:
+    def _exchange(self, child: ChildProcess, call: Call) -> Message:
         try:
             child.send((call.method, call.args))
         except wire.ConnectionLost:
