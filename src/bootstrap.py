@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from src.adapters.database.engine import Database
-from src.adapters.database.repositories import SqlIdempotencyStore, SqlJobRepository, SqlProfileRepository, SqlUsageRepository
+from src.adapters.database.repositories import (
+    SqlIdempotencyStore,
+    SqlJobRepository,
+    SqlProfileRepository,
+    SqlUsageRepository,
+)
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
 from src.adapters.queue.in_process import InProcessQueue
@@ -17,7 +22,7 @@ from src.adapters.translators.apertium import ApertiumTranslator
 from src.api.dependencies import Services
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceEngine
+from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Storage, Transcriber, Translator, VoiceEngine
 from src.models import pocketsphinx_model
 from src.models.espeak_voice import engine as espeak
 from src.models.pocketsphinx_model import PocketsphinxModel
@@ -29,7 +34,7 @@ from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
 from src.services.on_demand import OnDemand
 from src.services.pipeline import Pipeline
-from src.services.profiles import Profiles
+from src.services.profiles import CLONES, Profiles
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
@@ -69,17 +74,17 @@ async def running_services(settings: Settings, engines: Engines | None = None) -
         database = Database(settings.effective_database_url)
         stack.push_async_callback(database.close)
         await database.start()
-        engines = engines or await asyncio.to_thread(build_engines, settings)
-        if engines.close is not None:
-            stack.push_async_callback(engines.close)
-        for runner in engines.runners.values():
+        parts = engines if engines is not None else await asyncio.to_thread(build_engines, settings)
+        if parts.close is not None:
+            stack.push_async_callback(parts.close)
+        for runner in parts.runners.values():
             stack.push_async_callback(runner.close)
-        await asyncio.gather(*(runner.start() for runner in engines.runners.values()))
-        yield await _start_services(settings, engines, database, stack)
+        await asyncio.gather(*(runner.start() for runner in parts.runners.values()))
+        yield await _start_services(settings, parts, database, stack)
 
 
 def build_engines(settings: Settings) -> Engines:
-    """The engines that the settings name, not yet started. Raises EngineUnavailable for a named engine that is not there."""
+    """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing."""
     decoder = decoder_pool(settings)
     transcription = _pool(settings, PocketsphinxModel, "transcription")
     voice = _pool(settings, espeak.EspeakVoice, "voice")
@@ -108,7 +113,7 @@ def _apertium(settings: Settings) -> tuple[ApertiumTranslator, tuple[str, ...]]:
     if apertium.routes:
         logger.info("translation: %s, %d pairs (TRANSLATION_ENGINES)", apertium.name, len(apertium.routes))
         return apertium, ()
-    missing = "Apertium has no language pairs here: install the Debian packages apertium, apertium-eng-spa and apertium-fr-es."
+    missing = "Apertium has no language pairs here: install Debian's apertium, apertium-eng-spa and apertium-fr-es."
     if "apertium" in settings.translation_engines:
         raise EngineUnavailable(missing)
     logger.warning("translation: none. %s", missing)
@@ -167,11 +172,17 @@ async def _start_services(settings: Settings, engines: Engines, database: Databa
         max_attempts=settings.job_max_attempts,
     )
     worker = JobWorker(queue, jobs.execute, settings.job_concurrency)
-    _start_background(worker, jobs, settings, stack)
+    _start_background(worker, jobs, storage, settings, stack)
     return Services(
         jobs=jobs,
         on_demand=OnDemand(
-            engines.decoder, transcription, voices, profiles, storage, usage, timeout_seconds=settings.sync_timeout_seconds
+            engines.decoder,
+            transcription,
+            voices,
+            profiles,
+            storage,
+            usage,
+            timeout_seconds=settings.sync_timeout_seconds,
         ),
         profiles=profiles,
         languages=LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
@@ -190,20 +201,23 @@ def _signing_key(settings: Settings) -> bytes:
     return load_or_create_key(settings.data_dir / "url-signing.key")
 
 
-def _start_background(worker: JobWorker, jobs: Jobs, settings: Settings, stack: AsyncExitStack) -> None:
+def _start_background(
+    worker: JobWorker, jobs: Jobs, storage: Storage, settings: Settings, stack: AsyncExitStack
+) -> None:
     worker.start()
     stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
-    for work in (jobs.recover(), _sweep_for_ever(jobs, settings.result_ttl_seconds)):
+    for work in (jobs.recover(), _sweep_for_ever(jobs, storage, settings.result_ttl_seconds)):
         task = asyncio.create_task(work)
         task.add_done_callback(_log_failure)
         stack.push_async_callback(_stop, task)
 
 
-async def _sweep_for_ever(jobs: Jobs, older_than_seconds: float) -> None:
+async def _sweep_for_ever(jobs: Jobs, storage: Storage, older_than_seconds: float) -> None:
     while True:
         try:
-            if erased := await jobs.sweep(older_than_seconds):
-                logger.info("%d old jobs erased", erased)
+            erased = await jobs.sweep(older_than_seconds), await storage.delete_under(CLONES, older_than_seconds)
+            if any(erased):
+                logger.info("%d old jobs and %d old clones erased", *erased)
         except Exception:
             logger.exception("the sweep of old jobs failed; the next one tries again")
         await asyncio.sleep(_SWEEP_SECONDS)

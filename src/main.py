@@ -18,9 +18,6 @@ from src.api.middleware.request_id import RequestIdFilter
 from src.api.routes import audio, health, languages, page, usage, voice
 from src.bootstrap import Engines, running_services
 from src.config.settings import Settings
-from src.domain.errors import VoiceServiceError
-
-logger = logging.getLogger(__name__)
 
 DESCRIPTION = """A spoken message in, the same message in another language and in the speaker's voice out.
 
@@ -85,7 +82,9 @@ def configure_logging(level: str) -> None:
 
 
 def main() -> int:
-    """Run the service until SIGTERM or Ctrl-C. Exit code 2: a setting is wrong; 1: something that it needs is missing."""
+    """Run the service until SIGTERM or Ctrl-C. Exit code 2: a setting is wrong; 1: something that it needs is
+    missing.
+    """
     try:
         settings = Settings()
     except ValidationError as error:
@@ -106,10 +105,7 @@ def main() -> int:
             timeout_graceful_shutdown=round(settings.shutdown_grace_seconds),
         )
     )
-    try:
-        server.run()
-    except VoiceServiceError as error:
-        logger.error("%s", error.detail)
+    server.run()
     return 0 if server.started else 1
 
 

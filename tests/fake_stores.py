@@ -88,6 +88,14 @@ class MemoryStorage:
     async def delete(self, key: str) -> None:
         self.files.pop(key, None)
 
+    async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
+        if older_than_seconds:
+            return 0
+        found = [key for key in self.files if key.startswith(f"{prefix}/")]
+        for key in found:
+            del self.files[key]
+        return len(found)
+
     def url(self, key: str) -> str:
         return f"/audio/{key}"
 

@@ -24,7 +24,9 @@ from src.domain.speech import (
 
 @dataclass
 class Gate:
-    """Holds whoever passes until it is opened, and counts who came, who left by cancellation, and at most how many at once."""
+    """Holds whoever passes until it is opened, and counts who came, who left by cancellation, and at most how many at
+    once.
+    """
 
     opened: threading.Event = field(default_factory=threading.Event)  # set from any thread
     entered: int = 0

@@ -3,8 +3,6 @@
 import json
 import logging
 import math
-import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -29,6 +27,7 @@ from src.domain.errors import (
     UnsupportedMediaType,
     VoiceServiceError,
 )
+from src.utils.tracing import where
 
 logger = logging.getLogger(__name__)
 
@@ -196,16 +195,8 @@ def _of_http(error: HTTPException) -> Problem:
 
 
 def log_unexpected(error: BaseException, scope: Scope) -> None:
-    """Where a defect is, without its message: messages quote values, and a value may be somebody's words."""
-    steps = "caused\n".join(_trace(error))
-    logger.error("unexpected error in %s %s\n%s", scope.get("method"), request_id_of(scope), steps)
-
-
-def _trace(error: BaseException) -> Iterator[str]:
-    cause = error.__cause__ or error.__context__
-    if cause is not None:
-        yield from _trace(cause)
-    yield f"{''.join(traceback.format_tb(error.__traceback__))}{type(error).__module__}.{type(error).__qualname__}\n"
+    """Where a defect is, without its message, which may be somebody's words."""
+    logger.error("unexpected error in %s %s\n%s", scope.get("method"), request_id_of(scope), where(error))
 
 
 async def _handle(request: Request, error: Exception) -> Response:

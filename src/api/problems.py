@@ -25,7 +25,9 @@ def raise_again(error: JobError) -> NoReturn:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI responses: problem+json for these statuses (and 401 and 500 for all), with the codes that each may carry."""
+    """OpenAPI responses: problem+json for these statuses (and 401 and 500 for all), with the codes that each may
+    carry.
+    """
     return {status: _response(status) for status in sorted({401, 500, *statuses})}
 
 

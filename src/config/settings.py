@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     transcription_engine: Literal["auto", "pocketsphinx"] = "auto"
     """auto: the best engine that is there. A named engine never falls back: the start fails with what is missing."""
     translation_engines: CommaList = ["auto"]
-    """Ordered, comma-separated: the first that knows the pair is asked, the next when it fails. `auto`, or `apertium`."""
+    """Ordered, comma-separated: the first that knows the pair is asked, the next when it fails. `auto`, or
+    `apertium`.
+    """
     voice_engine: Literal["auto", "espeak"] = "auto"
     engine_processes: int = Field(2, ge=1, le=64)
     """Child processes for each embedded engine: about one per core."""
@@ -71,7 +73,9 @@ class Settings(BaseSettings):
     sync_timeout_seconds: float = Field(55.0, gt=0)
     """A synchronous call that takes longer gets 202 and the job goes on. Below the usual gateway limit of 60 s."""
     shutdown_grace_seconds: float = Field(12.0, ge=0)
-    """At SIGTERM: how long open requests, and after them running jobs, may take; the rest run again at the next start."""
+    """At SIGTERM: how long open requests, and after them running jobs, may take; the rest run again at the next
+    start.
+    """
     result_ttl_seconds: float = Field(7 * 24 * 3600, gt=0)
     """Ended jobs and their audio are deleted after this."""
 

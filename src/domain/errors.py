@@ -15,7 +15,8 @@ VoiceServiceError
 ├── JobCancelled
 └── InternalError
 
-`code` is the stable name that clients branch on, `title` a short constant text, and the message says what happened and what to do.
+`code` is the stable name that clients branch on, `title` a short constant text, and the message says what happened
+and what to do.
 """
 
 from typing import ClassVar

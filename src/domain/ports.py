@@ -77,7 +77,9 @@ class Translator(Protocol):
         """Every pair (source, target) that works, with the languages that the text passes through, ends included."""
 
     async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
-        """Sentences of one message, aligned one to one with the answer. Raises TranslationUnavailable, UnsupportedLanguage."""
+        """Sentences of one message, aligned one to one with the answer. Raises TranslationUnavailable,
+        UnsupportedLanguage.
+        """
 
 
 class VoiceEngine(Protocol):
@@ -110,6 +112,9 @@ class Storage(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove it; nothing happens when it is not there."""
+
+    async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
+        """Remove everything under `prefix/` that was written that long ago or longer. Returns how many files."""
 
     def url(self, key: str) -> str:
         """A signed address that expires: absolute, or a path on this server."""

@@ -78,7 +78,8 @@ class VoiceType(StrEnum):
 class VoicePrint:
     """A measured voice.
 
-    `embedding` [256] is a unit vector of a speaker-verification model, `pitch_hz` the median fundamental frequency of voiced
+    `embedding` [256] is a unit vector of a speaker-verification model, `pitch_hz` the median fundamental frequency of
+    voiced
     frames, `brightness` the spectral centroid of voiced frames divided by half the sample rate at 16 kHz (0..1), and
     `timbre` [12] the mean mel-cepstrum of voiced frames without its energy term.
     """
@@ -137,11 +138,14 @@ def compare(reference: VoicePrint, output: VoicePrint) -> VoiceMatch:
     """How alike two voices are.
 
     similarity: cosine of the embeddings, negative ones as 0. pitch_agreement: 1 for the same median pitch, falling in a
-    straight line over log frequency to 0 at an octave. timbre_agreement: 1 / (1 + d), d the root mean square difference of
+    straight line over log frequency to 0 at an octave. timbre_agreement: 1 / (1 + d), d the root mean square
+    difference of
     the timbre coefficients.
     """
     cosine = sum(a * b for a, b in zip(reference.embedding, output.embedding, strict=True))
-    octaves = abs(math.log2(output.pitch_hz / reference.pitch_hz)) if min(output.pitch_hz, reference.pitch_hz) > 0 else 1.0
+    octaves = (
+        abs(math.log2(output.pitch_hz / reference.pitch_hz)) if min(output.pitch_hz, reference.pitch_hz) > 0 else 1.0
+    )
     squares = [(a - b) ** 2 for a, b in zip(reference.timbre, output.timbre, strict=True)]
     distance = math.sqrt(sum(squares) / len(squares)) if squares else 0.0
     return VoiceMatch(min(1.0, max(0.0, cosine)), max(0.0, 1.0 - octaves), 1.0 / (1.0 + distance))

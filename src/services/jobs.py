@@ -5,16 +5,27 @@ import logging
 from dataclasses import replace
 from uuid import uuid4
 
-from src.domain.errors import DeadlineExceeded, EngineUnavailable, InternalError, JobCancelled, NotFound, Overloaded, VoiceServiceError
+from src.domain.errors import (
+    DeadlineExceeded,
+    EngineUnavailable,
+    InternalError,
+    JobCancelled,
+    NotFound,
+    Overloaded,
+    VoiceServiceError,
+)
 from src.domain.jobs import Job, JobError, JobRequest, JobStatus, Stage, TranslationResult, UsageEvent, now
 from src.domain.ports import IdempotencyStore, JobQueue, JobRepository, Storage, UsageRepository
 from src.services.pipeline import Pipeline
+from src.utils.tracing import where
 
 logger = logging.getLogger(__name__)
 
 
 class Jobs:
-    """Owns the life of a job. Callers `submit` and `wait`; a worker calls `execute` with the ids that the queue gives it."""
+    """Owns the life of a job. Callers `submit` and `wait`; a worker calls `execute` with the ids that the queue gives
+    it.
+    """
 
     def __init__(
         self,
@@ -55,7 +66,9 @@ class Jobs:
         return job
 
     async def submit_once(self, user_id: str, key: str, fingerprint: str, request: JobRequest, audio: bytes) -> Job:
-        """As `submit`, but a repeated Idempotency-Key gets the first job. Raises IdempotencyConflict, IdempotencyMismatch."""
+        """As `submit`, but a repeated Idempotency-Key gets the first job. Raises IdempotencyConflict,
+        IdempotencyMismatch.
+        """
         first = await self._idempotency.claim(user_id, key, fingerprint)
         if first is not None:
             return await self._jobs.get(first, user_id)
@@ -104,7 +117,9 @@ class Jobs:
             await self._erase(job)
 
     async def execute(self, job_id: str) -> None:
-        """Do one job from the queue. Its errors end in the job's row; only a cancellation (shutdown) leaves this method."""
+        """Do one job from the queue. Its errors end in the job's row; only a cancellation (shutdown) leaves this
+        method.
+        """
         try:
             job = await self._jobs.get(job_id)
         except NotFound:
@@ -121,10 +136,10 @@ class Jobs:
             await self._after_cancellation(job, task)
         except VoiceServiceError as error:
             await self._end(replace(job, status=JobStatus.FAILED, error=_job_error(error)))
-        except Exception:
-            logger.exception("job %s failed by a defect", job_id)
-            error = InternalError("The job failed by a defect of the service; its log has the reason under the job's id.")
-            await self._end(replace(job, status=JobStatus.FAILED, error=_job_error(error)))
+        except Exception as error:  # noqa: BLE001 - a defect must not leave the job half-way
+            logger.error("job %s failed by a defect\n%s", job_id, where(error))
+            defect = InternalError("The job failed by a defect of the service. The log has it under the job's id.")
+            await self._end(replace(job, status=JobStatus.FAILED, error=_job_error(defect)))
         else:
             await self._end(replace(job, status=JobStatus.COMPLETED, result=result))
         finally:
@@ -134,7 +149,9 @@ class Jobs:
         """After a start: put back what the last process left. A job that ended its process too often fails."""
         for job in await self._jobs.with_status(JobStatus.PENDING, JobStatus.PROCESSING):
             if job.attempts >= self._max_attempts:
-                error = EngineUnavailable(f"The service stopped {job.attempts} times while this job ran. Send it again, or cut it.")
+                error = EngineUnavailable(
+                    f"The service stopped {job.attempts} times while this job ran. Send it again, or cut it."
+                )
                 await self._end(replace(job, status=JobStatus.FAILED, error=_job_error(error)))
                 continue
             await self._jobs.save(replace(job, status=JobStatus.PENDING, stage=None))
@@ -143,11 +160,14 @@ class Jobs:
             logger.info("job %s is run again (attempt %d)", job.id, job.attempts + 1)
 
     async def sweep(self, older_than_seconds: float) -> int:
-        """Erase jobs that ended that long ago. Returns how many."""
-        old = await self._jobs.ended_before(older_than_seconds)
-        for job in old:
-            await self._erase(job)
-        return len(old)
+        """Erase jobs that ended that long ago, and inputs that old without a job. Returns how many jobs."""
+        erased = 0
+        while old := await self._jobs.ended_before(older_than_seconds):
+            for job in old:
+                await self._erase(job)
+            erased += len(old)
+        await self._storage.delete_under("inputs", older_than_seconds)
+        return erased
 
     async def _run_pipeline(self, job: Job) -> TranslationResult:
         async def on_stage(stage: Stage) -> None:
@@ -161,7 +181,9 @@ class Jobs:
             raise DeadlineExceeded(detail) from None
 
     async def _after_cancellation(self, job: Job, task: asyncio.Task[TranslationResult]) -> None:
-        """Two causes: `cancel` was called, which writes the row, or this process stops and the job must wait for the next."""
+        """Two causes: `cancel` was called, which writes the row, or this process stops and the job must wait for the
+        next.
+        """
         if (asked := asyncio.current_task()) is not None and asked.cancelling():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -12,7 +12,7 @@ from src.domain.errors import DeadlineExceeded, RequestInvalid, VoiceServiceErro
 from src.domain.jobs import UsageEvent
 from src.domain.ports import AudioDecoder, Storage, UsageRepository
 from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceMatch
-from src.services.profiles import Profiles
+from src.services.profiles import CLONES, Profiles, clones_of
 from src.services.transcription import Transcription
 from src.services.voice_cloning import LearnedVoice, VoiceCloning
 from src.utils.audio import encode_wav
@@ -102,17 +102,17 @@ class OnDemand:
         sentences = split_sentences(request.text)
         if not any(character.isalnum() for sentence in sentences for character in sentence):
             raise RequestInvalid("The text has no letter or digit to say.")
-        async with self._accounted(UsageEvent(user_id, "clone", "completed", target_language=request.language)) as account:
+        async with self._accounted(
+            UsageEvent(user_id, "clone", "completed", target_language=request.language)
+        ) as account:
             voice = await self._voice(user_id, request.voice)
             audio = await self._voices.speak(
                 SpeechRequest(sentences, request.language, voice.conditioning, quality=request.quality)
             )
             match = await self._voices.match(voice, audio)
-            wav, audio_key = encode_wav(audio), f"clones/{uuid4().hex}.wav"
+            wav, audio_key = encode_wav(audio), _answer_key(request.voice)
             await self._storage.put(audio_key, wav)
-            account.event = replace(
-                account.event, seconds_out=audio.duration_seconds, characters=len(request.text)
-            )
+            account.event = replace(account.event, seconds_out=audio.duration_seconds, characters=len(request.text))
         elapsed_ms = (time.perf_counter() - start) * 1000
         return Spoken(wav, audio_key, audio.duration_seconds, match, self._voices.engine_name, elapsed_ms)
 
@@ -131,12 +131,20 @@ class OnDemand:
                 yield account
         except TimeoutError:
             account.event = replace(account.event, outcome=DeadlineExceeded.code)
-            raise DeadlineExceeded(f"The work took longer than {self._timeout_seconds:g} s. Send less, or try later.") from None
+            raise DeadlineExceeded(
+                f"The work took longer than {self._timeout_seconds:g} s. Send less, or try later."
+            ) from None
         except VoiceServiceError as error:
             account.event = replace(account.event, outcome=error.code)
             raise
         finally:
             await self._usage.add(account.event)
+
+
+def _answer_key(voice: RecordedSpeech | str) -> str:
+    """What a profile spoke lies in a folder of its own, to be deleted with it."""
+    folder = clones_of(voice) if isinstance(voice, str) else CLONES
+    return f"{folder}/{uuid4().hex}.wav"
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """The product: a recorded message becomes the same message in another language, in the speaker's voice.
 
-Five steps, in `Pipeline.run`. Each is a service or an engine behind a port; this file says only what happens in which order.
+Five steps, in `Pipeline.run`. Each is a service or an engine behind a port; this file says only what happens in which
+order.
 """
 
 import time

@@ -12,6 +12,14 @@ from src.services.voice_cloning import LearnedVoice, VoiceCloning
 
 logger = logging.getLogger(__name__)
 
+CLONES = "clones"
+"""Where the answers of `clone` lie in storage."""
+
+
+def clones_of(profile_id: str) -> str:
+    """Where those lie that were spoken with this profile."""
+    return f"{CLONES}/{profile_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class NewProfile:
@@ -41,14 +49,15 @@ class Profiles:
         self._min_reference_seconds = min_reference_seconds
 
     async def save(self, new: NewProfile) -> VoiceProfile:
-        """Learn the voice and keep it. Raises ReferenceTooShort, NotFound for another's `profile_id`, and decoding errors."""
+        """Learn the voice and keep it. Raises ReferenceTooShort, NotFound for another's `profile_id`, and decoding
+        errors.
+        """
         old = await self._profiles.get(new.profile_id, new.user_id) if new.profile_id else None
         speech = await self._decoder.decode(new.reference_audio, new.audio_format)
         seconds = speech.audio.duration_seconds
         if seconds < self._min_reference_seconds:
-            raise ReferenceTooShort(
-                f"The reference has {seconds:.1f} s of speech; a voice needs at least {self._min_reference_seconds:g} s."
-            )
+            least = self._min_reference_seconds
+            raise ReferenceTooShort(f"The reference has {seconds:.1f} s of speech; a voice needs at least {least:g} s.")
         voice = await self._voices.learn(speech.audio)
         profile = self._describe(new, old, voice, seconds)
         await self._keep(profile, new.reference_audio, voice)
@@ -66,6 +75,7 @@ class Profiles:
     async def delete(self, profile_id: str, user_id: str) -> None:
         """Files first, row last: a deletion that is cut short can be asked for again. Raises NotFound."""
         profile = await self._profiles.get(profile_id, user_id)
+        await self._storage.delete_under(clones_of(profile_id))
         await self._delete_files(profile)
         await self._profiles.delete(profile_id)
 

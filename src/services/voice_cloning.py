@@ -29,8 +29,14 @@ class LearnedVoice:
     def unpack(cls, packed: bytes) -> "LearnedVoice":
         head, _, data = packed.partition(b"\n")
         header = json.loads(head)
-        measured = {key: tuple(value) if isinstance(value, list) else value for key, value in header["voice_print"].items()}
-        return cls(VoiceConditioning(header["engine"], data), VoicePrint(**measured))
+        measured = header["voice_print"]
+        voice_print = VoicePrint(
+            embedding=tuple(measured["embedding"]),
+            pitch_hz=measured["pitch_hz"],
+            brightness=measured["brightness"],
+            timbre=tuple(measured["timbre"]),
+        )
+        return cls(VoiceConditioning(header["engine"], data), voice_print)
 
 
 class VoiceCloning:

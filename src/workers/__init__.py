@@ -1,1 +1,3 @@
-"""Where engine calls and jobs run: child processes, threads that own a device, and the loop that takes jobs from the queue."""
+"""Where engine calls and jobs run: child processes, threads that own a device, and the loop that takes jobs from the
+queue.
+"""

@@ -49,7 +49,7 @@ class ChildSpec:
     log_level: int
 
 
-class ConnectionLost(Exception):  # noqa: N818 - an event in the life of a child, not a fault
+class ConnectionLost(Exception):
     """The other side is gone, or sent what nobody here would send."""
 
 

@@ -16,7 +16,7 @@ class RemoteTranscriber:
         self.languages = languages
 
     async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
-        return cast(Transcript, await self._runner.run("transcribe", audio, language, quality))
+        return cast("Transcript", await self._runner.run("transcribe", audio, language, quality))
 
 
 class RemoteVoice:
@@ -28,10 +28,10 @@ class RemoteVoice:
         self.languages = languages
 
     async def condition(self, reference: Audio) -> VoiceConditioning:
-        return cast(VoiceConditioning, await self._runner.run("condition", reference))
+        return cast("VoiceConditioning", await self._runner.run("condition", reference))
 
     async def speak(self, request: SpeechRequest) -> Audio:
-        return cast(Audio, await self._runner.run("speak", request))
+        return cast("Audio", await self._runner.run("speak", request))
 
 
 class RemoteSpeakerAnalyzer:
@@ -41,4 +41,4 @@ class RemoteSpeakerAnalyzer:
         self._runner = runner
 
     async def analyze(self, audio: Audio) -> VoicePrint:
-        return cast(VoicePrint, await self._runner.run("analyze", audio))
+        return cast("VoicePrint", await self._runner.run("analyze", audio))

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from src.domain.ports import JobQueue
+from src.utils.tracing import where
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class JobWorker:
         """Take no more jobs; wait for those that run, then cancel them (they are run again at the next start)."""
         self._stopping = True
         deadline = asyncio.get_running_loop().time() + grace_seconds
-        while self._busy and asyncio.get_running_loop().time() < deadline:
+        while self._busy and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - once, at the very end
             await asyncio.sleep(0.05)
         for loop in self._loops:
             loop.cancel()
@@ -45,12 +46,10 @@ class JobWorker:
     async def _loop(self) -> None:
         while not self._stopping:
             job_id = await self._queue.take()
-            if self._stopping:
-                return
             self._busy += 1
             try:
                 await self._execute(job_id)
-            except Exception:
-                logger.exception("job %s escaped its handler", job_id)
+            except Exception as error:  # noqa: BLE001 - one job must not end the worker
+                logger.error("job %s escaped its handler\n%s", job_id, where(error))
             finally:
                 self._busy -= 1

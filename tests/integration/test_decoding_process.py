@@ -169,7 +169,7 @@ async def test_a_file_that_takes_too_long_costs_its_process_and_no_other_call() 
         with suppress(Overloaded):  # waits no longer than the deadline for the replacement
             await RemoteDecoder(pool).decode(files.voice_message(), WAV)
         async with asyncio.timeout(10):
-            while the_child() in (0, child):  # noqa: ASYNC110 - it is another process that changes
+            while the_child() in (0, child):
                 await asyncio.sleep(0.05)
         assert pool.alive
     finally:

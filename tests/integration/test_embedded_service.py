@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from src.models.speaker_analysis import SpeakerAnalysis
 
 from src.domain.audio import Audio
-from src.models.speaker_analysis import SpeakerAnalysis
 from tests import audio_files
 from tests.conftest import service_process
 
@@ -41,8 +41,8 @@ def _translate(url: str, body: dict[str, Any]) -> dict[str, Any]:
 def _heard(answer: dict[str, Any]) -> Audio:
     with wave.open(io.BytesIO(base64.b64decode(answer["audio_base64"]))) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24_000, 1, 2)
-        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
-    return Audio(samples, 24_000)
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    return Audio((samples / 32768).astype(np.float32), 24_000)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,9 @@ def test_a_killed_service_does_its_jobs_at_the_next_start(tmp_path: Path) -> Non
     with service_process(tmp_path / "data") as (url, process):
         with httpx.Client(base_url=url, timeout=30) as http:
             locations = [
-                http.post("/api/v1/voice/translate", json=_body(), headers={"Prefer": "respond-async"}).headers["location"]
+                http.post("/api/v1/voice/translate", json=_body(), headers={"Prefer": "respond-async"}).headers[
+                    "location"
+                ]
                 for _ in range(3)
             ]
             while http.get(locations[0]).json()["status"] == "pending":
@@ -162,7 +164,9 @@ def test_a_killed_service_does_its_jobs_at_the_next_start(tmp_path: Path) -> Non
 
 
 def _children(process: subprocess.Popen[bytes]) -> list[int]:
-    listing = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False)
+    listing = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
+    )
     return [int(pid) for pid in listing.stdout.split()]
 
 

@@ -1,4 +1,6 @@
-"""Bad input over HTTP, with real bytes and the real decoder: a clear error each time, and the service goes on translating."""
+"""Bad input over HTTP, with real bytes and the real decoder: a clear error each time, and the service goes on
+translating.
+"""
 
 import base64
 import os
@@ -12,6 +14,7 @@ import pytest
 
 from src.bootstrap import Engines, decoder_pool
 from src.config.settings import Settings
+from src.domain.audio import Samples
 from src.main import create_app
 from src.workers.decoder import RemoteDecoder
 from tests import audio_files
@@ -57,7 +60,7 @@ def _translate(http: httpx.Client, audio: bytes, audio_format: str = "wav") -> h
     return http.post("/api/v1/voice/translate", json=body)
 
 
-def _wav(samples: audio_files.Samples, sample_rate: int = 16_000) -> bytes:
+def _wav(samples: Samples, sample_rate: int = 16_000) -> bytes:
     return audio_files.raw_wav(audio_files.pcm16(samples), sample_rate)
 
 

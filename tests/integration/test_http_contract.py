@@ -1,4 +1,6 @@
-"""The contract over HTTP, on fake engines: fields, headers, states and who sees what. Everything else is the real service."""
+"""The contract over HTTP, on fake engines: fields, headers, states and who sees what. Everything else is the real
+service.
+"""
 
 import base64
 import json
@@ -67,10 +69,25 @@ def test_a_completed_translation_has_every_field_of_the_contract(service: Servic
     response = service.translate()
     answer = response.json()
     assert response.status_code == 200, answer
-    for name in (
-        "job_id status original_text translated_text source_language target_language audio_base64 audio_url "
-        "duration_seconds voice_similarity processing_time_ms timestamps segments confidence engines degraded voice_match"
-    ).split():
+    for name in [
+        "job_id",
+        "status",
+        "original_text",
+        "translated_text",
+        "source_language",
+        "target_language",
+        "audio_base64",
+        "audio_url",
+        "duration_seconds",
+        "voice_similarity",
+        "processing_time_ms",
+        "timestamps",
+        "segments",
+        "confidence",
+        "engines",
+        "degraded",
+        "voice_match",
+    ]:
         assert answer[name] is not None, name
     assert answer["status"] == "completed"
     assert set(answer["timestamps"]) == {
@@ -334,7 +351,7 @@ def test_health_names_the_engines_and_the_parts(service: Service) -> None:
     ],
 )
 def test_bad_fields_are_named_and_not_repeated(
-    service: Service, changes: dict[str, object], status: int, code: str
+    service: Service, changes: dict[str, Any], status: int, code: str
 ) -> None:
     response = service.translate(**changes)
     _problem(response, status, code)

@@ -254,3 +254,15 @@ def test_damaged_key_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"short")
     with pytest.raises(ValueError, match="signing key"):
         load_or_create_key(path)
+
+
+async def test_deleting_under_a_prefix_takes_what_is_old_enough_and_nothing_else(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "audio", b"k" * 32, 60)
+    await storage.start()
+    for key in ("clones/a/1.wav", "clones/b.wav", "clonesque/c.wav"):
+        await storage.put(key, b"x")
+    assert await storage.delete_under("clones", older_than_seconds=3600) == 0
+    assert await storage.delete_under("clones/a") == 1
+    assert await storage.delete_under("clones") == 1
+    assert await storage.delete_under("clones") == 0
+    assert await storage.get("clonesque/c.wav") == b"x"

@@ -72,3 +72,13 @@ async def test_a_call_beyond_its_time_stops_the_engine() -> None:
         await _service(bench, 0.05).clone("ann", CloneRequest("Hola.", "es", RECORDED, Quality.FAST))
     assert gate.cancelled == 1
     assert bench.usage.events[0].outcome == "deadline_exceeded"
+
+
+async def test_what_a_profile_spoke_is_deleted_with_it() -> None:
+    bench = Bench()
+    profile_id = await bench.new_profile()
+    derived = await _service(bench).clone("ann", CloneRequest("Hola.", "es", profile_id, Quality.FAST))
+    other = await _service(bench).clone("ann", CloneRequest("Hola.", "es", RECORDED, Quality.FAST))
+    await bench.profiles.delete(profile_id, "ann")
+    assert derived.audio_key not in bench.storage.files
+    assert set(bench.storage.files) == {other.audio_key}

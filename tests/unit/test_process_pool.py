@@ -41,7 +41,7 @@ def is_running(pid: int) -> bool:
 
 async def until(condition: Any, seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - it is another process that changes
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -85,6 +85,11 @@ class LocalStorage:
         with _translated():
             await asyncio.to_thread(self._remove, self._path(key))
 
+    async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
+        """Remove everything under `prefix/` that was written that long ago or longer. Returns how many files."""
+        with _translated():
+            return await asyncio.to_thread(self._remove_under, self._path(prefix), time.time() - older_than_seconds)
+
     def url(self, key: str) -> str:
         """A path on this server with `expires` (Unix seconds) and `signature` in its query."""
         self._path(key)
@@ -142,6 +147,15 @@ class LocalStorage:
         with self._folders, suppress(OSError):  # not empty, or gone already
             for folder in path.relative_to(self._root).parents[:-1]:
                 (self._root / folder).rmdir()
+
+    def _remove_under(self, folder: Path, written_before: float) -> int:
+        removed = 0
+        for path in list(folder.rglob("*")):
+            with suppress(FileNotFoundError):  # a delete at the same time
+                if path.is_file() and path.stat().st_mtime <= written_before:
+                    self._remove(path)
+                    removed += 1
+        return removed
 
 
 def load_or_create_key(path: Path) -> bytes:

@@ -1,4 +1,6 @@
-"""Downloads behind `audio_url`, when this server keeps the audio itself. The signature in the address is the permission."""
+"""Downloads behind `audio_url`, when this server keeps the audio itself. The signature in the address is the
+permission.
+"""
 
 import re
 from typing import Annotated

@@ -1,6 +1,5 @@
 """Probes: for a person, for an orchestrator's liveness check, and for its readiness check."""
 
-
 from fastapi import APIRouter, Response
 
 from src import __version__

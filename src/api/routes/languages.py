@@ -14,8 +14,12 @@ async def languages(services: ServicesDep) -> LanguagesResponse:
     """The languages and pairs that the configured engines can do, computed from the engines themselves."""
     catalog = services.languages
     return LanguagesResponse(
-        languages=[LanguageItem(code=item.code, name=item.name, native_name=item.native_name) for item in catalog.languages],
-        transcription=StageLanguages(engine=catalog.transcription.engine, languages=list(catalog.transcription.languages)),
+        languages=[
+            LanguageItem(code=item.code, name=item.name, native_name=item.native_name) for item in catalog.languages
+        ],
+        transcription=StageLanguages(
+            engine=catalog.transcription.engine, languages=list(catalog.transcription.languages)
+        ),
         voice=StageLanguages(engine=catalog.voice.engine, languages=list(catalog.voice.languages)),
         pairs=[
             LanguagePair(source=pair.source, target=pair.target, route=list(pair.route), engine=pair.engine)

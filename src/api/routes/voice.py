@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
@@ -34,7 +34,7 @@ router = APIRouter(prefix="/api/v1/voice", tags=["voice"])
 
 ItemId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
-_ACCEPTED = {
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
         "model": TranslateResponse,
         "description": "The job goes on in the background; `Location` names it.",
@@ -43,7 +43,11 @@ _ACCEPTED = {
 }
 
 
-@router.post("/translate", responses={**_ACCEPTED, **problems(400, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504)})
+@router.post(
+    "/translate",
+    response_model=TranslateResponse,
+    responses={**_ACCEPTED, **problems(400, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504)},
+)
 async def translate(
     body: TranslateRequest,
     caller: Caller,
@@ -52,10 +56,11 @@ async def translate(
     prefer: PreferDep,
     request: Request,
     idempotency_key: IdempotencyKey = None,
-) -> TranslateResponse:
+) -> TranslateResponse | Response:
     """Translate a spoken message and speak the translation in the same voice.
 
-    Answers when the work is done. With `Prefer: respond-async`, or when it takes longer than the server holds a request, the
+    Answers when the work is done. With `Prefer: respond-async`, or when it takes longer than the server holds a
+    request, the
     answer is 202 with the job as it is, to be fetched at `Location`.
     """
     wanted = _job_request(body)
@@ -104,7 +109,9 @@ async def clone(body: CloneRequest, caller: Caller, services: ServicesDep, links
 async def save_profile(body: ProfileRequest, caller: Caller, services: ServicesDep) -> ProfileResponse:
     """Create a voice profile, or replace the voice of an existing one. Needs the speaker's consent."""
     if body.consent is None or not body.consent.given:
-        raise ConsentRequired("Send `consent` with `given`: true, the `statement` that the speaker agreed to, and `recorded_at`.")
+        raise ConsentRequired(
+            "Send `consent` with `given`: true, the `statement` that the speaker agreed to, and `recorded_at`."
+        )
     new = NewProfile(
         user_id=_profile_owner(body.user_id, caller),
         reference_audio=await _decode(body.reference_audio, services),

@@ -22,8 +22,8 @@ EncodedAudio = Annotated[
     Field(
         min_length=1,
         description=(
-            "The recording in base64: standard or URL-safe alphabet, with or without padding, with or without a `data:` "
-            "prefix. At most 50 MB when decoded; 1 to 300 seconds; mono or stereo at 8 to 48 kHz."
+            "The recording in base64: standard or URL-safe alphabet, with or without padding, with or without a "
+            "`data:` prefix. At most 50 MB when decoded; 1 to 300 seconds; mono or stereo at 8 to 48 kHz."
         ),
         examples=["UklGRiQAAABXQVZFZm10IBAAAAABAAEA…"],
     ),

@@ -13,7 +13,7 @@ from src.api.schemas.common import (
     QualityChoice,
     VoiceMatch,
 )
-from src.api.schemas.examples import CLONED, PROFILE, TRANSCRIBED, TRANSLATED, TRANSLATE_REQUEST
+from src.api.schemas.examples import CLONED, PROFILE, TRANSCRIBED, TRANSLATE_REQUEST, TRANSLATED
 from src.domain.audio import AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Quality, VoiceType
@@ -48,7 +48,9 @@ class TranslateRequest(BaseModel):
     @model_validator(mode="after")
     def _merge_options(self) -> Self:
         given = {"quality": self.quality, "preserve_emotion": self.preserve_emotion}
-        self.options = self.options.model_copy(update={name: value for name, value in given.items() if value is not None})
+        self.options = self.options.model_copy(
+            update={name: value for name, value in given.items() if value is not None}
+        )
         return self
 
 
