@@ -37,6 +37,8 @@ class SpeakerAnalysis:
     def __init__(self) -> None:
         torch.set_num_threads(1)
         self._encoder = VoiceEncoder("cpu", verbose=False)
+        # The first call imports and compiles for two seconds; no caller should wait for that.
+        self.analyze(Audio(np.sin(np.arange(2 * SAMPLE_RATE, dtype=np.float32) / 20), SAMPLE_RATE))
 
     def analyze(self, audio: Audio) -> VoicePrint:
         """Silence, or sound without pitch, has a pitch, brightness and timbre of 0."""
