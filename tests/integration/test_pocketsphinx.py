@@ -123,7 +123,7 @@ def test_silence_and_a_tone_are_not_speech(amplitude: float) -> None:
 
 def test_five_minutes_take_little_memory_and_lose_nothing() -> None:
     sentence = speech(SENTENCES[5])
-    turn = np.concatenate([sentence, np.zeros(RATE, np.float32)])
+    turn = np.concatenate([sentence, np.zeros(5 * RATE, np.float32)])
     audio = Audio(np.tile(turn, 300 * RATE // len(turn)), RATE)
     model().transcribe(Audio(sentence, RATE), "en", Quality.FAST)
     before = _peak_memory_mb()
