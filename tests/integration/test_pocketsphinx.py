@@ -2,7 +2,6 @@
 
 import io
 import resource
-import shutil
 import subprocess
 import sys
 from functools import cache, lru_cache
@@ -16,8 +15,6 @@ from src.domain.audio import Audio, Samples
 from src.domain.errors import NoSpeechDetected, UnsupportedLanguage
 from src.domain.speech import Quality
 from src.models.pocketsphinx_model import PocketsphinxModel
-
-pytestmark = pytest.mark.skipif(shutil.which("flite") is None, reason="flite makes the speech for these tests")
 
 SENTENCES = (
     "good morning i hope you are doing well today",
