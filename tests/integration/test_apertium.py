@@ -172,12 +172,15 @@ async def test_a_pipeline_that_hangs_is_given_up_and_killed(tmp_path: Path) -> N
         await translator.translate(("two dogs",), "en", "es")
     await asyncio.sleep(0.1)
     assert _pipeline_groups() == set()
+    await translator.close()
 
 
 async def test_a_pipeline_that_dies_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "eng-spa.mode").write_text("false")
+    translator = ApertiumTranslator(5, modes_dir=tmp_path)
     with pytest.raises(TranslationUnavailable, match="en>es"):
-        await ApertiumTranslator(5, modes_dir=tmp_path).translate(("two dogs",), "en", "es")
+        await translator.translate(("two dogs",), "en", "es")
+    await translator.close()
 
 
 async def test_only_so_many_pipelines_are_kept(apertium: ApertiumTranslator) -> None:

@@ -120,10 +120,24 @@ def memory_mib(pid: int, field: str) -> float:
     return int(line.split()[1]) / 1024
 
 
+def all_children() -> set[int]:
+    threads = Path("/proc/self/task").iterdir()
+    return {int(pid) for thread in threads for pid in (thread / "children").read_text().split()}
+
+
+OTHERS: set[int] = set()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _other_children() -> None:
+    """Servers that other test modules keep for the whole run are no children of the pool."""
+    OTHERS.update(all_children())
+
+
 def the_child() -> int:
-    """Process id of this process's only child; 0 while there is none."""
-    found = [pid for thread in Path("/proc/self/task").iterdir() for pid in (thread / "children").read_text().split()]
-    return int(found[0]) if len(found) == 1 else 0
+    """Process id of this process's only other child; 0 while there is none."""
+    found = all_children() - OTHERS
+    return found.pop() if len(found) == 1 else 0
 
 
 @LINUX_ONLY

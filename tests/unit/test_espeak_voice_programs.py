@@ -38,14 +38,14 @@ def test_without_espeak_no_language_is_spoken_and_the_package_is_named(programs:
     with pytest.raises(EngineUnavailable, match="espeak-ng"):
         EspeakVoice()
     with pytest.raises(EngineUnavailable, match="Debian's espeak-ng"):
-        base_voice.say("Hola.", "es", 100)
+        base_voice.say("Hola.", "es")
 
 
 def test_without_flite_espeak_speaks_english(programs: Path) -> None:
     assert base_voice.installed_flite_voices() == ()
     put(programs, "espeak-ng", 'printf "%s " "$@" >"$(dirname "$0")/arguments"; exit 3')
     with pytest.raises(EngineUnavailable, match="status 3"):
-        base_voice.say("Hello.", "en", 100)
+        base_voice.say("Hello.", "en")
     assert "-v en-us " in (programs / "arguments").read_text()
 
 
@@ -80,14 +80,7 @@ def test_the_text_is_never_an_argument(programs: Path) -> None:
     assert (programs / "input").read_text() == "--path=/etc $(touch x)"
 
 
-def test_the_english_base_is_the_voice_nearest_in_pitch(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen: list[list[str]] = []
-
-    def note(command: list[str], text: str, program: str) -> bytes:
-        chosen.append(command)
-        return b""
-
-    monkeypatch.setattr(base_voice, "_run", note)
-    for pitch_hz in (95.0, 210.0):
-        base_voice.say("Hello.", "en", pitch_hz)
-    assert [command[2] for command in chosen] == ["rms", "slt"]
+def test_the_english_base_is_the_first_flite_voice_that_is_there(programs: Path) -> None:
+    put(programs, "flite", 'echo "$@" >>"$(dirname "$0")/arguments"; echo "Voices available: awb kal16 slt"')
+    assert base_voice.say("Hello.", "en").samples.size == 0
+    assert "-voice kal16 " in (programs / "arguments").read_text()

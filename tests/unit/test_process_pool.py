@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -299,9 +299,20 @@ async def test_fifty_killed_calls_leave_no_descriptor_thread_or_child(pool: Proc
     assert children() == {await pool.run("pid")}
 
 
+@pytest.fixture(autouse=True)
+def _other_children() -> Iterator[None]:
+    """Servers that other test modules keep for the whole run are no children of a pool."""
+    OTHERS.update(children())
+    yield
+    OTHERS.clear()
+
+
+OTHERS: set[int] = set()
+
+
 def children() -> set[int]:
     found = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True, check=False)
-    pids = {int(pid) for pid in found.stdout.split()}
+    pids = {int(pid) for pid in found.stdout.split()} - OTHERS
     return {pid for pid in pids if is_running(pid)}
 
 

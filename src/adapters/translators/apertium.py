@@ -38,6 +38,7 @@ class ApertiumTranslator:
         self._routes = shortest_routes(self._modes, max_hops)
         self._max_pipelines = max_pipelines
         self._pipelines: OrderedDict[Pair, ApertiumPipeline] = OrderedDict()  # least recently used first
+        self._stopping: set[asyncio.Task[None]] = set()
 
     @property
     def name(self) -> str:
@@ -74,6 +75,7 @@ class ApertiumTranslator:
         while self._pipelines:
             _, pipeline = self._pipelines.popitem()
             await pipeline.stop()
+        await asyncio.gather(*self._stopping)
 
     async def _through(self, pair: Pair, texts: tuple[str, ...]) -> tuple[str, ...]:
         """All texts along one pair; once more from the start when a kept pipeline turns out to be dead."""
@@ -102,7 +104,9 @@ class ApertiumTranslator:
     def _end_surplus(self) -> None:
         idle = [pair for pair, pipeline in self._pipelines.items() if pipeline.users == 0]
         for pair in idle[: max(0, len(self._pipelines) - self._max_pipelines)]:
-            self._pipelines.pop(pair).kill()
+            task = asyncio.create_task(self._pipelines.pop(pair).stop())
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
 
 
 async def _translate_all(pipeline: ApertiumPipeline, pair: Pair, texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ class ApertiumPipeline:
     def __init__(self, mode: Path) -> None:
         self._mode = mode
         self._process: Process | None = None
+        self._ending: list[Process] = []  # killed, and not yet seen to be gone
         self.lock = asyncio.Lock()
         self.users = 0
 
@@ -61,27 +62,29 @@ class ApertiumPipeline:
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnicodeDecodeError) as error:
             raise PipelineFailedError(type(error).__name__) from error
 
-    def kill(self) -> Process | None:
-        """End all programs of the chain now; the next text starts them anew. The process that is ending, if any."""
+    def kill(self) -> None:
+        """End all programs of the chain now; the next text starts them anew."""
         process, self._process = self._process, None
         if process is None:
-            return None
+            return
+        self._ending.append(process)
         if process.stdin is not None:
             process.stdin.close()
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-        return process
 
     async def stop(self) -> None:
-        """As `kill`, and wait for the end."""
-        if (process := self.kill()) is not None:
-            await process.wait()
+        """As `kill`, and wait for the end of this chain and of those killed before."""
+        self.kill()
+        while self._ending:
+            await self._ending[-1].wait()
+            self._ending.pop()
 
     async def _started(self) -> Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
-        self.kill()
+        await self.stop()
         try:
             command = await _null_flushing(self._mode)
             self._process = await _spawn("sh", "-c", command, "apertium", "-n", "", limit=_LONGEST_ANSWER)
@@ -101,6 +104,7 @@ async def _null_flushing(mode: Path) -> str:
     finally:
         if process.returncode is None:
             process.kill()
+            await process.wait()
     if process.returncode != 0:
         raise PipelineFailedError("apertium-wblank-mode")
     return command.decode()
