@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 from src.config.settings import Settings  # noqa: E402  (the path above makes it importable)
 
 OUTPUT = ROOT / "var" / "demo"
-SENTENCE = "please bring your passport to the station tomorrow morning"
+SENTENCE = "my sister will arrive at the airport tomorrow evening"
 FORMATS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "m4a": "aac"}
 START_SECONDS = 120.0
 ANSWER_SECONDS = 600.0
@@ -86,13 +86,14 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    began = float(os.environ.get("DEMO_BEGAN") or time.time())
     OUTPUT.mkdir(parents=True, exist_ok=True)
     message, audio_format = message_of(arguments)
     with running_service(keep=arguments.keep) as service:
         body = ask(service, message.read_bytes(), audio_format, arguments.to)
         show(body, spoken=None if arguments.input else SENTENCE)
         save(body, OUTPUT / f"translation-{arguments.to}.wav")
-    took = time.time() - float(os.environ.get("DEMO_BEGAN") or time.time())
+    took = time.time() - began
     print(f"The whole run took {took:.0f} s.")
 
 

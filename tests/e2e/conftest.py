@@ -40,7 +40,7 @@ def sentence() -> str:
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sentence in a WAV as the fake microphone wants it, with half a second of silence at its end."""
     if not shutil.which("flite"):
-        pytest.skip("flite, which makes the spoken message, is not installed")
+        pytest.fail("flite, which makes the spoken message, is not installed: run scripts/setup")
     folder = tmp_path_factory.mktemp("spoken")
     subprocess.run(["flite", "-voice", "rms", "-t", SENTENCE, "-o", folder / "flite.wav"], check=True, timeout=30)
     samples, rate = soundfile.read(folder / "flite.wav", dtype="float32")
@@ -56,7 +56,7 @@ def browser(spoken: Path) -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         if program is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip("no Chromium is installed: scripts/setup --browser")
+            pytest.fail("no Chromium is installed: run scripts/setup --browser")
         flags = [*BROWSER_FLAGS, f"--use-file-for-fake-audio-capture={spoken}%noloop"]
         started = playwright.chromium.launch(executable_path=program, args=flags)
         yield started

@@ -13,7 +13,16 @@ from src.api.schemas.common import (
     QualityChoice,
     VoiceMatch,
 )
-from src.api.schemas.examples import CLONED, PROFILE, TRANSCRIBED, TRANSLATE_REQUEST, TRANSLATED
+from src.api.schemas.examples import (
+    CLONE_REQUEST,
+    CLONED,
+    PROFILE,
+    PROFILE_REQUEST,
+    TRANSCRIBE_REQUEST,
+    TRANSCRIBED,
+    TRANSLATE_REQUEST,
+    TRANSLATED,
+)
 from src.domain.audio import AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Quality, VoiceType
@@ -110,6 +119,8 @@ class TranscribeRequest(BaseModel):
     source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
     quality: QualityChoice = Quality.BALANCED
 
+    model_config = ConfigDict(json_schema_extra={"example": TRANSCRIBE_REQUEST})
+
 
 class HeardWord(BaseModel):
     text: str
@@ -151,6 +162,8 @@ class CloneRequest(BaseModel):
     return_audio_url: bool = True
     return_base64: bool = True
 
+    model_config = ConfigDict(json_schema_extra={"example": CLONE_REQUEST})
+
     @model_validator(mode="after")
     def _one_voice(self) -> Self:
         if (self.reference_audio is None) == (self.voice_profile_id is None):
@@ -190,6 +203,8 @@ class ProfileRequest(BaseModel):
     ] = None
     profile_id: ProfileId | None = None
     consent: ConsentRequest | None = None
+
+    model_config = ConfigDict(json_schema_extra={"example": PROFILE_REQUEST})
 
 
 class VoiceCharacteristics(BaseModel):

@@ -1,0 +1,119 @@
+"""Speech before conversion: espeak-ng in every language, flite for English where it is installed.
+
+Both run as processes of their own, without a shell. The text goes through standard input, so it can never be an option.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import unicodedata
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from src.domain.audio import Audio
+from src.domain.errors import DeadlineExceeded, EngineUnavailable
+from src.domain.languages import LANGUAGES
+
+MAX_CHARACTERS = 1500
+"""Of one call: about two minutes of speech."""
+
+TIMEOUT_SECONDS = 20.0
+"""For one call; a long one takes about half a second."""
+
+FLITE_VOICES = ("rms", "slt")
+"""A man and a woman. flite's unit voices are far easier to understand than espeak-ng's formants."""
+
+_ESPEAK_NAMES = {"en": "en-us", "fr": "fr", "pt": "pt-br", "zh": "cmn"}
+"""espeak-ng's own name where it differs from the service's code."""
+
+_WORDS_PER_MINUTE = 160
+_HIGH_PITCH_HZ = 150.0
+_FLITE_PITCH_HZ = {"rms": 102.0, "slt": 165.0, "kal16": 86.0, "awb": 124.0}
+_MISSING = "espeak-ng is not installed: install Debian's espeak-ng."
+
+
+@cache
+def spoken_languages() -> frozenset[str]:
+    """The service's languages that the installed espeak-ng speaks; empty when it is not installed."""
+    try:
+        listed = subprocess.run(["espeak-ng", "--voices"], capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return frozenset()
+    lines = listed.stdout.decode(errors="replace").splitlines()[1:]
+    tags = {columns[1] for line in lines if len(columns := line.split()) > 1}
+    bases = tags | {tag.partition("-")[0] for tag in tags}
+    return frozenset(code for code in LANGUAGES if _ESPEAK_NAMES.get(code, code) in bases)
+
+
+@cache
+def installed_flite_voices(wanted: tuple[str, ...] = FLITE_VOICES) -> tuple[str, ...]:
+    """Those of `wanted` that the installed flite has, in that order; none when it is not installed."""
+    try:
+        listed = subprocess.run(["flite", "-lv"], capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    names = listed.stdout.decode(errors="replace").partition(":")[2].split()
+    return tuple(voice for voice in wanted if voice in names)
+
+
+def require_espeak() -> None:
+    """Raises EngineUnavailable when espeak-ng is not installed."""
+    if shutil.which("espeak-ng") is None:
+        raise EngineUnavailable(_MISSING)
+
+
+def say(text: str, language: str, pitch_hz: float, flite_voices: tuple[str, ...] = FLITE_VOICES) -> Audio:
+    """`text` as plain synthetic speech, by the base voice nearest to `pitch_hz`; silence when nothing can be said.
+
+    Raises EngineUnavailable, and DeadlineExceeded when the program does not end.
+    """
+    voices = installed_flite_voices(flite_voices) if language == "en" else ()
+    if voices:
+        return _flite(text, min(voices, key=lambda voice: abs(np.log(_FLITE_PITCH_HZ[voice] / pitch_hz))))
+    name = _ESPEAK_NAMES.get(language, language)
+    return espeak(text, f"{name}+f2" if pitch_hz > _HIGH_PITCH_HZ else name)
+
+
+def espeak(text: str, voice: str) -> Audio:
+    """espeak-ng's own sound, int16 at its own rate. Raises EngineUnavailable, DeadlineExceeded."""
+    command = ["espeak-ng", "-b", "1", "-v", voice, "-s", str(_WORDS_PER_MINUTE), "--stdin", "--stdout"]
+    wav = _run(command, _clean(text), "espeak-ng")
+    # It writes to a pipe before it knows the length, so the header's lengths mean nothing.
+    start = wav.find(b"data", 0, 256) + 8
+    if start < 8 or wav[:4] != b"RIFF":
+        raise EngineUnavailable("espeak-ng did not answer with sound.")
+    pcm = np.frombuffer(wav[start : start + (len(wav) - start) // 2 * 2], "<i2")
+    return Audio((pcm / np.float32(32768)).astype(np.float32), int.from_bytes(wav[24:28], "little"))
+
+
+def _flite(text: str, voice: str) -> Audio:
+    # flite knows ASCII only; it cannot write to a pipe.
+    ascii_text = unicodedata.normalize("NFKD", _clean(text)).encode("ascii", "ignore").decode()
+    with tempfile.TemporaryDirectory(prefix="voice-") as folder:
+        path = Path(folder) / "speech.wav"
+        _run(["flite", "-voice", voice, "-f", "/dev/stdin", "-o", str(path)], ascii_text or ".", "flite")
+        if not path.exists():
+            return Audio(np.zeros(0, np.float32), 16_000)
+        samples, sample_rate = sf.read(path, dtype="float32")
+    return Audio(samples, sample_rate)
+
+
+def _clean(text: str) -> str:
+    """One line without control characters, nor the brackets that make espeak-ng read phoneme codes; bounded."""
+    kept = "".join(c if unicodedata.category(c)[0] != "C" and c not in "[]<>" else " " for c in text)
+    return " ".join(kept.split())[:MAX_CHARACTERS]
+
+
+def _run(command: list[str], text: str, program: str) -> bytes:
+    try:
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
+    except FileNotFoundError:
+        raise EngineUnavailable(f"{program} is not installed: install Debian's {program}.") from None
+    except subprocess.TimeoutExpired:
+        raise DeadlineExceeded(f"{program} did not end within {TIMEOUT_SECONDS:.0f} s.") from None
+    except subprocess.CalledProcessError as error:
+        raise EngineUnavailable(f"{program} ended with status {error.returncode}.") from None
+    return done.stdout

@@ -1,0 +1,126 @@
+"""Speaks in the voice of a recording without a neural model: a synthetic voice, converted frame by frame."""
+
+import io
+import zipfile
+
+import numpy as np
+
+from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio, Samples
+from src.domain.errors import InternalError, ReferenceTooShort, UnsupportedLanguage
+from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
+from src.models.espeak_voice import base_voice
+from src.models.espeak_voice.base_voice import spoken_languages
+from src.models.espeak_voice.unit_selection import Effort, convert
+from src.models.espeak_voice.world import BANDS, COEFFICIENTS, FRAME_SECONDS, Frames, analyse, synthesise
+
+__all__ = ["NAME", "EspeakVoice", "spoken_languages"]
+
+NAME = "espeak-ng+world"
+
+MAX_REFERENCE_SECONDS = 60.0
+"""Longer recordings are cut: more of a voice brings nothing that is heard, and makes every search slower."""
+
+MIN_VOICED_SECONDS = 0.6
+
+_EFFORTS = {
+    Quality.FAST: Effort(units=1500, share=0.7),
+    Quality.BALANCED: Effort(units=6000, share=0.7),
+    Quality.HIGH: Effort(units=12000, share=0.7),
+}
+_PAUSE_SECONDS = 0.25
+_PEAK = 10 ** (-3 / 20)
+_SILENCE = 10 ** (-50 / 20)
+
+
+class EspeakVoice:
+    """Implements `condition` and `speak` of `domain.ports.VoiceEngine` as blocking calls: run it in a child process.
+
+    `flite_voices`: base voices for English, of those that flite has.
+    """
+
+    name = NAME
+
+    def __init__(self, flite_voices: tuple[str, ...] = base_voice.FLITE_VOICES) -> None:
+        """Raises EngineUnavailable when espeak-ng is not installed."""
+        base_voice.require_espeak()
+        self._flite_voices = flite_voices
+        self.languages = spoken_languages()
+
+    def condition(self, reference: Audio) -> VoiceConditioning:
+        """Analyse a recording. Raises ReferenceTooShort with under 0.6 s of voiced speech."""
+        limit = int(MAX_REFERENCE_SECONDS * reference.sample_rate)
+        frames = analyse(Audio(reference.samples[:limit], reference.sample_rate), careful=True)
+        seconds = frames.voiced.sum() * FRAME_SECONDS
+        if seconds < MIN_VOICED_SECONDS:
+            raise ReferenceTooShort(
+                f"The recording has {seconds:.1f} s of voiced speech; a voice needs {MIN_VOICED_SECONDS} s."
+            )
+        return VoiceConditioning(NAME, _pack(frames))
+
+    def speak(self, request: SpeechRequest) -> Audio:
+        """The texts one after the other with short pauses, peak at -3 dB; texts without words are a pause.
+
+        Raises UnsupportedLanguage, EngineUnavailable, DeadlineExceeded.
+        """
+        if request.language not in self.languages:
+            raise UnsupportedLanguage(f"espeak-ng has no voice for {request.language!r} here.")
+        voice = _unpack(request.voice)
+        melody = voice if request.prosody is None else _unpack(request.prosody)
+        pitch_hz = float(np.median(voice.pitch[voice.voiced]))
+        spoken = [
+            _trimmed(base_voice.say(text, request.language, pitch_hz, self._flite_voices)) for text in request.texts
+        ]
+        sources = [analyse(audio, careful=False) for audio in spoken if len(audio.samples)]
+        return _joined(_converted(sources, voice, melody, _EFFORTS[request.quality]))
+
+
+def _converted(sources: list[Frames], voice: Frames, melody: Frames, effort: Effort) -> list[Samples]:
+    """One sound for each source. They are converted together, so that all count in the speaker's statistics."""
+    if not any(frames.voiced.any() for frames in sources):
+        return []
+    together = Frames(
+        np.concatenate([frames.pitch for frames in sources]),
+        np.concatenate([frames.cepstrum for frames in sources]),
+        np.concatenate([frames.aperiodicity for frames in sources]),
+    )
+    whole = convert(together, voice, melody, effort)
+    ends = np.cumsum([len(frames.pitch) for frames in sources])
+    parts = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    return [synthesise(Frames(whole.pitch[p], whole.cepstrum[p], whole.aperiodicity[p])) for p in parts]
+
+
+def _joined(sounds: list[Samples]) -> Audio:
+    pause = np.zeros(int(_PAUSE_SECONDS * OUTPUT_SAMPLE_RATE), np.float32)
+    pieces = [piece for sound in sounds for piece in (sound, pause)]
+    samples = np.concatenate(pieces[:-1]) if pieces else pause
+    samples = np.nan_to_num(samples)
+    peak = float(np.abs(samples).max(initial=0.0))
+    return Audio(samples * np.float32(_PEAK / peak) if peak > 0 else samples, OUTPUT_SAMPLE_RATE)
+
+
+def _trimmed(audio: Audio) -> Audio:
+    """Without the silence at both ends."""
+    loud = np.flatnonzero(np.abs(audio.samples) > _SILENCE)
+    margin = audio.sample_rate // 50
+    cut = audio.samples[max(0, loud[0] - margin) : loud[-1] + margin] if len(loud) > margin else audio.samples[:0]
+    return Audio(cut, audio.sample_rate)
+
+
+def _pack(frames: Frames) -> bytes:
+    """A compressed .npz of the speech in a reference: about 20 KB per second."""
+    file = io.BytesIO()
+    np.savez_compressed(
+        file, pitch=frames.pitch.astype(np.float32), cepstrum=frames.cepstrum.astype(np.float16), version=np.int32(1)
+    )
+    return file.getvalue()
+
+
+def _unpack(conditioning: VoiceConditioning) -> Frames:
+    try:
+        with np.load(io.BytesIO(conditioning.data), allow_pickle=False) as stored:
+            pitch, cepstrum = stored["pitch"].astype(np.float64), stored["cepstrum"].astype(np.float64)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        pitch = cepstrum = np.zeros(0)
+    if conditioning.engine != NAME or cepstrum.shape != (len(pitch), COEFFICIENTS) or not (pitch > 0).any():
+        raise InternalError(f"A voice made by {conditioning.engine!r} cannot be read by {NAME}.")
+    return Frames(pitch, cepstrum, np.zeros((len(pitch), BANDS)))
