@@ -50,20 +50,16 @@ class DeepLServer(ProviderServer):
     def _wrong(self, body: dict[str, object]) -> str | None:
         """What DeepL would refuse about this body, with status 400."""
         texts = body.get("text")
-        if not isinstance(texts, list) or not 1 <= len(texts) <= 50:
-            return "Parameter 'text' not specified, or too many."
-        if "auth_key" in body:
-            return "The key belongs in the header."
-        if body.get("target_lang") not in TARGETS:
-            return "Value for 'target_lang' not supported."
-        if body.get("source_lang") not in SOURCES:
-            return "Value for 'source_lang' not supported."
-        if body.get("formality") in ("more", "less") and body["target_lang"] not in FORMAL:
-            return "'formality' is not supported for given 'target_lang'."
-        used = (body.get("glossary_id"), body["source_lang"], body["target_lang"])
-        if used[0] is not None and used != self.glossary:
-            return "The glossary does not match source and target language."
-        return None
+        target, pair = body.get("target_lang"), (body.get("source_lang"), body.get("target_lang"))
+        faults = {
+            "Parameter 'text' not specified, or too many.": not isinstance(texts, list) or not 1 <= len(texts) <= 50,
+            "The key belongs in the header.": "auth_key" in body,
+            "Value for 'target_lang' not supported.": target not in TARGETS,
+            "Value for 'source_lang' not supported.": pair[0] not in SOURCES,
+            "'formality' is not supported.": body.get("formality") in ("more", "less") and target not in FORMAL,
+            "The glossary does not match.": "glossary_id" in body and (body["glossary_id"], *pair) != self.glossary,
+        }
+        return next((message for message, true in faults.items() if true), None)
 
 
 def _problem(status: int, message: str) -> Answer:

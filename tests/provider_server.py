@@ -6,7 +6,8 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -53,7 +54,7 @@ class ProviderServer:
         self.faults: deque[Answer] = deque()
         self.always: Answer | None = None
         self.dropped = 0  # answers that nobody waited for any more
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
@@ -82,44 +83,51 @@ class ProviderServer:
         self._thread.join(10)
 
 
-def _handler(server: ProviderServer) -> Callable[..., BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Server(ThreadingHTTPServer):
+    def __init__(self, provider: ProviderServer) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.provider = provider
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            request = Request(self.command, self.path, dict(self.headers), body, time.monotonic())
-            answer = server.handle(request)
-            time.sleep(answer.delay)
-            try:
-                self._say(answer)
-            except OSError:
-                server.dropped += 1
 
-        do_GET = do_POST  # noqa: N815 - the name is http.server's
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 2**16  # head and body in one packet
+    disable_nagle_algorithm = True
+    server: _Server
 
-        def _say(self, answer: Answer) -> None:
-            if answer.reset:
-                # A linger of zero seconds makes the close a reset.
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
-                return
-            self.send_response(answer.status)
-            for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            for start in range(0, len(answer.body), 1 if answer.drip else 2**20):
-                self.wfile.write(answer.body[start : start + (1 if answer.drip else 2**20)])
-                self.wfile.flush()
-                time.sleep(answer.drip)
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        request = Request(self.command, self.path, dict(self.headers), body, time.monotonic())
+        answer = self.server.provider.handle(request)
+        time.sleep(answer.delay)
+        try:
+            self._say(answer)
+        except OSError:
+            self.server.provider.dropped += 1
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
-            """Says nothing."""
+    do_GET = do_POST  # noqa: N815 - the name is http.server's
 
-        def finish(self) -> None:
-            try:
-                super().finish()
-            except OSError:
-                self.connection.close()
+    def _say(self, answer: Answer) -> None:
+        if answer.reset:
+            # A linger of zero seconds makes the close a reset.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.send_response(answer.status)
+        for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        size = 1 if answer.drip else max(1, len(answer.body))
+        for start in range(0, len(answer.body), size):
+            self.wfile.write(answer.body[start : start + size])
+            self.wfile.flush()
+            time.sleep(answer.drip)
+        self.wfile.flush()
 
-    return Handler
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
+        """Says nothing."""
+
+    def finish(self) -> None:
+        with suppress(OSError):
+            super().finish()
