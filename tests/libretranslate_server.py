@@ -2,7 +2,7 @@
 
 from tests.provider_server import Answer, ProviderServer, Request, as_json
 
-CODES = ("en", "fr", "pt-BR", "zh-Hans", "zh-Hant", "uk")
+CODES = ("en", "fr", "pt-BR", "zh-Hant", "zh-Hans", "uk")
 
 
 class LibreTranslateServer(ProviderServer):

@@ -115,7 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         self.send_response(answer.status)
-        for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+        length = {} if "Transfer-Encoding" in answer.headers else {"Content-Length": str(len(answer.body))}
+        for name, value in {**length, **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         size = 1 if answer.drip else max(1, len(answer.body))

@@ -216,6 +216,17 @@ async def test_all_attempts_together_keep_to_the_budget(server: DeepLServer, ans
     await deepl.close()
 
 
+async def test_an_attempt_gets_what_is_left_of_the_budget(server: DeepLServer) -> None:
+    server.faults.append(Answer(429, headers={"Retry-After": "1"}))
+    server.always = Answer(delay=5.0)
+    deepl = translator(server, budget=Budget(0.5, 1.2))
+    start = time.monotonic()
+    with pytest.raises(TranslationUnavailable, match="in time"):
+        await deepl.translate(TEXTS, "en", "es")
+    assert time.monotonic() - start < 1.5
+    await deepl.close()
+
+
 async def test_a_server_that_is_not_there(server: DeepLServer) -> None:
     deepl = DeepLTranslator(server.key, url="http://127.0.0.1:9", budget=BUDGET)
     with pytest.raises(TranslationUnavailable, match="ConnectError"):
@@ -261,7 +272,7 @@ async def test_the_breaker_opens_sheds_and_closes_again(server: DeepLServer) -> 
     deepl = DeepLTranslator(server.key, url=server.url, budget=BUDGET, breaker=breaker)
     server.always = Answer(500)
     for _ in range(2):
-        with pytest.raises(TranslationUnavailable):
+        with pytest.raises(TranslationUnavailable, match="500"):
             await deepl.translate(TEXTS, "en", "es")
     assert (breaker.state, len(server.requests)) == (BreakerState.OPEN, 5)
     shed = []
@@ -372,6 +383,15 @@ async def test_what_is_kept_belongs_to_formality_glossary_variant_and_message(se
     await deepl.close()
     assert server.bodies[-1]["text"] == ["Hello.", "You are late."]
     assert not any("Hello" in key or server.key in key for key in cache.values)
+
+
+async def test_an_answer_without_the_glossary_says_so_when_it_is_kept_too(server: DeepLServer) -> None:
+    deepl = translator(server, DeepLOptions(glossary_id="g1"))
+    service = TextTranslation((deepl,), DictCache())
+    results = [await service.translate(("x",), "en", "de") for _ in range(2)]
+    await deepl.close()
+    assert [result.degraded for result in results] == [("translation: deepl has no glossary for en>de",)] * 2
+    assert len(server.requests) == 2
 
 
 async def test_its_own_language_asks_nobody(server: DeepLServer, deepl: DeepLTranslator) -> None:

@@ -65,6 +65,7 @@ class DeepLTranslator:
         breaker: Breaker | None = None,
     ) -> None:
         budget = budget or Budget()
+        self._routes = {pair: pair for pair in permutations(LANGUAGES, 2)}
         self._options = options or DeepLOptions()
         self.breaker = breaker or Breaker(self.name)
         self._calls = RemoteCalls(self.name, budget, self.breaker)
@@ -89,7 +90,7 @@ class DeepLTranslator:
     @property
     def routes(self) -> dict[Pair, tuple[str, ...]]:
         """Every pair of the service's languages: DeepL knows them all, as source and as target."""
-        return {pair: pair for pair in permutations(LANGUAGES, 2)}
+        return dict(self._routes)
 
     async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
         """All in one request where DeepL takes it, each text with the whole message as its context.
@@ -97,7 +98,7 @@ class DeepLTranslator:
         Raises TranslationUnavailable and UnsupportedLanguage. `degraded` says when the glossary could not be used.
         """
         pair = (source, target)
-        if pair not in self.routes:
+        if pair not in self._routes:
             raise UnsupportedLanguage(f"DeepL does not translate {source} to {target}.")
         context = " ".join(texts)[:_MAX_CONTEXT] if len(texts) > 1 else ""
         deadline = self._calls.deadline()

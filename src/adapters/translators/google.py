@@ -38,6 +38,7 @@ class GoogleTranslator:
 
     def __init__(self, url: str = URL, *, budget: Budget | None = None, breaker: Breaker | None = None) -> None:
         budget = budget or Budget()
+        self._routes = {pair: pair for pair in permutations(LANGUAGES, 2)}
         self.breaker = breaker or Breaker(self.name)
         self._calls = RemoteCalls(self.name, budget, self.breaker)
         self._http = _BoundedRequests(self.name, budget)
@@ -60,12 +61,12 @@ class GoogleTranslator:
     @property
     def routes(self) -> dict[Pair, tuple[str, ...]]:
         """Every pair of the service's languages: Google knows them all."""
-        return {pair: pair for pair in permutations(LANGUAGES, 2)}
+        return dict(self._routes)
 
     async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
         """Text by text, a few at a time. Raises TranslationUnavailable and UnsupportedLanguage."""
         pair = (source, target)
-        if pair not in self.routes:
+        if pair not in self._routes:
             raise UnsupportedLanguage(f"Google does not translate {source} to {target}.")
         deadline = self._calls.deadline()
         tasks = [asyncio.ensure_future(self._text(text, pair, deadline)) for text in texts]
@@ -158,10 +159,11 @@ class _BoundedRequests:
 
     def __init__(self, name: str, budget: Budget) -> None:
         import requests  # noqa: PLC0415 - comes with deep-translator, which only this engine needs
+        import urllib3  # noqa: PLC0415
 
         self._name = name
         self._budget = budget
-        self._failure = requests.RequestException
+        self._failures = (requests.RequestException, urllib3.exceptions.HTTPError)
         self._session = requests.Session()
         logging.getLogger("urllib3.connectionpool").addFilter(_without_queries)
 
@@ -173,12 +175,13 @@ class _BoundedRequests:
             with self._session.get(url, params=params, proxies=proxies, timeout=timeout, stream=True) as response:
                 check_status(self._name, response.status_code, response.headers.get("Retry-After"))
                 page = bytearray()
-                for chunk in response.iter_content(16384):
+                # read1 returns what is there; iter_content would wait until its chunk is full, however slowly it fills.
+                while chunk := response.raw.read1(16384, decode_content=True):
                     page += chunk
                     if time.monotonic() > ends or len(page) > _MAX_PAGE:
                         raise ProviderFailed("its answer was too slow or too long", retryable=True)
                 return _Page(page.decode(response.encoding or "utf-8", errors="replace"))
-        except self._failure as error:
+        except self._failures as error:
             raise ProviderFailed(f"connection failed ({type(error).__name__})", retryable=True) from None
 
     def close(self) -> None:
