@@ -6,8 +6,8 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -81,6 +81,19 @@ class ProviderServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(10)
+
+
+@contextmanager
+def deaf_address() -> Iterator[str]:
+    """The URL of a host that does not answer to a connection: its queue of them is full."""
+    with socket.socket() as listener, ExitStack() as clients:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 class _Server(ThreadingHTTPServer):

@@ -21,7 +21,7 @@ from src.services.translation import TextTranslation
 from tests.deepl_server import DeepLServer
 from tests.fake_stores import DictCache
 from tests.fakes import FakeTranslator
-from tests.provider_server import Answer, as_json
+from tests.provider_server import Answer, as_json, deaf_address
 
 TEXTS = ("Good morning.", "The train is late.", "See you soon.")
 BUDGET = Budget(connect_seconds=0.5, total_seconds=3.0)
@@ -264,6 +264,17 @@ async def test_at_most_fifty_texts_in_one_request(server: DeepLServer, deepl: De
     result = await deepl.translate(texts, "en", "it")
     assert result.texts == tuple(f"IT:{text}" for text in texts)
     assert [len(str(body["text"]).split(",")) for body in server.bodies] == [50, 50, 20]
+
+
+async def test_connecting_has_a_limit_of_its_own() -> None:
+    budget = Budget(connect_seconds=0.3, total_seconds=20.0, attempts=1)
+    with deaf_address() as url:
+        deepl = DeepLTranslator("key", url=url, budget=budget)
+        start = time.monotonic()
+        with pytest.raises(TranslationUnavailable):
+            await deepl.translate(("hello",), "en", "es")
+        assert 0.25 < time.monotonic() - start < 2
+        await deepl.close()
 
 
 async def test_the_breaker_opens_sheds_and_closes_again(server: DeepLServer) -> None:

@@ -19,7 +19,7 @@ from src.adapters.translators.remote import Budget
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
 from src.domain.languages import LANGUAGES
 from tests.google_server import GoogleServer, page
-from tests.provider_server import Answer
+from tests.provider_server import Answer, deaf_address
 
 TEXTS = ("Good morning.", "Fish & chips <today>", "Où est la gare ?")
 BUDGET = Budget(connect_seconds=0.5, total_seconds=3.0)
@@ -138,6 +138,17 @@ async def test_the_budget_holds_and_no_thread_stays(server: GoogleServer, answer
     await google.close()
     assert time.monotonic() - start < 2
     assert not any(thread.name.startswith("google") for thread in threading.enumerate())
+
+
+async def test_connecting_has_a_limit_of_its_own() -> None:
+    budget = Budget(connect_seconds=0.3, total_seconds=20.0, attempts=1)
+    with deaf_address() as url:
+        google = GoogleTranslator(url, budget=budget)
+        start = time.monotonic()
+        with pytest.raises(TranslationUnavailable):
+            await google.translate(("hello",), "en", "es")
+        assert 0.25 < time.monotonic() - start < 2
+        await google.close()
 
 
 async def test_the_breaker_opens_and_sheds(server: GoogleServer, google: GoogleTranslator) -> None:
