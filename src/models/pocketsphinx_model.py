@@ -27,7 +27,7 @@ _MIN_UTTERANCE_SECONDS = 2.0
 """The model's features are levelled over an utterance, which needs about this much."""
 _MAX_UTTERANCE_SECONDS = 20.0
 """Bounds the memory of one search."""
-_LONGEST_WORD_SECONDS = 2.0
+_LONGEST_WORD_SECONDS = 1.5
 """A word longer than this is a tone or a noise that the search had to call something."""
 _NOISE = 1e-4
 """Root mean square of added noise, -80 dB: features of digital silence lie so far off that they spoil the mean."""

@@ -60,9 +60,10 @@ def _levelled(samples: Samples) -> Samples:
 
 def _acoustics(samples: NDArray[np.float64]) -> tuple[float, float, tuple[float, ...]]:
     """Pitch in Hz, brightness and timbre, over voiced frames of 10 ms."""
-    pitch, times = pyworld.harvest(
-        samples, SAMPLE_RATE, f0_floor=_LOWEST_PITCH, f0_ceil=_HIGHEST_PITCH, frame_period=10.0
-    )
+    if len(samples) < SAMPLE_RATE // 20:
+        return 0.0, 0.0, (0.0,) * _TIMBRE
+    coarse, times = pyworld.dio(samples, SAMPLE_RATE, f0_floor=_LOWEST_PITCH, f0_ceil=_HIGHEST_PITCH, frame_period=10.0)
+    pitch = pyworld.stonemask(samples, coarse, times, SAMPLE_RATE)
     voiced = pitch > 0
     if not voiced.any():
         return 0.0, 0.0, (0.0,) * _TIMBRE

@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from src.models.speaker_analysis import SpeakerAnalysis
 
 from src.domain.audio import Audio
+from src.models.speaker_analysis import SpeakerAnalysis
 from tests import audio_files
 from tests.conftest import service_process
 

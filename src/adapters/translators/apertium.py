@@ -26,7 +26,7 @@ class ApertiumTranslator:
     """Implements the port `Translator`.
 
     `timeout_seconds` is for one call of `translate`, waiting for others included. `modes_dir` None: where packages put
-    their modes. A route has at most `max_hops` pairs. Each pair has one pipeline (100 to 200 MB); of the idle ones
+    their modes. A route has at most `max_hops` pairs. Each pair has one pipeline (40 to 110 MB); of the idle ones
     the last used are kept running, `max_pipelines` in all.
     """
 

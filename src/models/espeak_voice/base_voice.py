@@ -26,8 +26,8 @@ TIMEOUT_SECONDS = 20.0
 FLITE_VOICES = ("rms", "slt")
 """A man and a woman. flite's unit voices are far easier to understand than espeak-ng's formants."""
 
-_ESPEAK_NAMES = {"en": "en-us", "fr": "fr", "pt": "pt-br", "zh": "cmn"}
-"""espeak-ng's own name where it differs from the service's code."""
+_ESPEAK_NAMES = {"en": "en-us", "pt": "pt-br", "zh": "cmn-latn-pinyin"}
+"""espeak-ng's own name where it differs from the service's code. Its plain `cmn` reads pinyin as if it were English."""
 
 _WORDS_PER_MINUTE = 160
 _HIGH_PITCH_HZ = 150.0
@@ -37,7 +37,10 @@ _MISSING = "espeak-ng is not installed: install Debian's espeak-ng."
 
 @cache
 def spoken_languages() -> frozenset[str]:
-    """The service's languages that the installed espeak-ng speaks; empty when it is not installed."""
+    """The service's languages that the installed espeak-ng speaks; empty when it is not installed.
+
+    Japanese only beside kakasi: espeak-ng reads kana, and calls each kanji "Chinese letter".
+    """
     try:
         listed = subprocess.run(["espeak-ng", "--voices"], capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -45,7 +48,8 @@ def spoken_languages() -> frozenset[str]:
     lines = listed.stdout.decode(errors="replace").splitlines()[1:]
     tags = {columns[1] for line in lines if len(columns := line.split()) > 1}
     bases = tags | {tag.partition("-")[0] for tag in tags}
-    return frozenset(code for code in LANGUAGES if _ESPEAK_NAMES.get(code, code) in bases)
+    spoken = frozenset(code for code in LANGUAGES if _ESPEAK_NAMES.get(code, code) in bases)
+    return spoken if shutil.which("kakasi") else spoken - {"ja"}
 
 
 @cache
@@ -74,6 +78,8 @@ def say(text: str, language: str, pitch_hz: float, flite_voices: tuple[str, ...]
     if voices:
         return _flite(text, min(voices, key=lambda voice: abs(np.log(_FLITE_PITCH_HZ[voice] / pitch_hz))))
     name = _ESPEAK_NAMES.get(language, language)
+    if language == "ja":
+        text = _run(["kakasi", "-JH", "-i", "utf8", "-o", "utf8"], _clean(text), "kakasi").decode(errors="replace")
     return espeak(text, f"{name}+f2" if pitch_hz > _HIGH_PITCH_HZ else name)
 
 
@@ -81,6 +87,8 @@ def espeak(text: str, voice: str) -> Audio:
     """espeak-ng's own sound, int16 at its own rate. Raises EngineUnavailable, DeadlineExceeded."""
     command = ["espeak-ng", "-b", "1", "-v", voice, "-s", str(_WORDS_PER_MINUTE), "--stdin", "--stdout"]
     wav = _run(command, _clean(text), "espeak-ng")
+    if not wav:  # nothing to say
+        return Audio(np.zeros(0, np.float32), 22_050)
     # It writes to a pipe before it knows the length, so the header's lengths mean nothing.
     start = wav.find(b"data", 0, 256) + 8
     if start < 8 or wav[:4] != b"RIFF":

@@ -49,7 +49,7 @@ class EspeakVoice:
     def condition(self, reference: Audio) -> VoiceConditioning:
         """Analyse a recording. Raises ReferenceTooShort with under 0.6 s of voiced speech."""
         limit = int(MAX_REFERENCE_SECONDS * reference.sample_rate)
-        frames = analyse(Audio(reference.samples[:limit], reference.sample_rate), careful=True)
+        frames = analyse(Audio(reference.samples[:limit], reference.sample_rate))
         seconds = frames.voiced.sum() * FRAME_SECONDS
         if seconds < MIN_VOICED_SECONDS:
             raise ReferenceTooShort(
@@ -70,8 +70,8 @@ class EspeakVoice:
         spoken = [
             _trimmed(base_voice.say(text, request.language, pitch_hz, self._flite_voices)) for text in request.texts
         ]
-        sources = [analyse(audio, careful=False) for audio in spoken if len(audio.samples)]
-        return _joined(_converted(sources, voice, melody, _EFFORTS[request.quality]))
+        sources = [analyse(audio) for audio in spoken]
+        return _joined(_converted([s for s in sources if len(s.pitch)], voice, melody, _EFFORTS[request.quality]))
 
 
 def _converted(sources: list[Frames], voice: Frames, melody: Frames, effort: Effort) -> list[Samples]:
@@ -119,7 +119,7 @@ def _unpack(conditioning: VoiceConditioning) -> Frames:
     try:
         with np.load(io.BytesIO(conditioning.data), allow_pickle=False) as stored:
             pitch, cepstrum = stored["pitch"].astype(np.float64), stored["cepstrum"].astype(np.float64)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         pitch = cepstrum = np.zeros(0)
     if conditioning.engine != NAME or cepstrum.shape != (len(pitch), COEFFICIENTS) or not (pitch > 0).any():
         raise InternalError(f"A voice made by {conditioning.engine!r} cannot be read by {NAME}.")

@@ -3,8 +3,9 @@
 Each voiced source frame is matched, together with its neighbours 30 and 60 ms away, to a frame of the reference by the
 shape of its mel-cepstrum, normalised per speaker. Reference frames that are near to everything are penalised by their
 mean distance to the source (cross-domain local scaling), else a few of them would be chosen all the time and the voice
-would lose its variety. The result is mixed with the source's own spectrum, moved to the reference's mean and spread: the
-units carry the voice, the source the articulation. Unvoiced frames keep the source's shape and take the reference's mean.
+would lose its variety. The result is mixed with the source's own spectrum, moved to the reference's mean and spread:
+the units carry the voice, the source the articulation. Unvoiced frames keep the source's shape and take the
+reference's mean.
 """
 
 from dataclasses import dataclass, replace
