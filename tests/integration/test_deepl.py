@@ -334,7 +334,7 @@ async def test_waiting_requests_do_not_hold_up_the_event_loop(server: DeepLServe
         await asyncio.sleep(0.005)
         longest, last = max(longest, time.monotonic() - last), time.monotonic()
     assert (await task).texts[0] == "ES:Good morning."
-    assert longest < 0.1
+    assert longest < 0.25
 
 
 @pytest.mark.parametrize(
