@@ -18,8 +18,8 @@ from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
 from src.adapters.queue.in_process import InProcessQueue
 from src.adapters.storage.local import LocalStorage, load_or_create_key
-from src.adapters.translators.apertium import ApertiumTranslator
 from src.api.dependencies import Services
+from src.bootstrap_translators import build_translators
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Storage, Transcriber, Translator, VoiceEngine
@@ -53,7 +53,8 @@ _SWEEP_SECONDS = 600.0
 class Engines:
     """What does the work. Tests and benchmarks put their own here.
 
-    `runners` are started and closed with the service, `close` is awaited at its end.
+    `runners` are started and closed with the service, `close` is awaited at its end. `notices` say what is less than it
+    should be since the start, `passing_notices` what is so now.
     """
 
     decoder: AudioDecoder
@@ -63,6 +64,7 @@ class Engines:
     analyzer: SpeakerAnalyzer
     runners: Mapping[str, Runner]
     notices: tuple[str, ...] = ()
+    passing_notices: Callable[[], tuple[str, ...]] = tuple
     close: Callable[[], Awaitable[None]] | None = None
 
 
@@ -89,35 +91,20 @@ def build_engines(settings: Settings) -> Engines:
     transcription = _pool(settings, PocketsphinxModel, "transcription")
     voice = _pool(settings, espeak.EspeakVoice, "voice")
     analysis = _pool(settings, SpeakerAnalysis, "speaker analysis")
-    apertium, notices = _apertium(settings)
+    translation = build_translators(settings)
     logger.info("transcription: %s (TRANSCRIPTION_ENGINE=%s)", pocketsphinx_model.NAME, settings.transcription_engine)
     logger.info("voice: %s (VOICE_ENGINE=%s)", espeak.NAME, settings.voice_engine)
     return Engines(
         decoder=RemoteDecoder(decoder),
         transcriber=RemoteTranscriber(transcription, pocketsphinx_model.NAME, pocketsphinx_model.LANGUAGES),
-        translators=(apertium,),
+        translators=translation.engines,
         voice=RemoteVoice(voice, espeak.NAME, espeak.spoken_languages()),
         analyzer=RemoteSpeakerAnalyzer(analysis),
         runners={"decoder": decoder, "transcription": transcription, "voice": voice, "speaker_analysis": analysis},
-        notices=notices,
-        close=apertium.close,
+        notices=translation.notices,
+        passing_notices=translation.resting,
+        close=translation.close,
     )
-
-
-def _apertium(settings: Settings) -> tuple[ApertiumTranslator, tuple[str, ...]]:
-    """A machine without pairs still starts with `auto`, says so, and transcribes and clones."""
-    unknown = set(settings.translation_engines) - {"auto", "apertium"}
-    if unknown:
-        raise EngineUnavailable(f"TRANSLATION_ENGINES names {', '.join(sorted(unknown))}; there are: auto, apertium.")
-    apertium = ApertiumTranslator()
-    if apertium.routes:
-        logger.info("translation: %s, %d pairs (TRANSLATION_ENGINES)", apertium.name, len(apertium.routes))
-        return apertium, ()
-    missing = "Apertium has no language pairs here: install Debian's apertium, apertium-eng-spa and apertium-fr-es."
-    if "apertium" in settings.translation_engines:
-        raise EngineUnavailable(missing)
-    logger.warning("translation: none. %s", missing)
-    return apertium, (f"translation: {missing}",)
 
 
 def _pool(settings: Settings, factory: Callable[[], object], name: str) -> ProcessPool:
@@ -248,10 +235,10 @@ def _health(engines: Engines, database: Database, queue: InProcessQueue, worker:
         {"database": database.ping, "job_worker": job_worker, **checks},
         {
             "transcription": engines.transcriber.name,
-            "translation": ", ".join(translator.name for translator in engines.translators),
+            "translation": ", ".join(translator.name for translator in engines.translators) or "none",
             "voice": engines.voice.name,
         },
-        engines.notices,
+        lambda: (*engines.notices, *engines.passing_notices()),
         lambda: (len(queue), worker.running),
     )
 

@@ -79,6 +79,8 @@ def configure_logging(level: str) -> None:
     handler.addFilter(RequestIdFilter())
     line = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
     logging.basicConfig(level=level.upper(), handlers=[handler], format=line)
+    # At debug it logs every value that it stores, and they hold what people said.
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
 
 
 def main() -> int:

@@ -94,6 +94,8 @@ class FakeTranslator:
     """Says each text backwards, in capitals of no language."""
 
     name: str = "fake-translator"
+    variant: str = ""
+    contextual: bool = False
     pairs: tuple[tuple[str, str], ...] = (("en", "es"), ("en", "fr"), ("fr", "en"))
     error: VoiceServiceError | None = None
     calls: int = 0

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -14,6 +14,15 @@ def _split(value: object) -> object:
 
 
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+
+
+def _address(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("It begins with http:// or https://.")
+    return value.rstrip("/")
+
+
+HttpAddress = Annotated[str, AfterValidator(_address)]
 
 
 class Settings(BaseSettings):
@@ -40,12 +49,33 @@ class Settings(BaseSettings):
     transcription_engine: Literal["auto", "pocketsphinx"] = "auto"
     """auto: the best engine that is there. A named engine never falls back: the start fails with what is missing."""
     translation_engines: CommaList = ["auto"]
-    """Ordered, comma-separated: the first that knows the pair is asked, the next when it fails. `auto`, or
-    `apertium`.
+    """Ordered, comma-separated: the first that knows the pair is asked, the next when it fails. Of deepl, google,
+    libretranslate, apertium; or auto: deepl with DEEPL_API_KEY, libretranslate with LIBRETRANSLATE_URL, then apertium.
+    google only when named: it takes what people say to a third party without a contract.
     """
     voice_engine: Literal["auto", "espeak"] = "auto"
     engine_processes: int = Field(2, ge=1, le=64)
     """Child processes for each embedded engine: about one per core."""
+
+    # --- translation over the network
+    deepl_api_key: SecretStr | None = None
+    deepl_url: HttpAddress | None = None
+    """None: api-free.deepl.com for a key that ends in `:fx`, else api.deepl.com."""
+    deepl_formality: Literal["prefer_more", "prefer_less"] | None = None
+    """None: DeepL's default. Targets that have no such forms are translated without."""
+    deepl_glossary_id: str | None = None
+    """Used for the pairs that it serves; other pairs are translated without it and say so in `degraded`."""
+    deepl_english: Literal["EN-US", "EN-GB"] = "EN-US"
+    deepl_portuguese: Literal["PT-BR", "PT-PT"] = "PT-BR"
+    """The Portuguese that most speakers, and the voices of XTTS-v2, speak."""
+    google_translate_url: HttpAddress = "https://translate.google.com/m"
+    libretranslate_url: HttpAddress | None = None
+    libretranslate_api_key: SecretStr | None = None
+    """None: the server asks for none."""
+    translation_connect_timeout_seconds: float = Field(2.0, gt=0)
+    translation_timeout_seconds: float = Field(10.0, gt=0)
+    """For all attempts of one message at one provider, with the pauses between them."""
+    translation_attempts: int = Field(3, ge=1, le=10)
 
     # --- audio
     max_audio_bytes: int = Field(50_000_000, ge=1)

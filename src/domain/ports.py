@@ -73,6 +73,14 @@ class Translator(Protocol):
     def name(self) -> str: ...
 
     @property
+    def variant(self) -> str:
+        """What beside the name makes its answers what they are: formality, glossary, model. Empty: nothing."""
+
+    @property
+    def contextual(self) -> bool:
+        """Whether it translates a sentence in the light of the others of its message."""
+
+    @property
     def routes(self) -> dict[tuple[str, str], tuple[str, ...]]:
         """Every pair (source, target) that works, with the languages that the text passes through, ends included."""
 

@@ -40,7 +40,7 @@ class Health:
         self,
         checks: Mapping[str, Check],
         engines: Mapping[str, str],
-        notices: tuple[str, ...],
+        notices: Callable[[], tuple[str, ...]],
         jobs: Callable[[], tuple[int, int]],
     ) -> None:
         self._checks = checks
@@ -53,7 +53,7 @@ class Health:
         results = await asyncio.gather(*(self._run(name, check) for name, check in self._checks.items()))
         waiting, running = self._jobs()
         uptime = time.monotonic() - self._started
-        return HealthReport(tuple(results), self._engines, self._notices, waiting, running, uptime)
+        return HealthReport(tuple(results), self._engines, self._notices(), waiting, running, uptime)
 
     async def _run(self, name: str, check: Check) -> CheckResult:
         start = time.perf_counter()

@@ -9,7 +9,8 @@ from src.domain.ports import Transcriber, Translator, VoiceEngine
 
 HEARING_HINT = "To hear other languages install openai-whisper with its weights."
 TRANSLATING_HINT = (
-    "To translate other pairs install Debian's packages apertium-eng-spa, apertium-fr-es or others named apertium-*."
+    "To translate other pairs set DEEPL_API_KEY, or install Debian's packages apertium-eng-spa, apertium-fr-es or "
+    "others named apertium-*."
 )
 SPEAKING_HINT = "To speak other languages install Debian's espeak-ng, which speaks all of the service's."
 

@@ -52,7 +52,8 @@ class TextTranslation:
     async def _cached(self, translator: Translator, texts: tuple[str, ...], source: str, target: str) -> Translation:
         """As the translator's answer, asking it only for what it was not asked before."""
         wanted = tuple(dict.fromkeys(texts))
-        keys = {text: _key(translator.name, source, target, text) for text in wanted}
+        scope = _scope(translator, source, target, texts)
+        keys = {text: _key(scope, text) for text in wanted}
         found = await asyncio.gather(*(self._cache.get(key) for key in keys.values()))
         known = {text: _unpack(packed) for text, packed in zip(wanted, found, strict=True) if packed is not None}
         missing = tuple(text for text in wanted if text not in known)
@@ -76,15 +77,25 @@ async def _aligned(translator: Translator, texts: tuple[str, ...], source: str, 
     return translation
 
 
-def _key(engine: str, source: str, target: str, text: str) -> str:
-    """A hash, so that no text shows in a list of keys."""
-    return f"translation:{engine}:{source}:{target}:{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
+def _scope(translator: Translator, source: str, target: str, texts: tuple[str, ...]) -> str:
+    """Where a text always has the same translation: for an engine that reads the message around it, in this message."""
+    rest = [translator.variant, *(texts if translator.contextual else ())]
+    return f"translation:{translator.name}:{source}:{target}:{_hash(json.dumps(rest))}"
+
+
+def _key(scope: str, text: str) -> str:
+    return f"{scope}:{_hash(text)}"
+
+
+def _hash(text: str) -> str:
+    """So that no text shows in a list of keys."""
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
 
 
 def _pack(translation: Translation) -> bytes:
-    return json.dumps([translation.texts[0], translation.engine, translation.route]).encode()
+    return json.dumps([translation.texts[0], translation.engine, translation.route, translation.degraded]).encode()
 
 
 def _unpack(packed: bytes) -> Translation:
-    text, engine, route = json.loads(packed)
-    return Translation((text,), engine, tuple(route))
+    text, engine, route, degraded = json.loads(packed)
+    return Translation((text,), engine, tuple(route), tuple(degraded))

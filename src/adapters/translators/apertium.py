@@ -45,6 +45,14 @@ class ApertiumTranslator:
         return "apertium"
 
     @property
+    def variant(self) -> str:
+        return ""
+
+    @property
+    def contextual(self) -> bool:
+        return False
+
+    @property
     def routes(self) -> dict[Pair, tuple[str, ...]]:
         """Every pair that works, with the languages passed through; empty when Apertium is not installed."""
         return dict(self._routes)

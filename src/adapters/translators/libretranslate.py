@@ -1,0 +1,127 @@
+"""Translation by a LibreTranslate server of one's own: https://docs.libretranslate.com"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Self
+
+import httpx
+
+from src.adapters.translators.breaker import Breaker
+from src.adapters.translators.remote import (
+    Budget,
+    ProviderFailed,
+    RemoteCalls,
+    RequestRefused,
+    check_status,
+    http_client,
+    httpx_errors,
+)
+from src.domain.errors import EngineUnavailable, TranslationUnavailable, UnsupportedLanguage
+from src.domain.languages import canonical
+from src.domain.speech import Translation
+
+Pair = tuple[str, str]
+
+
+class LibreTranslator:
+    """Implements the port `Translator`. `codes` are the server's names of each pair, as `connect` asks for them."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None,
+        codes: Mapping[Pair, Pair],
+        *,
+        budget: Budget | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
+        budget = budget or Budget()
+        self._api_key = api_key
+        self._codes = dict(codes)
+        self.breaker = breaker or Breaker(self.name)
+        self._calls = RemoteCalls(self.name, budget, self.breaker)
+        self._client = http_client(url, budget)
+
+    @classmethod
+    def connect(cls, url: str, api_key: str | None, budget: Budget) -> Self:
+        """Ask the server for its pairs, and wait for the answer. Raises EngineUnavailable."""
+        try:
+            response = httpx.get(f"{url.rstrip('/')}/languages", timeout=budget.attempt_seconds)
+            codes = _pairs(response.raise_for_status().json())
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+            raise EngineUnavailable(
+                f"LIBRETRANSLATE_URL does not tell its languages ({type(error).__name__}): is the server up?"
+            ) from None
+        return cls(url, api_key, codes, budget=budget)
+
+    @property
+    def name(self) -> str:
+        return "libretranslate"
+
+    @property
+    def variant(self) -> str:
+        return ""
+
+    @property
+    def contextual(self) -> bool:
+        return False
+
+    @property
+    def routes(self) -> dict[Pair, tuple[str, ...]]:
+        """The pairs that the server listed at the start."""
+        return {pair: pair for pair in self._codes}
+
+    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+        """All in one request. Raises TranslationUnavailable and UnsupportedLanguage."""
+        codes = self._codes.get((source, target))
+        if codes is None:
+            raise UnsupportedLanguage(f"This LibreTranslate server does not translate {source} to {target}.")
+        try:
+            translated = await self._calls.run(partial(self._ask, texts, codes), self._calls.deadline())
+        except RequestRefused as refusal:
+            raise TranslationUnavailable(f"LibreTranslate declined {source} to {target} ({refusal}).") from None
+        return Translation(translated, self.name, (source, target))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _ask(self, texts: tuple[str, ...], codes: Pair) -> tuple[str, ...]:
+        body: dict[str, object] = {"q": texts, "source": codes[0], "target": codes[1], "format": "text"}
+        if self._api_key:
+            body["api_key"] = self._api_key  # it knows no header for it
+        with httpx_errors():
+            response = await self._client.post("/translate", json=body)
+        check_status(self.name, response.status_code, response.headers.get("Retry-After"))
+        return _texts_of(response, len(texts))
+
+
+def _texts_of(response: httpx.Response, count: int) -> tuple[str, ...]:
+    try:
+        texts = response.json()["translatedText"]
+    except (ValueError, KeyError, TypeError):
+        raise ProviderFailed("its answer could not be read", retryable=False) from None
+    if not isinstance(texts, list) or len(texts) != count or not all(isinstance(text, str) for text in texts):
+        raise ProviderFailed(f"it did not answer {count} texts", retryable=False)
+    return tuple(texts)
+
+
+def _pairs(listed: list[dict[str, Any]]) -> dict[Pair, Pair]:
+    """Of `[{"code": "en", "targets": ["fr", "zh-Hans"]}]`, the pairs of the service's languages."""
+    named = [(entry["code"], target) for entry in listed for target in entry["targets"]]
+    # Of several scripts of one language the first listed is taken.
+    pairs: dict[Pair, Pair] = {}
+    for codes in named:
+        source, target = (_language(code) for code in codes)
+        if source is not None and target is not None and source != target:
+            pairs.setdefault((source, target), codes)
+    return pairs
+
+
+def _language(code: str) -> str | None:
+    if code.lower() in ("zh-hant", "zt"):  # voices read simplified characters
+        return None
+    try:
+        return canonical(code)
+    except UnsupportedLanguage:
+        return None

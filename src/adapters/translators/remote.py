@@ -1,0 +1,167 @@
+"""Calls to a translation provider on the network: attempts within a budget of time, behind a circuit breaker.
+
+What an attempt may raise:
+
+ProviderFailed     the provider did not do it: status 429 or 5xx, a time-out, a reset, a refused key, nonsense
+RequestRefused     the provider is well, and declines this request (status 400, 404, 413, ...)
+
+Neither they nor the log lines ever hold a key or a text.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+import httpx
+
+from src.adapters.translators.breaker import Breaker, BreakerOpen, BreakerState
+from src.domain.errors import TranslationUnavailable
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_SECONDS = 0.25
+_QUOTA_EXCEEDED = 456
+"""DeepL's own status."""
+
+
+class ProviderFailed(Exception):
+    """One attempt failed. `retryable`: the same request may work in a moment."""
+
+    def __init__(self, reason: str, *, retryable: bool, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.retryable = retryable
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RequestRefused(Exception):
+    """The provider declines this request, and would decline it again."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one translation may take: all attempts and the pauses between them `total_seconds` together."""
+
+    connect_seconds: float = 2.0
+    total_seconds: float = 10.0
+    attempts: int = 3
+
+    @property
+    def attempt_seconds(self) -> float:
+        """Half of it all, so that one that hangs leaves time for another."""
+        return self.total_seconds / min(2, self.attempts)
+
+
+class RemoteCalls:
+    """Makes the attempts for one provider. `jitter(low, high)` gives a random number between the two."""
+
+    def __init__(
+        self, name: str, budget: Budget, breaker: Breaker, jitter: Callable[[float, float], float] = random.uniform
+    ) -> None:
+        self._name = name
+        self._budget = budget
+        self._breaker = breaker
+        self._jitter = jitter
+
+    def deadline(self) -> float:
+        """When a translation that starts now must have ended, on the event loop's clock."""
+        return asyncio.get_running_loop().time() + self._budget.total_seconds
+
+    async def run(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
+        """The first answer. Raises TranslationUnavailable when there is none in time, and RequestRefused."""
+        number = 0
+        while True:
+            number += 1
+            try:
+                return await self._once(attempt, deadline)
+            except BreakerOpen as rest:
+                raise TranslationUnavailable(
+                    f"{self._name} failed several times and is left alone for a while.",
+                    retry_after_seconds=rest.retry_after_seconds,
+                ) from None
+            except ProviderFailed as failure:
+                logger.warning("%s: attempt %d failed: %s", self._name, number, failure)
+                pause = self._pause(number, failure, deadline)
+                if pause is None:
+                    raise TranslationUnavailable(
+                        f"{self._name} did not translate: {failure}.", retry_after_seconds=failure.retry_after_seconds
+                    ) from None
+            await asyncio.sleep(pause)
+
+    async def _once(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
+        ends = min(asyncio.get_running_loop().time() + self._budget.attempt_seconds, deadline)
+        with self._breaker.guard(ProviderFailed):
+            try:
+                async with asyncio.timeout_at(ends):
+                    return await attempt()
+            except TimeoutError:
+                raise ProviderFailed("no answer in time", retryable=True) from None
+
+    def _pause(self, number: int, failure: ProviderFailed, deadline: float) -> float | None:
+        """Seconds to the next attempt: doubling, with jitter, not before the provider allows it. None: no more."""
+        if not failure.retryable or number >= self._budget.attempts or self._breaker.state is BreakerState.OPEN:
+            return None
+        longest = _FIRST_PAUSE_SECONDS * 2 ** (number - 1)
+        pause = max(self._jitter(longest / 2, longest), failure.retry_after_seconds or 0.0)
+        return pause if asyncio.get_running_loop().time() + pause < deadline else None
+
+
+def http_client(base_url: str, budget: Budget, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
+    """Keeps its connections; follows no redirect, so that a key goes nowhere else."""
+    timeout = httpx.Timeout(budget.attempt_seconds, connect=budget.connect_seconds)
+    return httpx.AsyncClient(base_url=base_url, timeout=timeout, headers=headers)
+
+
+@contextmanager
+def httpx_errors() -> Iterator[None]:
+    """Around one httpx call: its exceptions become ProviderFailed."""
+    try:
+        yield
+    except httpx.TimeoutException:
+        raise ProviderFailed("no answer in time", retryable=True) from None
+    except httpx.HTTPError as error:
+        raise ProviderFailed(f"connection failed ({type(error).__name__})", retryable=True) from None
+
+
+def check_status(name: str, status: int, retry_after: str | None) -> None:
+    """Nothing for a 200. Raises ProviderFailed or RequestRefused for every other status.
+
+    `retry_after` is the header's value.
+    """
+    if status == 200:
+        return
+    if status == 429 or status >= 500:
+        raise ProviderFailed(f"status {status}", retryable=True, retry_after_seconds=_seconds(retry_after))
+    if status in (401, 403):
+        logger.error("ALERT %s refuses the API key (status %d): translations go to the next engine", name, status)
+        raise ProviderFailed(f"the API key was refused (status {status})", retryable=False)
+    if status == _QUOTA_EXCEEDED:
+        logger.error("ALERT %s: the quota is used up (status 456): translations go to the next engine", name)
+        raise ProviderFailed("the quota is used up (status 456)", retryable=False)
+    raise RequestRefused(status)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Seconds of a Retry-After header, which is a number or a date; None for neither."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:  # "-0000" means UTC without saying where
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
