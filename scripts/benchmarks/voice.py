@@ -117,19 +117,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    references = [*installed_references(), *given_references(arguments.reference_dir)]
     with one_core():
-        references = [*installed_references(), *given_references(arguments.reference_dir)]
         spoken = measure_similarity(references)
-        print_similarity(spoken)
-        result: dict[str, Any] = {
-            "references": {reference.name: reference.kind for reference in references},
-            "spoken": [asdict(entry) for entry in spoken],
-            "mean_similarity": statistics.mean(entry.similarity for entry in spoken),
-            "mean_similarity_plain": statistics.mean(entry.plain for entry in spoken),
-        }
-        if not arguments.skip_words:
-            result |= measure_words(references)
-    return result
+    print_similarity(spoken)
+    result: dict[str, Any] = {
+        "references": {reference.name: reference.kind for reference in references},
+        "spoken": [asdict(entry) for entry in spoken],
+        "mean_similarity": mean(spoken, "similarity"),
+        "mean_similarity_plain": mean(spoken, "plain"),
+    }
+    return result if arguments.skip_words else result | measure_words(references)
 
 
 @contextmanager
@@ -219,7 +217,7 @@ def speak_and_compare(reference: Reference, language: str, analysis: SpeakerAnal
 
 
 def check_sound(audio: Audio) -> None:
-    """Stops the benchmark for an answer that is broken: not a number, clipped, or with a click."""
+    """Stops the benchmark for an answer that is broken: not a number, or clipped."""
     if not np.isfinite(audio.samples).all() or np.abs(audio.samples).max() >= 1:
         raise SystemExit("An answer is clipped or is not a number.")
 

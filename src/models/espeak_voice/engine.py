@@ -10,7 +10,7 @@ from src.domain.errors import InternalError, ReferenceTooShort, UnsupportedLangu
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
 from src.models.espeak_voice import base_voice
 from src.models.espeak_voice.base_voice import spoken_languages
-from src.models.espeak_voice.unit_selection import Effort, convert
+from src.models.espeak_voice.unit_selection import convert
 from src.models.espeak_voice.world import BANDS, COEFFICIENTS, FRAME_SECONDS, Frames, analyse, synthesise
 
 __all__ = ["NAME", "EspeakVoice", "spoken_languages"]
@@ -22,11 +22,8 @@ MAX_REFERENCE_SECONDS = 60.0
 
 MIN_VOICED_SECONDS = 0.6
 
-_EFFORTS = {
-    Quality.FAST: Effort(units=1500, share=0.7),
-    Quality.BALANCED: Effort(units=6000, share=0.7),
-    Quality.HIGH: Effort(units=12000, share=0.7),
-}
+_MAX_UNITS = {Quality.FAST: 1500, Quality.BALANCED: 6000, Quality.HIGH: 12000}
+"""Frames of the reference that are searched."""
 _PAUSE_SECONDS = 0.25
 _PEAK = 10 ** (-3 / 20)
 _SILENCE = 10 ** (-50 / 20)
@@ -35,7 +32,7 @@ _SILENCE = 10 ** (-50 / 20)
 class EspeakVoice:
     """Implements `condition` and `speak` of `domain.ports.VoiceEngine` as blocking calls: run it in a child process.
 
-    `flite_voices`: base voices for English, of those that flite has.
+    `flite_voices`: base voices for English in order of preference, of those that flite has.
     """
 
     name = NAME
@@ -49,7 +46,7 @@ class EspeakVoice:
     def condition(self, reference: Audio) -> VoiceConditioning:
         """Analyse a recording. Raises ReferenceTooShort with under 0.6 s of voiced speech."""
         limit = int(MAX_REFERENCE_SECONDS * reference.sample_rate)
-        frames = analyse(Audio(reference.samples[:limit], reference.sample_rate))
+        frames = analyse(Audio(reference.samples[:limit], reference.sample_rate), with_aperiodicity=False)
         seconds = frames.voiced.sum() * FRAME_SECONDS
         if seconds < MIN_VOICED_SECONDS:
             raise ReferenceTooShort(
@@ -66,15 +63,12 @@ class EspeakVoice:
             raise UnsupportedLanguage(f"espeak-ng has no voice for {request.language!r} here.")
         voice = _unpack(request.voice)
         melody = voice if request.prosody is None else _unpack(request.prosody)
-        pitch_hz = float(np.median(voice.pitch[voice.voiced]))
-        spoken = [
-            _trimmed(base_voice.say(text, request.language, pitch_hz, self._flite_voices)) for text in request.texts
-        ]
+        spoken = [_trimmed(base_voice.say(text, request.language, self._flite_voices)) for text in request.texts]
         sources = [analyse(audio) for audio in spoken]
-        return _joined(_converted([s for s in sources if len(s.pitch)], voice, melody, _EFFORTS[request.quality]))
+        return _joined(_converted([s for s in sources if len(s.pitch)], voice, melody, _MAX_UNITS[request.quality]))
 
 
-def _converted(sources: list[Frames], voice: Frames, melody: Frames, effort: Effort) -> list[Samples]:
+def _converted(sources: list[Frames], voice: Frames, melody: Frames, max_units: int) -> list[Samples]:
     """One sound for each source. They are converted together, so that all count in the speaker's statistics."""
     if not any(frames.voiced.any() for frames in sources):
         return []
@@ -83,7 +77,7 @@ def _converted(sources: list[Frames], voice: Frames, melody: Frames, effort: Eff
         np.concatenate([frames.cepstrum for frames in sources]),
         np.concatenate([frames.aperiodicity for frames in sources]),
     )
-    whole = convert(together, voice, melody, effort)
+    whole = convert(together, voice, melody, max_units)
     ends = np.cumsum([len(frames.pitch) for frames in sources])
     parts = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     return [synthesise(Frames(whole.pitch[p], whole.cepstrum[p], whole.aperiodicity[p])) for p in parts]

@@ -8,17 +8,17 @@ the units carry the voice, the source the articulation. Unvoiced frames keep the
 reference's mean.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from src.models.espeak_voice.world import HIGHEST_PITCH, LOWEST_PITCH, Array, Frames
+from src.models.espeak_voice.world import COEFFICIENTS, HIGHEST_PITCH, LOWEST_PITCH, Array, Frames
 
 Mask = NDArray[np.bool_]
 
-_FEATURES = slice(1, 10)
+_FEATURES = slice(1, 16)
 """Mel-cepstral coefficients that tell sounds apart: loudness is apart, finer ones tell speakers apart."""
 _CONTEXT = ((-12, 0.5), (-6, 0.7), (0, 1.0), (6, 0.7), (12, 0.5))
 """Frames away, and weight."""
@@ -30,26 +30,24 @@ _SPREAD_LIMITS = (0.7, 1.4)
 _MELODY_LIMITS = (0.5, 1.6)
 _LOUDNESS_FROM_UNITS = 0.7
 _SMOOTHING_FRAMES = 0.7
+_SHARE = np.where(np.arange(COEFFICIENTS) < 12, 0.55, 0.75)
+"""Of the units in the result. With more of them the voice is nearer and the words are less clear: at 0.7 throughout the
+speaker model's cosine gains 0.02, and a recogniser loses a tenth of the words."""
 _AUDIBLE = 80.0
 """Coefficient 0 below its loud frames that still counts as speech: 39 dB."""
 _ENOUGH_FRAMES = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How many reference frames are searched, and how much of the spectrum comes from them (0..1)."""
+def convert(source: Frames, voice: Frames, melody: Frames, max_units: int) -> Frames:
+    """`source` with the spectrum of `voice`, and the pitch median and range and the loudness range of `melody`.
 
-    units: int
-    share: float
-
-
-def convert(source: Frames, voice: Frames, melody: Frames, effort: Effort) -> Frames:
-    """`source` with the spectrum of `voice`, and the pitch median and range and the loudness range of `melody`."""
+    At most `max_units` frames of `voice` are searched.
+    """
     moved = _moved(source, voice)
-    units = _units(source, voice, effort.units)
+    units = _units(source, voice, max_units)
     selected = gaussian_filter1d(voice.cepstrum[units], _SMOOTHING_FRAMES, axis=0)
     selected[:, 0] += (1 - _LOUDNESS_FROM_UNITS) * (moved[:, 0] - selected[:, 0])
-    mixed = effort.share * selected + (1 - effort.share) * moved
+    mixed = _SHARE * selected + (1 - _SHARE) * moved
     voicing = gaussian_filter1d(source.voiced.astype(float), 1.0)[:, None]
     cepstrum = voicing * mixed + (1 - voicing) * _moved_unvoiced(source, voice)
     return replace(source, pitch=_melody(source.pitch, melody.pitch), cepstrum=cepstrum)
