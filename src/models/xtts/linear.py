@@ -60,7 +60,9 @@ class Int8Linear:
         scales = (weight.abs().amax(dim=1) / 127).clamp(min=1e-12)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # quantised tensors are to leave torch; the kernel is the fastest it has
-            quantised = torch.quantize_per_channel(weight, scales, torch.zeros(outputs), 0, torch.qint8)
+            quantised = torch.quantize_per_channel(
+                weight, scales, torch.zeros(outputs, dtype=torch.long), 0, torch.qint8
+            )
             self._packed = torch.ops.quantized.linear_prepack(quantised, None)
         self._bias = bias
         self._range = torch.zeros(1, inputs)
