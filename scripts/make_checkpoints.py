@@ -1,4 +1,4 @@
-"""Write checkpoints with seeded random weights in the published layouts, for tests and measurements without the real ones.
+"""Write checkpoints with seeded random weights in the published layouts, for tests and measurements.
 
 .venv/bin/python -m scripts.make_checkpoints xtts --size tiny --to checkpoints/xtts-tiny
 .venv/bin/python -m scripts.make_checkpoints xtts --size full --endless --to checkpoints/xtts-full

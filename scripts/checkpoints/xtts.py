@@ -24,9 +24,11 @@ class Size:
     width: int
     heads: int
     text_tokens: int
+    stop_bias: float = 0.0
+    """Added to the stop code's logit, so that sentences end by themselves after a second or two."""
 
 
-SIZES = {"tiny": Size(3, 64, 4, 1200), "full": Size(30, 1024, 16, 6681)}
+SIZES = {"tiny": Size(3, 64, 4, 1200, stop_bias=0.9), "full": Size(30, 1024, 16, 6681)}
 
 
 def write(directory: Path, size: Size, seed: int, *, endless: bool = False) -> None:
@@ -41,8 +43,7 @@ def write(directory: Path, size: Size, seed: int, *, endless: bool = False) -> N
     model = model_class(config)
     _randomise(model.gpt)
     model.hifigan_decoder.waveform_decoder.conv_post.weight.data.mul_(15)  # to the loudness of speech
-    if endless:
-        model.gpt.mel_head.bias.data[STOP_AUDIO] = -1e4
+    model.gpt.mel_head.bias.data[STOP_AUDIO] = -1e4 if endless else size.stop_bias
     mel_stats = torch.rand(80) + 0.5
     model.mel_stats.copy_(mel_stats)
     (directory / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
@@ -86,7 +87,7 @@ def _model_args(size: Size) -> dict[str, Any]:
 
 
 def _tokenizer(tokens: int) -> Tokenizer:
-    """A byte-pair tokenizer of `tokens` entries: the tags, the letters of all languages, pairs and triples of letters."""
+    """A byte-pair tokenizer of `tokens` entries: tags, letters of all languages, pairs and triples of letters."""
     letters = [chr(code) for first, last in _ALPHABETS for code in range(first, last + 1)]
     vocabulary = {token: index for index, token in enumerate((*_SPECIAL, *letters))}
     if tokens < len(vocabulary):
@@ -97,7 +98,7 @@ def _tokenizer(tokens: int) -> Tokenizer:
     merges = [*pairs, *triples][: tokens - len(vocabulary)]
     for left, right in merges:
         vocabulary[left + right] = len(vocabulary)
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="[UNK]"))  # noqa: S106
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in _SPECIAL])
     return tokenizer

@@ -38,7 +38,7 @@ def sentence(seed: int, max_codes: int = 602, length: int = 20) -> Sentence:
     return Sentence(tokens(seed, length), voice(seed)[0], seed=seed, max_codes=max_codes)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_greedy_codes_equal_the_stock_packages_to_the_end(seed: int) -> None:
     expected = stock_codes(tokens(seed), voice(seed)[0])
     ours = sentence(seed)

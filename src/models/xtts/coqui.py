@@ -54,7 +54,7 @@ def xtts_classes() -> tuple[Any, Any]:
 def load_xtts(directory: Path, *, licence_accepted: bool) -> Any:
     """A stock `Xtts` in eval mode on the CPU, strict on its keys, with weight norm folded.
 
-    Raises EngineUnavailable when the licence was not accepted, a file is missing, or the weights are of another network.
+    Raises EngineUnavailable when the licence was not accepted, a file is missing, or the weights do not fit.
     """
     if not licence_accepted:
         raise EngineUnavailable(
@@ -79,14 +79,14 @@ def load_xtts(directory: Path, *, licence_accepted: bool) -> Any:
 
 
 def fold_weight_norm(module: torch.nn.Module) -> None:
-    """Replace every weight-normed weight of `module` by the plain one, so that it is not computed again at each call."""
+    """Replace every weight-normed weight of `module` by the plain one, which each call would compute again."""
     for layer in module.modules():
         if torch.nn.utils.parametrize.is_parametrized(layer, "weight"):
             torch.nn.utils.parametrize.remove_parametrizations(layer, "weight")
 
 
 def spoken_languages() -> frozenset[str]:
-    """The service's codes of the languages that this installation can speak: Chinese and Japanese need a package each."""
+    """The service's codes of what this installation can speak: Chinese and Japanese need a package each."""
     languages = {"en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "hu", "ko"}
     for code, package in (("zh", "pypinyin"), ("ja", "cutlet")):
         if importlib.util.find_spec(package) is not None:

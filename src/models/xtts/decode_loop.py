@@ -1,15 +1,15 @@
 """The decode loop of XTTS-v2: text in, one latent for each 46 ms of speech out, for many sentences at once.
 
-A sentence lives in a slot. It is *admitted* when one is free: its prefix (voice, text, start code) runs through the network
-once, which fills the slot's keys and values and gives the first code. Then every *step* adds one code to each sentence:
+A sentence lives in a slot. It is *admitted* when one is free: its prefix (voice, text, start code) runs through the
+network once, which fills the slot's keys and values and gives the first code. Then every *step* adds a code to each:
 
     embed the last code at its own position → network, against the slot's cache → final norm: the latent, kept
     → head → penalty, temperature, top_k, top_p → draw → the next code
 
 Positions are explicit, so sentences of different lengths and ages share a step; none is padded, none sees another. The
 vocoder wants exactly the latent that the code was drawn from, so no second pass over the sentence is made, as the stock
-package makes it. Everything that a step reads or writes stays on the device, the draw included. The host only asks which
-sentences have stopped: on a CPU after each step, on a GPU one step late, while the next one is already running.
+package makes it. Everything that a step reads or writes stays on the device, the draw included. The host only asks
+which sentences have stopped: on a CPU after each step, on a GPU one step late, while the next one is already running.
 
 Occupied slots are the first ones, always: when a sentence ends, the last one moves into its place. So a step costs what
 its sentences cost, and the shape of a step depends only on their number.

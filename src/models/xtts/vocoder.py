@@ -1,9 +1,9 @@
 """Latents to waveform, whole or in windows that join to the same waveform.
 
-The stock package decodes *all* latents again for each streamed chunk. Here a window is decoded with just the neighbours that
-its samples depend on. Three rates are in play: latents (21.5 a second), quarter latents (the first, fourfold interpolation),
-and frames of 256 samples at 24 kHz, to which the second interpolation brings them. Both interpolations are computed at global
-positions, so a frame has the same value in every window that holds it.
+The stock package decodes *all* latents again for each streamed chunk. Here a window is decoded with just the
+neighbours that its samples depend on. Three rates are in play: latents (21.5 a second), quarter latents (the first,
+fourfold interpolation), and frames of 256 samples at 24 kHz, to which the second interpolation brings them. Both are
+computed at global positions, so a frame has the same value in every window that holds it.
 """
 
 import math
@@ -50,7 +50,7 @@ class Vocoder:
         """Samples of frames `start` to `stop`, of which `available` can be computed from latents [T, D]."""
         first, last = max(0, start - HALO_FRAMES), min(available, stop + HALO_FRAMES)
         frames = interpolate(latents, self.rates, first, last).to(self._dtype)  # [1, D, last - first]
-        samples = self._generator(frames, g=speaker.to(frames)).float()[0, 0]
+        samples: Tensor = self._generator(frames, g=speaker.to(frames)).float()[0, 0]
         size = self.rates.frame_samples
         return samples[(start - first) * size : (stop - first) * size]
 
