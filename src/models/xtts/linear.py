@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+_KEPT_ROWS = 16
+"""Up to so many rows at once, the input of the int8 kernel is written to memory that is kept."""
+
 Linear = Callable[[Tensor], Tensor]
 """[..., in] to [..., out]."""
 
@@ -65,11 +68,20 @@ class Int8Linear:
             )
             self._packed = torch.ops.quantized.linear_prepack(quantised, None)
         self._bias = bias
-        self._range = torch.zeros(1, inputs)
-        self._range[0, :2] = torch.tensor([-1.0, 1.0])
+        self._input = torch.zeros(1, inputs)  # the range, and behind it room for as many rows as were ever asked for
+        self._input[0, :2] = torch.tensor([-1.0, 1.0])
 
     def __call__(self, x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        peaks = rows.abs().amax(dim=1, keepdim=True).clamp_(min=1e-12)
-        y = torch.ops.quantized.linear_dynamic(torch.cat((rows / peaks, self._range)), self._packed)
-        return torch.addcmul(self._bias, y[:-1], peaks).reshape(*x.shape[:-1], -1)
+        peaks = torch.linalg.vector_norm(rows, ord=torch.inf, dim=1, keepdim=True).clamp_(min=1e-12)
+        y = torch.ops.quantized.linear_dynamic(self._scaled(rows, peaks), self._packed)
+        return torch.addcmul(self._bias, y[1:], peaks).view(*x.shape[:-1], -1)
+
+    def _scaled(self, rows: Tensor, peaks: Tensor) -> Tensor:
+        """[1 + n, in]: the range, and rows [n, in] divided by their peaks [n, 1]."""
+        if len(rows) > _KEPT_ROWS:
+            return torch.cat((self._input[:1], rows / peaks))
+        if len(self._input) <= len(rows):
+            self._input = torch.cat((self._input[:1], rows.new_zeros(_KEPT_ROWS, rows.shape[1])))
+        torch.div(rows, peaks, out=self._input[1 : 1 + len(rows)])
+        return self._input[: 1 + len(rows)]

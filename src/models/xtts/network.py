@@ -31,23 +31,42 @@ class Block:
 
 
 class Cache:
-    """Keys and values of every slot: [layers, slots, heads, capacity, D / heads] each. Allocated once."""
+    """Keys and values of every slot: [layers, slots, capacity, 2, heads, D / heads]. Allocated once.
+
+    A position's key and value lie together, as the projection gives them, so that one copy stores both.
+    """
 
     def __init__(self, layers: int, slots: int, heads: int, capacity: int, head_width: int, like: Tensor) -> None:
-        shape = (layers, slots, heads, capacity, head_width)
-        self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
-        self.rows = torch.arange(slots, device=like.device)[:, None]
-        self.every_head = torch.arange(heads, device=like.device)[None]
-        self.columns = torch.arange(capacity, device=like.device)
+        self._store = like.new_zeros((layers, slots, capacity, 2, heads, head_width))
+        self._flat = self._store.view(layers, slots * capacity, 2 * heads * head_width)
+        self._first = torch.arange(slots, device=like.device) * capacity  # where each slot begins in `_flat`
+        self._columns = torch.arange(capacity, device=like.device)
+
+    def fill(self, layer: int, slot: int, mixed: Tensor) -> None:
+        """Store a prefix, of projections mixed [1, T, 3 D]."""
+        length = mixed.shape[1]
+        self._flat[layer, slot * len(self._columns) :][:length] = mixed[0, :, mixed.shape[2] // 3 :]
+
+    def addresses(self, positions: Tensor) -> Tensor:
+        """Of positions [B] in the first B slots, for `put`."""
+        return self._first[: len(positions)] + positions
+
+    def put(self, layer: int, addresses: Tensor, mixed: Tensor) -> None:
+        """Store one position of each of the first B slots, of projections mixed [B, 1, 3 D]."""
+        self._flat[layer].index_copy_(0, addresses, mixed[:, 0, mixed.shape[2] // 3 :])
+
+    def get(self, layer: int, batch: int, longest: int) -> tuple[Tensor, Tensor]:
+        """Keys and values, [B, heads, longest, D / heads] each."""
+        keys, values = self._store[layer, :batch, :longest].permute(2, 0, 3, 1, 4)
+        return keys, values
+
+    def seen(self, positions: Tensor, longest: int) -> Tensor:
+        """Which of `longest` positions the rows at positions [B] may look at: [B, 1, 1, longest]."""
+        return (self._columns[:longest] <= positions[:, None])[:, None, None]
 
     def move(self, source: int, target: int, length: int) -> None:
         """Let slot `target` hold the first `length` positions of slot `source`."""
-        for store in (self.keys, self.values):
-            store[:, target, :, :length] = store[:, source, :, :length]
-
-    @property
-    def nbytes(self) -> int:
-        return self.keys.nbytes + self.values.nbytes
+        self._store[:, target, :length] = self._store[:, source, :length]
 
 
 class Network:
@@ -95,11 +114,12 @@ class Network:
 
     def prefill(self, x: Tensor, cache: Cache, slot: int) -> Tensor:
         """Run prefix x [1, T, D] into `slot`. Returns the latents of all its positions [T, D]."""
-        length = x.shape[1]
         for layer, block in enumerate(self.blocks):
-            query, key, value = self._project(block, x)  # [1, H, T, D / H] each
-            cache.keys[layer, slot, :, :length] = key[0]
-            cache.values[layer, slot, :, :length] = value[0]
+            mixed = block.attention_in(block.norm_1(x))  # [1, T, 3 D]
+            cache.fill(layer, slot, mixed)
+            query, key, value = mixed.view(1, -1, 3, self.heads, self.width // self.heads).permute(
+                2, 0, 3, 1, 4
+            )  # [1, H, T, D / H] each
             attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
             x = self._finish(block, x, attended)
         return self._final_norm(self._last_norm(x))[0]
@@ -110,31 +130,19 @@ class Network:
         `longest` is known on the host, so that the device need not be asked; positions above a row's own are masked.
         """
         batch = x.shape[0]
-        here = (cache.rows[:batch], cache.every_head, positions[:, None])  # [B, H] addresses of [D / H]
-        seen = (cache.columns[:longest] <= positions[:, None])[:, None, None]  # [B, 1, 1, longest]
+        addresses, seen = cache.addresses(positions), cache.seen(positions, longest)
         x = x[:, None]  # [B, 1, D]
         for layer, block in enumerate(self.blocks):
-            query, key, value = self._project(block, x)  # [B, H, 1, D / H] each
-            cache.keys[layer].index_put_(here, key[:, :, 0])
-            cache.values[layer].index_put_(here, value[:, :, 0])
-            attended = functional.scaled_dot_product_attention(
-                query,
-                cache.keys[layer, :batch, :, :longest],
-                cache.values[layer, :batch, :, :longest],
-                attn_mask=seen,
-            )
+            mixed = block.attention_in(block.norm_1(x))  # [B, 1, 3 D]
+            cache.put(layer, addresses, mixed)
+            query = mixed[..., : self.width].view(batch, 1, self.heads, -1).transpose(1, 2)  # [B, H, 1, D / H]
+            attended = functional.scaled_dot_product_attention(query, *cache.get(layer, batch, longest), attn_mask=seen)
             x = self._finish(block, x, attended)
         return self._final_norm(self._last_norm(x))[:, 0]
 
     def logits(self, latents: Tensor) -> Tensor:
         """Float32 [B, V] of latents [B, D]."""
         return self._head(latents).float()
-
-    def _project(self, block: Block, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        batch, length, _ = x.shape
-        mixed = block.attention_in(block.norm_1(x)).view(batch, length, 3, self.heads, -1)
-        query, key, value = mixed.permute(2, 0, 3, 1, 4)  # [3, B, H, T, D / H]
-        return query, key, value
 
     def _finish(self, block: Block, x: Tensor, attended: Tensor) -> Tensor:
         """[B, T, D] after a block, of its input and of what its heads saw [B, H, T, D / H]."""
