@@ -97,6 +97,29 @@ class Bench:
 
         return {"ours_batch": self._timed(speak)}
 
+    @torch.inference_mode()
+    def agreement(self) -> float:
+        """Share of positions at which our most likely code is the stock package's, in four forced sequences."""
+        equal = []
+        for seed in range(4):
+            random = torch.Generator().manual_seed(seed)
+            codes = torch.randint(0, 1024, (self.codes,), generator=random).to(self.device)
+            equal.append(self._forced_ours(codes) == self._forced_stock(codes))
+        return float(torch.cat(equal).float().mean())
+
+    def _forced_stock(self, codes: Tensor) -> Tensor:
+        gpt, text = self.stock.gpt, self.tokens.to(self.device)
+        lengths = torch.tensor([len(text)]), torch.tensor([len(codes) * gpt.code_stride_len])
+        latents = gpt(text[None], lengths[0], codes[None], lengths[1], cond_latents=self.latents, return_latent=True)
+        best: Tensor = gpt.mel_head(latents)[0].argmax(-1)
+        return best
+
+    def _forced_ours(self, codes: Tensor) -> Tensor:
+        prefix = self.network.prefix(self.latents, self.tokens)
+        given = self.network.embed(codes[:-1], torch.arange(1, len(codes), device=self.device))
+        latents = self.network.prefill(torch.cat((prefix, given[None]), dim=1), self.network.new_cache(1), 0)
+        return self.network.logits(latents[-len(codes) :]).argmax(-1)
+
     @property
     def step_bytes(self) -> int:
         """Of weights that a step reads."""
@@ -168,6 +191,7 @@ def summary(figures: dict[str, float], bench: Bench, args: argparse.Namespace) -
         "first audio, s": figures["first_audio"],
         f"{args.batch} at once, s": figures["ours_batch"],
         "throughput over stock": args.batch * figures["stock"] / figures["ours_batch"],
+        "top-1 agreement with stock": bench.agreement(),
         "read bandwidth, GB/s": bandwidth / 1e9,
         "share of the limit, a step": bench.step_bytes / bandwidth / figures["step"],
         "peak memory of both engines, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
