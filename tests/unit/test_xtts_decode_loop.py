@@ -10,7 +10,7 @@ from src.models.xtts.decode_loop import DecodeLoop, Sentence
 from src.models.xtts.linear import Precision
 from src.models.xtts.network import Network
 from src.models.xtts.sampling import SamplingOptions
-from tests.xtts_checkpoint import load, stock_codes, stock_latents, voice
+from tests.xtts_checkpoint import load, stock, stock_codes, stock_latents, voice
 
 CPU = torch.device("cpu")
 GREEDY = SamplingOptions(greedy=True)
@@ -46,6 +46,21 @@ def test_greedy_codes_equal_the_stock_packages_to_the_end(seed: int) -> None:
     assert ours.codes == expected
     assert len(expected) > 30
     assert len(set(expected)) > 10
+
+
+@pytest.mark.parametrize("favourite", [1, 1024])
+def test_the_ids_of_the_prefix_are_penalised_as_the_stock_package_does(favourite: int) -> None:
+    """It takes the prefix for ids 1 and the start code; a network in love with one of them shows it."""
+    ours, model = sentence(1, max_codes=12), load()
+    for bias in (model.gpt.mel_head.bias, stock().gpt.mel_head.bias):
+        bias.data[favourite] += 4.0
+    try:
+        expected = stock_codes(tokens(1), voice(1)[0], max_codes=12)
+    finally:
+        stock().gpt.mel_head.bias.data[favourite] -= 4.0
+    run(DecodeLoop(Network(model.gpt, Precision.EXACT, CPU), GREEDY, CPU, slots=1), [ours])
+    assert ours.codes == expected
+    assert expected[0] != favourite
 
 
 def test_latents_of_the_steps_equal_the_stock_second_pass() -> None:
