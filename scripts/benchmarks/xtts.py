@@ -47,9 +47,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, print a table, and return the figures: times in seconds."""
     logging.disable(logging.WARNING)  # of the stock packages
     warnings.simplefilter("ignore")
+    if args.codes < FIRST_CHUNK_CODES + 4:
+        raise SystemExit(f"--codes must be {FIRST_CHUNK_CODES + 4} or more")
     bench = Bench(args)
-    bench.round()  # warm
-    rounds = [bench.round() for _ in range(args.rounds)]
+    bench.warm_up()
+    rounds = []
+    for number in range(args.rounds):
+        rounds.append(bench.round())
+        print(
+            f"round {number + 1}: " + ", ".join(f"{key} {value:.3f} s" for key, value in rounds[-1].items()), flush=True
+        )
     figures = {key: statistics.median(item[key] for item in rounds) for key in rounds[0]}
     figures |= bench.throughput()
     result = summary(figures, bench, args)
@@ -76,6 +83,11 @@ class Bench:
         self.latents = torch.randn(1, 32, self.network.width, generator=random).to(self.device)
         self.speaker = torch.nn.functional.normalize(torch.randn(1, 512, 1, generator=random), dim=1).to(self.device)
         self.tokens = torch.tensor(source.tokenizer.encode(TEXT.lower(), lang="en"))
+
+    def warm_up(self) -> None:
+        codes, self.codes = self.codes, FIRST_CHUNK_CODES + 4
+        self.round()
+        self.codes = codes
 
     def round(self) -> dict[str, float]:
         stock = self._timed(self._stock)
