@@ -1,0 +1,220 @@
+"""Speech from text: our decode loop and vocoder against stock coqui-tts, the same full-size random weights, in one run.
+
+Rounds alternate between the two, so that both meet the same machine. The length is fixed by hand: the checkpoint never
+draws the stop code. Stock is `Xtts.inference`: generate, the second pass for latents, vocoder; ours is the same text to
+the same number of samples.
+
+    .venv/bin/python -m scripts.make_checkpoints xtts --size full --endless --to checkpoints/xtts-full
+    .venv/bin/python -m scripts.benchmarks.xtts --precision int8
+"""
+
+import argparse
+import json
+import logging
+import resource
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.models.xtts.coqui import load_xtts
+from src.models.xtts.decode_loop import DecodeLoop, Sentence
+from src.models.xtts.linear import Precision
+from src.models.xtts.network import Network
+from src.models.xtts.sampling import SamplingOptions
+from src.models.xtts.vocoder import Stream, Vocoder
+from src.models.xtts_model import FIRST_CHUNK_CODES
+
+TEXT = "The train to the north leaves at noon today, so please bring your passport and be at the platform early."
+BYTES_PER_WEIGHT = {Precision.EXACT: 4, Precision.BF16: 2, Precision.INT8: 1}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/xtts-full"), help="made with --endless")
+    parser.add_argument("--precision", choices=[str(item) for item in Precision], default="int8")
+    parser.add_argument("--codes", type=int, default=108, help="audio codes of a sentence; 108 are 5 s")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=8, help="sentences at once in the throughput measurement")
+    parser.add_argument("--xtts-device", default="cpu", choices=["cpu", "cuda"])
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure, print a table, and return the figures: times in seconds."""
+    logging.disable(logging.WARNING)  # of the stock packages
+    warnings.simplefilter("ignore")
+    if args.codes < FIRST_CHUNK_CODES + 4:
+        raise SystemExit(f"--codes must be {FIRST_CHUNK_CODES + 4} or more")
+    bench = Bench(args)
+    bench.warm_up()
+    rounds = []
+    for number in range(args.rounds):
+        rounds.append(bench.round())
+        print(
+            f"round {number + 1}: " + ", ".join(f"{key} {value:.3f} s" for key, value in rounds[-1].items()), flush=True
+        )
+    figures = {key: statistics.median(item[key] for item in rounds) for key in rounds[0]}
+    figures |= bench.throughput()
+    result = summary(figures, bench, args)
+    for name, value in result.items():
+        print(f"{name:36} {value:.3f}" if isinstance(value, float) else f"{name:36} {value}")
+    return result
+
+
+class Bench:
+    """Both engines over one checkpoint, each with its own copy of the weights."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.codes, self.batch = args.codes, args.batch
+        self.device, self.precision = torch.device(args.xtts_device), Precision(args.precision)
+        self.stock = load_xtts(args.checkpoint, licence_accepted=True).to(self.device)
+        source = load_xtts(args.checkpoint, licence_accepted=True).to(self.device)
+        self.network = Network(source.gpt, self.precision, self.device)
+        self.vocoder = Vocoder(
+            source.hifigan_decoder, torch.float32 if self.precision is Precision.EXACT else torch.bfloat16
+        )
+        self.options = SamplingOptions()
+        self.alone = DecodeLoop(self.network, self.options, self.device, slots=1)
+        random = torch.Generator().manual_seed(0)
+        self.latents = torch.randn(1, 32, self.network.width, generator=random).to(self.device)
+        self.speaker = torch.nn.functional.normalize(torch.randn(1, 512, 1, generator=random), dim=1).to(self.device)
+        self.tokens = torch.tensor(source.tokenizer.encode(TEXT.lower(), lang="en"))
+
+    def warm_up(self) -> None:
+        codes, self.codes = self.codes, FIRST_CHUNK_CODES + 4
+        self.round()
+        self.codes = codes
+
+    def round(self) -> dict[str, float]:
+        stock = self._timed(self._stock)
+        steps, first, ours = self._ours()
+        return {"stock": stock, "ours": ours, "first_audio": first, "step": steps}
+
+    def throughput(self) -> dict[str, float]:
+        """Seconds for `batch` sentences at once, vocoder included."""
+        loop = DecodeLoop(self.network, self.options, self.device, slots=self.batch)
+
+        def speak() -> None:
+            sentences = [self._sentence(seed) for seed in range(self.batch)]
+            for sentence in sentences:
+                loop.admit(sentence)
+            while loop.running:
+                loop.step()
+            for sentence in sentences:
+                self.vocoder.decode(_kept(sentence), self.speaker)
+
+        return {"ours_batch": self._timed(speak)}
+
+    @torch.inference_mode()
+    def agreement(self) -> float:
+        """Share of positions at which our most likely code is the stock package's, in four forced sequences."""
+        equal = []
+        for seed in range(4):
+            random = torch.Generator().manual_seed(seed)
+            codes = torch.randint(0, 1024, (self.codes,), generator=random).to(self.device)
+            equal.append(self._forced_ours(codes) == self._forced_stock(codes))
+        return float(torch.cat(equal).float().mean())
+
+    def _forced_stock(self, codes: Tensor) -> Tensor:
+        gpt, text = self.stock.gpt, self.tokens.to(self.device)
+        lengths = torch.tensor([len(text)]), torch.tensor([len(codes) * gpt.code_stride_len])
+        latents = gpt(text[None], lengths[0], codes[None], lengths[1], cond_latents=self.latents, return_latent=True)
+        best: Tensor = gpt.mel_head(latents)[0].argmax(-1)
+        return best
+
+    def _forced_ours(self, codes: Tensor) -> Tensor:
+        prefix = self.network.prefix(self.latents, self.tokens)
+        given = self.network.embed(codes[:-1], torch.arange(1, len(codes), device=self.device))
+        latents = self.network.prefill(torch.cat((prefix, given[None]), dim=1), self.network.new_cache(1), 0)
+        return self.network.logits(latents[-len(codes) :]).argmax(-1)
+
+    @property
+    def step_bytes(self) -> int:
+        """Of weights that a step reads."""
+        width = self.network.width
+        weights = len(self.network.blocks) * 12 * width * width + width * self.network.codes
+        return weights * BYTES_PER_WEIGHT[self.precision]
+
+    def read_bandwidth(self) -> float:
+        """Bytes a second of a sum over 1 GiB: what this machine reads at most, the best of five."""
+        block = torch.ones(2**28, device=self.device)
+        return float(max(block.nbytes / self._timed(block.sum) for _ in range(5)))
+
+    def _stock(self) -> None:
+        self.stock.inference(TEXT, "en", self.latents, self.speaker, repetition_penalty=5.0, max_new_tokens=self.codes)
+
+    def _ours(self) -> tuple[float, float, float]:
+        """Median step, time to the first streamed chunk, and time to the whole waveform, the latter two each alone."""
+        start, steps = time.perf_counter(), []
+        sentence = self._sentence(0)
+        self.alone.admit(sentence)
+        while self.alone.running:
+            before = time.perf_counter()
+            self.alone.step()
+            steps.append(time.perf_counter() - before)
+        self.vocoder.decode(_kept(sentence), self.speaker).cpu()
+        whole = time.perf_counter() - start
+        return statistics.median(steps), self._timed(self._first_chunk), whole
+
+    def _first_chunk(self) -> None:
+        sentence, stream = self._sentence(0), Stream(self.vocoder, self.speaker)
+        self.alone.admit(sentence)
+        while len(sentence.codes) < FIRST_CHUNK_CODES:
+            self.alone.step()
+        if not len(stream.push(_kept(sentence), final=False).cpu()):
+            raise RuntimeError("the first chunk is empty")
+        sentence.cancelled = True
+        self.alone.step()
+
+    def _sentence(self, seed: int) -> Sentence:
+        return Sentence(self.tokens, self.latents, seed=seed, max_codes=self.codes)
+
+    def _timed(self, work: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        work()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+
+def _kept(sentence: Sentence) -> Tensor:
+    if sentence.latents is None:
+        raise RuntimeError("the sentence has no latents")
+    return sentence.latents
+
+
+def summary(figures: dict[str, float], bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
+    seconds = bench.vocoder.rates.frames(args.codes) * bench.vocoder.rates.frame_samples / 24_000
+    bandwidth = bench.read_bandwidth()
+    return {
+        "precision": str(bench.precision),
+        "device": f"{bench.device}, {torch.get_num_threads()} threads",
+        "seconds of speech": seconds,
+        "stock, s": figures["stock"],
+        "ours, s": figures["ours"],
+        "ratio": figures["stock"] / figures["ours"],
+        "real-time factor, stock": figures["stock"] / seconds,
+        "real-time factor, ours": figures["ours"] / seconds,
+        "codes per second, ours": 1 / figures["step"],
+        "first audio, s": figures["first_audio"],
+        f"{args.batch} at once, s": figures["ours_batch"],
+        "throughput over stock": args.batch * figures["stock"] / figures["ours_batch"],
+        "top-1 agreement with stock": bench.agreement(),
+        "read bandwidth, GB/s": bandwidth / 1e9,
+        "share of the limit, a step": bench.step_bytes / bandwidth / figures["step"],
+        "peak memory of both engines, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    measured = run(options)
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=2) + "\n")

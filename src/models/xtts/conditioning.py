@@ -1,0 +1,65 @@
+"""What XTTS learns from a recording, and how it is kept: safetensors bytes, never pickle."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from src.domain.audio import WORKING_SAMPLE_RATE, Audio
+from src.domain.errors import InternalError, ReferenceTooShort
+from src.domain.speech import VoiceConditioning
+from src.utils.audio import resample
+
+ENGINE = "xtts-v2"
+_MIN_SECONDS = 0.33
+"""Of a chunk; the stock package leaves shorter ones out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Voice:
+    """`latents` [1, 32, D] steer what the network says and how; `speaker` [1, 512, 1] is the vocoder's."""
+
+    latents: Tensor
+    speaker: Tensor
+
+    def to_bytes(self) -> VoiceConditioning:
+        tensors = {
+            "gpt_cond_latent": self.latents.cpu().contiguous(),
+            "speaker_embedding": self.speaker.cpu().contiguous(),
+        }
+        return VoiceConditioning(ENGINE, save(tensors))
+
+    @staticmethod
+    def from_bytes(conditioning: VoiceConditioning, device: torch.device) -> "Voice":
+        """Raises InternalError when another engine made it."""
+        try:
+            tensors = load(conditioning.data) if conditioning.engine == ENGINE else {}
+            return Voice(tensors["gpt_cond_latent"].to(device), tensors["speaker_embedding"].to(device))
+        except (KeyError, SafetensorError) as error:
+            raise InternalError("The voice conditioning is not XTTS's.") from error
+
+
+class Conditioner:
+    """`Xtts.get_conditioning_latents` as `Xtts.synthesize` calls it: by the published config, 30 s in chunks of 4."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._seconds = int(model.config.gpt_cond_len)
+        self._chunk_seconds = int(model.config.gpt_cond_chunk_len)
+        self._max_seconds = int(model.config.max_ref_len)
+
+    @torch.inference_mode()
+    def condition(self, reference: Audio) -> Voice:
+        """Raises ReferenceTooShort below a third of a second."""
+        samples = resample(reference, WORKING_SAMPLE_RATE).samples[: self._max_seconds * WORKING_SAMPLE_RATE]
+        if len(samples) < _MIN_SECONDS * WORKING_SAMPLE_RATE:
+            raise ReferenceTooShort(f"The reference has less than {_MIN_SECONDS} s of speech.")
+        audio = torch.from_numpy(samples.copy()).clamp_(-1, 1)[None]  # [1, samples]
+        speaker = self._model.get_speaker_embedding(audio, WORKING_SAMPLE_RATE)
+        latents = self._model.get_gpt_cond_latents(
+            audio, WORKING_SAMPLE_RATE, length=self._seconds, chunk_length=self._chunk_seconds
+        )
+        return Voice(latents, speaker)

@@ -1,0 +1,166 @@
+"""XTTS-v2 as a voice engine: text and a voice in, speech out, many requests in one decode loop."""
+
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
+from src.domain.errors import EngineUnavailable, JobCancelled, UnsupportedLanguage
+from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
+from src.models.xtts.conditioning import ENGINE, Conditioner, Voice
+from src.models.xtts.coqui import load_xtts, spoken_languages
+from src.models.xtts.decode_loop import DecodeLoop
+from src.models.xtts.linear import Precision
+from src.models.xtts.network import Network
+from src.models.xtts.sampling import SamplingOptions
+from src.models.xtts.text import Tokens
+from src.models.xtts.utterance import Utterance, join
+from src.models.xtts.vocoder import Stream, Vocoder
+
+FIRST_CHUNK_CODES, CHUNK_CODES = 12, 32
+"""Codes before the first streamed chunk (0.56 s, of which 0.2 s are the vocoder's halo), and between later ones."""
+
+
+class XttsModel:
+    """Owned by one thread, which calls everything but `Utterance.cancel`.
+
+    For one request at a time call `speak` or `stream`. To batch requests as they come, call `begin` for each and `step`
+    for all; `audio` once an utterance is finished.
+    """
+
+    name = ENGINE
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        licence_accepted: bool,
+        device: str = "cpu",
+        precision: str = "auto",
+        slots: int = 8,
+        greedy: bool = False,
+    ) -> None:
+        """precision: exact, bf16, int8, or auto: int8 on a CPU and bf16 on a GPU. slots: sentences decoded together.
+
+        Raises EngineUnavailable: the licence is not accepted, the checkpoint does not fit, the device is not there.
+        """
+        self._device = _device(device)
+        chosen = Precision(_default(self._device) if precision == "auto" else precision)
+        if chosen is Precision.INT8 and self._device.type != "cpu":
+            raise EngineUnavailable("XTTS runs in int8 on a CPU only: set the precision to bf16 or exact.")
+        model = load_xtts(directory, licence_accepted=licence_accepted).to(self._device)
+        self.languages = spoken_languages()
+        self._tokens = Tokens(model.tokenizer)
+        self._network = Network(model.gpt, chosen, self._device)
+        config = model.config
+        options = SamplingOptions(
+            config.temperature, config.top_k, config.top_p, config.repetition_penalty, greedy=greedy
+        )
+        self._loop = DecodeLoop(self._network, options, self._device, slots)
+        self._conditioner = Conditioner(model)
+        self._vocoder = Vocoder(model.hifigan_decoder, torch.float32 if chosen is Precision.EXACT else torch.bfloat16)
+        self._utterances: deque[Utterance] = deque()
+
+    def condition(self, reference: Audio) -> VoiceConditioning:
+        """Learn a voice from up to 30 s. Raises ReferenceTooShort."""
+        return self._conditioner.condition(reference).to_bytes()
+
+    def speak(self, request: SpeechRequest) -> Audio:
+        """Say the texts: 24 kHz mono. Raises UnsupportedLanguage."""
+        utterance = self.begin(request)
+        try:
+            while not utterance.finished:
+                self.step()
+            return self.audio(utterance)
+        finally:
+            self.drop(utterance)
+
+    def stream(self, request: SpeechRequest) -> Iterator[Audio]:
+        """The same samples as `speak` without a second attempt at babble, in chunks as they come."""
+        utterance = self.begin(request, retry=False)
+        try:
+            for index, sentence in enumerate(utterance.sentences):
+                stream, next_at = Stream(self._vocoder, utterance.voice.speaker), FIRST_CHUNK_CODES
+                while not sentence.finished:
+                    self.step()
+                    if len(sentence.codes) >= next_at and not sentence.finished:
+                        next_at += CHUNK_CODES
+                        yield from _chunk(stream.push(utterance.latents(index), final=False))
+                yield from _chunk(stream.push(utterance.latents(index), final=True))
+        finally:
+            self.drop(utterance)
+
+    def begin(self, request: SpeechRequest, *, retry: bool = True) -> Utterance:
+        """Take a request on; `step` speaks it. Raises UnsupportedLanguage."""
+        if request.language not in self.languages:
+            raise UnsupportedLanguage(f"XTTS does not speak {request.language!r} here.")
+        voice = Voice.from_bytes(request.voice, self._device)
+        if request.prosody is not None:
+            voice = Voice(Voice.from_bytes(request.prosody, self._device).latents, voice.speaker)
+        sentences = self._tokens.sentences(request.texts, request.language)
+        retry = retry and request.quality is not Quality.FAST
+        utterance = Utterance(
+            sentences, voice, [_seed(tokens) for tokens in sentences], self._network.stop_code, retry=retry
+        )
+        if request.quality is not Quality.FAST:
+            utterance.limit(self._network.max_codes)
+        self._utterances.append(utterance)
+        return utterance
+
+    def step(self) -> None:
+        """Admit what there is room for, one sentence of each request in turn, and add a code to every sentence."""
+        while self._loop.free and (utterance := self._next_waiting()) is not None:
+            self._loop.admit(utterance.waiting.popleft())
+        for sentence in self._loop.step():
+            for utterance in self._utterances:
+                if sentence in utterance.sentences:
+                    utterance.ended(sentence)
+
+    def audio(self, utterance: Utterance) -> Audio:
+        """What a finished utterance sounds like. Raises JobCancelled when it was cancelled."""
+        if utterance.cancelled:
+            raise JobCancelled("The speech was cancelled.")
+        count = len(utterance.sentences)
+        pieces = [self._vocoder.decode(utterance.latents(index), utterance.voice.speaker) for index in range(count)]
+        return Audio(join(pieces).cpu().numpy(), OUTPUT_SAMPLE_RATE)
+
+    def drop(self, utterance: Utterance) -> None:
+        """Forget an utterance; its sentences leave the loop with the next step."""
+        if utterance in self._utterances:
+            self._utterances.remove(utterance)
+        if not utterance.finished:
+            utterance.cancel()
+
+    def _next_waiting(self) -> Utterance | None:
+        for _ in range(len(self._utterances)):
+            utterance = self._utterances[0]
+            self._utterances.rotate(-1)
+            if utterance.waiting and not utterance.cancelled:
+                return utterance
+        return None
+
+
+def _seed(tokens: Tensor) -> int:
+    """The same text is said in the same way each time."""
+    return zlib.crc32(tokens.numpy().tobytes())
+
+
+def _chunk(samples: Tensor) -> Iterator[Audio]:
+    if len(samples):
+        yield Audio(samples.cpu().numpy(), OUTPUT_SAMPLE_RATE)
+
+
+def _default(device: torch.device) -> Precision:
+    return Precision.BF16 if device.type == "cuda" else Precision.INT8
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise EngineUnavailable("DEVICE=cuda, and torch finds no CUDA device here.")
+    return torch.device(name)

@@ -1,0 +1,137 @@
+"""The decode loop against the stock package, on a small network with random weights."""
+
+import functools
+
+import pytest
+import torch
+from torch import Tensor
+
+from src.models.xtts.decode_loop import DecodeLoop, Sentence
+from src.models.xtts.linear import Precision
+from src.models.xtts.network import Network
+from src.models.xtts.sampling import SamplingOptions
+from tests.xtts_checkpoint import load, stock, stock_codes, stock_latents, voice
+
+CPU = torch.device("cpu")
+GREEDY = SamplingOptions(greedy=True)
+
+
+@functools.cache
+def network(precision: Precision) -> Network:
+    return Network(load().gpt, precision, CPU)
+
+
+def tokens(seed: int, length: int = 20) -> Tensor:
+    return torch.randint(21, 1200, (length,), generator=torch.Generator().manual_seed(seed))
+
+
+def run(loop: DecodeLoop, sentences: list[Sentence]) -> None:
+    """All of them through the loop; the later ones enter as slots become free."""
+    waiting = list(sentences)
+    while waiting or loop.running:
+        while waiting and loop.free:
+            loop.admit(waiting.pop(0))
+        loop.step()
+
+
+def sentence(seed: int, max_codes: int = 602, length: int = 20) -> Sentence:
+    return Sentence(tokens(seed, length), voice(seed)[0], seed=seed, max_codes=max_codes)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_greedy_codes_equal_the_stock_packages_to_the_end(seed: int) -> None:
+    expected = stock_codes(tokens(seed), voice(seed)[0])
+    ours = sentence(seed)
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1), [ours])
+    assert ours.codes == expected
+    assert len(expected) > 30
+    assert len(set(expected)) > 10
+
+
+@pytest.mark.parametrize("favourite", [1, 1024])
+def test_the_ids_of_the_prefix_are_penalised_as_the_stock_package_does(favourite: int) -> None:
+    """It takes the prefix for ids 1 and the start code; a network in love with one of them shows it."""
+    ours, model = sentence(1, max_codes=12), load()
+    for bias in (model.gpt.mel_head.bias, stock().gpt.mel_head.bias):
+        bias.data[favourite] += 4.0
+    try:
+        expected = stock_codes(tokens(1), voice(1)[0], max_codes=12)
+    finally:
+        stock().gpt.mel_head.bias.data[favourite] -= 4.0
+    run(DecodeLoop(Network(model.gpt, Precision.EXACT, CPU), GREEDY, CPU, slots=1), [ours])
+    assert ours.codes == expected
+    assert expected[0] != favourite
+
+
+def test_latents_of_the_steps_equal_the_stock_second_pass() -> None:
+    ours = sentence(4, max_codes=120)
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1), [ours])
+    assert ours.latents is not None
+    expected = stock_latents(tokens(4), voice(4)[0], ours.codes)
+    assert ours.latents.shape == expected.shape
+    assert (ours.latents - expected).abs().max() <= 1e-4
+
+
+def test_a_sentence_alone_equals_the_same_one_in_a_mixed_batch() -> None:
+    """Lengths and ages differ; more sentences than slots, so that slots are left, moved and filled again."""
+    lengths = [5, 60, 33, 17, 90, 41, 70, 12, 55, 28]
+    together = [sentence(seed, max_codes=30 + 7 * seed, length=length) for seed, length in enumerate(lengths)]
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=8), together)
+    for seed, length in enumerate(lengths):
+        alone = sentence(seed, max_codes=30 + 7 * seed, length=length)
+        run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1), [alone])
+        assert together[seed].codes == alone.codes
+        assert alone.latents is not None
+        torch.testing.assert_close(together[seed].latents, alone.latents, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("precision", [Precision.EXACT, Precision.INT8])
+def test_sampled_codes_do_not_depend_on_the_company(precision: Precision) -> None:
+    together = [sentence(seed, max_codes=50 + seed) for seed in range(6)]
+    run(DecodeLoop(network(precision), SamplingOptions(), CPU, slots=4), together)
+    alone = sentence(5, max_codes=55)
+    run(DecodeLoop(network(precision), SamplingOptions(), CPU, slots=1), [alone])
+    assert alone.codes == together[5].codes
+    other = Sentence(tokens(5), voice(5)[0], seed=99, max_codes=55)
+    run(DecodeLoop(network(precision), SamplingOptions(), CPU, slots=1), [other])
+    assert other.codes != alone.codes
+
+
+def test_a_host_that_reads_late_changes_nothing() -> None:
+    prompt, late = sentence(1), sentence(1)
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=2, lag=0), [prompt, sentence(2, max_codes=40)])
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=2, lag=1), [late, sentence(2, max_codes=40)])
+    assert late.codes == prompt.codes
+    torch.testing.assert_close(late.latents, prompt.latents)
+
+
+def test_a_cancelled_sentence_ends_within_one_step_and_frees_its_slot() -> None:
+    loop = DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=2)
+    first, second = sentence(1), sentence(2, max_codes=60)
+    loop.admit(first)
+    loop.admit(second)
+    loop.step()
+    first.cancelled = True
+    assert loop.step() == [first]
+    assert (len(first.codes), first.finished, loop.free) == (2, True, 1)
+    while loop.running:
+        loop.step()
+    assert second.codes == stock_codes(tokens(2), voice(2)[0], max_codes=60)
+
+
+def test_a_full_loop_admits_nothing() -> None:
+    loop = DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1)
+    loop.admit(sentence(1))
+    with pytest.raises(RuntimeError, match="no free slot"):
+        loop.admit(sentence(2))
+
+
+@pytest.mark.parametrize("precision", [Precision.BF16, Precision.INT8])
+def test_fast_precisions_stay_near_the_exact_latents(precision: Precision) -> None:
+    exact, fast = sentence(3, max_codes=1), sentence(3, max_codes=1)
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1), [exact])
+    run(DecodeLoop(network(precision), GREEDY, CPU, slots=1), [fast])
+    assert exact.latents is not None
+    assert fast.latents is not None
+    difference = (exact.latents - fast.latents).norm() / exact.latents.norm()
+    assert 0 < difference < 0.05

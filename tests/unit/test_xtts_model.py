@@ -1,0 +1,188 @@
+"""The engine: a checkpoint in the published layout in, speech out."""
+
+import functools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from src.domain.audio import Audio
+from src.domain.errors import EngineUnavailable, InternalError, JobCancelled, ReferenceTooShort, UnsupportedLanguage
+from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
+from src.models.xtts.conditioning import Voice
+from src.models.xtts.coqui import load_xtts
+from src.models.xtts.guards import babbles, max_codes
+from src.models.xtts.text import MAX_TOKENS, Tokens, split
+from src.models.xtts_model import XttsModel
+from tests.xtts_checkpoint import quiet, stock, tiny_checkpoint, voice
+
+TEXTS = ("The train leaves at 12:45, platform 3.", "Please bring your passport.")
+
+
+@functools.cache
+def model() -> XttsModel:
+    with quiet():
+        return XttsModel(tiny_checkpoint(), licence_accepted=True, precision="exact", slots=4, greedy=True)
+
+
+def noise(seconds: float, rate: int = 22_050) -> Audio:
+    samples = np.random.default_rng(0).normal(0, 0.1, int(seconds * rate)).astype(np.float32)
+    return Audio(samples, rate)
+
+
+def request(*texts: str, language: str = "en", seed: int = 0, prosody: int | None = None) -> SpeechRequest:
+    melody = None if prosody is None else Voice(*voice(prosody)).to_bytes()
+    return SpeechRequest(texts, language, Voice(*voice(seed)).to_bytes(), melody, quality=Quality.FAST)
+
+
+def test_speech_equals_the_stock_packages() -> None:
+    with quiet():
+        waves = [
+            stock().inference(text, "en", *voice(), do_sample=False, repetition_penalty=5.0)["wav"] for text in TEXTS
+        ]
+    ours = model().speak(request(*TEXTS))
+    expected = np.concatenate(waves)
+    assert ours.sample_rate == 24_000
+    assert ours.samples.shape == expected.shape
+    assert np.abs(ours.samples - expected).max() <= 1e-4
+
+
+def test_conditioning_equals_what_stock_synthesize_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = noise(9.5)
+    with quiet():
+        monkeypatch.setattr("TTS.tts.models.xtts.load_audio", lambda *_: torch.from_numpy(reference.samples)[None])
+        latents, speaker = stock().get_conditioning_latents(
+            "x", max_ref_length=30, gpt_cond_len=30, gpt_cond_chunk_len=4
+        )
+        ours = Voice.from_bytes(model().condition(reference), torch.device("cpu"))
+    torch.testing.assert_close(ours.latents, latents, atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours.speaker, speaker, atol=1e-5, rtol=0)
+
+
+def test_chunks_join_to_the_whole() -> None:
+    chunks = list(model().stream(request(*TEXTS)))
+    joined = np.concatenate([chunk.samples for chunk in chunks])
+    whole = model().speak(request(*TEXTS)).samples
+    assert len(chunks) >= 3
+    assert chunks[0].duration_seconds < 1
+    assert joined.shape == whole.shape
+    assert np.abs(joined - whole).max() <= 1e-4
+
+
+def test_requests_that_share_the_loop_say_what_each_says_alone() -> None:
+    requests = [request(f"Message number {index} of all.", *TEXTS[: index % 3], seed=index) for index in range(16)]
+    together = speak_all(requests)
+    for item, latents in zip(requests, together, strict=True):
+        (alone,) = speak_all([item])
+        assert latents.shape == alone.shape
+        assert (latents - alone).abs().max() <= 1e-4
+    assert len({len(latents) for latents in together}) > 3
+
+
+def speak_all(requests: list[SpeechRequest]) -> list[torch.Tensor]:
+    """The latents of each request, all spoken at the same time."""
+    utterances = [model().begin(item) for item in requests]
+    while not all(utterance.finished for utterance in utterances):
+        model().step()
+    for utterance in utterances:
+        model().drop(utterance)
+    return [torch.cat([each.latents(index) for index in range(len(each.sentences))]) for each in utterances]
+
+
+def test_a_cancelled_request_leaves_the_others_alone() -> None:
+    kept, dropped = model().begin(request(TEXTS[0])), model().begin(request(TEXTS[1], seed=1))
+    model().step()
+    dropped.cancel()
+    while not kept.finished:
+        model().step()
+    with pytest.raises(JobCancelled):
+        model().audio(dropped)
+    assert np.abs(model().audio(kept).samples - model().speak(request(TEXTS[0])).samples).max() <= 1e-4
+    model().drop(kept)
+    model().drop(dropped)
+
+
+def test_prosody_steers_the_network_and_the_profile_the_vocoder() -> None:
+    utterance = model().begin(request(TEXTS[0], seed=1, prosody=2))
+    assert torch.equal(utterance.voice.latents, voice(2)[0])
+    assert torch.equal(utterance.voice.speaker, voice(1)[1])
+    model().drop(utterance)
+
+
+def test_voices_survive_as_bytes_and_foreign_ones_are_refused() -> None:
+    kept = Voice.from_bytes(Voice(*voice(3)).to_bytes(), torch.device("cpu"))
+    assert torch.equal(kept.latents, voice(3)[0])
+    for wrong in (VoiceConditioning("espeak", b"{}"), VoiceConditioning("xtts-v2", b"not safetensors")):
+        with pytest.raises(InternalError):
+            Voice.from_bytes(wrong, torch.device("cpu"))
+
+
+def test_a_third_of_a_second_is_the_least_reference() -> None:
+    with pytest.raises(ReferenceTooShort):
+        model().condition(noise(0.3))
+
+
+def test_other_languages_are_refused() -> None:
+    with pytest.raises(UnsupportedLanguage):
+        model().speak(request("x", language="sv"))
+
+
+def test_the_licence_must_be_accepted() -> None:
+    with pytest.raises(EngineUnavailable, match="COQUI_TOS_AGREED=1"):
+        XttsModel(tiny_checkpoint(), licence_accepted=False)
+
+
+def test_a_checkpoint_that_lacks_a_file_or_a_weight_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match=r"lacks config\.json, model\.pth, vocab\.json"):
+        load_xtts(tmp_path, licence_accepted=True)
+    for name in ("config.json", "vocab.json"):
+        shutil.copy(tiny_checkpoint() / name, tmp_path)
+    weights = torch.load(tiny_checkpoint() / "model.pth", weights_only=True)
+    del weights["model"]["gpt.final_norm.weight"]
+    torch.save(weights, tmp_path / "model.pth")
+    with pytest.raises(EngineUnavailable, match="does not fit"):
+        load_xtts(tmp_path, licence_accepted=True)
+
+
+@pytest.mark.parametrize("text", [" ".join(["A short sentence."] * 40), "word " * 200, "x" * 900, "一二三。" * 100])
+def test_pieces_keep_to_the_limit_and_lose_no_letter(text: str) -> None:
+    pieces = split(text, 82)
+    assert all(0 < len(piece) <= 82 for piece in pieces)
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+
+
+def test_sentences_are_kept_whole_where_they_fit() -> None:
+    assert split("One two. Three four! Five six?", 20) == ["One two. Three four!", "Five six?"]
+
+
+@pytest.mark.parametrize(
+    "language", sorted({"en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "hu", "ko"})
+)
+def test_digits_abbreviations_and_quotes_crash_no_language(language: str) -> None:
+    text = 'Dr. "X" paid $20.15 & 3% on the 1st, at 12:45; 1,000,000.5 «units» – 50€… ' * 8
+    for tokens in Tokens(stock().tokenizer).sentences((text,), language):
+        assert 0 < len(tokens) <= MAX_TOKENS
+        assert tokens.max() < 1200
+
+
+def test_babble_is_seen() -> None:
+    varied = list(range(300))
+    assert not babbles([*varied, 1025], 1025)
+    assert babbles(varied, 1025)
+    assert babbles([*varied, *[7, 8] * 30, 1025], 1025)
+    assert max_codes(1, 602) < max_codes(20, 602) < 602 == max_codes(100, 602)
+
+
+def test_babble_is_said_once_more_and_no_oftener() -> None:
+    item = SpeechRequest(("Hi.",), "en", Voice(*voice()).to_bytes(), quality=Quality.BALANCED)
+    utterance = model().begin(item)
+    utterance.sentences[0].max_codes = 3  # cannot end by itself
+    first = utterance.sentences[0]
+    while not utterance.finished:
+        model().step()
+    assert utterance.sentences[0] is not first
+    assert not utterance.waiting
+    assert len(utterance.sentences[0].codes) == 3
+    model().drop(utterance)
