@@ -76,7 +76,7 @@ class Recogniser:
         self.network = Network(model, device, precision)
         # int8 products have one scale for all rows of a call, so a second window would change the first one's text.
         self._batch = 1 if precision is Precision.INT8 else batch
-        self._decoder = Decoder(model.to("meta"), self.network)
+        self.decoder = Decoder(model.to("meta"), self.network)
 
     @property
     def multilingual(self) -> bool:
@@ -93,8 +93,8 @@ class Recogniser:
         short = ATTEMPTS[quality][0].short
         found: dict[int, dict[str, float]] = {}
         for batch in self._batches(range(len(windows)), [window.context(short=short) for window in windows]):
-            features = self._encoded([windows[index] for index in batch], short=short)
-            found.update(zip(batch, self._decoder.languages(features), strict=True))
+            features = self.encoded([windows[index] for index in batch], short=short)
+            found.update(zip(batch, self.decoder.languages(features), strict=True))
         return [found[index] for index in range(len(windows))]
 
     def decode(self, windows: Sequence[Window], language: str, quality: Quality) -> list[Decoded]:
@@ -111,12 +111,12 @@ class Recogniser:
     def segments(self, window: Window, decoded: Decoded, language: str) -> list[Segment]:
         """The text with times from the window's start."""
         features = window.features[max(window.features)]
-        tokenizer = self._decoder.tokenizer(language)
+        tokenizer = self.decoder.tokenizer(language)
         return timed_segments(self.network, tokenizer, decoded.tokens, features[None], window.seconds)
 
     def _attempt(self, windows: Sequence[Window], language: str, attempt: Attempt) -> list[Decoded]:
-        return self._decoder.decode(
-            self._encoded(windows, short=attempt.short),
+        return self.decoder.decode(
+            self.encoded(windows, short=attempt.short),
             language,
             temperature=attempt.temperature,
             beams=attempt.beams,
@@ -131,7 +131,7 @@ class Recogniser:
         for group in groups.values():
             yield from _chunks(group, self._batch)
 
-    def _encoded(self, windows: Sequence[Window], *, short: bool) -> Tensor:
+    def encoded(self, windows: Sequence[Window], *, short: bool) -> Tensor:
         """Features [B, context, d] of windows that share a context: encoded now, unless they are already."""
         context = windows[0].context(short=short)
         fresh = [window for window in windows if context not in window.features]
