@@ -87,7 +87,17 @@ def _words(timings: list[WordTiming], part: Passage) -> list[Word]:
             continue
         words.append(Word(timing.word.strip(), start, end, min(1.0, max(0.0, float(timing.probability)))))
         earliest = end
-    return _within(words, part) if words else words
+    if not words:
+        return words
+    heard = min(words[-1].end, part.end) - max(words[0].start, part.start)
+    return _within(words, part) if heard >= (part.end - part.start) / 2 else _spread(words, part)
+
+
+def _spread(words: list[Word], part: Passage) -> list[Word]:
+    """Over the segment's own times, by length: attention did not follow the speech, or words would cover half of it."""
+    ends = np.cumsum([len(word.text) + 1 for word in words])
+    times = part.start + (part.end - part.start) * np.concatenate(([0.0], ends / ends[-1]))
+    return [replace(word, start=float(a), end=float(b)) for word, (a, b) in zip(words, pairwise(times), strict=True)]
 
 
 def _within(words: list[Word], part: Passage) -> list[Word]:
