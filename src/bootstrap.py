@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from src.adapters.database.engine import Database
 from src.adapters.database.repositories import (
@@ -23,11 +25,12 @@ from src.api.dependencies import Services
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Storage, Transcriber, Translator, VoiceEngine
-from src.models import pocketsphinx_model
+from src.models import pocketsphinx_model, whisper_model
 from src.models.espeak_voice import engine as espeak
 from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.silero_vad import SileroVad
 from src.models.speaker_analysis import SpeakerAnalysis
+from src.models.whisper_model import WhisperModel
 from src.services.audio_processing import AudioProcessing
 from src.services.health import Health
 from src.services.jobs import Jobs
@@ -86,15 +89,14 @@ async def running_services(settings: Settings, engines: Engines | None = None) -
 def build_engines(settings: Settings) -> Engines:
     """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing."""
     decoder = decoder_pool(settings)
-    transcription = _pool(settings, PocketsphinxModel, "transcription")
+    transcription, transcriber = _transcription(settings)
     voice = _pool(settings, espeak.EspeakVoice, "voice")
     analysis = _pool(settings, SpeakerAnalysis, "speaker analysis")
     apertium, notices = _apertium(settings)
-    logger.info("transcription: %s (TRANSCRIPTION_ENGINE=%s)", pocketsphinx_model.NAME, settings.transcription_engine)
     logger.info("voice: %s (VOICE_ENGINE=%s)", espeak.NAME, settings.voice_engine)
     return Engines(
         decoder=RemoteDecoder(decoder),
-        transcriber=RemoteTranscriber(transcription, pocketsphinx_model.NAME, pocketsphinx_model.LANGUAGES),
+        transcriber=transcriber,
         translators=(apertium,),
         voice=RemoteVoice(voice, espeak.NAME, espeak.spoken_languages()),
         analyzer=RemoteSpeakerAnalyzer(analysis),
@@ -102,6 +104,41 @@ def build_engines(settings: Settings) -> Engines:
         notices=notices,
         close=apertium.close,
     )
+
+
+def _transcription(settings: Settings) -> tuple[ProcessPool, RemoteTranscriber]:
+    """Whisper when it is named, or with `auto` when its weights are there; else pocketsphinx."""
+    weights = _whisper_weights(settings)
+    if weights is None:
+        logger.info(
+            "transcription: %s (TRANSCRIPTION_ENGINE=%s)", pocketsphinx_model.NAME, settings.transcription_engine
+        )
+        pool = _pool(settings, PocketsphinxModel, "transcription")
+        return pool, RemoteTranscriber(pool, pocketsphinx_model.NAME, pocketsphinx_model.LANGUAGES)
+    high = settings.whisper_model_high
+    factory = partial(
+        WhisperModel,
+        weights,
+        settings.device,
+        high_weights=None if high is None else whisper_model.weights_file(high, settings.whisper_dir),
+        threads=os.cpu_count(),
+    )
+    logger.info("transcription: whisper with %s (TRANSCRIPTION_ENGINE=%s)", weights, settings.transcription_engine)
+    # One process: a copy of the network in each would share the same cores, or the same device.
+    pool = _pool(settings, factory, "transcription", size=1)
+    return pool, RemoteTranscriber(pool, whisper_model.NAME, whisper_model.languages_of(weights))
+
+
+def _whisper_weights(settings: Settings) -> Path | None:
+    if settings.transcription_engine == "pocketsphinx":
+        return None
+    try:
+        return whisper_model.weights_file(settings.whisper_model, settings.whisper_dir)
+    except EngineUnavailable as error:
+        if settings.transcription_engine == "whisper":
+            raise
+        logger.info("transcription: not whisper: %s", error.detail)
+        return None
 
 
 def _apertium(settings: Settings) -> tuple[ApertiumTranslator, tuple[str, ...]]:
@@ -120,10 +157,10 @@ def _apertium(settings: Settings) -> tuple[ApertiumTranslator, tuple[str, ...]]:
     return apertium, (f"translation: {missing}",)
 
 
-def _pool(settings: Settings, factory: Callable[[], object], name: str) -> ProcessPool:
+def _pool(settings: Settings, factory: Callable[[], object], name: str, *, size: int | None = None) -> ProcessPool:
     return ProcessPool(
         factory,
-        size=settings.engine_processes,
+        size=settings.engine_processes if size is None else size,
         queue_size=settings.engine_queue_size,
         call_timeout_seconds=settings.job_timeout_seconds,
         name=name,

@@ -37,13 +37,21 @@ class Settings(BaseSettings):
     """Origins (comma-separated) that may call from a browser. Empty: only the page that this server serves."""
 
     # --- engines
-    transcription_engine: Literal["auto", "pocketsphinx"] = "auto"
+    transcription_engine: Literal["auto", "pocketsphinx", "whisper"] = "auto"
     """auto: the best engine that is there. A named engine never falls back: the start fails with what is missing."""
     translation_engines: CommaList = ["auto"]
     """Ordered, comma-separated: the first that knows the pair is asked, the next when it fails. `auto`, or
     `apertium`.
     """
     voice_engine: Literal["auto", "espeak"] = "auto"
+    whisper_model: str = "base"
+    """A published model (tiny … large-v3, turbo), looked for in `whisper_dir`, or a .pt file."""
+    whisper_model_high: str | None = None
+    """Another one for quality `high`. None: the same."""
+    whisper_dir: Path = Path("checkpoints")
+    """Folder with the .pt files that scripts/download_models.py brings. Nothing is downloaded at start."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where Whisper runs. auto: cuda when there is one."""
     engine_processes: int = Field(2, ge=1, le=64)
     """Child processes for each embedded engine: about one per core."""
 
