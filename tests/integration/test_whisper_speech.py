@@ -11,7 +11,8 @@ import pytest
 import torch
 import whisper
 
-from scripts.train_tiny_whisper import ROOT, SENTENCES, ensure, held_out_voices, render
+from scripts.checkpoints.whisper_lessons import SENTENCES, held_out_voices, render
+from scripts.train_tiny_whisper import ROOT, ensure
 from src.domain.audio import Audio, Samples
 from src.domain.errors import EngineUnavailable, NoSpeechDetected, UnsupportedLanguage
 from src.domain.speech import Quality, Transcript
