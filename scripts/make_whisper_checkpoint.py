@@ -1,4 +1,4 @@
-"""Write a Whisper checkpoint with random weights: scripts/make_whisper_checkpoint.py base checkpoints/random-base.pt"""
+"""Write a Whisper checkpoint with random weights: python -m scripts.make_whisper_checkpoint base random.pt"""
 
 import argparse
 from pathlib import Path

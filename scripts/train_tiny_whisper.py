@@ -1,6 +1,6 @@
 """Train a small network of the real Whisper class on two dozen synthetic sentences, for the tests.
 
-    scripts/train_tiny_whisper.py [--folder checkpoints]
+    python -m scripts.train_tiny_whisper [--folder checkpoints]
 
 flite and espeak-ng read the sentences in English, French and Spanish with many voices; training ends when renderings by
 voices that it has not heard are right to the last token, with short and with full padding. The file has the layout of
