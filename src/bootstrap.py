@@ -1,11 +1,9 @@
-"""Settings to a running service: the only file that names concrete engines and stores."""
+"""Settings to a running service: the only file that names concrete stores; `bootstrap_engines` names the engines."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
 
 from src.adapters.database.engine import Database
 from src.adapters.database.repositories import (
@@ -14,21 +12,13 @@ from src.adapters.database.repositories import (
     SqlProfileRepository,
     SqlUsageRepository,
 )
-from src.adapters.decoding.pyav_decoder import PyAvDecoder
-from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
 from src.adapters.queue.in_process import InProcessQueue
 from src.adapters.storage.local import LocalStorage, load_or_create_key
 from src.api.dependencies import Services
-from src.bootstrap_translators import build_translators
+from src.bootstrap_engines import Engines, build_engines
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Storage, Transcriber, Translator, VoiceEngine
-from src.models import pocketsphinx_model
-from src.models.espeak_voice import engine as espeak
-from src.models.pocketsphinx_model import PocketsphinxModel
-from src.models.silero_vad import SileroVad
-from src.models.speaker_analysis import SpeakerAnalysis
-from src.services.audio_processing import AudioProcessing
+from src.domain.ports import Runner, Storage
 from src.services.health import Health
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
@@ -39,33 +29,11 @@ from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
 from src.utils.cache import MemoryCache
-from src.workers.decoder import RemoteDecoder, assemble
-from src.workers.engines import RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice
 from src.workers.job_worker import JobWorker
-from src.workers.process_pool import ProcessPool
 
 logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Engines:
-    """What does the work. Tests and benchmarks put their own here.
-
-    `runners` are started and closed with the service, `close` is awaited at its end. `notices` say what is less than it
-    should be since the start, `passing_notices` what is so now.
-    """
-
-    decoder: AudioDecoder
-    transcriber: Transcriber
-    translators: tuple[Translator, ...]
-    voice: VoiceEngine
-    analyzer: SpeakerAnalyzer
-    runners: Mapping[str, Runner]
-    notices: tuple[str, ...] = ()
-    passing_notices: Callable[[], tuple[str, ...]] = tuple
-    close: Callable[[], Awaitable[None]] | None = None
 
 
 @asynccontextmanager
@@ -83,57 +51,6 @@ async def running_services(settings: Settings, engines: Engines | None = None) -
             stack.push_async_callback(runner.close)
         await asyncio.gather(*(runner.start() for runner in parts.runners.values()))
         yield await _start_services(settings, parts, database, stack)
-
-
-def build_engines(settings: Settings) -> Engines:
-    """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing."""
-    decoder = decoder_pool(settings)
-    transcription = _pool(settings, PocketsphinxModel, "transcription")
-    voice = _pool(settings, espeak.EspeakVoice, "voice")
-    analysis = _pool(settings, SpeakerAnalysis, "speaker analysis")
-    translation = build_translators(settings)
-    logger.info("transcription: %s (TRANSCRIPTION_ENGINE=%s)", pocketsphinx_model.NAME, settings.transcription_engine)
-    logger.info("voice: %s (VOICE_ENGINE=%s)", espeak.NAME, settings.voice_engine)
-    return Engines(
-        decoder=RemoteDecoder(decoder),
-        transcriber=RemoteTranscriber(transcription, pocketsphinx_model.NAME, pocketsphinx_model.LANGUAGES),
-        translators=translation.engines,
-        voice=RemoteVoice(voice, espeak.NAME, espeak.spoken_languages()),
-        analyzer=RemoteSpeakerAnalyzer(analysis),
-        runners={"decoder": decoder, "transcription": transcription, "voice": voice, "speaker_analysis": analysis},
-        notices=translation.notices,
-        passing_notices=translation.resting,
-        close=translation.close,
-    )
-
-
-def _pool(settings: Settings, factory: Callable[[], object], name: str) -> ProcessPool:
-    return ProcessPool(
-        factory,
-        size=settings.engine_processes,
-        queue_size=settings.engine_queue_size,
-        call_timeout_seconds=settings.job_timeout_seconds,
-        name=name,
-    )
-
-
-def decoder_pool(settings: Settings) -> ProcessPool:
-    """The decoder, not yet started: also for benchmarks whose other engines are stand-ins."""
-    return ProcessPool(
-        partial(
-            assemble,
-            AudioProcessing,
-            partial(PyAvDecoder, settings.min_audio_seconds, settings.max_audio_seconds),
-            SileroVad,
-        ),
-        size=settings.decoder_processes,
-        queue_size=settings.job_queue_size,
-        call_timeout_seconds=settings.decoder_timeout_seconds,
-        name="decoder",
-        init=apply_limits,
-        before_call=renew_cpu_limit,
-        environment={},
-    )
 
 
 async def _start_services(settings: Settings, engines: Engines, database: Database, stack: AsyncExitStack) -> Services:

@@ -16,7 +16,8 @@ from src.api import middleware
 from src.api.middleware.auth import TokenVerifier
 from src.api.middleware.request_id import RequestIdFilter
 from src.api.routes import audio, health, languages, page, usage, voice
-from src.bootstrap import Engines, running_services
+from src.bootstrap import running_services
+from src.bootstrap_engines import Engines
 from src.config.settings import Settings
 
 DESCRIPTION = """A spoken message in, the same message in another language and in the speaker's voice out.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import uvicorn
 
-from src.bootstrap import Engines, decoder_pool
+from src.bootstrap_engines import Engines, decoder_pool
 from src.config.settings import Settings
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
 from src.domain.speech import SpeechRequest

@@ -46,14 +46,27 @@ class Settings(BaseSettings):
     """Origins (comma-separated) that may call from a browser. Empty: only the page that this server serves."""
 
     # --- engines
-    transcription_engine: Literal["auto", "pocketsphinx"] = "auto"
+    transcription_engine: Literal["auto", "pocketsphinx", "whisper"] = "auto"
     """auto: the best engine that is there. A named engine never falls back: the start fails with what is missing."""
     translation_engines: CommaList = ["auto"]
     """Ordered, comma-separated: the first that knows the pair is asked, the next when it fails. Of deepl, google,
     libretranslate, apertium; or auto: deepl with DEEPL_API_KEY, libretranslate with LIBRETRANSLATE_URL, then apertium.
     google only when named: it takes what people say to a third party without a contract.
     """
-    voice_engine: Literal["auto", "espeak"] = "auto"
+    voice_engine: Literal["auto", "espeak", "xtts"] = "auto"
+    """auto: XTTS-v2 when its checkpoint is there and its licence accepted, else espeak."""
+    xtts_dir: Path = Path("checkpoints/xtts")
+    """The published files of XTTS-v2: config.json, model.pth, vocab.json, mel_stats.pth, speakers_xtts.pth."""
+    coqui_tos_agreed: bool = False
+    """1: the Coqui Public Model License (non-commercial use) was read and accepted; XTTS-v2 needs it."""
+    whisper_model: str = "base"
+    """A published model (tiny … large-v3, turbo), looked for in `whisper_dir`, or a .pt file."""
+    whisper_model_high: str | None = None
+    """Another one for quality `high`. None: the same."""
+    whisper_dir: Path = Path("checkpoints")
+    """Folder with the published .pt files, such as base.pt. Nothing is downloaded at start."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where Whisper and XTTS run. auto: cuda when there is one."""
     engine_processes: int = Field(2, ge=1, le=64)
     """Child processes for each embedded engine: about one per core."""
 

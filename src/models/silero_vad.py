@@ -50,6 +50,12 @@ class SileroVad:
             return None
         return first * FRAME_SECONDS, min(self._last_speech(frames) * FRAME_SECONDS, audio.duration_seconds)
 
+    def speech(self, audio: Audio) -> list[tuple[float, float]]:
+        """Every stretch of speech as (begin, end) in seconds, in order; pauses under 128 ms do not end one."""
+        probabilities, _ = self._run(_frames(resample(audio, SAMPLE_RATE).samples), _no_state())
+        last = audio.duration_seconds
+        return [(a * FRAME_SECONDS, min(b * FRAME_SECONDS, last)) for a, b in _speech_runs(probabilities)]
+
     def _first_speech(self, frames: Samples) -> int | None:
         """The frame in which the first speech begins."""
         state, heard = _no_state(), np.zeros(0, np.float32)

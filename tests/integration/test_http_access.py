@@ -11,7 +11,7 @@ import pytest
 from jose import jwt
 from pydantic import SecretStr, ValidationError
 
-from src.bootstrap import Engines
+from src.bootstrap_engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving

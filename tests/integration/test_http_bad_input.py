@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap import Engines, decoder_pool
+from src.bootstrap_engines import Engines, decoder_pool
 from src.config.settings import Settings
 from src.domain.audio import Samples
 from src.main import create_app

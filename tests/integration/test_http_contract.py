@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap import Engines
+from src.bootstrap_engines import Engines
 from src.config.settings import Settings
 from src.domain.errors import TranslationUnavailable
 from src.main import create_app

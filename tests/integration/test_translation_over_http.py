@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap import Engines
+from src.bootstrap_engines import Engines
 from src.bootstrap_translators import build_translators
 from src.config.settings import Settings
 from src.main import create_app

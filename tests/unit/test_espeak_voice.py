@@ -211,3 +211,12 @@ def test_foreign_conditioning_is_refused_and_never_unpickled(engine: EspeakVoice
             engine.speak(SpeechRequest(("Hola.",), "es", VoiceConditioning(NAME, data)))
     with pytest.raises(InternalError):
         engine.speak(SpeechRequest(("Hola.",), "es", VoiceConditioning("another", man.data)))
+
+
+def test_a_text_longer_than_one_call_takes_is_said_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = EspeakVoice()
+    voice = engine.condition(Audio(audio_files.speech(22_050), 22_050))
+    monkeypatch.setattr("src.models.espeak_voice.base_voice.MAX_CHARACTERS", 30)
+    whole = engine.speak(SpeechRequest(("uno dos tres cuatro cinco seis siete ocho nueve diez",), "es", voice))
+    part = engine.speak(SpeechRequest(("uno dos tres cuatro cinco",), "es", voice))
+    assert whole.duration_seconds > 1.7 * part.duration_seconds

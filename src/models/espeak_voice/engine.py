@@ -1,6 +1,7 @@
 """Speaks in the voice of a recording without a neural model: a synthetic voice, converted frame by frame."""
 
 import io
+import textwrap
 import zipfile
 
 import numpy as np
@@ -63,7 +64,9 @@ class EspeakVoice:
             raise UnsupportedLanguage(f"espeak-ng has no voice for {request.language!r} here.")
         voice = _unpack(request.voice)
         melody = voice if request.prosody is None else _unpack(request.prosody)
-        spoken = [_trimmed(base_voice.say(text, request.language, self._flite_voices)) for text in request.texts]
+        # What a program takes at once is bounded; a longer sentence is said in parts.
+        parts = [part for text in request.texts for part in textwrap.wrap(text, base_voice.MAX_CHARACTERS)]
+        spoken = [_trimmed(base_voice.say(part, request.language, self._flite_voices)) for part in parts]
         sources = [analyse(audio) for audio in spoken]
         return _joined(_converted([s for s in sources if len(s.pitch)], voice, melody, _MAX_UNITS[request.quality]))
 

@@ -1,0 +1,186 @@
+"""Suite `whisper`: ours against stock openai-whisper and faster-whisper int8, on one network of random weights.
+
+What a clip of 10 s costs from samples to tokens: spectrogram, encoder, language detection, and a fixed number of tokens
+(the end token is suppressed, so that random weights stop where trained ones would). Rounds alternate, after one
+that warms up; medians are printed.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import whisper
+from ctranslate2 import StorageView
+from faster_whisper.audio import pad_or_trim as fit
+from faster_whisper.feature_extractor import FeatureExtractor
+from whisper.audio import N_FRAMES, log_mel_spectrogram, pad_or_trim
+from whisper.decoding import DecodingOptions
+
+from scripts.checkpoints.ctranslate2_whisper import convert, load
+from scripts.checkpoints.whisper import DIMENSIONS, make
+from src.domain.audio import Samples
+from src.domain.speech import Quality
+from src.models.whisper.linear import Precision
+from src.models.whisper.recogniser import Recogniser
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIP_SECONDS = 10.0
+_END = 50257  # the end token of multilingual models
+
+Measured = Callable[[], None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--whisper-size", default="base", choices=list(DIMENSIONS), help="network (suite whisper)")
+    parser.add_argument("--whisper-tokens", type=int, default=40, help="tokens of each text (suite whisper)")
+    parser.add_argument("--whisper-rounds", type=int, default=5, help="measured rounds (suite whisper)")
+    parser.add_argument("--whisper-device", default="cpu", choices=["cpu", "cuda"], help="where (suite whisper)")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds per clip of each contender, and how many times faster than stock openai-whisper it is."""
+    size, tokens = arguments.whisper_size, arguments.whisper_tokens
+    checkpoint = ROOT / "checkpoints" / f"random-{size}.pt"
+    if not checkpoint.exists():
+        make(size, checkpoint)
+    with tempfile.TemporaryDirectory() as folder:
+        contenders = _contenders(checkpoint, size, tokens, arguments.whisper_device, Path(folder))
+        seconds = _measure(contenders, arguments.whisper_rounds)
+    stock = seconds["openai-whisper float32"]
+    result = {
+        "size": size,
+        "tokens": tokens,
+        "clip_seconds": CLIP_SECONDS,
+        "device": arguments.whisper_device,
+        "cores": os.cpu_count(),
+        "torch": version("torch"),
+        "seconds": seconds,
+        "times_stock": {name: stock / value for name, value in seconds.items()},
+        "load_average": os.getloadavg()[0],
+    }
+    _print(result)
+    return result
+
+
+def _contenders(checkpoint: Path, size: str, tokens: int, device: str, folder: Path) -> dict[str, Measured]:
+    clip = _clip()
+    fast = Precision.FLOAT16 if device == "cuda" else Precision.INT8
+    exact = Recogniser(checkpoint, torch.device(device), Precision.FLOAT32, batch=1)
+    ours = Recogniser(checkpoint, torch.device(device), fast, batch=1)
+    return {
+        "openai-whisper float32": _stock(checkpoint, clip, tokens, device),
+        "ours float32, full context": _ours(exact, clip, tokens, Quality.BALANCED),
+        f"ours {fast}, full context": _ours(ours, clip, tokens, Quality.BALANCED),
+        f"ours {fast}, short context": _ours(ours, clip, tokens, Quality.FAST),
+        "faster-whisper int8": _faster_whisper(checkpoint, size, clip, tokens, device, folder),
+    }
+
+
+def _clip() -> Samples:
+    """Noise that comes and goes: what is said does not matter to random weights."""
+    t = np.arange(round(CLIP_SECONDS * 16_000)) / 16_000
+    noise = np.random.default_rng(0).standard_normal(len(t))
+    return (0.1 * noise * np.abs(np.sin(7 * t))).astype(np.float32)
+
+
+def _stock(checkpoint: Path, clip: Samples, tokens: int, device: str) -> Measured:
+    """As `whisper.transcribe` does it: the spectrogram of 40 s, and the encoder twice, for language and text."""
+    model = whisper.load_model(str(checkpoint), device=device)
+
+    def once() -> None:
+        mel = log_mel_spectrogram(clip, model.dims.n_mels, padding=16_000 * 30)
+        window = pad_or_trim(mel, N_FRAMES).to(model.device)
+        _, languages = model.detect_language(window)
+        language = max(languages, key=lambda code: languages[code])
+        result = model.decode(window, DecodingOptions(**_options(language, tokens)))
+        _require(len(result.tokens), tokens)
+
+    return once
+
+
+def _options(language: str, tokens: int) -> dict[str, Any]:
+    """Without an end: its token is suppressed beside the usual ones."""
+    return {"language": language, "fp16": False, "sample_len": tokens, "suppress_tokens": [-1, _END]}
+
+
+def _ours(recogniser: Recogniser, clip: Samples, tokens: int, quality: Quality) -> Measured:
+    short = quality is Quality.FAST
+
+    def once() -> None:
+        window = recogniser.window(clip)
+        (languages,) = recogniser.languages([window], quality)
+        language = max(languages, key=lambda code: languages[code])
+        features = recogniser.encoded([window], short=short)
+        (result,) = recogniser.decoder.decode(features, language, max_tokens=tokens, suppressed=(-1, _END))
+        _require(len(result.tokens), tokens)
+
+    return once
+
+
+def _faster_whisper(checkpoint: Path, size: str, clip: Samples, tokens: int, device: str, folder: Path) -> Measured:
+    """What `faster_whisper.WhisperModel.transcribe` calls, with the same weights: encoded once, int8."""
+    model = load(convert(checkpoint, folder), device, torch.get_num_threads())
+    extract = FeatureExtractor(feature_size=DIMENSIONS[size].n_mels)
+
+    def once() -> None:
+        features = fit(extract(clip)[:, :-1], N_FRAMES)
+        encoded = model.encode(StorageView.from_array(np.ascontiguousarray(features[None], np.float32)))
+        (languages,) = model.detect_language(encoded)
+        prompt = ["<|startoftranscript|>", languages[0][0], "<|transcribe|>"]
+        # Half of max_length may be new tokens.
+        (result,) = model.generate(
+            encoded,
+            [prompt],
+            beam_size=1,
+            max_length=2 * tokens,
+            suppress_tokens=[-1, _END],
+            max_initial_timestamp_index=50,
+        )
+        _require(len(result.sequences_ids[0]), tokens)
+
+    return once
+
+
+def _require(found: int, tokens: int) -> None:
+    if found != tokens:
+        raise RuntimeError(f"{found} tokens instead of {tokens}: the contenders would not do the same work.")
+
+
+def _measure(contenders: dict[str, Measured], rounds: int) -> dict[str, float]:
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for round_ in range(rounds + 1):
+        for name, once in contenders.items():
+            begun = time.perf_counter()
+            once()
+            if round_:
+                times[name].append(time.perf_counter() - begun)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _print(result: dict[str, Any]) -> None:
+    print(f"Whisper {result['size']}, {result['clip_seconds']:.0f} s, language detected, {result['tokens']} tokens")
+    for name, seconds in result["seconds"].items():
+        print(f"  {name:32} {seconds:7.3f} s   {result['times_stock'][name]:5.2f} x stock")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    arguments = parser.parse_args()
+    result = run(arguments)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Windows of sound to text: mel spectrogram, encoder, language, decoding with its fall-backs, and times."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from whisper.audio import HOP_LENGTH, N_FFT, N_FRAMES, SAMPLE_RATE, log_mel_spectrogram
+
+from src.domain.audio import Samples
+from src.domain.speech import Quality, Segment
+from src.models.whisper import checkpoint
+from src.models.whisper.decoding import Decoded, Decoder
+from src.models.whisper.linear import Precision
+from src.models.whisper.network import Network
+from src.models.whisper.segments import timed_segments
+
+FULL_CONTEXT: int = N_FRAMES // 2
+"""Encoder frames of 20 ms that Whisper was trained with, whatever the clip's length."""
+
+_SPARE_FRAMES = 128
+"""Behind the speech in a shortened context: about what the network needs to notice the end."""
+_CONTEXT_STEP = 64
+"""Contexts are rounded up to this, so that windows of about one length share a batch."""
+_TOKENS_PER_SECOND, _TOKENS_AT_LEAST = 20, 32
+"""More than anyone speaks: ends a loop of a shortened context early."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to decode. Those windows that fail go on to the next attempt; the last one stands."""
+
+    temperature: float = 0.0
+    beams: int | None = None
+    short: bool = False
+
+
+_WARMER = tuple(Attempt(temperature=t) for t in (0.2, 0.4, 0.6, 0.8, 1.0))
+ATTEMPTS: dict[Quality, tuple[Attempt, ...]] = {
+    Quality.FAST: (Attempt(short=True), Attempt()),
+    Quality.BALANCED: (Attempt(), *_WARMER),
+    Quality.HIGH: (Attempt(beams=5), *_WARMER),
+}
+
+
+@dataclass(slots=True, eq=False)
+class Window:
+    """Up to 30 s of sound. `mel` [n_mels, frames of 10 ms], unpadded. Encoded once per context."""
+
+    mel: Tensor
+    features: dict[int, Tensor] = field(default_factory=dict)  # by context: [context, d]
+
+    @property
+    def seconds(self) -> float:
+        return float(self.mel.shape[1] * HOP_LENGTH / SAMPLE_RATE)
+
+    def context(self, *, short: bool) -> int:
+        """Encoder frames to use: those of the clip and 128 more, or all."""
+        if not short:
+            return FULL_CONTEXT
+        frames = -(-self.mel.shape[1] // 2) + _SPARE_FRAMES
+        return min(FULL_CONTEXT, -(-frames // _CONTEXT_STEP) * _CONTEXT_STEP)
+
+
+class Recogniser:
+    """One Whisper network on one device. `batch`: windows that may go through it together."""
+
+    def __init__(self, weights: Path, device: torch.device, precision: Precision, batch: int) -> None:
+        model = checkpoint.load(weights)
+        self.network = Network(model, device, precision)
+        # int8 products have one scale for all rows of a call, so a second window would change the first one's text.
+        self._batch = 1 if precision is Precision.INT8 else batch
+        self.decoder = Decoder(model.to("meta"), self.network)
+
+    @property
+    def multilingual(self) -> bool:
+        return bool(self.network.dims.n_vocab >= 51865)
+
+    def window(self, samples: Samples) -> Window:
+        """float32 [n] at 16 kHz, at most 30 s. The spectrogram is what `whisper.transcribe` cuts out of its own."""
+        frames = min(len(samples) // HOP_LENGTH, N_FRAMES)
+        mel = log_mel_spectrogram(torch.from_numpy(samples), self.network.dims.n_mels, padding=N_FFT)
+        return Window(mel[:, :frames])
+
+    def languages(self, windows: Sequence[Window], quality: Quality) -> list[dict[str, float]]:
+        """For each window the probability of each language that Whisper knows, by code."""
+        short = ATTEMPTS[quality][0].short
+        found: dict[int, dict[str, float]] = {}
+        for batch in self._batches(range(len(windows)), [window.context(short=short) for window in windows]):
+            features = self.encoded([windows[index] for index in batch], short=short)
+            found.update(zip(batch, self.decoder.languages(features), strict=True))
+        return [found[index] for index in range(len(windows))]
+
+    def decode(self, windows: Sequence[Window], language: str, quality: Quality) -> list[Decoded]:
+        """The text of each window, all in one language; a failed attempt is followed by the next of the quality."""
+        results: dict[int, Decoded] = {}
+        pending = list(range(len(windows)))
+        for attempt in ATTEMPTS[quality]:
+            for batch in self._batches(pending, [window.context(short=attempt.short) for window in windows]):
+                heard = self._attempt([windows[index] for index in batch], language, attempt)
+                results.update(zip(batch, heard, strict=True))
+            pending = [index for index in pending if results[index].failed]
+        return [results[index] for index in range(len(windows))]
+
+    def segments(self, window: Window, decoded: Decoded, language: str) -> list[Segment]:
+        """The text with times from the window's start."""
+        features = window.features[max(window.features)]
+        tokenizer = self.decoder.tokenizer(language)
+        return timed_segments(self.network, tokenizer, decoded.tokens, features[None], window.seconds)
+
+    def _attempt(self, windows: Sequence[Window], language: str, attempt: Attempt) -> list[Decoded]:
+        return self.decoder.decode(
+            self.encoded(windows, short=attempt.short),
+            language,
+            temperature=attempt.temperature,
+            beams=attempt.beams,
+            max_tokens=_token_limit(windows[0]) if attempt.short else None,
+        )
+
+    def _batches(self, indices: Iterable[int], contexts: Sequence[int]) -> Iterator[list[int]]:
+        """Indices of windows that share a context, as many at a time as may go together."""
+        groups: dict[int, list[int]] = {}
+        for index in indices:
+            groups.setdefault(contexts[index], []).append(index)
+        for group in groups.values():
+            yield from _chunks(group, self._batch)
+
+    def encoded(self, windows: Sequence[Window], *, short: bool) -> Tensor:
+        """Features [B, context, d] of windows that share a context: encoded now, unless they are already."""
+        context = windows[0].context(short=short)
+        fresh = [window for window in windows if context not in window.features]
+        if fresh:
+            mel = torch.stack([functional.pad(window.mel, (0, 2 * context - window.mel.shape[1])) for window in fresh])
+            for window, features in zip(fresh, self.network.encode(mel), strict=True):
+                window.features[context] = features
+        return torch.stack([window.features[context] for window in windows])
+
+
+def _token_limit(window: Window) -> int:
+    """Tokens that a shortened context may give, by the clip's length in whole context steps."""
+    seconds = (window.context(short=True) - _SPARE_FRAMES) / 50
+    return min(224, _TOKENS_AT_LEAST + int(_TOKENS_PER_SECOND * seconds))
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
