@@ -129,7 +129,13 @@ def _voice(settings: Settings) -> tuple[ProcessPool, RemoteVoice]:
     from src.models.xtts.coqui import spoken_languages  # noqa: PLC0415
     from src.models.xtts_model import XttsModel  # noqa: PLC0415
 
-    factory = partial(XttsModel, settings.xtts_dir, licence_accepted=settings.coqui_tos_agreed, device=settings.device)
+    factory = partial(
+        XttsModel,
+        settings.xtts_dir,
+        licence_accepted=settings.coqui_tos_agreed,
+        device=settings.device,
+        threads=os.cpu_count(),
+    )
     logger.info("voice: %s from %s (VOICE_ENGINE=%s)", ENGINE, settings.xtts_dir, settings.voice_engine)
     pool = _pool(settings, factory, "voice", size=1)
     return pool, RemoteVoice(pool, ENGINE, spoken_languages())

@@ -43,11 +43,15 @@ class XttsModel:
         precision: str = "auto",
         slots: int = 8,
         greedy: bool = False,
+        threads: int | None = None,
     ) -> None:
         """precision: exact, bf16, int8, or auto: int8 on a CPU and bf16 on a GPU. slots: sentences decoded together.
+        threads: of torch on a CPU; None: as they are.
 
         Raises EngineUnavailable: the licence is not accepted, the checkpoint does not fit, the device is not there.
         """
+        if threads is not None:
+            torch.set_num_threads(threads)
         self._device = _device(device)
         chosen = Precision(_default(self._device) if precision == "auto" else precision)
         if chosen is Precision.INT8 and self._device.type != "cpu":
