@@ -19,6 +19,9 @@ from src.api.routes import audio, health, languages, page, usage, voice
 from src.bootstrap import running_services
 from src.bootstrap_engines import Engines
 from src.config.settings import Settings
+from src.domain.errors import VoiceServiceError
+
+logger = logging.getLogger(__name__)
 
 DESCRIPTION = """A spoken message in, the same message in another language and in the speaker's voice out.
 
@@ -35,9 +38,13 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
     settings = settings or Settings()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        async with running_services(settings, engines) as services:
-            yield {"services": services}
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        try:
+            async with running_services(settings, engines) as services:
+                yield {"services": services}
+        except VoiceServiceError as error:
+            app.state.why_not_started = error.detail
+            raise
 
     app = FastAPIOffline(
         docs_url="/docs",
@@ -96,9 +103,10 @@ def main() -> int:
             print(f"{name}: {problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201
         return 2
     configure_logging(settings.log_level)
+    app = create_app(settings)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(settings),
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -108,7 +116,12 @@ def main() -> int:
             timeout_graceful_shutdown=round(settings.shutdown_grace_seconds),
         )
     )
-    server.run()
+    try:
+        server.run()
+    finally:
+        # uvicorn writes a stack; this is the last line, and the one to read
+        if reason := getattr(app.state, "why_not_started", None):
+            logger.error("The service cannot start: %s", reason)
     return 0 if server.started else 1
 
 
