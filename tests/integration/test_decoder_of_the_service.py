@@ -17,6 +17,10 @@ def _children() -> set[int]:
     return {int(pid) for thread in threads for pid in (thread / "children").read_text().split()}
 
 
+def _environment(pid: int) -> str:
+    return Path(f"/proc/{pid}/environ").read_text()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits that only Linux has")
 async def test_its_processes_are_limited_and_know_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SECRET, "a secret that is none of the decoder's business")
@@ -29,6 +33,6 @@ async def test_its_processes_are_limited_and_know_no_secret(monkeypatch: pytest.
         for pid in decoders:
             assert resource.prlimit(pid, resource.RLIMIT_AS)[0] <= 2**30
             assert resource.prlimit(pid, resource.RLIMIT_FSIZE)[0] == 0
-            assert SECRET not in Path(f"/proc/{pid}/environ").read_text()
+            assert SECRET not in _environment(pid)
     finally:
         await pool.close()
