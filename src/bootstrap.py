@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from src.adapters.database.engine import Database
 from src.adapters.database.repositories import (
@@ -76,7 +77,10 @@ async def _start_services(settings: Settings, engines: Engines, database: Databa
         max_attempts=settings.job_max_attempts,
     )
     worker = JobWorker(queue, jobs.execute, settings.job_concurrency)
-    _start_background(worker, jobs, storage, settings, stack)
+    left_over = await jobs.left_over()
+    worker.start()
+    stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
+    _start_background((jobs.recover(left_over), _sweep_for_ever(jobs, storage, settings.result_ttl_seconds)), stack)
     return Services(
         jobs=jobs,
         on_demand=OnDemand(
@@ -105,12 +109,9 @@ def _signing_key(settings: Settings) -> bytes:
     return load_or_create_key(settings.data_dir / "url-signing.key")
 
 
-def _start_background(
-    worker: JobWorker, jobs: Jobs, storage: Storage, settings: Settings, stack: AsyncExitStack
-) -> None:
-    worker.start()
-    stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
-    for work in (jobs.recover(), _sweep_for_ever(jobs, storage, settings.result_ttl_seconds)):
+def _start_background(works: Iterable[Coroutine[Any, Any, None]], stack: AsyncExitStack) -> None:
+    """Run these beside the service, until it closes."""
+    for work in works:
         task = asyncio.create_task(work)
         task.add_done_callback(_log_failure)
         stack.push_async_callback(_stop, task)

@@ -145,9 +145,13 @@ class Jobs:
         finally:
             self._running.pop(job_id, None)
 
-    async def recover(self) -> None:
-        """After a start: put back what the last process left. A job that ended its process too often fails."""
-        for job in await self._jobs.with_status(JobStatus.PENDING, JobStatus.PROCESSING):
+    async def left_over(self) -> list[Job]:
+        """What the last process left. Ask before callers are let in: later, new jobs would be among them."""
+        return await self._jobs.with_status(JobStatus.PENDING, JobStatus.PROCESSING)
+
+    async def recover(self, left_over: list[Job]) -> None:
+        """After a start: put these back in line. A job that ended its process too often fails."""
+        for job in left_over:
             if job.attempts >= self._max_attempts:
                 error = EngineUnavailable(
                     f"The service stopped {job.attempts} times while this job ran. Send it again, or cut it."

@@ -164,7 +164,7 @@ async def test_after_a_crash_an_unfinished_job_is_run_again() -> None:
     job = await _submit(bench)
     bench.queue.ids.clear()
     bench.rows.rows[job.id] = replace(job, status=JobStatus.PROCESSING, attempts=1)
-    await bench.jobs.recover()
+    await bench.jobs.recover(await bench.jobs.left_over())
     await bench.jobs.execute(await bench.queue.take())
     assert (await bench.jobs.get(job.id, "ann")).status == JobStatus.COMPLETED
 
@@ -174,7 +174,7 @@ async def test_a_job_that_ended_its_process_three_times_fails() -> None:
     job = await _submit(bench)
     bench.queue.ids.clear()
     bench.rows.rows[job.id] = replace(job, status=JobStatus.PROCESSING, attempts=3)
-    await bench.jobs.recover()
+    await bench.jobs.recover(await bench.jobs.left_over())
     done = await bench.jobs.get(job.id, "ann")
     assert done.error is not None
     assert (done.status, done.error.code) == (JobStatus.FAILED, "engine_unavailable")
@@ -185,7 +185,7 @@ async def test_recovery_waits_for_room_in_the_queue() -> None:
     bench = Bench(queue=ListQueue(max_size=1))
     job = await _submit(bench)
     bench.rows.rows["2"] = replace(job, id="2")
-    recovering = asyncio.create_task(bench.jobs.recover())
+    recovering = asyncio.create_task(bench.jobs.recover(await bench.jobs.left_over()))
     await asyncio.sleep(0.05)
     assert not recovering.done()
     while not recovering.done():
@@ -236,3 +236,11 @@ async def test_deleting_a_profiles_jobs_leaves_the_others() -> None:
     await bench.jobs.execute(derived.id)
     await bench.jobs.delete_with_profile(profile_id)
     assert set(bench.rows.rows) == {other.id}
+
+
+async def test_recovery_leaves_alone_what_came_after_the_start() -> None:
+    bench = Bench()
+    left_over = await bench.jobs.left_over()
+    job = await _submit(bench)
+    await bench.jobs.recover(left_over)
+    assert bench.queue.ids == [job.id]
