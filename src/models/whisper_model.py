@@ -6,7 +6,8 @@ This module imports neither torch nor whisper before a model is built, so that t
 import importlib.util
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,11 +121,25 @@ class WhisperModel:
             raise result
         return result
 
-    def transcribe_many(self, clips: Sequence[Clip]) -> list[Transcript | VoiceServiceError]:
-        """Each clip's transcript, or what is wrong with it. Windows of all clips go through the network together."""
+    def transcribe_many(
+        self, clips: Sequence[Clip], *, cancelled: Callable[[], bool] = lambda: False
+    ) -> list[Transcript | VoiceServiceError]:
+        """Each clip's transcript, or what is wrong with it. Windows of all clips go through the network together.
+
+        `cancelled` is asked, in the calling thread, before every clip's search for speech, every block of the encoder
+        and every token. It speaks for the whole call, so it says yes when all callers have given up: then JobCancelled
+        is raised.
+        """
+        with ExitStack() as stack:
+            for recogniser in set(self._recognisers.values()):
+                stack.enter_context(recogniser.network.stoppable(cancelled))
+            return self._transcribe_many(clips)
+
+    def _transcribe_many(self, clips: Sequence[Clip]) -> list[Transcript | VoiceServiceError]:
         results: dict[int, Transcript | VoiceServiceError] = {}
         jobs: dict[int, _Job] = {}
         for index, clip in enumerate(clips):
+            self._recognisers[clip.quality].network.go_on()
             try:
                 jobs[index] = self._prepare(clip)
             except VoiceServiceError as error:

@@ -4,6 +4,8 @@ In float32 its logits equal the stock module's but for rounding. Shapes: B clips
 group size), T encoder frames of 20 ms, H heads, d width.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from src.domain.errors import JobCancelled
 from src.models.whisper.linear import Linear, Precision, linear
 
 
@@ -149,6 +152,7 @@ class Network:
     def __init__(self, model: Any, device: torch.device, precision: Precision) -> None:
         self.dims, self.device, self.precision = model.dims, device, precision
         self.encoded = 0
+        self._cancelled: Callable[[], bool] = lambda: False
         build, dtype = _Build(precision, device), precision.dtype
         encoder, decoder = model.encoder, model.decoder
         self._convolutions = [_convolution(module, device, precision) for module in (encoder.conv1, encoder.conv2)]
@@ -162,6 +166,22 @@ class Network:
         self._vocabulary = linear(decoder.token_embedding.weight, None, precision, device)
         self._timing_heads = [(int(layer), int(head)) for layer, head in model.alignment_heads.indices().T]
 
+    @contextmanager
+    def stoppable(self, cancelled: Callable[[], bool]) -> Iterator[None]:
+        """Within it `cancelled` is asked before every block of the encoder and every token; at its first yes
+        JobCancelled is raised, and the network is ready for the next caller.
+        """
+        self._cancelled = cancelled
+        try:
+            yield
+        finally:
+            self._cancelled = lambda: False
+
+    def go_on(self) -> None:
+        """Raises JobCancelled when nobody wants the result any more."""
+        if self._cancelled():
+            raise JobCancelled("The transcription was cancelled.")
+
     @torch.inference_mode()
     def encode(self, mel: Tensor) -> Tensor:
         """[B, n_mels, 2 T] -> [B, T, d], T up to n_audio_ctx: fewer frames than the full 30 s cost less."""
@@ -172,6 +192,7 @@ class Network:
         x = x.to(self.precision.dtype).permute(0, 2, 1)
         x = x + self._audio_positions[: x.shape[1]]
         for block in self._encoder:
+            self.go_on()
             x = block(x)
         return self._encoder_norm(x)
 
@@ -203,6 +224,7 @@ class Network:
         """One pass over known tokens [n] of one clip [1, T, d]: hidden states [n, d], and the scores [heads, n, T] of
         the attention heads that follow the speech.
         """
+        self.go_on()
         x, scores = self._embed(tokens[None].to(self.device), 0), {}
         for index, (block, cache) in enumerate(zip(self._decoder, self.caches(features, 1), strict=True)):
             q, k, v = block.attention.project(x)
@@ -235,6 +257,7 @@ class Listening:
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
         """The next tokens [R, n] -> logits float32 [R, n, n_vocab]."""
+        self._network.go_on()
         hidden = self._network.decode(tokens, self._caches, self.position)
         self.position += tokens.shape[1]
         return self._network.logits(hidden)
