@@ -130,7 +130,7 @@ class ListQueue:
     max_size: int = 100
     ids: list[str] = field(default_factory=list)
 
-    def put(self, job_id: str) -> None:
+    def put(self, job_id: str, user_id: str) -> None:
         if len(self.ids) >= self.max_size:
             raise Overloaded("The queue is full.")
         self.ids.append(job_id)

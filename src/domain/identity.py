@@ -1,5 +1,6 @@
 """Who is calling."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Self
 
@@ -7,6 +8,9 @@ SCOPE_VOICE = "voice"
 SCOPE_SERVICE = "voice:service"
 SCOPE_ADMIN = "admin"
 ALL_SCOPES = frozenset({SCOPE_VOICE, SCOPE_SERVICE, SCOPE_ADMIN})
+
+current_user: ContextVar[str] = ContextVar("current_user", default="")
+"""Whose work the running task does: queues in front of the engines let users take turns by it."""
 
 
 @dataclass(frozen=True, slots=True)

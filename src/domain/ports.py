@@ -199,8 +199,8 @@ class IdempotencyStore(Protocol):
 class JobQueue(Protocol):
     """Ids of jobs that wait for a worker."""
 
-    def put(self, job_id: str) -> None:
-        """Raises Overloaded when the queue is full."""
+    def put(self, job_id: str, user_id: str) -> None:
+        """Users take turns, however many jobs each has waiting. Raises Overloaded when the queue is full."""
 
     async def take(self) -> str: ...
 

@@ -14,6 +14,7 @@ from src.domain.errors import (
     Overloaded,
     VoiceServiceError,
 )
+from src.domain.identity import current_user
 from src.domain.jobs import Job, JobError, JobRequest, JobStatus, Stage, TranslationResult, UsageEvent, now
 from src.domain.ports import IdempotencyStore, JobQueue, JobRepository, Storage, UsageRepository
 from src.services.pipeline import Pipeline
@@ -58,7 +59,7 @@ class Jobs:
             await self._storage.put(job.input_key, audio)
             await self._jobs.add(job)
             self._ended[job.id] = asyncio.Event()
-            self._queue.put(job.id)
+            self._queue.put(job.id, user_id)
         except BaseException:
             self._ended.pop(job.id, None)
             await self._erase(job)
@@ -160,7 +161,7 @@ class Jobs:
                 continue
             await self._jobs.save(replace(job, status=JobStatus.PENDING, stage=None))
             self._ended.setdefault(job.id, asyncio.Event())
-            await self._put_when_there_is_room(job.id)
+            await self._put_when_there_is_room(job)
             logger.info("job %s is run again (attempt %d)", job.id, job.attempts + 1)
 
     async def sweep(self, older_than_seconds: float) -> int:
@@ -177,6 +178,7 @@ class Jobs:
         async def on_stage(stage: Stage) -> None:
             await self._jobs.save(replace(job, stage=stage, updated_at=now()))
 
+        current_user.set(job.user_id)
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._pipeline.run(job, on_stage)
@@ -212,10 +214,10 @@ class Jobs:
         await self._storage.delete(f"results/{job.id}.wav")
         await self._jobs.delete(job.id)
 
-    async def _put_when_there_is_room(self, job_id: str) -> None:
+    async def _put_when_there_is_room(self, job: Job) -> None:
         while True:
             try:
-                self._queue.put(job_id)
+                self._queue.put(job.id, job.user_id)
             except Overloaded:
                 await asyncio.sleep(0.2)
             else:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from src.domain.audio import AudioFormat
 from src.domain.errors import DeadlineExceeded, RequestInvalid, VoiceServiceError
+from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
 from src.domain.ports import AudioDecoder, Storage, UsageRepository
 from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceMatch
@@ -125,6 +126,7 @@ class OnDemand:
     @asynccontextmanager
     async def _accounted(self, event: UsageEvent) -> AsyncIterator["_Account"]:
         """Bound the work inside by the deadline and count it, with the error's code when it fails."""
+        current_user.set(event.user_id)
         account = _Account(event)
         try:
             async with asyncio.timeout(self._timeout_seconds):

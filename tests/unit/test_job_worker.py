@@ -9,7 +9,7 @@ class _Queue:
     def __init__(self) -> None:
         self.ids: asyncio.Queue[str] = asyncio.Queue()
 
-    def put(self, job_id: str) -> None:
+    def put(self, job_id: str, user_id: str) -> None:
         self.ids.put_nowait(job_id)
 
     async def take(self) -> str:
@@ -38,7 +38,7 @@ async def test_at_most_so_many_jobs_run_at_once() -> None:
     worker = JobWorker(queue, execute, concurrency=2)
     worker.start()
     for number in range(5):
-        queue.put(str(number))
+        queue.put(str(number), "user")
     await _until(lambda: worker.running == 2)
     release.set()
     await _until(lambda: worker.running == 0 and len(queue) == 0)
@@ -56,8 +56,8 @@ async def test_a_handler_that_raises_does_not_stop_the_worker(caplog: pytest.Log
 
     worker = JobWorker(queue, execute, concurrency=1)
     worker.start()
-    queue.put("bad")
-    queue.put("good")
+    queue.put("bad", "user")
+    queue.put("good", "user")
     await _until(lambda: done == ["good"])
     assert worker.alive
     assert "bad" in caplog.text
@@ -77,7 +77,7 @@ async def test_closing_waits_for_the_grace_time_then_cancels() -> None:
 
     worker = JobWorker(queue, execute, concurrency=1)
     worker.start()
-    queue.put("long")
+    queue.put("long", "user")
     await _until(lambda: worker.running == 1)
     await asyncio.wait_for(worker.close(0.1), 2)
     assert cancelled == ["long"]
