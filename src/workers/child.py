@@ -1,4 +1,4 @@
-"""The child's side of a process pool, and how messages travel between parent and child.
+"""The child's side of a process that a service keeps, and how messages travel between parent and child.
 
 A message is a pickle (protocol 5) whose large buffers follow it on the socket uncopied. The parent never unpickles
 freely: the child may have read hostile bytes, so what it answers is limited to domain objects and numpy arrays.
@@ -20,14 +20,15 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from src.domain.errors import VoiceServiceError
 
-READY, RESULT, ERROR, DEFECT, LOG = "ready", "result", "error", "defect", "log"
-"""The first element of every message from a child."""
+READY, RESULT, ERROR, DEFECT, LOG, ANSWER = "ready", "result", "error", "defect", "log", "answer"
+"""The first element of every message from a child. RESULT, ERROR and DEFECT are outcomes of a call."""
 
-LENGTHS = {READY: 1, RESULT: 2, ERROR: 2, DEFECT: 2, LOG: 4}
+LENGTHS = {READY: 1, RESULT: 2, ERROR: 2, DEFECT: 2, LOG: 4, ANSWER: 3}
 """How many elements each of them has."""
 
 MAX_MESSAGE_BYTES = 2**29
@@ -41,12 +42,18 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What a child is told at birth. The callables are pickled apart: `init` runs before the factory's imports."""
+    """What a child is told at birth. The callables are pickled apart: `init` runs before the factory's imports, then
+    `factory` makes what `serve` is given, beside the channel, to answer the parent with until the parent is gone.
+    """
 
     init: bytes
     factory: bytes
-    before_call: bytes
+    serve: bytes
     log_level: int
+
+
+Outcome = tuple[str, object]
+"""RESULT, ERROR or DEFECT, and the value, the error of the domain, or a text for the log."""
 
 
 class ConnectionLost(Exception):
@@ -113,7 +120,7 @@ class _DomainUnpickler(pickle.Unpickler):
 class _ParentLog(logging.Handler):
     """Hands the child's log records to the parent, which has the configured handlers."""
 
-    def __init__(self, channel: "_Channel") -> None:
+    def __init__(self, channel: "Channel") -> None:
         super().__init__()
         self._channel = channel
 
@@ -122,7 +129,9 @@ class _ParentLog(logging.Handler):
             self._channel.send((LOG, record.name, record.levelno, record.getMessage()[:MAX_LOG_CHARACTERS]))
 
 
-class _Channel:
+class Channel:
+    """The child's end. Any thread may send; one receives."""
+
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._lock = threading.Lock()
@@ -140,23 +149,26 @@ def main(descriptor: int, parent_pid: int) -> None:
     faulthandler.enable()
     _leave_signals_to_the_parent()
     _die_with(parent_pid)
-    channel = _Channel(socket.socket(fileno=descriptor))
+    channel = Channel(socket.socket(fileno=descriptor))
     with suppress(ConnectionLost):
         spec: ChildSpec = channel.receive()
         logging.basicConfig(level=spec.log_level, handlers=[_ParentLog(channel)])
         prepared = _prepare(spec, channel, parent_pid)
         if prepared is not None:
+            worker, serve = prepared
             channel.send((READY,))
-            _serve(channel, *prepared)
+            serve(channel, worker)
 
 
-def _prepare(spec: ChildSpec, channel: _Channel, parent_pid: int) -> tuple[object, Callable[[], None] | None] | None:
+def _prepare(
+    spec: ChildSpec, channel: Channel, parent_pid: int
+) -> tuple[object, Callable[[Channel, object], None]] | None:
     try:
         init = pickle.loads(spec.init)  # noqa: S301 - from the parent
         if init is not None:
             init()
             _die_with(parent_pid)  # leaving a user namespace's credentials behind clears it
-        return pickle.loads(spec.factory)(), pickle.loads(spec.before_call)  # noqa: S301 - from the parent
+        return pickle.loads(spec.factory)(), pickle.loads(spec.serve)  # noqa: S301 - from the parent
     except VoiceServiceError as error:
         channel.send((ERROR, error))
     except Exception:  # noqa: BLE001 - whatever went wrong, the parent says why it cannot start
@@ -164,12 +176,13 @@ def _prepare(spec: ChildSpec, channel: _Channel, parent_pid: int) -> tuple[objec
     return None
 
 
-def _serve(channel: _Channel, worker: object, before_call: Callable[[], None] | None) -> None:
+def serve_calls(before_call: Callable[[], None] | None, channel: Channel, worker: object) -> None:
+    """Run methods of `worker`, one call at a time. Raises ConnectionLost when the parent is gone."""
     while True:
         method, args = channel.receive()
         if before_call is not None:
             before_call()
-        answer = _call(worker, method, args)
+        answer = outcome(partial(_call, worker, method, args))
         del args  # an idle child holds no audio
         try:
             channel.send(answer)
@@ -178,9 +191,14 @@ def _serve(channel: _Channel, worker: object, before_call: Callable[[], None] | 
         del answer
 
 
-def _call(worker: object, method: str, args: tuple[object, ...]) -> tuple[object, ...]:
+def _call(worker: object, method: str, args: tuple[object, ...]) -> object:
+    return getattr(worker, method)(*args)
+
+
+def outcome(work: Callable[[], object]) -> Outcome:
+    """What became of `work`: its result, an error of the domain, or a defect without what the caller sent."""
     try:
-        return (RESULT, getattr(worker, method)(*args))
+        return (RESULT, work())
     except VoiceServiceError as error:
         return (ERROR, error)
     except MemoryError:

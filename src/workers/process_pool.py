@@ -6,22 +6,21 @@ loop.
 """
 
 import asyncio
-import logging
 import math
 import os
-import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from src.domain.errors import DeadlineExceeded, EngineUnavailable, Overloaded
-from src.workers.child import ChildSpec
-from src.workers.child_process import ChildSettings
-from src.workers.slots import Call, Slot
+from src.workers.calls import Call
+from src.workers.child import serve_calls
+from src.workers.child_keeper import child_settings
+from src.workers.slots import Slot
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-_START_SECONDS = 120.0
 _CLOSE_SECONDS = 10.0
 
 
@@ -47,17 +46,8 @@ class ProcessPool:
         before_call: Callable[[], None] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = ChildSettings(
-            name=name,
-            spec=ChildSpec(
-                pickle.dumps(init),
-                pickle.dumps(factory),
-                pickle.dumps(before_call),
-                logging.getLogger().getEffectiveLevel(),
-            ),
-            environment={**(os.environ if environment is None else environment), **_ONE_THREAD},
-            start_seconds=_START_SECONDS,
-        )
+        surroundings = {**(os.environ if environment is None else environment), **_ONE_THREAD}
+        self._settings = child_settings(name, factory, partial(serve_calls, before_call), init, surroundings)
         self._name = name
         self._size = size
         self._queue_size = queue_size

@@ -1,0 +1,35 @@
+"""One method call on its way to a child process, and how its outcome reaches the caller."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from src.domain.errors import InternalError, VoiceServiceError
+from src.workers import child as wire
+from src.workers.child_process import Message
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """`abandoned`: nobody waits for the answer any more."""
+
+    method: str
+    args: tuple[object, ...] = field(repr=False)
+    answer: "asyncio.Future[Any]"
+    abandoned: bool = False
+
+    def settle(self, outcome: Message, engine: str) -> None:
+        """Hand (RESULT, ERROR or DEFECT, value) to the caller, if there still is one. On the event loop."""
+        if self.abandoned or self.answer.done():
+            return
+        kind, value = outcome
+        if kind == wire.RESULT:
+            self.answer.set_result(value)
+        elif kind == wire.ERROR and isinstance(value, VoiceServiceError):
+            self.answer.set_exception(value)
+        else:
+            logger.error("defect in %s.%s:\n%s", engine, self.method, value)
+            self.answer.set_exception(InternalError(f"The {engine} engine failed."))
