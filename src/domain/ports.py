@@ -4,6 +4,7 @@ Every method that waits is a coroutine and never blocks the event loop. Cancelli
 Errors are those of `domain.errors`; an adapter maps whatever its library raises.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from src.domain.audio import Audio, AudioFormat
@@ -32,6 +33,37 @@ class Runner(Protocol):
     @property
     def alive(self) -> bool:
         """Whether a call made now would be served."""
+
+
+class Work(Protocol):
+    """One call that a BatchEngine has begun."""
+
+    def cancel(self) -> None:
+        """Nobody wants the result. Any thread may say so; it may be said in the middle of a step, which may end."""
+
+
+class BatchEngine(Protocol):
+    """Serves many calls at once, a step at a time. One thread calls it, in the process where the device is.
+
+    An error of the domain concerns one call. Any other exception means that the engine's state can no longer be
+    trusted.
+    """
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """What may be called."""
+
+    def begin(self, method: str, args: tuple[object, ...]) -> Work:
+        """Take a call on. Raises what is wrong with it."""
+
+    def step(self) -> Sequence[Work]:
+        """Do a little of the work that was begun. Returns what is finished by now, each piece of work once."""
+
+    def result(self, work: Work) -> object:
+        """What finished work came to. Raises the error that it came to instead."""
+
+    def drop(self, work: Work) -> None:
+        """Forget it, finished or not. Every work is dropped once."""
 
 
 class AudioDecoder(Protocol):
