@@ -2,7 +2,8 @@
 
 What a clip of 10 s costs from samples to tokens: spectrogram, encoder, language detection, and a fixed number of tokens
 (the end token is suppressed, so that random weights stop where trained ones would). Rounds alternate, after one
-that warms up; medians are printed.
+that warms up; medians are printed. Then each precision of ours alone (whisper_decoder.py): how often its best token is
+openai-whisper's on forced sequences, tokens per second, the share of what memory can deliver, and peak memory.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from whisper.audio import N_FRAMES, log_mel_spectrogram, pad_or_trim
 from whisper.decoding import DecodingOptions
 
+from scripts.benchmarks import whisper_decoder
 from scripts.checkpoints.ctranslate2_whisper import convert, load
 from scripts.checkpoints.whisper import DIMENSIONS, make
 from src.domain.audio import Samples
@@ -34,6 +36,7 @@ from src.models.whisper.recogniser import Recogniser
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP_SECONDS = 10.0
+_FORCED_TOKENS = 100
 _END = 50257  # the end token of multilingual models
 
 Measured = Callable[[], None]
@@ -56,6 +59,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         contenders = _contenders(checkpoint, size, tokens, arguments.whisper_device, Path(folder))
         seconds = _measure(contenders, arguments.whisper_rounds)
     stock = seconds["openai-whisper float32"]
+    decoder = whisper_decoder.measure(checkpoint, torch.device(arguments.whisper_device), _clip(), _FORCED_TOKENS)
     result = {
         "size": size,
         "tokens": tokens,
@@ -65,6 +69,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "torch": version("torch"),
         "seconds": seconds,
         "times_stock": {name: stock / value for name, value in seconds.items()},
+        "decoder": decoder,
         "load_average": os.getloadavg()[0],
     }
     _print(result)
@@ -170,6 +175,8 @@ def _print(result: dict[str, Any]) -> None:
     print(f"Whisper {result['size']}, {result['clip_seconds']:.0f} s, language detected, {result['tokens']} tokens")
     for name, seconds in result["seconds"].items():
         print(f"  {name:32} {seconds:7.3f} s   {result['times_stock'][name]:5.2f} x stock")
+    for name, figures in result["decoder"].items():
+        print(f"  {name:32} " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
 
 
 def main() -> None:

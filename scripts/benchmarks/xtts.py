@@ -11,7 +11,6 @@ the same number of samples.
 import argparse
 import json
 import logging
-import resource
 import statistics
 import time
 import warnings
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scripts.benchmarks.measures import peak_memory, read_bandwidth, timed
 from src.models.xtts.coqui import load_xtts
 from src.models.xtts.decode_loop import DecodeLoop, Sentence
 from src.models.xtts.linear import Precision
@@ -139,11 +139,6 @@ class Bench:
         weights = len(self.network.blocks) * 12 * width * width + width * self.network.codes
         return weights * BYTES_PER_WEIGHT[self.precision]
 
-    def read_bandwidth(self) -> float:
-        """Bytes a second of a sum over 1 GiB: what this machine reads at most, the best of five."""
-        block = torch.ones(2**28, device=self.device)
-        return float(max(block.nbytes / self._timed(block.sum) for _ in range(5)))
-
     def _stock(self) -> None:
         self.stock.inference(TEXT, "en", self.latents, self.speaker, repetition_penalty=5.0, max_new_tokens=self.codes)
 
@@ -174,11 +169,7 @@ class Bench:
         return Sentence(self.tokens, self.latents, seed=seed, max_codes=self.codes)
 
     def _timed(self, work: Callable[[], object]) -> float:
-        start = time.perf_counter()
-        work()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
+        return timed(work, self.device)
 
 
 def _kept(sentence: Sentence) -> Tensor:
@@ -189,7 +180,7 @@ def _kept(sentence: Sentence) -> Tensor:
 
 def summary(figures: dict[str, float], bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     seconds = bench.vocoder.rates.frames(args.codes) * bench.vocoder.rates.frame_samples / 24_000
-    bandwidth = bench.read_bandwidth()
+    bandwidth = read_bandwidth(bench.device)
     return {
         "precision": str(bench.precision),
         "device": f"{bench.device}, {torch.get_num_threads()} threads",
@@ -206,7 +197,7 @@ def summary(figures: dict[str, float], bench: Bench, args: argparse.Namespace) -
         "top-1 agreement with stock": bench.agreement(),
         "read bandwidth, GB/s": bandwidth / 1e9,
         "share of the limit, a step": bench.step_bytes / bandwidth / figures["step"],
-        "peak memory of both engines, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak memory of both engines, GB": peak_memory(bench.device) / 1e9,
     }
 
 

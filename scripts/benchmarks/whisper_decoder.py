@@ -1,0 +1,98 @@
+"""Each precision of our Whisper network: how near to openai-whisper, and how near its decoder comes to the limit.
+
+A token reads all of the decoder's weights and the keys and values of what is heard: at best it takes the time in which
+memory delivers them.
+"""
+
+import statistics
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+import whisper
+from torch import Tensor
+from whisper.audio import N_FRAMES, N_SAMPLES
+
+from scripts.benchmarks.measures import peak_memory, read_bandwidth, timed
+from src.domain.audio import Samples
+from src.models.whisper.linear import Precision
+from src.models.whisper.network import Network
+from src.models.whisper.recogniser import Recogniser
+
+SEQUENCES = 4
+_WEIGHT_BYTES = {Precision.FLOAT32: 4, Precision.FLOAT16: 2, Precision.BFLOAT16: 2, Precision.INT8: 1}
+
+
+def measure(checkpoint: Path, device: torch.device, clip: Samples, tokens: int) -> dict[str, dict[str, float]]:
+    """For each precision the agreement with openai-whisper, tokens per second, share of the limit, peak memory."""
+    stock = whisper.load_model(str(checkpoint), device=str(device))
+    forced = sequences(tokens)
+    expected = [_stock_best(stock, clip, sequence) for sequence in forced]
+    bandwidth = read_bandwidth(device)
+    figures = {}
+    for precision in (Precision.FLOAT32, Precision.BFLOAT16, Precision.INT8):
+        if precision is Precision.INT8 and device.type == "cuda":
+            continue  # the service refuses it there
+        recogniser = Recogniser(checkpoint, device, precision, batch=1)
+        features = recogniser.encoded([recogniser.window(clip)], short=False)
+        found = [_ours_best(recogniser.network, features, sequence) for sequence in forced]
+        step = _seconds_per_token(recogniser.network, features, forced[0], device)
+        figures[str(precision)] = {
+            "top-1 agreement": float((torch.cat(found) == torch.cat(expected)).float().mean()),
+            "tokens per second": 1 / step,
+            "share of the limit": step_bytes(recogniser.network, precision) / bandwidth / step,
+            "peak memory, GB": _peak_alone(checkpoint, device, precision, clip, tokens) / 1e9,
+        }
+    return {"machine": {"read bandwidth, GB/s": bandwidth / 1e9}, **figures}
+
+
+def sequences(tokens: int) -> list[Tensor]:
+    """Seeded tokens [n] that are forced upon the decoder: text of no language, the same for all."""
+    random = torch.Generator().manual_seed(0)
+    return [torch.randint(0, 50_000, (tokens,), generator=random) for _ in range(SEQUENCES)]
+
+
+def step_bytes(network: Network, precision: Precision) -> int:
+    """That one token reads: weights, and keys and values of 30 s, which int8 keeps in float32."""
+    dims = network.dims
+    width = dims.n_text_state
+    weights = dims.n_text_layer * 14 * width * width + dims.n_vocab * width
+    heard = dims.n_text_layer * 2 * dims.n_audio_ctx * width
+    return int(weights * _WEIGHT_BYTES[precision] + heard * precision.dtype.itemsize)
+
+
+@torch.inference_mode()
+def _stock_best(stock: Any, clip: Samples, tokens: Tensor) -> Tensor:
+    mel = whisper.log_mel_spectrogram(clip, stock.dims.n_mels, padding=N_SAMPLES)[:, :-N_FRAMES]
+    logits = stock(whisper.pad_or_trim(mel, N_FRAMES)[None].to(stock.device), tokens[None].to(stock.device))
+    best: Tensor = logits[0].argmax(dim=-1).cpu()
+    return best
+
+
+def _ours_best(network: Network, features: Tensor, tokens: Tensor) -> Tensor:
+    """Token by token, as the service decodes."""
+    listening = network.listen(features)
+    steps = [listening.step(token.view(1, 1).to(features.device)) for token in tokens]
+    return torch.cat(steps, dim=1)[0].argmax(dim=-1).cpu()
+
+
+def _seconds_per_token(network: Network, features: Tensor, tokens: Tensor, device: torch.device) -> float:
+    listening = network.listen(features)
+    inputs = [token.view(1, 1).to(device) for token in tokens]
+    return statistics.median(timed(partial(listening.step, token), device) for token in inputs)
+
+
+def _peak_alone(checkpoint: Path, device: torch.device, precision: Precision, clip: Samples, tokens: int) -> int:
+    """Of a process that holds nothing but this network, over one clip."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_hear_once, checkpoint, device, precision, clip, tokens).result(timeout=600)
+
+
+def _hear_once(checkpoint: Path, device: torch.device, precision: Precision, clip: Samples, tokens: int) -> int:
+    recogniser = Recogniser(checkpoint, device, precision, batch=1)
+    features = recogniser.encoded([recogniser.window(clip)], short=False)
+    _ours_best(recogniser.network, features, sequences(tokens)[0])
+    return peak_memory(device)
