@@ -5,10 +5,10 @@ before it.
 from tests.provider_server import Answer, ProviderServer, Request, as_json
 
 TARGETS = frozenset(
-    "AR CS DE EN-GB EN-US ES FR HU IT JA KO NL PL PT-BR PT-PT RU TR ZH-HANS".split()  # noqa: SIM905 - a row of names
+    "AR CS DE EN-GB EN-US ES ES-419 FR HU IT JA KO NL PL PT-BR PT-PT RU TR ZH-HANS ZH-HANT".split()  # noqa: SIM905 - a row of names
 )
 SOURCES = frozenset("AR CS DE EN ES FR HU IT JA KO NL PL PT RU TR ZH".split())  # noqa: SIM905
-FORMAL = frozenset({"DE", "FR", "IT", "ES", "NL", "PL", "PT-BR", "PT-PT", "JA", "RU"})
+FORMAL = frozenset({"DE", "FR", "IT", "ES", "ES-419", "NL", "PL", "PT-BR", "PT-PT", "JA", "RU"})
 MAX_BYTES = 128 * 1024
 
 

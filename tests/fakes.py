@@ -10,6 +10,7 @@ import numpy as np
 from src.domain.audio import OUTPUT_SAMPLE_RATE, WORKING_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.errors import NoSpeechDetected, VoiceServiceError
 from src.domain.speech import (
+    AS_CONFIGURED,
     DecodedSpeech,
     Quality,
     Segment,
@@ -19,6 +20,7 @@ from src.domain.speech import (
     VoiceConditioning,
     VoicePrint,
     Word,
+    Wording,
 )
 
 
@@ -94,7 +96,7 @@ class FakeTranslator:
     """Says each text backwards, in capitals of no language."""
 
     name: str = "fake-translator"
-    variant: str = ""
+    configuration: str = ""
     contextual: bool = False
     pairs: tuple[tuple[str, str], ...] = (("en", "es"), ("en", "fr"), ("fr", "en"))
     error: VoiceServiceError | None = None
@@ -104,7 +106,12 @@ class FakeTranslator:
     def routes(self) -> dict[tuple[str, str], tuple[str, ...]]:
         return {pair: pair for pair in self.pairs}
 
-    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+    def unused(self, wording: Wording, target: str) -> tuple[str, ...]:
+        return wording.asked
+
+    async def translate(
+        self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
+    ) -> Translation:
         self.calls += 1
         if self.error is not None:
             raise self.error

@@ -19,8 +19,9 @@ async def job_response(job: Job, storage: Storage, links: Links) -> voice.Transl
         status=job.status,
         stage=job.stage,
         target_language=job.request.target_language,
+        target_variant=job.request.wording.target_variant,
         source_language=job.request.source_language,
-        error=job_problem(job.error) if job.error else None,
+        error=job_problem(job, job.error) if job.error else None,
         created_at=job.created_at,
     )
     if (result := job.result) is None:
@@ -39,6 +40,7 @@ def _result_fields(result: TranslationResult) -> dict[str, object]:
     milliseconds = {f"{stage}_ms": round(value, 2) for stage, value in result.timestamps.items()}
     return {
         "source_language": result.source_language,
+        "target_variant": result.target_variant,
         "original_text": result.original_text,
         "translated_text": result.translated_text,
         "duration_seconds": round(result.duration_seconds, 3),
@@ -65,13 +67,14 @@ def _result_fields(result: TranslationResult) -> dict[str, object]:
     }
 
 
-def job_problem(error: JobError) -> common.JobProblem:
+def job_problem(job: Job, error: JobError) -> common.JobProblem:
     return common.JobProblem(
         code=error.code,
         title=title_of(error.code),
         status=STATUS.get(error.code, 500),
         detail=error.detail,
         retryable=error.retryable,
+        retry_after_seconds=job.retry_after_seconds(),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 from src.api.error_handlers import STATUS
 from src.api.schemas.common import Problem
 from src.domain.errors import VoiceServiceError
-from src.domain.jobs import JobError
+from src.domain.jobs import Job, JobError
 
 
 def _tree(root: type[VoiceServiceError]) -> list[type[VoiceServiceError]]:
@@ -19,9 +19,10 @@ def title_of(code: str) -> str:
     return _BY_CODE.get(code, VoiceServiceError).title
 
 
-def raise_again(error: JobError) -> NoReturn:
+def raise_again(job: Job, error: JobError) -> NoReturn:
     """Answer a synchronous call with the error that ended its job."""
-    raise _BY_CODE.get(error.code, VoiceServiceError)(error.detail)
+    kind = _BY_CODE.get(error.code, VoiceServiceError)
+    raise kind(error.detail, retry_after_seconds=job.retry_after_seconds())
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -75,9 +75,11 @@ class Settings(BaseSettings):
     deepl_url: HttpAddress | None = None
     """None: api-free.deepl.com for a key that ends in `:fx`, else api.deepl.com."""
     deepl_formality: Literal["prefer_more", "prefer_less"] | None = None
-    """None: DeepL's default. Targets that have no such forms are translated without."""
+    """For requests that name none. None: DeepL's default. Targets that have no such forms are translated without."""
     deepl_glossary_id: str | None = None
-    """Used for the pairs that it serves; other pairs are translated without it and say so in `degraded`."""
+    """For requests that name none. Used for the pairs that it serves; others are translated without it and say so in
+    `degraded`.
+    """
     deepl_english: Literal["EN-US", "EN-GB"] = "EN-US"
     deepl_portuguese: Literal["PT-BR", "PT-PT"] = "PT-BR"
     """The Portuguese that most speakers, and the voices of XTTS-v2, speak."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from src.domain.audio import AudioFormat
-from src.domain.speech import Quality, VoiceMatch, VoiceType
+from src.domain.speech import AS_CONFIGURED, Quality, VoiceMatch, VoiceType, Wording
 
 
 def now() -> datetime:
@@ -42,6 +42,7 @@ class JobRequest:
     preserve_emotion: bool = True
     return_audio_url: bool = True
     return_base64: bool = True
+    wording: Wording = AS_CONFIGURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,17 @@ class TranslationResult:
     timestamps: dict[Stage, float]  # milliseconds
     processing_time_ms: float
     audio_key: str
+    target_variant: str | None = None  # of the translation, where its engine tells variants apart
 
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """Why a job failed: the code and detail of a VoiceServiceError."""
+    """Why a job failed: what a VoiceServiceError says. `retry_after_seconds` counts from the failure."""
 
     code: str
     detail: str
     retryable: bool
+    retry_after_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,13 @@ class Job:
     @property
     def ended(self) -> bool:
         return self.status in (JobStatus.COMPLETED, JobStatus.FAILED)
+
+    def retry_after_seconds(self, at: datetime | None = None) -> float | None:
+        """How long to wait, from `at` (None: now), before a failed job is worth sending again. None: nobody knows."""
+        if self.error is None or self.error.retry_after_seconds is None:
+            return None
+        passed = ((at or now()) - self.updated_at).total_seconds()
+        return max(0.0, self.error.retry_after_seconds - passed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,28 @@ LANGUAGES: dict[str, Language] = {
 }
 """What XTTS-v2 speaks, less Hindi: the order is the one in which clients show them."""
 
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "en": ("en-US", "en-GB"),
+    "es": ("es-ES", "es-419"),
+    "pt": ("pt-BR", "pt-PT"),
+    "zh": ("zh-Hans", "zh-Hant"),
+}
+"""Ways of writing a language between which some translation engine distinguishes. Hearing and speaking know only the
+language.
+"""
+
+
+def variant(tag: str) -> str | None:
+    """The variant nearest to a BCP-47 tag, by CLDR: `pt_br` is `pt-BR`, `es-MX` is `es-419`, `zh-TW` is `zh-Hant`.
+
+    None for a bare language, and for a language without variants. Raises UnsupportedLanguage as `canonical` does.
+    """
+    variants = VARIANTS.get(canonical(tag))
+    language = langcodes.Language.get(tag.strip())
+    if variants is None or (language.territory is None and language.script is None):
+        return None
+    return min(variants, key=lambda each: langcodes.tag_distance(language, each))
+
 
 def canonical(tag: str) -> str:
     """The service's code for a BCP-47 tag in any case: `pt-BR` is `pt`, `zh-Hans` is `zh`, `EN` is `en`.

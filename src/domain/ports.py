@@ -17,6 +17,7 @@ from src.domain.speech import (
     Translation,
     VoiceConditioning,
     VoicePrint,
+    Wording,
 )
 
 
@@ -105,8 +106,8 @@ class Translator(Protocol):
     def name(self) -> str: ...
 
     @property
-    def variant(self) -> str:
-        """What beside the name makes its answers what they are: formality, glossary, model. Empty: nothing."""
+    def configuration(self) -> str:
+        """What beside its name makes its answers what they are: variants, formality, glossary. Empty: nothing."""
 
     @property
     def contextual(self) -> bool:
@@ -116,9 +117,13 @@ class Translator(Protocol):
     def routes(self) -> dict[tuple[str, str], tuple[str, ...]]:
         """Every pair (source, target) that works, with the languages that the text passes through, ends included."""
 
-    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
-        """Sentences of one message, aligned one to one with the answer. Raises TranslationUnavailable,
-        UnsupportedLanguage.
+    def unused(self, wording: Wording, target: str) -> tuple[str, ...]:
+        """Of `wording.asked`, what it cannot do for this target language."""
+
+    async def translate(self, texts: tuple[str, ...], source: str, target: str, wording: Wording) -> Translation:
+        """Sentences of one message, aligned one to one with the answer; what is in `unused` is left aside.
+
+        Raises TranslationUnavailable, UnsupportedLanguage.
         """
 
 

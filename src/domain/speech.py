@@ -47,14 +47,57 @@ class Transcript:
         return " ".join(segment.text for segment in self.segments)
 
 
+class Formality(StrEnum):
+    """How a text addresses its reader, in DeepL's names. DEFAULT: as the language's speakers mostly do."""
+
+    DEFAULT = "default"
+    MORE = "more"
+    LESS = "less"
+    PREFER_MORE = "prefer_more"
+    PREFER_LESS = "prefer_less"
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a message shall be translated, beside into which language. None: as the engine is configured.
+
+    `target_variant` is one of `domain.languages.VARIANTS`. `glossary_id` is the provider's own. `context` is text in
+    the source language that is not translated itself and helps to choose between meanings.
+    """
+
+    target_variant: str | None = None
+    formality: Formality | None = None
+    glossary_id: str | None = None
+    context: str | None = None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names of the fields that ask for something."""
+        formality = None if self.formality is Formality.DEFAULT else self.formality
+        given = {
+            "target_variant": self.target_variant,
+            "formality": formality,
+            "glossary_id": self.glossary_id,
+            "context": self.context,
+        }
+        return tuple(name for name, value in given.items() if value)
+
+
+AS_CONFIGURED = Wording()
+
+
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """`texts` are aligned one to one with the texts given. `route` is the languages passed through, ends included."""
+    """`texts` are aligned one to one with the texts given. `route` is the languages passed through, ends included.
+
+    `target_variant`: the variant of the target that the texts are in, where the engine tells variants apart.
+    """
 
     texts: tuple[str, ...]
     engine: str
     route: tuple[str, ...]
     degraded: tuple[str, ...] = ()
+    target_variant: str | None = None
 
 
 class VoiceType(StrEnum):

@@ -225,7 +225,7 @@ class Jobs:
 
 
 def _job_error(error: VoiceServiceError) -> JobError:
-    return JobError(error.code, error.detail, error.retryable)
+    return JobError(error.code, error.detail, error.retryable, error.retry_after_seconds)
 
 
 def _usage_event(job: Job) -> UsageEvent:

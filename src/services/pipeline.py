@@ -78,7 +78,9 @@ class Pipeline:
             # 3. Text to text, segment by segment.
             async with clock.stage(Stage.TRANSLATION):
                 texts = tuple(segment.text for segment in transcript.segments)
-                translation = await self._translation.translate(texts, transcript.language, wanted.target_language)
+                translation = await self._translation.translate(
+                    texts, transcript.language, wanted.target_language, wanted.wording
+                )
 
             # 4. Text to speech, in the speaker's voice.
             async with clock.stage(Stage.VOICE_CLONING):
@@ -133,4 +135,5 @@ class Pipeline:
             timestamps=clock.milliseconds,
             processing_time_ms=clock.total(),
             audio_key=audio_key,
+            target_variant=translation.target_variant,
         )

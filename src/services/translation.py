@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from src.domain.errors import TranslationUnavailable, Unavailable, UnsupportedLanguage
 from src.domain.ports import Cache, Translator
-from src.domain.speech import Translation
+from src.domain.speech import AS_CONFIGURED, Translation, Wording
 from src.services.languages import TRANSLATING_HINT
 
 logger = logging.getLogger(__name__)
@@ -24,41 +24,50 @@ class TextTranslation:
         self._translators = translators
         self._cache = cache
 
-    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+    async def translate(
+        self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
+    ) -> Translation:
         """The texts one by one in `target`. A text in its own language comes back as it is, from the engine `none`.
 
-        `degraded` names the engines that should have answered and did not. Raises UnsupportedLanguage when no engine
-        knows the pair, TranslationUnavailable when none of those that know it answers.
+        `degraded` names the engines that should have answered and did not, and what of `wording` was left aside. Raises
+        UnsupportedLanguage when no engine knows the pair, TranslationUnavailable when none of those that know it
+        answers; its `retry_after_seconds` is when the first of them may be back.
         """
         if source == target:
-            return Translation(texts, "none", (source,))
+            return Translation(texts, "none", (source,), _left_aside("no engine", wording, wording.asked))
         knowing = [translator for translator in self._translators if (source, target) in translator.routes]
         if not knowing:
             raise UnsupportedLanguage(f"No translation engine knows {source} to {target}. {TRANSLATING_HINT}")
         failures: list[str] = []
+        waits: list[float] = []
         for translator in knowing:
             try:
-                translation = await self._cached(translator, texts, source, target)
+                translation = await self._cached(translator, texts, source, target, wording)
             except Unavailable as error:
                 logger.warning("translation: %s did not answer: %s", translator.name, error.code)
                 failures.append(f"translation: {translator.name} did not answer")
+                waits += [] if error.retry_after_seconds is None else [error.retry_after_seconds]
             else:
-                return replace(translation, degraded=(*failures, *translation.degraded))
+                unused = _left_aside(translator.name, wording, translator.unused(wording, target))
+                return replace(translation, degraded=(*failures, *translation.degraded, *unused))
         names = ", ".join(translator.name for translator in knowing)
         raise TranslationUnavailable(
-            f"No translation engine answered for {source} to {target} (asked: {names}). Try again."
+            f"No translation engine answered for {source} to {target} (asked: {names}). Try again.",
+            retry_after_seconds=min(waits, default=None),
         )
 
-    async def _cached(self, translator: Translator, texts: tuple[str, ...], source: str, target: str) -> Translation:
+    async def _cached(
+        self, translator: Translator, texts: tuple[str, ...], source: str, target: str, wording: Wording
+    ) -> Translation:
         """As the translator's answer, asking it only for what it was not asked before."""
         wanted = tuple(dict.fromkeys(texts))
-        scope = _scope(translator, source, target, texts)
+        scope = _scope(translator, source, target, wording, texts)
         keys = {text: _key(scope, text) for text in wanted}
         found = await asyncio.gather(*(self._cache.get(key) for key in keys.values()))
         known = {text: _unpack(packed) for text, packed in zip(wanted, found, strict=True) if packed is not None}
         missing = tuple(text for text in wanted if text not in known)
         if missing or not known:
-            fresh = await _aligned(translator, missing, source, target)
+            fresh = await _aligned(translator, missing, source, target, wording)
             await self._remember((keys[text] for text in missing), fresh)
             known |= {text: replace(fresh, texts=(answer,)) for text, answer in zip(missing, fresh.texts, strict=True)}
         else:
@@ -70,16 +79,25 @@ class TextTranslation:
             await self._cache.set(key, _pack(replace(fresh, texts=(text,))), _CACHE_SECONDS)
 
 
-async def _aligned(translator: Translator, texts: tuple[str, ...], source: str, target: str) -> Translation:
-    translation = await translator.translate(texts, source, target)
+async def _aligned(
+    translator: Translator, texts: tuple[str, ...], source: str, target: str, wording: Wording
+) -> Translation:
+    translation = await translator.translate(texts, source, target, wording)
     if len(translation.texts) != len(texts):
         raise TranslationUnavailable(f"{translator.name} answered {len(translation.texts)} texts for {len(texts)}.")
     return translation
 
 
-def _scope(translator: Translator, source: str, target: str, texts: tuple[str, ...]) -> str:
+def _left_aside(engine: str, wording: Wording, names: tuple[str, ...]) -> tuple[str, ...]:
+    """A line for each thing that was asked for and not done."""
+    asked = (f"variant {wording.target_variant}" if name == "target_variant" else name for name in names)
+    return tuple(f"translation: {engine} did not use the {each} that was asked for" for each in asked)
+
+
+def _scope(translator: Translator, source: str, target: str, wording: Wording, texts: tuple[str, ...]) -> str:
     """Where a text always has the same translation: for an engine that reads the message around it, in this message."""
-    rest = [translator.variant, *(texts if translator.contextual else ())]
+    asked = (wording.target_variant, wording.formality, wording.glossary_id, wording.context)
+    rest = [translator.configuration, *asked, *(texts if translator.contextual else ())]
     return f"translation:{translator.name}:{source}:{target}:{_hash(json.dumps(rest))}"
 
 
@@ -93,9 +111,10 @@ def _hash(text: str) -> str:
 
 
 def _pack(translation: Translation) -> bytes:
-    return json.dumps([translation.texts[0], translation.engine, translation.route, translation.degraded]).encode()
+    fields = (translation.engine, translation.route, translation.degraded, translation.target_variant)
+    return json.dumps([translation.texts[0], *fields]).encode()
 
 
 def _unpack(packed: bytes) -> Translation:
-    text, engine, route, degraded = json.loads(packed)
-    return Translation((text,), engine, tuple(route), tuple(degraded))
+    text, engine, route, degraded, target_variant = json.loads(packed)
+    return Translation((text,), engine, tuple(route), tuple(degraded), target_variant)

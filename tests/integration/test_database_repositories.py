@@ -38,7 +38,7 @@ from src.domain.jobs import (
     now,
 )
 from src.domain.ports import JobRepository, ProfileRepository, UsageRepository
-from src.domain.speech import VoiceMatch, VoiceType
+from src.domain.speech import Formality, VoiceMatch, VoiceType, Wording
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -126,15 +126,23 @@ results = st.builds(
     degraded=st.lists(st.text(), max_size=2).map(tuple),
     timestamps=st.dictionaries(st.sampled_from(Stage), finite),
     processing_time_ms=finite,
+    target_variant=st.none() | st.text(),
+)
+wordings = st.builds(
+    Wording,
+    target_variant=st.none() | st.sampled_from(["pt-PT", "es-419"]),
+    formality=st.none() | st.sampled_from(Formality),
+    glossary_id=st.none() | st.text(),
+    context=st.none() | st.text(),
 )
 any_job = st.builds(
     Job,
     id=st.uuids().map(str),
-    request=st.builds(JobRequest),
+    request=st.builds(JobRequest, wording=wordings),
     stage=st.none() | st.sampled_from(Stage),
     attempts=st.integers(0, 1000),
     result=st.none() | results,
-    error=st.none() | st.builds(JobError),
+    error=st.none() | st.builds(JobError, retry_after_seconds=st.none() | finite),
     created_at=times,
     updated_at=times,
 )

@@ -5,6 +5,7 @@ import logging
 import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -17,8 +18,9 @@ from src.adapters.translators.deepl import FREE_URL, PRO_URL, DeepLOptions, Deep
 from src.adapters.translators.remote import Budget
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
 from src.domain.languages import LANGUAGES
+from src.domain.speech import Formality, Wording
 from src.services.translation import TextTranslation
-from tests.deepl_server import DeepLServer
+from tests.deepl_server import FORMAL, DeepLServer
 from tests.fake_stores import DictCache
 from tests.fakes import FakeTranslator
 from tests.provider_server import Answer, as_json, deaf_address
@@ -92,6 +94,67 @@ async def test_variants_and_formality_are_as_configured(server: DeepLServer) -> 
         ("PT-PT", "prefer_less"),
         ("HU", "prefer_less"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "sent", "answered"),
+    [
+        ("en", None, "EN-US", "en-US"),
+        ("en", "en-GB", "EN-GB", "en-GB"),
+        ("pt", None, "PT-BR", "pt-BR"),
+        ("pt", "pt-PT", "PT-PT", "pt-PT"),
+        ("zh", None, "ZH-HANS", "zh-Hans"),
+        ("zh", "zh-Hant", "ZH-HANT", "zh-Hant"),
+        ("es", None, "ES", None),
+        ("es", "es-ES", "ES", "es-ES"),
+        ("es", "es-419", "ES-419", "es-419"),
+        ("fr", None, "FR", None),
+    ],
+)
+async def test_a_callers_variant_is_the_target(
+    server: DeepLServer, deepl: DeepLTranslator, target: str, asked: str | None, sent: str, answered: str | None
+) -> None:
+    result = await deepl.translate(("x",), "de", target, Wording(target_variant=asked))
+    assert (server.bodies[0]["target_lang"], result.target_variant) == (sent, answered)
+    assert (result.route, result.degraded) == (("de", target), ())
+
+
+async def test_a_callers_wording_goes_before_the_settings(server: DeepLServer) -> None:
+    server.glossary = ("g2", "EN", "FR")
+    deepl = translator(server, DeepLOptions(formality="prefer_less", glossary_id="g1"))
+    wording = Wording(formality=Formality.MORE, glossary_id="g2", context="Two friends meet.")
+    await deepl.translate(("Hello.",), "en", "fr", wording)
+    await deepl.translate(TEXTS, "en", "fr", replace(wording, formality=Formality.DEFAULT))
+    await deepl.close()
+    common = {"source_lang": "EN", "target_lang": "FR", "glossary_id": "g2"}
+    assert server.bodies == [
+        {"text": ["Hello."], "formality": "prefer_more", "context": "Two friends meet.", **common},
+        {"text": [*TEXTS], "formality": "default", "context": f"Two friends meet. {' '.join(TEXTS)}", **common},
+    ]
+
+
+@pytest.mark.parametrize("target", [code for code in LANGUAGES if code != "cs"])
+async def test_formality_is_never_an_error_and_never_lost_in_silence(
+    server: DeepLServer, deepl: DeepLTranslator, target: str
+) -> None:
+    service = TextTranslation((deepl,), DictCache())
+    for formality in Formality:
+        result = await service.translate(("x",), "cs", target, Wording(formality=formality))
+        (sent,) = {str(server.bodies[-1]["target_lang"])}
+        can = sent in FORMAL or formality is Formality.DEFAULT
+        assert bool(result.degraded) != can
+    assert len(server.requests) == 5
+
+
+async def test_a_glossary_that_a_caller_invents_costs_one_request_more(
+    server: DeepLServer, deepl: DeepLTranslator
+) -> None:
+    server.glossary = ("g1", "EN", "FR")
+    invented = [await deepl.translate(("x",), "en", "fr", Wording(glossary_id="none")) for _ in range(2)]
+    right = await deepl.translate(("x",), "en", "fr", Wording(glossary_id="g1"))
+    assert [each.degraded for each in invented] == [("translation: deepl has no glossary for en>fr",)] * 2
+    assert right.degraded == ()
+    assert [body.get("glossary_id") for body in server.bodies] == ["none", None, None, "g1"]
 
 
 async def test_a_glossary_serves_its_pair_and_others_say_that_they_have_none(server: DeepLServer) -> None:

@@ -18,6 +18,7 @@ from src.adapters.translators.google import GoogleTranslator
 from src.adapters.translators.remote import Budget
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
 from src.domain.languages import LANGUAGES
+from src.domain.speech import Wording
 from tests.google_server import GoogleServer, page
 from tests.provider_server import Answer, deaf_address
 
@@ -52,6 +53,15 @@ async def test_every_pair_of_the_services_languages_works(server: GoogleServer, 
     asked = [parse_qs(urlsplit(request.path).query) for request in server.requests]
     assert {query["tl"][0] for query in asked} == {code if code != "zh" else "zh-CN" for code in LANGUAGES}
     assert asked[-1]["sl"] == ["zh-CN"]
+
+
+async def test_the_two_chinese_scripts(server: GoogleServer, google: GoogleTranslator) -> None:
+    asked = [None, "zh-Hans", "zh-Hant"]
+    results = [await google.translate(("x",), "en", "zh", Wording(target_variant=each)) for each in asked]
+    assert [result.texts[0] for result in results] == ["zh-CN:x", "zh-CN:x", "zh-TW:x"]
+    assert [result.target_variant for result in results] == ["zh-Hans", "zh-Hans", "zh-Hant"]
+    assert google.unused(Wording("zh-Hant", glossary_id="g1"), "zh") == ("glossary_id",)
+    assert google.unused(Wording("pt-PT"), "pt") == ("target_variant",)
 
 
 async def test_a_page_in_chunks_and_compressed(server: GoogleServer, google: GoogleTranslator) -> None:

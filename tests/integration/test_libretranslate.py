@@ -11,6 +11,7 @@ from src.adapters.translators.breaker import BreakerState
 from src.adapters.translators.libretranslate import LibreTranslator
 from src.adapters.translators.remote import Budget
 from src.domain.errors import EngineUnavailable, TranslationUnavailable, UnsupportedLanguage
+from src.domain.speech import Wording
 from tests.libretranslate_server import LibreTranslateServer
 from tests.provider_server import Answer, as_json
 
@@ -42,6 +43,13 @@ async def test_a_message_is_one_request(server: LibreTranslateServer, libre: Lib
     assert (result.texts, result.engine, result.route) == (("pt-BR:hello", "pt-BR:you"), "libretranslate", ("en", "pt"))
     assert len(server.requests) == 1
     assert (await libre.translate(("hello",), "pt", "zh")).texts == ("zh-Hans:hello",)
+
+
+async def test_the_servers_own_variants_are_named(libre: LibreTranslator) -> None:
+    assert (await libre.translate(("hello",), "en", "pt")).target_variant == "pt-BR"
+    assert (await libre.translate(("hello",), "en", "fr")).target_variant is None
+    assert libre.unused(Wording("pt-BR", context="At home."), "pt") == ("context",)
+    assert libre.unused(Wording("pt-PT"), "pt") == ("target_variant",)
 
 
 async def test_a_pair_that_it_does_not_have(server: LibreTranslateServer, libre: LibreTranslator) -> None:

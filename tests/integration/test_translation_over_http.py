@@ -3,9 +3,11 @@ fakes.
 """
 
 import base64
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,9 +72,11 @@ def http(deepl: DeepLServer, google: GoogleServer, tmp_path: Path) -> Iterator[h
         yield client
 
 
-def translate(http: httpx.Client, target: str = "es", source: str = "en") -> httpx.Response:
-    body = {"audio": AUDIO, "source_language": source, "target_language": target}
-    return http.post("/api/v1/voice/translate", json=body)
+def translate(http: httpx.Client, target: str = "es", source: str = "en", **options: str) -> httpx.Response:
+    body = {"audio": AUDIO, "source_language": source, "target_language": target, "options": options}
+    # httpx writes no escapes, and half a surrogate pair can be sent only as one
+    content, headers = json.dumps(body), {"Content-Type": "application/json"}
+    return http.post("/api/v1/voice/translate", content=content, headers=headers)
 
 
 def test_deepl_translates_the_message_in_one_request(
@@ -88,8 +92,74 @@ def test_deepl_translates_the_message_in_one_request(
 
 
 def test_a_region_is_accepted(http: httpx.Client, deepl: DeepLServer) -> None:
-    assert translate(http, "EN-gb", "fr-CA").json()["target_language"] == "en"
-    assert (deepl.bodies[0]["source_lang"], deepl.bodies[0]["target_lang"]) == ("FR", "EN-US")
+    british = translate(http, "EN-gb", "fr-CA").json()
+    plain = translate(http, "en", "fr-CA").json()
+    assert (british["target_language"], british["target_variant"]) == ("en", "en-GB")
+    assert (plain["target_language"], plain["target_variant"]) == ("en", "en-US")
+    assert british["translated_text"].startswith("EN-GB:")
+    assert [(body["source_lang"], body["target_lang"]) for body in deepl.bodies] == [("FR", "EN-GB"), ("FR", "EN-US")]
+    mexican = translate(http, "es-MX").json()
+    assert (mexican["target_language"], mexican["target_variant"], mexican["degraded"]) == ("es", "es-419", [])
+
+
+def test_the_callers_wording_reaches_deepl(http: httpx.Client, deepl: DeepLServer) -> None:
+    deepl.glossary = ("g-1", "EN", "ES")
+    wording = {"formality": "prefer_less", "glossary_id": "g-1", "context": "Two friends at a station."}
+    answers = [translate(http, **wording).json() for _ in range(2)]
+    assert [answer["degraded"] for answer in answers] == [[], []]
+    (body,) = deepl.bodies
+    assert (body["formality"], body["glossary_id"]) == ("prefer_less", "g-1")
+    assert str(body["context"]).startswith("Two friends at a station. ")
+    assert translate(http).status_code == 200
+    assert len(deepl.requests) == 2
+
+
+def test_google_says_what_it_leaves_aside(http: httpx.Client, deepl: DeepLServer) -> None:
+    deepl.always = Answer(456)
+    answer = translate(http, "es-419", formality="more").json()
+    assert (answer["engines"]["translation"], answer["target_variant"]) == ("google", None)
+    assert answer["degraded"] == [
+        "translation: deepl did not answer",
+        "translation: google did not use the variant es-419 that was asked for",
+        "translation: google did not use the formality that was asked for",
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"formality": "rude"},
+        {"glossary_id": ""},
+        {"glossary_id": "a" * 65},
+        {"glossary_id": "../g1"},
+        {"context": "a" * 2001},
+        {"context": "\ud800"},
+    ],
+    ids=["formality", "empty", "long", "path", "context", "surrogate"],
+)
+def test_a_wording_that_no_engine_takes_is_refused(
+    http: httpx.Client, deepl: DeepLServer, options: dict[str, str]
+) -> None:
+    response = translate(http, **options)
+    assert (response.status_code, response.json()["code"]) == (422, "validation_error")
+    assert f"options.{next(iter(options))}" in response.json()["detail"]
+    assert deepl.requests == []
+
+
+def test_a_provider_that_names_a_time_is_quoted(http: httpx.Client, deepl: DeepLServer, google: GoogleServer) -> None:
+    deepl.always = google.always = Answer(429, headers={"Retry-After": "40"})
+    response = translate(http)
+    assert response.status_code == 502
+    assert 38 <= int(response.headers["Retry-After"]) <= 40
+    body = {"audio": AUDIO, "source_language": "en", "target_language": "es"}
+    accepted = http.post("/api/v1/voice/translate", json=body, headers={"Prefer": "respond-async"})
+    for _ in range(200):
+        job = http.get(accepted.headers["Location"])
+        if job.json()["status"] == "failed":
+            break
+        time.sleep(0.02)
+    assert 38 <= job.json()["error"]["retry_after_seconds"] <= 40
+    assert 38 <= int(job.headers["Retry-After"]) <= 40
 
 
 def test_google_serves_when_deepl_has_no_quota_left(http: httpx.Client, deepl: DeepLServer) -> None:

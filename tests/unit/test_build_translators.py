@@ -108,7 +108,7 @@ def test_the_settings_reach_deepl() -> None:
     )
     (deepl,) = built.engines
     assert isinstance(deepl, DeepLTranslator)
-    assert deepl.variant == "EN-GB,PT-PT,ZH-HANS,prefer_less,g1"
+    assert deepl.configuration == "en-GB,pt-PT,zh-Hans,prefer_less,g1"
 
 
 def test_a_key_does_not_show() -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, NotFound, Overloaded, TranslationUnavailable
 from src.domain.jobs import Job, JobStatus
+from src.domain.speech import Formality, Wording
 from tests.assembly import WANTED, Bench
 from tests.fake_stores import ListQueue
 from tests.fakes import FakeTranslator, FakeVoice, Gate
@@ -51,6 +53,28 @@ async def test_an_error_ends_in_the_row_with_its_code() -> None:
     assert done.error is not None
     assert (done.error.code, done.error.retryable) == ("translation_unavailable", True)
     assert bench.usage.events[0].outcome == "translation_unavailable"
+
+
+async def test_a_job_knows_when_it_is_worth_sending_again() -> None:
+    error = TranslationUnavailable("no answer", retry_after_seconds=30.0)
+    bench = Bench(translator=FakeTranslator(error=error))
+    job = await _submit(bench)
+    await bench.jobs.execute(job.id)
+    done = await bench.jobs.wait(job.id, 1)
+    waits = [done.retry_after_seconds(done.updated_at + timedelta(seconds=passed)) for passed in (0, 10, 60)]
+    assert waits == [30.0, 20.0, 0.0]
+    assert job.retry_after_seconds() is None
+
+
+async def test_a_job_that_runs_again_keeps_its_wording() -> None:
+    bench = Bench()
+    wording = Wording(formality=Formality.MORE, glossary_id="g1", context="Two friends meet.")
+    job = await bench.jobs.submit("ann", replace(WANTED, wording=wording), b"bytes")
+    await bench.jobs.recover(await bench.jobs.left_over())
+    await bench.jobs.execute(job.id)
+    done = await bench.jobs.wait(job.id, 1)
+    assert done.result is not None
+    assert len(done.result.degraded) == 3  # the fake uses none of the three, and says so
 
 
 async def test_a_defect_ends_in_the_row_without_its_words(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from src.domain.errors import EngineUnavailable, TranslationUnavailable, UnsupportedLanguage
-from src.domain.speech import Translation
+from src.domain.speech import AS_CONFIGURED, Formality, Translation, Wording
 from src.services.translation import TextTranslation
 from tests.fake_stores import DictCache
 from tests.fakes import FakeTranslator
@@ -20,9 +20,11 @@ class Recording(FakeTranslator):
     asked: list[tuple[str, ...]] = field(default_factory=list)
     lost: int = 0
 
-    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+    async def translate(
+        self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
+    ) -> Translation:
         self.asked.append(texts)
-        answer = await super().translate(texts, source, target)
+        answer = await super().translate(texts, source, target, wording)
         return Translation(answer.texts[self.lost :], f"{self.name} ({source}>{target})", (source, target))
 
 
@@ -88,6 +90,55 @@ async def test_what_is_kept_belongs_to_one_engine_and_pair() -> None:
     await TextTranslation((first,), cache).translate(("one",), "en", "fr")
     assert (len(first.asked), len(second.asked)) == (2, 1)
     assert not any("one" in key for key in cache.values)
+
+
+@pytest.mark.parametrize(
+    "wording",
+    [
+        Wording(target_variant="es-419"),
+        Wording(formality=Formality.MORE),
+        Wording(glossary_id="g1"),
+        Wording(glossary_id="g2"),
+        Wording(context="At the station."),
+    ],
+)
+async def test_what_is_kept_belongs_to_one_wording(wording: Wording) -> None:
+    engine = Recording()
+    service = TextTranslation((engine,), DictCache())
+    for each in (AS_CONFIGURED, wording, Wording(glossary_id="g3"), wording, AS_CONFIGURED):
+        await service.translate(("one",), "en", "es", each)
+    assert len(engine.asked) == 3
+
+
+@pytest.mark.parametrize("target", ["es", "en"])
+async def test_what_an_engine_cannot_do_is_said_each_time(target: str) -> None:
+    service = TextTranslation((Recording(name="plain"),), DictCache())
+    asked = Wording("es-419", Formality.LESS, "g1", "At the station.")
+    results = [await service.translate(("one",), "en", target, asked) for _ in range(2)]
+    engine = "plain" if target == "es" else "no engine"
+    assert [result.degraded for result in results] == [
+        tuple(
+            f"translation: {engine} did not use the {what} that was asked for"
+            for what in ("variant es-419", "formality", "glossary_id", "context")
+        )
+    ] * 2
+
+
+async def test_the_default_formality_asks_for_nothing() -> None:
+    result = await TextTranslation((Recording(),), DictCache()).translate(
+        ("one",), "en", "es", Wording(formality=Formality.DEFAULT)
+    )
+    assert result.degraded == ()
+
+
+async def test_nobody_answers_and_the_first_to_be_back_is_named() -> None:
+    waits = [None, 30.0, 12.5]
+    engines = tuple(
+        Recording(name=str(wait), error=TranslationUnavailable("down", retry_after_seconds=wait)) for wait in waits
+    )
+    with pytest.raises(TranslationUnavailable) as caught:
+        await TextTranslation(engines, DictCache()).translate(("one",), "en", "es")
+    assert caught.value.retry_after_seconds == 12.5
 
 
 async def test_a_failure_is_not_kept() -> None:

@@ -17,7 +17,7 @@ from src.domain.jobs import (
     TranslationResult,
     VoiceProfile,
 )
-from src.domain.speech import Quality, VoiceMatch, VoiceType
+from src.domain.speech import Formality, Quality, VoiceMatch, VoiceType, Wording
 
 Values = dict[str, Any]
 
@@ -73,13 +73,33 @@ def request_to_json(request: JobRequest) -> Values:
         "preserve_emotion": request.preserve_emotion,
         "return_audio_url": request.return_audio_url,
         "return_base64": request.return_base64,
+        "wording": wording_to_json(request.wording),
     }
 
 
 def request_from_json(value: Values) -> JobRequest:
     return JobRequest(
-        **{**value, "audio_format": AudioFormat(value["audio_format"]), "quality": Quality(value["quality"])}
+        **{
+            **value,
+            "audio_format": AudioFormat(value["audio_format"]),
+            "quality": Quality(value["quality"]),
+            "wording": wording_from_json(value.get("wording", {})),  # jobs of earlier releases have none
+        }
     )
+
+
+def wording_to_json(wording: Wording) -> Values:
+    return {
+        "target_variant": wording.target_variant,
+        "formality": wording.formality and wording.formality.value,
+        "glossary_id": wording.glossary_id,
+        "context": wording.context,
+    }
+
+
+def wording_from_json(value: Values) -> Wording:
+    formality = value.get("formality")
+    return Wording(**{**value, "formality": formality and Formality(formality)})
 
 
 def result_to_json(result: TranslationResult) -> Values:
@@ -97,6 +117,7 @@ def result_to_json(result: TranslationResult) -> Values:
         "timestamps": {stage.value: milliseconds for stage, milliseconds in result.timestamps.items()},
         "processing_time_ms": result.processing_time_ms,
         "audio_key": result.audio_key,
+        "target_variant": result.target_variant,
     }
 
 
@@ -126,7 +147,12 @@ def engines_to_json(engines: Engines) -> Values:
 
 
 def error_to_json(error: JobError) -> Values:
-    return {"code": error.code, "detail": error.detail, "retryable": error.retryable}
+    return {
+        "code": error.code,
+        "detail": error.detail,
+        "retryable": error.retryable,
+        "retry_after_seconds": error.retry_after_seconds,
+    }
 
 
 def profile_to_values(profile: VoiceProfile) -> Values:

@@ -12,7 +12,7 @@ from pathlib import Path
 from src.adapters.translators.apertium_modes import Pair, installed_modes, modes_directories, shortest_routes
 from src.adapters.translators.apertium_pipeline import ApertiumPipeline, PipelineFailedError
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
-from src.domain.speech import Translation
+from src.domain.speech import AS_CONFIGURED, Translation, Wording
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class ApertiumTranslator:
         return "apertium"
 
     @property
-    def variant(self) -> str:
+    def configuration(self) -> str:
         return ""
 
     @property
@@ -57,7 +57,13 @@ class ApertiumTranslator:
         """Every pair that works, with the languages passed through; empty when Apertium is not installed."""
         return dict(self._routes)
 
-    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+    def unused(self, wording: Wording, target: str) -> tuple[str, ...]:
+        """All of it."""
+        return wording.asked
+
+    async def translate(
+        self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
+    ) -> Translation:
         """Translate each text by itself. Text without capitals comes back without capitals.
 
         Raises UnsupportedLanguage without a route, TranslationUnavailable when Apertium dies or takes too long.

@@ -1,6 +1,8 @@
 """Translation by DeepL's API, version 2: https://developers.deepl.com/api-reference/translate"""
 
 import logging
+import math
+import time
 from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
@@ -18,8 +20,8 @@ from src.adapters.translators.remote import (
     httpx_errors,
 )
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
-from src.domain.languages import LANGUAGES
-from src.domain.speech import Translation
+from src.domain.languages import LANGUAGES, variant
+from src.domain.speech import AS_CONFIGURED, Translation, Wording
 from src.utils.text import halves, joined
 
 logger = logging.getLogger(__name__)
@@ -29,27 +31,35 @@ PRO_URL = "https://api.deepl.com"
 
 _MAX_TEXTS = 50  # in one request
 _MAX_CONTEXT = 4000  # characters; a request may have 128 KiB in all
+_DECLINED_SECONDS = 600.0  # before a glossary is tried again for a pair: somebody may have added it meanwhile
+_MAX_DECLINED = 1000  # callers may name any number of glossaries that are none
 
 Pair = tuple[str, str]
+
+_TARGETS = {"es-ES": "ES"}
+"""DeepL's names of targets that are not the variant's in capitals."""
+
+_FORMAL = frozenset({"de", "es", "fr", "it", "ja", "nl", "pl", "pt", "ru"})
+"""Targets with formality: https://developers.deepl.com/api-reference/translate#request-body-descriptions"""
+
+_FORGIVING = {"more": "prefer_more", "less": "prefer_less"}
+"""For other targets `more` fails the whole request, and `prefer_more`, which is otherwise the same, does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeepLOptions:
-    """How DeepL shall translate. `english` and `portuguese` are the variants of these as targets.
+    """How DeepL shall translate when a caller does not say. `english` and `portuguese`: the variants, in any case."""
 
-    `formality` is `prefer_more` or `prefer_less`, which DeepL ignores for a target that has no such forms; `more` and
-    `less` would fail there.
-    """
-
-    english: str = "EN-US"
-    portuguese: str = "PT-BR"
+    english: str = "en-US"
+    portuguese: str = "pt-BR"
     formality: str | None = None
     glossary_id: str | None = None
 
     @property
     def variants(self) -> dict[str, str]:
-        """The targets for which DeepL wants more than the bare language."""
-        return {"en": self.english, "pt": self.portuguese, "zh": "ZH-HANS"}
+        """Of the targets for which DeepL wants more than the bare language."""
+        named = {"en": variant(self.english), "pt": variant(self.portuguese), "zh": "zh-Hans"}
+        return {language: name for language, name in named.items() if name}
 
 
 class DeepLTranslator:
@@ -72,14 +82,14 @@ class DeepLTranslator:
         self._client = http_client(
             url or host_of(api_key), budget, headers={"Authorization": f"DeepL-Auth-Key {api_key}"}
         )
-        self._pairs_without_glossary: set[Pair] = set()
+        self._declined: dict[tuple[str | None, Pair], float] = {}
 
     @property
     def name(self) -> str:
         return "deepl"
 
     @property
-    def variant(self) -> str:
+    def configuration(self) -> str:
         options = self._options
         return ",".join((*options.variants.values(), options.formality or "", options.glossary_id or ""))
 
@@ -92,7 +102,13 @@ class DeepLTranslator:
         """Every pair of the service's languages: DeepL knows them all, as source and as target."""
         return dict(self._routes)
 
-    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+    def unused(self, wording: Wording, target: str) -> tuple[str, ...]:
+        """Formality where the target has no such forms. A variant, a glossary and a context are always tried."""
+        return tuple(name for name in wording.asked if name == "formality" and target not in _FORMAL)
+
+    async def translate(
+        self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
+    ) -> Translation:
         """All in one request where DeepL takes it, each text with the whole message as its context.
 
         Raises TranslationUnavailable and UnsupportedLanguage. `degraded` says when the glossary could not be used.
@@ -100,73 +116,98 @@ class DeepLTranslator:
         pair = (source, target)
         if pair not in self._routes:
             raise UnsupportedLanguage(f"DeepL does not translate {source} to {target}.")
-        context = " ".join(texts)[:_MAX_CONTEXT] if len(texts) > 1 else ""
-        deadline = self._calls.deadline()
+        message = self._message(texts, pair, wording)
         translated: list[str] = []
         try:
             for start in range(0, len(texts), _MAX_TEXTS):
-                translated += await self._batch(texts[start : start + _MAX_TEXTS], context, pair, deadline)
+                translated += await self._batch(texts[start : start + _MAX_TEXTS], message)
         except RequestRefused as refusal:
             raise TranslationUnavailable(f"DeepL declined {source} to {target} ({refusal}).") from None
-        degraded = (f"translation: deepl has no glossary for {source}>{target}",) if self._lacks_glossary(pair) else ()
-        return Translation(tuple(translated), self.name, pair, degraded)
+        lacking = message.glossary_id is not None and not self._glossary_serves(message)
+        degraded = (f"translation: deepl has no glossary for {source}>{target}",) if lacking else ()
+        return Translation(tuple(translated), self.name, pair, degraded, message.variant)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _batch(self, texts: tuple[str, ...], context: str, pair: Pair, deadline: float) -> tuple[str, ...]:
+    def _message(self, texts: tuple[str, ...], pair: Pair, wording: Wording) -> "_Message":
+        """What a caller does not say is as configured."""
+        context = [wording.context or "", *(texts if len(texts) > 1 else ())]
+        return _Message(
+            pair=pair,
+            variant=wording.target_variant or self._options.variants.get(pair[1]),
+            formality=wording.formality or self._options.formality,
+            glossary_id=wording.glossary_id or self._options.glossary_id,
+            context=" ".join(part for part in context if part)[:_MAX_CONTEXT],
+            deadline=self._calls.deadline(),
+        )
+
+    async def _batch(self, texts: tuple[str, ...], message: "_Message") -> tuple[str, ...]:
         try:
-            return await self._calls.run(partial(self._ask, texts, context, pair), deadline)
+            return await self._calls.run(partial(self._ask, texts, message), message.deadline)
         except RequestRefused as refusal:
             if refusal.status == 413:
-                return await self._in_two(texts, context, pair, deadline)
-            if refusal.status not in (400, 404) or not self._options.glossary_id or self._lacks_glossary(pair):
+                return await self._in_two(texts, message)
+            if refusal.status not in (400, 404) or not self._glossary_serves(message):
                 raise
-        logger.warning("deepl: the glossary does not serve %s>%s; translating without it", *pair)
-        self._pairs_without_glossary.add(pair)
-        return await self._batch(texts, context, pair, deadline)
+        logger.warning("deepl: the glossary does not serve %s>%s; translating without it", *message.pair)
+        if len(self._declined) >= _MAX_DECLINED:
+            self._declined.clear()
+        self._declined[message.glossary_id, message.pair] = time.monotonic()
+        return await self._batch(texts, message)
 
-    async def _in_two(self, texts: tuple[str, ...], context: str, pair: Pair, deadline: float) -> tuple[str, ...]:
+    async def _in_two(self, texts: tuple[str, ...], message: "_Message") -> tuple[str, ...]:
         """What was too large at once, one half after the other."""
         if len(texts) == 1:
-            return (await self._long_text(texts[0], context, pair, deadline),)
+            return (await self._long_text(texts[0], message),)
         middle = len(texts) // 2
-        first = await self._batch(texts[:middle], context, pair, deadline)
-        return first + await self._batch(texts[middle:], context, pair, deadline)
+        return await self._batch(texts[:middle], message) + await self._batch(texts[middle:], message)
 
-    async def _long_text(self, text: str, context: str, pair: Pair, deadline: float) -> str:
+    async def _long_text(self, text: str, message: "_Message") -> str:
         """One text that alone is too large: cut where a sentence ends, or a word."""
         parts = halves(text)
         if parts is None:
             raise TranslationUnavailable("DeepL declined a single word as too large.")
-        pieces = [(await self._batch((part,), context, pair, deadline))[0] for part in parts]
-        return joined(pieces, pair[1])
+        pieces = [(await self._batch((part,), message))[0] for part in parts]
+        return joined(pieces, message.pair[1])
 
-    async def _ask(self, texts: tuple[str, ...], context: str, pair: Pair) -> tuple[str, ...]:
+    async def _ask(self, texts: tuple[str, ...], message: "_Message") -> tuple[str, ...]:
         """One request. Raises ProviderFailed and RequestRefused."""
+        body = {"text": texts, **message.parameters(with_glossary=self._glossary_serves(message))}
         with httpx_errors():
-            response = await self._client.post("/v2/translate", json=self._body(texts, context, pair))
+            response = await self._client.post("/v2/translate", json=body)
         check_status(self.name, response.status_code, response.headers.get("Retry-After"))
         return _texts_of(response, len(texts))
 
-    def _body(self, texts: tuple[str, ...], context: str, pair: Pair) -> dict[str, object]:
-        source, target = pair
-        body: dict[str, object] = {
-            "text": texts,
-            "source_lang": source.upper(),
-            "target_lang": self._options.variants.get(target, target.upper()),
-        }
-        if context:
-            body["context"] = context
-        if self._options.formality:
-            body["formality"] = self._options.formality
-        if self._options.glossary_id and not self._lacks_glossary(pair):
-            body["glossary_id"] = self._options.glossary_id
-        return body
+    def _glossary_serves(self, message: "_Message") -> bool:
+        """Whether there is one and DeepL has not declined it for this pair lately."""
+        declined = self._declined.get((message.glossary_id, message.pair), -math.inf)
+        return message.glossary_id is not None and time.monotonic() - declined > _DECLINED_SECONDS
 
-    def _lacks_glossary(self, pair: Pair) -> bool:
-        return pair in self._pairs_without_glossary
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What all requests of one message have in common. `deadline`: on the event loop's clock."""
+
+    pair: Pair
+    variant: str | None
+    formality: str | None
+    glossary_id: str | None
+    context: str
+    deadline: float
+
+    def parameters(self, *, with_glossary: bool) -> dict[str, str]:
+        """DeepL's names for them, without those that are not given."""
+        source, target = self.pair
+        given = {
+            "source_lang": source.upper(),
+            "target_lang": _TARGETS.get(self.variant or "", (self.variant or target).upper()),
+            "context": self.context,
+            "formality": _FORGIVING.get(self.formality or "", self.formality),
+            "glossary_id": self.glossary_id if with_glossary else None,
+        }
+        return {name: value for name, value in given.items() if value}
 
 
 def host_of(api_key: str) -> str:

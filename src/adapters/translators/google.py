@@ -20,7 +20,7 @@ from src.adapters.translators.breaker import Breaker
 from src.adapters.translators.remote import Budget, ProviderFailed, RemoteCalls, RequestRefused, check_status
 from src.domain.errors import EngineUnavailable, TranslationUnavailable, UnsupportedLanguage
 from src.domain.languages import LANGUAGES
-from src.domain.speech import Translation
+from src.domain.speech import AS_CONFIGURED, Translation, Wording
 from src.utils.text import halves, joined
 
 URL = "https://translate.google.com/m"
@@ -29,6 +29,8 @@ _MAX_CHARACTERS = 4999  # deep-translator takes fewer than 5000
 _MAX_ENCODED = 12_000  # bytes of a text in the address
 _MAX_PAGE = 2**21  # bytes
 _THREADS = 4
+_CODES = {"zh": "zh-CN", "zh-Hans": "zh-CN", "zh-Hant": "zh-TW"}
+"""Google's names of languages where they are not the service's."""
 
 Pair = tuple[str, str]
 
@@ -51,7 +53,7 @@ class GoogleTranslator:
         return "google"
 
     @property
-    def variant(self) -> str:
+    def configuration(self) -> str:
         return ""
 
     @property
@@ -63,15 +65,23 @@ class GoogleTranslator:
         """Every pair of the service's languages: Google knows them all."""
         return dict(self._routes)
 
-    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+    def unused(self, wording: Wording, target: str) -> tuple[str, ...]:
+        """Everything but the choice between the two Chinese scripts."""
+        return tuple(name for name in wording.asked if name != "target_variant" or target != "zh")
+
+    async def translate(
+        self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
+    ) -> Translation:
         """Text by text, a few at a time. Raises TranslationUnavailable and UnsupportedLanguage."""
         pair = (source, target)
         if pair not in self._routes:
             raise UnsupportedLanguage(f"Google does not translate {source} to {target}.")
+        variant = (wording.target_variant or "zh-Hans") if target == "zh" else None
+        codes = (_CODES.get(source, source), _CODES.get(variant or target, target))
         deadline = self._calls.deadline()
-        tasks = [asyncio.ensure_future(self._text(text, pair, deadline)) for text in texts]
+        tasks = [asyncio.ensure_future(self._text(text, codes, deadline)) for text in texts]
         try:
-            return Translation(tuple(await asyncio.gather(*tasks)), self.name, pair)
+            return Translation(tuple(await asyncio.gather(*tasks)), self.name, pair, target_variant=variant)
         except RequestRefused as refusal:
             raise TranslationUnavailable(f"Google declined {source} to {target} ({refusal}).") from None
         finally:
@@ -84,17 +94,18 @@ class GoogleTranslator:
         await asyncio.to_thread(partial(self._threads.shutdown, cancel_futures=True))
         self._http.close()
 
-    async def _text(self, text: str, pair: Pair, deadline: float) -> str:
-        """One text, in pieces when it is too long for an address."""
+    async def _text(self, text: str, codes: Pair, deadline: float) -> str:
+        """One text, in pieces when it is too long for an address. `codes`: Google's names of the two languages."""
         if not any(character.isalnum() for character in text):
             return text
         if len(text) > _MAX_CHARACTERS or len(quote(text)) > _MAX_ENCODED:
             parts = halves(text)
             if parts is None:
                 raise TranslationUnavailable("A word is too long for Google.")
-            return joined([await self._text(part, pair, deadline) for part in parts], pair[1])
+            pieces = [await self._text(part, codes, deadline) for part in parts]
+            return joined(pieces, codes[1].partition("-")[0])
         async with self._thread(deadline):
-            return await self._calls.run(partial(self._in_thread, text, pair), deadline)
+            return await self._calls.run(partial(self._in_thread, text, codes), deadline)
 
     @asynccontextmanager
     async def _thread(self, deadline: float) -> AsyncIterator[None]:
@@ -109,12 +120,12 @@ class GoogleTranslator:
         finally:
             self._free_threads.release()
 
-    async def _in_thread(self, text: str, pair: Pair) -> str:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, text, pair)
+    async def _in_thread(self, text: str, codes: Pair) -> str:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, text, codes)
 
-    def _ask(self, text: str, pair: Pair) -> str:
+    def _ask(self, text: str, codes: Pair) -> str:
         """One request, blocking. Raises ProviderFailed and RequestRefused; the library's errors hold the text."""
-        source, target = ("zh-CN" if language == "zh" else language for language in pair)
+        source, target = codes
         try:
             answer = self._library.GoogleTranslator(source=source, target=target).translate(text)
         except (ProviderFailed, RequestRefused):

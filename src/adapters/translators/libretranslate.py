@@ -17,8 +17,8 @@ from src.adapters.translators.remote import (
     httpx_errors,
 )
 from src.domain.errors import EngineUnavailable, TranslationUnavailable, UnsupportedLanguage
-from src.domain.languages import canonical
-from src.domain.speech import Translation
+from src.domain.languages import canonical, variant
+from src.domain.speech import AS_CONFIGURED, Translation, Wording
 
 Pair = tuple[str, str]
 
@@ -38,6 +38,7 @@ class LibreTranslator:
         budget = budget or Budget()
         self._api_key = api_key
         self._codes = dict(codes)
+        self._variants = {target: _variant(code) for (_, target), (_, code) in codes.items()}
         self.breaker = breaker or Breaker(self.name)
         self._calls = RemoteCalls(self.name, budget, self.breaker)
         self._client = http_client(url, budget)
@@ -59,7 +60,7 @@ class LibreTranslator:
         return "libretranslate"
 
     @property
-    def variant(self) -> str:
+    def configuration(self) -> str:
         return ""
 
     @property
@@ -71,7 +72,14 @@ class LibreTranslator:
         """The pairs that the server listed at the start."""
         return {pair: pair for pair in self._codes}
 
-    async def translate(self, texts: tuple[str, ...], source: str, target: str) -> Translation:
+    def unused(self, wording: Wording, target: str) -> tuple[str, ...]:
+        """Everything but a variant that happens to be the one that the server writes."""
+        written = self._variants.get(target)
+        return tuple(name for name in wording.asked if name != "target_variant" or wording.target_variant != written)
+
+    async def translate(
+        self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
+    ) -> Translation:
         """All in one request. Raises TranslationUnavailable and UnsupportedLanguage."""
         codes = self._codes.get((source, target))
         if codes is None:
@@ -80,7 +88,7 @@ class LibreTranslator:
             translated = await self._calls.run(partial(self._ask, texts, codes), self._calls.deadline())
         except RequestRefused as refusal:
             raise TranslationUnavailable(f"LibreTranslate declined {source} to {target} ({refusal}).") from None
-        return Translation(translated, self.name, (source, target))
+        return Translation(translated, self.name, (source, target), target_variant=self._variants[target])
 
     async def close(self) -> None:
         """Close the connections."""
@@ -116,6 +124,11 @@ def _pairs(listed: list[dict[str, Any]]) -> dict[Pair, Pair]:
         if source is not None and target is not None and source != target:
             pairs.setdefault((source, target), codes)
     return pairs
+
+
+def _variant(code: str) -> str | None:
+    """The server's `zh` is simplified: it has the traditional script as `zt`."""
+    return "zh-Hans" if code.lower() == "zh" else variant(code)
 
 
 def _language(code: str) -> str | None:

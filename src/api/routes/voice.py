@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -25,7 +26,8 @@ from src.domain.audio import AudioFormat
 from src.domain.errors import ConsentRequired, Forbidden
 from src.domain.identity import Identity
 from src.domain.jobs import Consent, Job, JobRequest
-from src.domain.languages import canonical
+from src.domain.languages import canonical, variant
+from src.domain.speech import Wording
 from src.services import on_demand
 from src.services.profiles import NewProfile
 from src.utils.audio import decode_base64
@@ -80,7 +82,7 @@ async def translate(
     if not job.ended:
         return await _accepted(job, services, links, prefer.applied)
     if job.error is not None:
-        raise_again(job.error)
+        raise_again(job, job.error)
     return await presenters.job_response(job, services.storage, links)
 
 
@@ -146,9 +148,13 @@ async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesD
 
 @router.get("/job/{job_id}", responses=problems(404, 429))
 @router.get("/translate/{job_id}", responses=problems(404, 429))
-async def get_job(job_id: ItemId, caller: Caller, services: ServicesDep, links: LinksDep) -> TranslateResponse:
+async def get_job(
+    job_id: ItemId, caller: Caller, services: ServicesDep, links: LinksDep, response: Response
+) -> TranslateResponse:
     """A job's state; with its result when completed, and its `error` when failed."""
     job = await services.jobs.get(job_id, caller.user_id)
+    if (wait := job.retry_after_seconds()) is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(wait)))
     return await presenters.job_response(job, services.storage, links)
 
 
@@ -168,6 +174,12 @@ def _job_request(body: TranslateRequest) -> JobRequest:
         preserve_emotion=body.options.preserve_emotion,
         return_audio_url=body.options.return_audio_url,
         return_base64=body.options.return_base64,
+        wording=Wording(
+            variant(body.target_language),
+            body.options.formality,
+            body.options.glossary_id,
+            body.options.context,
+        ),
     )
 
 

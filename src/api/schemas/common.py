@@ -12,7 +12,11 @@ LanguageTag = Annotated[
     Field(
         min_length=2,
         max_length=35,
-        description="BCP-47, in any case: `es`, `pt-BR`, `zh-Hans`. Answers use the short code.",
+        description=(
+            "BCP-47, in any case: `es`, `pt-BR`, `zh-Hans`. Answers use the short code. A target's region or script "
+            "counts for the translation: en-US, en-GB, es-ES, es-419, pt-BR, pt-PT, zh-Hans, zh-Hant, or the one of "
+            "these that CLDR has nearest to it; `target_variant` in the answer says which the translation is in."
+        ),
         examples=["es"],
     ),
 ]
@@ -69,6 +73,10 @@ class JobProblem(BaseModel):
     status: int
     detail: str
     retryable: bool
+    retry_after_seconds: Annotated[
+        float | None,
+        Field(description="From this answer on, when it is known. The synchronous call has `Retry-After`."),
+    ] = None
 
 
 class VoiceMatch(BaseModel):

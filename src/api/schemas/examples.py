@@ -8,7 +8,15 @@ TRANSLATE_REQUEST: dict[str, Any] = {
     "target_language": "es",
     "source_language": None,
     "voice_profile_id": None,
-    "options": {"quality": "balanced", "preserve_emotion": True, "return_audio_url": True, "return_base64": True},
+    "options": {
+        "quality": "balanced",
+        "preserve_emotion": True,
+        "return_audio_url": True,
+        "return_base64": True,
+        "formality": None,
+        "glossary_id": None,
+        "context": None,
+    },
 }
 
 TRANSLATED: dict[str, Any] = {
@@ -16,6 +24,7 @@ TRANSLATED: dict[str, Any] = {
     "status": "completed",
     "stage": None,
     "target_language": "es",
+    "target_variant": None,
     "source_language": "en",
     "original_text": "my sister will arrive at the airport tomorrow evening",
     "translated_text": "mi hermana llegará en el aeropuerto mañana tarde",

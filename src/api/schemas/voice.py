@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from src.api.schemas.common import (
     EncodedAudio,
@@ -25,19 +25,60 @@ from src.api.schemas.examples import (
 )
 from src.domain.audio import AudioFormat
 from src.domain.jobs import JobStatus, Stage
-from src.domain.speech import Quality, VoiceType
+from src.domain.speech import Formality, Quality, VoiceType
 
 Milliseconds = Annotated[float, Field(ge=0)]
 ProfileId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
+def _encodable(text: str | None) -> str | None:
+    """JSON may hold half of a surrogate pair (`"\\ud800"`), which is no character."""
+    if text is not None and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("is not valid Unicode")
+    return text
+
+
 class TranslateOptions(BaseModel):
+    """What an engine cannot do of `formality`, `glossary_id` and `context` is left aside, and `degraded` says so."""
+
     quality: QualityChoice = Quality.BALANCED
     preserve_emotion: Annotated[
         bool, Field(description="Follow this message's melody also when a profile gives the voice.")
     ] = True
     return_audio_url: bool = True
     return_base64: bool = True
+    formality: Annotated[
+        Formality | None,
+        Field(
+            description=(
+                "How the translation addresses its listener, in DeepL's names. A target that has no such forms is "
+                "translated without, and `degraded` says so. Null: as the service is configured."
+            )
+        ),
+    ] = None
+    glossary_id: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=64,
+            pattern=r"^[A-Za-z0-9_-]+$",
+            description=(
+                "A glossary of the service's DeepL account. Where it does not serve the pair, the message is "
+                "translated without it and `degraded` says so. Null: as the service is configured."
+            ),
+        ),
+    ] = None
+    context: Annotated[
+        str | None,
+        AfterValidator(_encodable),
+        Field(
+            max_length=2000,
+            description=(
+                "Text in the source language, such as the message that this one answers: not translated itself, it "
+                "helps DeepL to choose between meanings."
+            ),
+        ),
+    ] = None
 
 
 class TranslateRequest(BaseModel):
@@ -93,6 +134,15 @@ class TranslateResponse(BaseModel):
     status: JobStatus
     stage: Annotated[Stage | None, Field(description="The step that runs now.")] = None
     target_language: str
+    target_variant: Annotated[
+        str | None,
+        Field(
+            description=(
+                "The variant that the translation is in, such as `pt-BR`; null where the engine that translated does "
+                "not tell variants apart. Until the job is completed: the one that was asked for."
+            )
+        ),
+    ] = None
     source_language: str | None = None
     original_text: str | None = None
     translated_text: str | None = None
