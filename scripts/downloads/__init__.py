@@ -1,0 +1,1 @@
+"""Fetching published models: `scripts/download_models.py` is the command."""
