@@ -46,24 +46,24 @@ class Work(Protocol):
 class BatchEngine(Protocol):
     """Serves many calls at once, a step at a time. One thread calls it, in the process where the device is.
 
-    An error of the domain concerns one call. Any other exception means that the engine's state can no longer be
-    trusted.
+    What `begin` and `result` raise concerns their call. What `step` raises means that the engine's state can no longer
+    be trusted.
     """
 
     @property
     def methods(self) -> frozenset[str]:
         """What may be called."""
 
-    def begin(self, method: str, args: tuple[object, ...]) -> Work:
+    def begin(self, method: str, args: tuple[Any, ...]) -> Work:
         """Take a call on. Raises what is wrong with it."""
 
     def step(self) -> Sequence[Work]:
-        """Do a little of the work that was begun. Returns what is finished by now, each piece of work once."""
+        """Do a little of the work that was begun. Returns what is finished by now; it is dropped then."""
 
-    def result(self, work: Work) -> object:
-        """What finished work came to. Raises the error that it came to instead."""
+    def result(self, work: Any) -> object:
+        """What work that `begin` returned came to, once it is finished. Raises the error that it came to instead."""
 
-    def drop(self, work: Work) -> None:
+    def drop(self, work: Any) -> None:
         """Forget it, finished or not. Every work is dropped once."""
 
 

@@ -6,16 +6,16 @@ This module imports neither torch nor whisper before a model is built, so that t
 import importlib.util
 import logging
 import math
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from src.domain.audio import Audio, Samples
-from src.domain.errors import EngineUnavailable, NoSpeechDetected, UnsupportedLanguage, VoiceServiceError
+from src.domain.errors import EngineUnavailable, JobCancelled, NoSpeechDetected, UnsupportedLanguage, VoiceServiceError
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
 from src.domain.speech import Quality, Segment, Transcript
 from src.models.silero_vad import SileroVad
@@ -24,7 +24,7 @@ from src.utils.audio import resample
 
 if TYPE_CHECKING:
     from src.models.whisper.decoding import Decoded
-    from src.models.whisper.recogniser import Recogniser, Window
+    from src.models.whisper.recogniser import Attempt, Recogniser, Window
 
 logger = logging.getLogger(__name__)
 
@@ -78,18 +78,36 @@ class Clip:
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
-    """A clip on its way: its windows, where each begins (s), and the language once it is known."""
+class Hearing:
+    """A clip on its way to text: its windows, where each begins (s), and what was made out so far.
+
+    `attempts`: by window, which of its quality's attempts comes next; a window that is not in it is done. `result`:
+    the transcript, or what is wrong with the clip, once all windows are done.
+    """
 
     clip: Clip
     windows: "list[Window]"
     offsets: list[float]
     language: str | None
     probability: float | None = None
+    heard: "dict[int, Decoded]" = field(default_factory=dict)
+    attempts: dict[int, int] = field(init=False)
+    result: Transcript | VoiceServiceError | None = None
+    cancelled: bool = False
+
+    def __post_init__(self) -> None:
+        self.attempts = dict.fromkeys(range(len(self.windows)), 0)
+
+    def cancel(self) -> None:
+        """Nobody wants the transcript. Any thread may say so; the network stops between two tokens."""
+        self.cancelled = True
 
 
 class WhisperModel:
-    """Implements `transcribe` of the port Transcriber, blocking: one call at a time, where the model lives.
+    """Recordings to transcripts, blocking, where the network lives.
+
+    For one recording call `transcribe`. To let windows of many callers go through the network together, call `begin`
+    for each recording, and `step` until each has its result.
 
     `device`: auto, cpu or cuda. `precision`: auto (float16 on cuda, int8 on the CPU), or float32 (exact: tokens equal
     openai-whisper's), bfloat16, float16, int8. `high_weights`: another file for quality `high`. `threads`: of the CPU;
@@ -116,40 +134,15 @@ class WhisperModel:
 
         Raises NoSpeechDetected where nobody speaks (nothing is invented for silence or noise), UnsupportedLanguage.
         """
-        (result,) = self.transcribe_many([Clip(audio, language, quality)])
-        if isinstance(result, VoiceServiceError):
-            raise result
-        return result
+        hearing = self.begin(Clip(audio, language, quality))
+        while hearing.result is None:
+            self.step([hearing])
+        if isinstance(hearing.result, VoiceServiceError):
+            raise hearing.result
+        return hearing.result
 
-    def transcribe_many(
-        self, clips: Sequence[Clip], *, cancelled: Callable[[], bool] = lambda: False
-    ) -> list[Transcript | VoiceServiceError]:
-        """Each clip's transcript, or what is wrong with it. Windows of all clips go through the network together.
-
-        `cancelled` is asked, in the calling thread, before every clip's search for speech, every block of the encoder
-        and every token. It speaks for the whole call, so it says yes when all callers have given up: then JobCancelled
-        is raised.
-        """
-        with ExitStack() as stack:
-            for recogniser in set(self._recognisers.values()):
-                stack.enter_context(recogniser.network.stoppable(cancelled))
-            return self._transcribe_many(clips)
-
-    def _transcribe_many(self, clips: Sequence[Clip]) -> list[Transcript | VoiceServiceError]:
-        results: dict[int, Transcript | VoiceServiceError] = {}
-        jobs: dict[int, _Job] = {}
-        for index, clip in enumerate(clips):
-            self._recognisers[clip.quality].network.go_on()
-            try:
-                jobs[index] = self._prepare(clip)
-            except VoiceServiceError as error:
-                results[index] = error
-        for quality in Quality:
-            of_quality = {index: job for index, job in jobs.items() if job.clip.quality is quality}
-            results.update(self._hear(of_quality, self._recognisers[quality], quality))
-        return [results[index] for index in range(len(clips))]
-
-    def _prepare(self, clip: Clip) -> _Job:
+    def begin(self, clip: Clip) -> Hearing:
+        """Find the speech and cut it into windows. Raises NoSpeechDetected, UnsupportedLanguage."""
         if clip.language is not None and clip.language not in self.LANGUAGES:
             raise UnsupportedLanguage(f"This Whisper model hears {', '.join(sorted(self.LANGUAGES))} only.")
         audio = resample(clip.audio, MODEL_RATE)
@@ -159,33 +152,68 @@ class WhisperModel:
             raise NoSpeechDetected("Nobody speaks in the recording.")
         recogniser = self._recognisers[clip.quality]
         windows = [recogniser.window(_between(samples, begin, end)) for begin, end in spans]
-        return _Job(clip, windows, [begin for begin, _ in spans], clip.language)
+        language = clip.language if recogniser.multilingual else "en"
+        return Hearing(clip, windows, [begin for begin, _ in spans], language)
 
-    def _hear(
-        self, jobs: dict[int, _Job], recogniser: "Recogniser", quality: Quality
-    ) -> dict[int, Transcript | VoiceServiceError]:
-        results: dict[int, Transcript | VoiceServiceError] = {}
-        self._detect([job for job in jobs.values() if job.language is None], recogniser, quality)
-        for language in {job.language for job in jobs.values()}:
-            same = {index: job for index, job in jobs.items() if job.language == language}
-            if language is None:
-                results.update(dict.fromkeys(same, _foreign()))
-                continue
-            windows = [window for job in same.values() for window in job.windows]
-            heard = iter(recogniser.decode(windows, language, quality))
-            for index, job in same.items():
-                results[index] = _transcript(job, [next(heard) for _ in job.windows], recogniser)
-        return results
+    def step(self, hearings: Sequence[Hearing]) -> None:
+        """One batch of windows through the network: what the first hearing without a result needs next, and the windows
+        of the others that need just that. Callers take turns when whoever was served goes to the end of `hearings`.
 
-    def _detect(self, jobs: Sequence[_Job], recogniser: "Recogniser", quality: Quality) -> None:
-        """Set each job's language from its first window; it stays None for one that the service lacks."""
-        if not recogniser.multilingual:
-            for job in jobs:
-                job.language = "en"
-        elif jobs:
-            found = recogniser.languages([job.windows[0] for job in jobs], quality)
-            for job, probabilities in zip(jobs, found, strict=True):
-                job.language, job.probability = _best(probabilities, self.LANGUAGES)
+        A hearing whose turn is cancelled gets no result.
+        """
+        waiting = [hearing for hearing in hearings if hearing.result is None and not hearing.cancelled]
+        if not waiting:
+            return
+        first = waiting[0]
+        recogniser = self._recognisers[first.clip.quality]
+        peers = [hearing for hearing in waiting if self._recognisers[hearing.clip.quality] is recogniser]
+        work = self._detect if first.language is None else self._decode
+        with suppress(JobCancelled):
+            work(first, peers, recogniser)
+
+    def _detect(self, first: Hearing, peers: Sequence[Hearing], recogniser: "Recogniser") -> None:
+        """Set the language of clips by their first windows. One that the service lacks is their result."""
+        short = _short(first)
+        context = first.windows[0].context(short=short)
+        batch = [
+            hearing
+            for hearing in peers
+            if hearing.language is None
+            and _short(hearing) == short
+            and hearing.windows[0].context(short=short) == context
+        ][: recogniser.batch]
+        with recogniser.network.stoppable(lambda: all(hearing.cancelled for hearing in batch)):
+            found = recogniser.languages([hearing.windows[0] for hearing in batch], short=short)
+        for hearing, probabilities in zip(batch, found, strict=True):
+            hearing.language, hearing.probability = _best(probabilities, self.LANGUAGES)
+            if hearing.language is None:
+                hearing.result = _foreign()
+
+    def _decode(self, first: Hearing, peers: Sequence[Hearing], recogniser: "Recogniser") -> None:
+        """One attempt at windows in one language; hearings that have no window left get their result."""
+        wanted = self._next(first, next(iter(first.attempts)))
+        batch = [
+            (hearing, index)
+            for hearing in peers
+            for index in hearing.attempts
+            if hearing.language is not None and self._next(hearing, index) == wanted
+        ][: recogniser.batch]
+        attempt, _, language = wanted
+        with recogniser.network.stoppable(lambda: all(hearing.cancelled for hearing, _ in batch)):
+            decoded = recogniser.attempt([hearing.windows[index] for hearing, index in batch], language, attempt)
+            for (hearing, index), heard in zip(batch, decoded, strict=True):
+                hearing.heard[index] = heard
+                hearing.attempts[index] += 1
+                if not heard.failed or hearing.attempts[index] == len(recogniser.attempts(hearing.clip.quality)):
+                    del hearing.attempts[index]
+            for hearing in {id(hearing): hearing for hearing, _ in batch}.values():
+                if not hearing.attempts:
+                    hearing.result = _transcript(hearing, recogniser)
+
+    def _next(self, hearing: Hearing, index: int) -> "tuple[Attempt, int, str]":
+        """How the window is to be decoded: attempt, encoder context, language. Those that are equal share a batch."""
+        attempt = self._recognisers[hearing.clip.quality].attempts(hearing.clip.quality)[hearing.attempts[index]]
+        return attempt, hearing.windows[index].context(short=attempt.short), hearing.language or ""
 
 
 def _load(
@@ -218,6 +246,11 @@ def _between(samples: Samples, begin: float, end: float) -> Samples:
     return samples[round(begin * MODEL_RATE) : round(end * MODEL_RATE)]
 
 
+def _short(hearing: Hearing) -> bool:
+    """Whether its language is found out in a shortened context, which its first attempt uses again."""
+    return hearing.clip.quality is Quality.FAST
+
+
 def _best(probabilities: dict[str, float], languages: frozenset[str]) -> tuple[str | None, float]:
     """The likeliest language that the service has, or None when another one is more likely than not."""
     if max((p for code, p in probabilities.items() if code not in languages), default=0.0) >= _FOREIGN:
@@ -231,12 +264,13 @@ def _foreign() -> UnsupportedLanguage:
     return UnsupportedLanguage(f"The language spoken is not one of {names}. If it is, send source_language.")
 
 
-def _transcript(job: _Job, heard: "Sequence[Decoded]", recogniser: "Recogniser") -> Transcript | VoiceServiceError:
+def _transcript(hearing: Hearing, recogniser: "Recogniser") -> Transcript | VoiceServiceError:
     """All windows that have speech, in order. A text that still repeats itself after all attempts is not one."""
     segments: list[Segment] = []
     log_probability, tokens = 0.0, 0
-    language = job.language or "en"
-    for window, offset, decoded in zip(job.windows, job.offsets, heard, strict=True):
+    language = hearing.language or "en"
+    for index, (window, offset) in enumerate(zip(hearing.windows, hearing.offsets, strict=True)):
+        decoded = hearing.heard[index]
         if decoded.silent or decoded.repetitive:
             continue
         segments += [_moved(segment, offset) for segment in recogniser.segments(window, decoded, language)]
@@ -244,7 +278,8 @@ def _transcript(job: _Job, heard: "Sequence[Decoded]", recogniser: "Recogniser")
         tokens += len(decoded.tokens) + 1
     if not segments:
         return NoSpeechDetected("No words could be made out in the recording.")
-    return Transcript(tuple(segments), language, job.probability, min(1.0, math.exp(log_probability / tokens)))
+    confidence = min(1.0, math.exp(log_probability / tokens))
+    return Transcript(tuple(segments), language, hearing.probability, confidence)
 
 
 def _moved(segment: Segment, seconds: float) -> Segment:

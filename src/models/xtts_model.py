@@ -29,7 +29,7 @@ class XttsModel:
     """Owned by one thread, which calls everything but `Utterance.cancel`.
 
     For one request at a time call `speak` or `stream`. To batch requests as they come, call `begin` for each and `step`
-    for all; `audio` once an utterance is finished.
+    for all; `audio` once an utterance is finished, and `vocode` before if its first sentences are to be sound early.
     """
 
     name = ENGINE
@@ -128,9 +128,17 @@ class XttsModel:
         """What a finished utterance sounds like. Raises JobCancelled when it was cancelled."""
         if utterance.cancelled:
             raise JobCancelled("The speech was cancelled.")
-        count = len(utterance.sentences)
-        pieces = [self._vocoder.decode(utterance.latents(index), utterance.voice.speaker) for index in range(count)]
-        return Audio(join(pieces).cpu().numpy(), OUTPUT_SAMPLE_RATE)
+        while self.vocode(utterance):
+            pass
+        return Audio(join(utterance.pieces).cpu().numpy(), OUTPUT_SAMPLE_RATE)
+
+    def vocode(self, utterance: Utterance) -> bool:
+        """Make sound of the next sentence, if its codes are all there. False when it is not."""
+        index = len(utterance.pieces)
+        if utterance.sounds or not utterance.sentences[index].finished:
+            return False
+        utterance.pieces.append(self._vocoder.decode(utterance.latents(index), utterance.voice.speaker))
+        return True
 
     def drop(self, utterance: Utterance) -> None:
         """Forget an utterance; its sentences leave the loop with the next step."""

@@ -106,7 +106,7 @@ def test_a_batch_gives_each_window_what_it_gives_alone(
 
 
 def test_language_probabilities_equal_openai_whisper(stock: Any, recogniser: Recogniser, windows: list[Window]) -> None:
-    ours = recogniser.languages(windows[:2], Quality.BALANCED)
+    ours = recogniser.languages(windows[:2], short=False)
     _, theirs = stock.detect_language(torch.stack([padded(window) for window in windows[:2]]))
     for mine, other in zip(ours, theirs, strict=True):
         assert mine == pytest.approx(other, abs=1e-5)
@@ -123,14 +123,12 @@ def test_the_layout_of_large_v3_is_read_too(tmp_path: Path) -> None:
     assert list(ours.decoder.decode(features, "yue", max_tokens=TOKENS)[0].tokens) == theirs.tokens
 
 
-def test_each_window_is_encoded_once_for_language_text_and_words(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(ATTEMPTS, Quality.BALANCED, ATTEMPTS[Quality.BALANCED][:2])  # the first one fails, and one more
+def test_each_window_is_encoded_once_for_language_text_and_words(checkpoint: Path) -> None:
     recogniser = Recogniser(checkpoint, CPU, Precision.FLOAT32, batch=4)
     windows = [recogniser.window(sound(3.0, seed)) for seed in range(2)]
-    recogniser.languages(windows, Quality.BALANCED)
-    decoded = recogniser.decode(windows, "en", Quality.BALANCED)
+    recogniser.languages(windows, short=False)
+    for attempt in ATTEMPTS[Quality.BALANCED][:2]:
+        decoded = recogniser.attempt(windows, "en", attempt)
     recogniser.segments(windows[0], decoded[0], "en")
     assert recogniser.network.encoded == 2
 
@@ -139,8 +137,8 @@ def test_a_shortened_context_is_encoded_at_the_length_of_the_clip(checkpoint: Pa
     recogniser = Recogniser(checkpoint, CPU, Precision.FLOAT32, batch=4)
     window = recogniser.window(sound(3.0, 1))
     assert recogniser.encoded([window], short=True).shape[1] == 320  # 150 + 128 in steps of 64
-    assert recogniser.decode([window], "en", Quality.FAST)
-    # The guard refused what random weights said, and the full context was tried.
+    assert recogniser.attempt([window], "en", ATTEMPTS[Quality.FAST][0])[0].failed
+    recogniser.attempt([window], "en", ATTEMPTS[Quality.FAST][1])
     assert set(window.features) == {320, FULL_CONTEXT}
     assert recogniser.network.encoded == 2
 
@@ -179,10 +177,5 @@ def test_sampling_gives_the_same_text_twice_and_leaves_the_global_generator_alon
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_int8_windows_do_not_change_each_other(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ATTEMPTS, Quality.FAST, ATTEMPTS[Quality.FAST][:1])
-    recogniser = Recogniser(checkpoint, CPU, Precision.INT8, batch=4)
-    sounds = [sound(3.0, seed) for seed in range(2)]
-    alone = [recogniser.decode([recogniser.window(samples)], "en", Quality.FAST)[0].tokens for samples in sounds]
-    together = recogniser.decode([recogniser.window(samples) for samples in sounds], "en", Quality.FAST)
-    assert [decoded.tokens for decoded in together] == alone
+def test_int8_windows_are_not_batched_as_they_would_change_each_other(checkpoint: Path) -> None:
+    assert Recogniser(checkpoint, CPU, Precision.INT8, batch=4).batch == 1

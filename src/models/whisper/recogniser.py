@@ -1,10 +1,8 @@
 """Windows of sound to text: mel spectrogram, encoder, language, decoding with its fall-backs, and times."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -28,8 +26,6 @@ _CONTEXT_STEP = 64
 """Contexts are rounded up to this, so that windows of about one length share a batch."""
 _TOKENS_PER_SECOND, _TOKENS_AT_LEAST = 20, 32
 """More than anyone speaks: ends a loop of a shortened context early."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ class Recogniser:
         model = checkpoint.load(weights)
         self.network = Network(model, device, precision)
         # int8 products have one scale for all rows of a call, so a second window would change the first one's text.
-        self._batch = 1 if precision is Precision.INT8 else batch
+        self.batch = 1 if precision is Precision.INT8 else batch
         self.decoder = Decoder(model.to("meta"), self.network)
 
     @property
@@ -88,33 +84,17 @@ class Recogniser:
         mel = log_mel_spectrogram(torch.from_numpy(samples), self.network.dims.n_mels, padding=N_FFT)
         return Window(mel[:, :frames])
 
-    def languages(self, windows: Sequence[Window], quality: Quality) -> list[dict[str, float]]:
-        """For each window the probability of each language that Whisper knows, by code."""
-        short = ATTEMPTS[quality][0].short
-        found: dict[int, dict[str, float]] = {}
-        for batch in self._batches(range(len(windows)), [window.context(short=short) for window in windows]):
-            features = self.encoded([windows[index] for index in batch], short=short)
-            found.update(zip(batch, self.decoder.languages(features), strict=True))
-        return [found[index] for index in range(len(windows))]
+    @staticmethod
+    def attempts(quality: Quality) -> tuple[Attempt, ...]:
+        """How a window is decoded, one after the other while it fails."""
+        return ATTEMPTS[quality]
 
-    def decode(self, windows: Sequence[Window], language: str, quality: Quality) -> list[Decoded]:
-        """The text of each window, all in one language; a failed attempt is followed by the next of the quality."""
-        results: dict[int, Decoded] = {}
-        pending = list(range(len(windows)))
-        for attempt in ATTEMPTS[quality]:
-            for batch in self._batches(pending, [window.context(short=attempt.short) for window in windows]):
-                heard = self._attempt([windows[index] for index in batch], language, attempt)
-                results.update(zip(batch, heard, strict=True))
-            pending = [index for index in pending if results[index].failed]
-        return [results[index] for index in range(len(windows))]
+    def languages(self, windows: Sequence[Window], *, short: bool) -> list[dict[str, float]]:
+        """For each window the probability of each language that Whisper knows, by code. They share a context."""
+        return self.decoder.languages(self.encoded(windows, short=short))
 
-    def segments(self, window: Window, decoded: Decoded, language: str) -> list[Segment]:
-        """The text with times from the window's start."""
-        features = window.features[max(window.features)]
-        tokenizer = self.decoder.tokenizer(language)
-        return timed_segments(self.network, tokenizer, decoded.tokens, features[None], window.seconds)
-
-    def _attempt(self, windows: Sequence[Window], language: str, attempt: Attempt) -> list[Decoded]:
+    def attempt(self, windows: Sequence[Window], language: str, attempt: Attempt) -> list[Decoded]:
+        """The text of windows that share a context, all in one language."""
         return self.decoder.decode(
             self.encoded(windows, short=attempt.short),
             language,
@@ -123,13 +103,11 @@ class Recogniser:
             max_tokens=_token_limit(windows[0]) if attempt.short else None,
         )
 
-    def _batches(self, indices: Iterable[int], contexts: Sequence[int]) -> Iterator[list[int]]:
-        """Indices of windows that share a context, as many at a time as may go together."""
-        groups: dict[int, list[int]] = {}
-        for index in indices:
-            groups.setdefault(contexts[index], []).append(index)
-        for group in groups.values():
-            yield from _chunks(group, self._batch)
+    def segments(self, window: Window, decoded: Decoded, language: str) -> list[Segment]:
+        """The text with times from the window's start."""
+        features = window.features[max(window.features)]
+        tokenizer = self.decoder.tokenizer(language)
+        return timed_segments(self.network, tokenizer, decoded.tokens, features[None], window.seconds)
 
     def encoded(self, windows: Sequence[Window], *, short: bool) -> Tensor:
         """Features [B, context, d] of windows that share a context: encoded now, unless they are already."""
@@ -146,9 +124,3 @@ def _token_limit(window: Window) -> int:
     """Tokens that a shortened context may give, by the clip's length in whole context steps."""
     seconds = (window.context(short=True) - _SPARE_FRAMES) / 50
     return min(224, _TOKENS_AT_LEAST + int(_TOKENS_PER_SECOND * seconds))
-
-
-def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk

@@ -26,6 +26,7 @@ class Utterance:
         ]
         self.waiting = deque(self.sentences)
         self._first: dict[int, Sentence] = {}  # first attempts of sentences that are said again, by their index
+        self.pieces: list[Tensor] = []  # [samples] of the first sentences, those that are sound already
         self.cancelled = False
 
     def limit(self, most: int) -> "Utterance":
@@ -42,6 +43,11 @@ class Utterance:
     @property
     def finished(self) -> bool:
         return self.cancelled or all(sentence.finished for sentence in self.sentences)
+
+    @property
+    def sounds(self) -> bool:
+        """Whether all of it is sound, or nobody wants it any more."""
+        return self.cancelled or len(self.pieces) == len(self.sentences)
 
     def ended(self, sentence: Sentence) -> None:
         """Look at a sentence that has just ended, and have it said again or choose between its two attempts."""
