@@ -48,9 +48,10 @@ async def running_services(settings: Settings, engines: Engines | None = None) -
         parts = engines if engines is not None else await asyncio.to_thread(build_engines, settings)
         if parts.close is not None:
             stack.push_async_callback(parts.close)
-        for runner in parts.runners.values():
+        runners = list(dict.fromkeys(parts.runners.values()))
+        for runner in runners:
             stack.push_async_callback(runner.close)
-        await asyncio.gather(*(runner.start() for runner in parts.runners.values()))
+        await asyncio.gather(*(runner.start() for runner in runners))
         yield await _start_services(settings, parts, database, stack)
 
 
@@ -76,7 +77,7 @@ async def _start_services(settings: Settings, engines: Engines, database: Databa
         timeout_seconds=settings.job_timeout_seconds,
         max_attempts=settings.job_max_attempts,
     )
-    worker = JobWorker(queue, jobs.execute, settings.job_concurrency)
+    worker = JobWorker(queue, jobs.execute, settings.job_concurrency or engines.job_concurrency)
     left_over = await jobs.left_over()
     worker.start()
     stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)

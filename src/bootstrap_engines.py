@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
@@ -18,20 +19,25 @@ from src.models.espeak_voice import engine as espeak
 from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.silero_vad import SileroVad
 from src.models.speaker_analysis import SpeakerAnalysis
-from src.models.whisper_model import WhisperModel
+from src.models.whisper.batch import load_whisper
 from src.services.audio_processing import AudioProcessing
 from src.workers.decoder import RemoteDecoder, assemble
 from src.workers.engines import RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice
+from src.workers.gpu_worker import GpuWorker
 from src.workers.process_pool import ProcessPool
 
 logger = logging.getLogger(__name__)
+
+_JOBS, _BATCHED_JOBS = 2, 16
+"""At the same time: engines in pools do one call for each process; networks do many for little more than one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engines:
     """What does the work. Tests and benchmarks put their own here.
 
-    `runners` are started and closed with the service, `close` is awaited at its end. `notices` say what is less than it
+    `runners` are started and closed with the service; one may stand under two names. `close` is awaited at the end.
+    `job_concurrency`: jobs to do at the same time when the settings leave it open. `notices` say what is less than it
     should be since the start, `passing_notices` what is so now.
     """
 
@@ -41,25 +47,37 @@ class Engines:
     voice: VoiceEngine
     analyzer: SpeakerAnalyzer
     runners: Mapping[str, Runner]
+    job_concurrency: int = _JOBS
     notices: tuple[str, ...] = ()
     passing_notices: Callable[[], tuple[str, ...]] = tuple
     close: Callable[[], Awaitable[None]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An engine that the settings name. `batches`: its factory makes a BatchEngine, for the owner of a device."""
+
+    name: str
+    languages: frozenset[str]
+    factory: Callable[[], Any]
+    batches: bool = False
+
+
 def build_engines(settings: Settings) -> Engines:
     """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing."""
+    hearing, speaking = _recogniser(settings), _voice(settings)
+    transcription, voice = _runners(settings, hearing, speaking)
     decoder = decoder_pool(settings)
-    transcription, transcriber = _transcription(settings)
-    speaking, voice = _voice(settings)
     analysis = _pool(settings, SpeakerAnalysis, "speaker analysis")
     translation = build_translators(settings)
     return Engines(
         decoder=RemoteDecoder(decoder),
-        transcriber=transcriber,
+        transcriber=RemoteTranscriber(transcription, hearing.name, hearing.languages),
         translators=translation.engines,
-        voice=voice,
+        voice=RemoteVoice(voice, speaking.name, speaking.languages),
         analyzer=RemoteSpeakerAnalyzer(analysis),
-        runners={"decoder": decoder, "transcription": transcription, "voice": speaking, "speaker_analysis": analysis},
+        runners={"decoder": decoder, "transcription": transcription, "voice": voice, "speaker_analysis": analysis},
+        job_concurrency=_BATCHED_JOBS if hearing.batches or speaking.batches else _JOBS,
         notices=translation.notices,
         passing_notices=translation.resting,
         close=translation.close,
@@ -85,25 +103,23 @@ def decoder_pool(settings: Settings) -> ProcessPool:
     )
 
 
-def _transcription(settings: Settings) -> tuple[ProcessPool, RemoteTranscriber]:
+def _recogniser(settings: Settings) -> Chosen:
     """Whisper when it is named, or with `auto` when its weights are there; else pocketsphinx."""
     weights = _whisper_weights(settings)
     if weights is None:
         name = pocketsphinx_model.NAME
         logger.info("transcription: %s (TRANSCRIPTION_ENGINE=%s)", name, settings.transcription_engine)
-        pool = _pool(settings, PocketsphinxModel, "transcription")
-        return pool, RemoteTranscriber(pool, name, pocketsphinx_model.LANGUAGES)
+        return Chosen(name, pocketsphinx_model.LANGUAGES, PocketsphinxModel)
     high = settings.whisper_model_high
     factory = partial(
-        WhisperModel,
+        load_whisper,
         weights,
         settings.device,
         high_weights=None if high is None else whisper_model.weights_file(high, settings.whisper_dir),
         threads=os.cpu_count(),
     )
     logger.info("transcription: whisper with %s (TRANSCRIPTION_ENGINE=%s)", weights, settings.transcription_engine)
-    pool = _pool(settings, factory, "transcription", size=1)
-    return pool, RemoteTranscriber(pool, whisper_model.NAME, whisper_model.languages_of(weights))
+    return Chosen(whisper_model.NAME, whisper_model.languages_of(weights), factory, batches=True)
 
 
 def _whisper_weights(settings: Settings) -> Path | None:
@@ -118,27 +134,42 @@ def _whisper_weights(settings: Settings) -> Path | None:
         return None
 
 
-def _voice(settings: Settings) -> tuple[ProcessPool, RemoteVoice]:
+def _voice(settings: Settings) -> Chosen:
     """XTTS-v2 when named, or with `auto` when its checkpoint is there and its licence accepted; else espeak-ng."""
     if not _takes_xtts(settings):
         logger.info("voice: %s (VOICE_ENGINE=%s)", espeak.NAME, settings.voice_engine)
-        pool = _pool(settings, espeak.EspeakVoice, "voice")
-        return pool, RemoteVoice(pool, espeak.NAME, espeak.spoken_languages())
+        return Chosen(espeak.NAME, espeak.spoken_languages(), espeak.EspeakVoice)
     # Imported here: coqui-tts is no part of an embedded installation.
+    from src.models.xtts.batch import load_xtts_batch  # noqa: PLC0415
     from src.models.xtts.conditioning import ENGINE  # noqa: PLC0415
     from src.models.xtts.coqui import spoken_languages  # noqa: PLC0415
-    from src.models.xtts_model import XttsModel  # noqa: PLC0415
 
     factory = partial(
-        XttsModel,
+        load_xtts_batch,
         settings.xtts_dir,
         licence_accepted=settings.coqui_tos_agreed,
         device=settings.device,
+        slots=settings.xtts_slots,
         threads=os.cpu_count(),
     )
     logger.info("voice: %s from %s (VOICE_ENGINE=%s)", ENGINE, settings.xtts_dir, settings.voice_engine)
-    pool = _pool(settings, factory, "voice", size=1)
-    return pool, RemoteVoice(pool, ENGINE, spoken_languages())
+    return Chosen(ENGINE, spoken_languages(), factory, batches=True)
+
+
+def _runners(settings: Settings, hearing: Chosen, speaking: Chosen) -> tuple[Runner, Runner]:
+    """Where the two live: networks with each other in one process, the owner of the device; others in pools."""
+    networks = [chosen.factory for chosen in (hearing, speaking) if chosen.batches]
+    owner = GpuWorker(
+        *networks,
+        queue_size=settings.engine_queue_size,
+        in_flight=2 * settings.xtts_slots,
+        call_timeout_seconds=settings.job_timeout_seconds,
+        name="speech network",
+    )
+    return (
+        owner if hearing.batches else _pool(settings, hearing.factory, "transcription"),
+        owner if speaking.batches else _pool(settings, speaking.factory, "voice"),
+    )
 
 
 def _takes_xtts(settings: Settings) -> bool:
@@ -151,11 +182,10 @@ def _takes_xtts(settings: Settings) -> bool:
     return settings.coqui_tos_agreed
 
 
-def _pool(settings: Settings, factory: Callable[[], object], name: str, *, size: int | None = None) -> ProcessPool:
-    """`size` 1 for networks: a copy of one in each process would share the same cores, or the same device."""
+def _pool(settings: Settings, factory: Callable[[], object], name: str) -> ProcessPool:
     return ProcessPool(
         factory,
-        size=settings.engine_processes if size is None else size,
+        size=settings.engine_processes,
         queue_size=settings.engine_queue_size,
         call_timeout_seconds=settings.job_timeout_seconds,
         name=name,

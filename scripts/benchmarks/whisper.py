@@ -122,7 +122,7 @@ def _ours(recogniser: Recogniser, clip: Samples, tokens: int, quality: Quality) 
 
     def once() -> None:
         window = recogniser.window(clip)
-        (languages,) = recogniser.languages([window], quality)
+        (languages,) = recogniser.languages([window], short=short)
         language = max(languages, key=lambda code: languages[code])
         features = recogniser.encoded([window], short=short)
         (result,) = recogniser.decoder.decode(features, language, max_tokens=tokens, suppressed=(-1, _END))

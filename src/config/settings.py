@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     """auto: XTTS-v2 when its checkpoint is there and its licence accepted, else espeak."""
     xtts_dir: Path = Path("checkpoints/xtts")
     """The published files of XTTS-v2: config.json, model.pth, vocab.json, mel_stats.pth, speakers_xtts.pth."""
+    xtts_slots: int = Field(8, ge=1, le=256)
+    """Sentences that XTTS speaks together, of one message or of many. Twice as many calls are with the networks at a
+    time; the others wait."""
     coqui_tos_agreed: bool = False
     """1: the Coqui Public Model License (non-commercial use) was read and accepted; XTTS-v2 needs it."""
     whisper_model: str = "base"
@@ -105,8 +108,9 @@ class Settings(BaseSettings):
     """Speech, after trimming, that a voice profile needs."""
 
     # --- jobs
-    job_concurrency: int = Field(2, ge=1)
-    """Jobs that run at the same time in this process."""
+    job_concurrency: int | None = Field(None, ge=1)
+    """Jobs that run at the same time in this process. None: 16 with Whisper or XTTS, which do many calls for little
+    more than one, else 2."""
     job_queue_size: int = Field(64, ge=1)
     """Jobs that may wait; above it a request gets 503 `overloaded`."""
     engine_queue_size: int = Field(32, ge=1)

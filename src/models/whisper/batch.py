@@ -9,6 +9,11 @@ from src.domain.speech import Transcript
 from src.models.whisper_model import Clip, Hearing, WhisperModel
 
 
+def load_whisper(*args: Any, **options: Any) -> "WhisperBatch":
+    """Made in the process that owns the device; the arguments are WhisperModel's."""
+    return WhisperBatch(WhisperModel(*args, **options))
+
+
 class WhisperBatch:
     """Implements `domain.ports.BatchEngine` with the method `transcribe(audio, language, quality)`."""
 

@@ -12,6 +12,11 @@ from src.models.xtts.utterance import Utterance
 from src.models.xtts_model import XttsModel
 
 
+def load_xtts_batch(*args: Any, **options: Any) -> "XttsBatch":
+    """Made in the process that owns the device; the arguments are XttsModel's."""
+    return XttsBatch(XttsModel(*args, **options))
+
+
 @dataclass(eq=False, slots=True)
 class Lesson:
     """A voice to be learned from a recording."""
