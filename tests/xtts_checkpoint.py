@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ from src.models.xtts.coqui import load_xtts
 
 
 @functools.cache
-def tiny_checkpoint() -> Path:
+def tiny_checkpoint(stop_bias: float | None = None) -> Path:
+    """`stop_bias`: another than the usual one, so that sentences are shorter or longer."""
+    size = xtts.SIZES["tiny"]
+    if stop_bias is not None:
+        size = replace(size, stop_bias=stop_bias)
     folder = Path(tempfile.mkdtemp(prefix="xtts-tiny-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with quiet():
-        xtts.write(folder, xtts.SIZES["tiny"], seed=3)
+        xtts.write(folder, size, seed=3)
     return folder
 
 
