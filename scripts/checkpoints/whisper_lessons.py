@@ -1,70 +1,36 @@
-"""What the tests' small Whisper is taught: two dozen sentences in three languages, spoken by flite and espeak-ng."""
+"""What the tests' small Whisper is taught: batches of the spoken sentences, and what it should say to them."""
 
-import io
 import random
-import subprocess
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-import soundfile as sf
-import soxr
 import torch
 from torch import Tensor
 from torch.nn import functional
-from whisper.audio import HOP_LENGTH, SAMPLE_RATE, TOKENS_PER_SECOND, log_mel_spectrogram
+from whisper.audio import HOP_LENGTH, N_FFT, TOKENS_PER_SECOND, log_mel_spectrogram
 from whisper.model import ModelDimensions
 from whisper.tokenizer import Tokenizer
 
+from scripts.checkpoints.spoken_sentences import SAMPLE_RATE, SENTENCES, Clip, texts
 from src.domain.audio import Samples
-
-SENTENCES: dict[str, tuple[str, ...]] = {
-    "en": (
-        "Good morning, how are you today?",
-        "The train leaves at seven in the evening.",
-        "My brother lives in a small house by the river.",
-        "We need two tickets for the museum.",
-        "The weather is cold but the sun is out.",
-        "Thank you very much for your help.",
-        "Our meeting starts in ten minutes.",
-        "The children are asleep in the next room.",
-    ),
-    "fr": (
-        "Bonjour, comment allez-vous aujourd'hui ?",
-        "Le train part à sept heures du soir.",
-        "Mon frère habite une petite maison au bord de la rivière.",
-        "Nous avons besoin de deux billets pour le musée.",
-        "Il fait froid mais le soleil brille.",
-        "Merci beaucoup pour votre aide.",
-        "Notre réunion commence dans dix minutes.",
-        "Les enfants dorment dans la chambre voisine.",
-    ),
-    "es": (
-        "Buenos días, ¿cómo está usted hoy?",
-        "El tren sale a las siete de la tarde.",
-        "Mi hermano vive en una casa pequeña junto al río.",
-        "Necesitamos dos entradas para el museo.",
-        "Hace frío pero brilla el sol.",
-        "Muchas gracias por su ayuda.",
-        "Nuestra reunión empieza en diez minutos.",
-        "Los niños duermen en la habitación de al lado.",
-    ),
-}
 
 DIMENSIONS = ModelDimensions(
     n_mels=80,
     n_audio_ctx=1500,
-    n_audio_state=128,
-    n_audio_head=2,
+    n_audio_state=64,
+    n_audio_head=4,
     n_audio_layer=2,
     n_vocab=51865,
     n_text_ctx=448,
-    n_text_state=128,
-    n_text_head=2,
+    n_text_state=64,
+    n_text_head=4,
     n_text_layer=2,
 )
 
+FRAMES_PER_SECOND = 50
+"""Of the encoder's output."""
 _PADDING = (8, 8, 32, 96)
 """Encoder frames behind the longest recording of a batch: it varies, as between fast and other decoding."""
 _RECORDINGS = 3
@@ -73,77 +39,11 @@ _LATEST_START = 0.4  # seconds of quiet before the speech
 _TIMESTAMP_STEP = 5  # in units of 0.02 s: times are taught to a tenth of a second
 _TIMESTAMPS = 276  # up to 5.5 s
 _NOISE_SHARE = 0.06
+_STRETCH = 0.12
+"""By how much at most a recording is made slower or faster, and a voice's resonances higher or lower."""
+_TILT = 0.2
+"""In units of Whisper's spectrogram (4 dB-decades of 10): how much another microphone changes bass and treble."""
 IGNORED = -100
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """`name` is flite's when `flite`, else espeak-ng's with its variant. `speed` in words per minute, `pitch` 0..99."""
-
-    name: str
-    speed: int = 160
-    pitch: int = 50
-    flite: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Clip:
-    """A rendering: `samples` [T] at 16 kHz without silence at its ends."""
-
-    samples: Samples
-    language: str
-    text: str
-
-
-def taught_voices(language: str) -> list[Voice]:
-    names = {"en": ("en-us", "en-gb"), "fr": ("fr", "fr-be"), "es": ("es", "es-419")}[language]
-    variants = ("m1", "m3", "f1", "f3", "m4", "f4", "m7", "f5")
-    voices = [
-        Voice(f"{names[index % 2]}+{variant}", 135 + 17 * (index % 4), 35 + 9 * (index % 5))
-        for index, variant in enumerate(variants)
-    ]
-    voices.append(Voice(names[0], 150, 50))
-    if language == "en":
-        voices += [Voice(name, flite=True) for name in ("slt", "rms", "awb")]
-    return voices
-
-
-def held_out_voices(language: str) -> list[Voice]:
-    """Not among the taught ones, neither the variant nor the speed and pitch."""
-    name = {"en": "en-us", "fr": "fr", "es": "es"}[language]
-    return [Voice(f"{name}+m2", 145, 47), Voice(f"{name}+f2", 160, 58)]
-
-
-def render(text: str, voice: Voice) -> Samples:
-    """`text` spoken: float32 [T] at 16 kHz, trimmed, peak 0.7."""
-    if voice.flite:
-        command = ["flite", "-voice", voice.name, "-t", text, "-o", "/dev/stdout"]
-    else:
-        command = ["espeak-ng", "-v", voice.name, "-s", str(voice.speed), "-p", str(voice.pitch), "--stdout", text]
-    wav = subprocess.run(command, check=True, capture_output=True, timeout=30).stdout
-    samples, rate = sf.read(io.BytesIO(_with_true_lengths(wav)), dtype="float32")
-    samples = soxr.resample(samples, rate, SAMPLE_RATE).astype(np.float32)
-    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
-    samples = samples[loud[0] : loud[-1] + 1]
-    return np.asarray(samples * (0.7 / np.abs(samples).max()), np.float32)
-
-
-def _with_true_lengths(wav: bytes) -> bytes:
-    """A program that writes to a pipe cannot know the lengths when it writes the header."""
-    data = wav.index(b"data")
-    size = len(wav) - data - 8
-    riff = (len(wav) - 8).to_bytes(4, "little")
-    return wav[:4] + riff + wav[8 : data + 4] + size.to_bytes(4, "little") + wav[data + 8 :]
-
-
-def render_all(held_out: bool) -> list[Clip]:
-    voices = held_out_voices if held_out else taught_voices
-    jobs = [
-        (text, language, voice) for language, texts in SENTENCES.items() for text in texts for voice in voices(language)
-    ]
-    with ThreadPoolExecutor(4) as pool:
-        spoken = pool.map(lambda job: render(job[0], job[2]), jobs)
-        return [Clip(samples, language, text) for samples, (text, language, _) in zip(spoken, jobs, strict=True)]
 
 
 class Vocabulary:
@@ -155,7 +55,7 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        used = {tokenizer.encode(f" {text}")[i] for text in _texts() for i in range(len(tokenizer.encode(f" {text}")))}
+        used = {token for text in texts() for token in tokenizer.encode(f" {text}")}
         used |= {tokenizer.sot, tokenizer.eot, tokenizer.transcribe, tokenizer.no_timestamps, tokenizer.no_speech}
         used |= {tokenizer.to_language_token(language) for language in SENTENCES}
         used |= {tokenizer.timestamp_begin + i for i in range(0, _TIMESTAMPS, _TIMESTAMP_STEP)}
@@ -167,26 +67,24 @@ class Vocabulary:
         return [self.number[token] for token in tokens]
 
 
-def _texts() -> Iterator[str]:
-    return (text for texts in SENTENCES.values() for text in texts)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     mel: Tensor  # [B, 80, 2 * context]
     inputs: Tensor  # [B, n] numbers of Vocabulary
-    targets: Tensor  # [B, n], -100 where nothing is taught
+    targets: Tensor  # [B, n], IGNORED where nothing is taught
     centres: Tensor  # [B, n] encoder frame at which the target is heard, -1 for none
+    spoken: Tensor  # [B, context] the text token that is said in each encoder frame, IGNORED for none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One line of a Batch, unpadded."""
+    """One line of a Batch, unpadded. `heard`: for each text token its number, and its first and last encoder frame."""
 
     mel: Tensor  # [80, frames]
     inputs: list[int]
     targets: list[int]
     centres: list[float]
+    heard: list[tuple[int, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +97,7 @@ class Fixed:
 
 
 class Lessons:
-    """Batches with everything random that is not what is said: start, loudness, noise, padding, times or none."""
+    """Batches with everything random that is not what is said: voice, speed, start, noise, padding, times or none."""
 
     def __init__(self, vocabulary: Vocabulary, seed: int) -> None:
         self._vocabulary = vocabulary
@@ -218,28 +116,28 @@ class Lessons:
         targets = torch.tensor([row.targets + [IGNORED] * (length - len(row.targets)) for row in rows])
         centres = torch.tensor([row.centres + [-1.0] * (length - len(row.centres)) for row in rows])
         mels = [functional.pad(row.mel, (0, 2 * context - row.mel.shape[1])) for row in rows]
-        return Batch(torch.stack(mels), inputs, targets, centres)
+        spoken = torch.full((len(rows), context), IGNORED)
+        for index, row in enumerate(rows):
+            for number, first, last in row.heard:
+                spoken[index, first : last + 1] = number
+        return Batch(torch.stack(mels), inputs, targets, centres, spoken)
 
     def _row(self, clip: Clip, fixed: Fixed | None) -> Row:
-        if fixed is None and self._random.random() < _NOISE_SHARE:
-            return self._noise_row()
-        mel, start = self._heard(clip, fixed)
-        timed = fixed is not None or self._random.random() < 0.7
-        tokens, centres = self._sentence(clip, start, start + len(clip.samples) / SAMPLE_RATE, timed=timed)
-        # The task token is given when decoding, never chosen.
-        targets = [IGNORED if index == 1 else token for index, token in enumerate(tokens[1:])]
-        return Row(mel, tokens[:-1], targets, centres)
-
-    def _heard(self, clip: Clip, fixed: Fixed | None) -> tuple[Tensor, float]:
-        """One of a few recordings of a rendering, each made once, and when the speech begins in it."""
         if fixed is not None:
-            return _mel(self._recording(clip.samples, fixed)), fixed.start
+            return self._sentence(clip, _mel(self._recording(clip.samples, fixed)), fixed.start, clip.seconds)
+        if self._random.random() < _NOISE_SHARE:
+            return self._noise_row()
+        mel, start = self._recorded(clip)
+        mel, slower = self._another_voice(mel)
+        return self._sentence(clip, mel, start * slower, clip.seconds * slower, timed=self._random.random() < 0.7)
+
+    def _recorded(self, clip: Clip) -> tuple[Tensor, float]:
+        """One of a few recordings of a rendering, each made once, and when the speech begins in it (s)."""
         key = (clip, self._random.randrange(_RECORDINGS))
         if key not in self._recordings:
             noise = 0.0 if self._random.random() < 0.25 else 10 ** self._random.uniform(-4.5, -2.0)
             chosen = Fixed(self._random.uniform(0.0, _LATEST_START), noise, self._random.uniform(0.05, 0.5))
-            samples = self._recording(clip.samples, chosen) * np.float32(self._random.uniform(0.4, 1.2))
-            self._recordings[key] = (_mel(samples), chosen.start)
+            self._recordings[key] = (_mel(self._recording(clip.samples, chosen)), chosen.start)
         return self._recordings[key]
 
     def _recording(self, speech: Samples, how: Fixed) -> Samples:
@@ -247,17 +145,36 @@ class Lessons:
         noise = self._noise.standard_normal(len(samples), dtype=np.float32)
         return samples + np.float32(how.noise) * noise
 
-    def _sentence(self, clip: Clip, start: float, end: float, *, timed: bool) -> tuple[list[int], list[float]]:
+    def _another_voice(self, mel: Tensor) -> tuple[Tensor, float]:
+        """The spectrogram [80, frames] with its resonances moved, at another speed and through another microphone, and
+        how many times as long it is. Each costs microseconds where a rendering costs milliseconds.
+        """
+        bands, frames = mel.shape
+        shape = tuple(round(size * self._random.uniform(1 - _STRETCH, 1 + _STRETCH)) for size in (bands, frames))
+        moved = functional.interpolate(mel[None, None], size=shape, mode="bilinear", align_corners=False)[0, 0, :bands]
+        moved = torch.cat([moved, moved[-1:].expand(bands - len(moved), -1)])
+        tilt = self._random.uniform(-_TILT, _TILT) * torch.linspace(-1, 1, bands)
+        waves = torch.linspace(0, self._random.uniform(2, 9), bands) + self._random.uniform(0, 6.3)
+        tilt = tilt + self._random.uniform(-_TILT, _TILT) * torch.sin(waves)
+        return moved + tilt[:, None], shape[1] / frames
+
+    def _sentence(self, clip: Clip, mel: Tensor, start: float, seconds: float, *, timed: bool = True) -> Row:
+        """`start` of the speech in `mel`, and how long it is."""
         tokenizer = self._vocabulary.tokenizer
-        text = tokenizer.encode(f" {clip.text}")
-        ends = np.cumsum([len(tokenizer.decode([token])) for token in text], dtype=np.float64)
-        middles = (ends - np.diff(ends, prepend=0.0) / 2) / ends[-1]
+        text, end = tokenizer.encode(f" {clip.text}"), start + seconds
+        bounds = start + seconds * _shares(text, tokenizer)
         head = [tokenizer.sot, tokenizer.to_language_token(clip.language), tokenizer.transcribe]
         times = [_timestamp(tokenizer, start), _timestamp(tokenizer, end)]
         body = [times[0], *text, times[1]] if timed else [tokenizer.no_timestamps, *text]
-        heard = [(start + (end - start) * middle) * 50 for middle in middles]
-        centres = [-1.0, -1.0, start * 50 if timed else -1.0, *heard, *([end * 50] if timed else []), -1.0]
-        return self._vocabulary.numbers([*head, *body, tokenizer.eot]), centres
+        tokens = self._vocabulary.numbers([*head, *body, tokenizer.eot])
+        # The task token is given when decoding, never chosen.
+        targets = [IGNORED if index == 1 else token for index, token in enumerate(tokens[1:])]
+        frames = FRAMES_PER_SECOND * bounds
+        middles = [(a + b) / 2 for a, b in pairwise(frames)]
+        edges = (frames[0], [frames[-1]]) if timed else (-1.0, [])
+        numbers = self._vocabulary.numbers(text)
+        heard = [(number, round(a), round(b) - 1) for number, (a, b) in zip(numbers, pairwise(frames), strict=True)]
+        return Row(mel, tokens[:-1], targets, [-1.0, -1.0, edges[0], *middles, *edges[1], -1.0], heard)
 
     def _noise_row(self) -> Row:
         """Nobody speaks: only the token after the first is taught, `nospeech`."""
@@ -265,7 +182,13 @@ class Lessons:
         samples = np.float32(level) * self._noise.standard_normal(round(seconds * SAMPLE_RATE), dtype=np.float32)
         tokenizer = self._vocabulary.tokenizer
         start, silent = self._vocabulary.numbers([tokenizer.sot, tokenizer.no_speech])
-        return Row(_mel(samples), [start], [silent], [-1.0])
+        return Row(_mel(samples), [start], [silent], [-1.0], [])
+
+
+def _shares(text: list[int], tokenizer: Tokenizer) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Where each token begins and the last one ends, from 0 to 1: a letter takes as long as any other."""
+    ends = np.cumsum([len(tokenizer.decode([token])) for token in text], dtype=np.float64)
+    return np.concatenate(([0.0], ends / ends[-1]))
 
 
 def _timestamp(tokenizer: Tokenizer, seconds: float) -> int:
@@ -275,5 +198,5 @@ def _timestamp(tokenizer: Tokenizer, seconds: float) -> int:
 
 def _mel(samples: Samples) -> Tensor:
     """[80, frames] as whisper's `transcribe` makes it."""
-    mel: Tensor = log_mel_spectrogram(torch.from_numpy(samples), padding=SAMPLE_RATE // 10)
+    mel: Tensor = log_mel_spectrogram(torch.from_numpy(samples), padding=N_FFT)
     return mel[:, : len(samples) // HOP_LENGTH]

@@ -1,6 +1,4 @@
-"""Real words through the real Whisper path: a small network that was trained on synthetic sentences (made once, cached)
-hears renderings that it never heard, in three languages.
-"""
+"""Real words through Whisper's recogniser: a small trained network hears renderings that it never heard."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,23 +9,21 @@ import pytest
 import torch
 import whisper
 
-from scripts.checkpoints.whisper_lessons import SENTENCES, held_out_voices, render
-from scripts.train_tiny_whisper import ROOT, ensure
+from scripts.checkpoints.spoken_sentences import SENTENCES, held_out_voices, render
 from src.domain.audio import Audio, Samples
 from src.domain.errors import EngineUnavailable, NoSpeechDetected, UnsupportedLanguage
 from src.domain.speech import Quality, Transcript
 from src.models.whisper_model import Clip, WhisperModel
+from tests.whisper_checkpoint import trained_checkpoint
 
 RATE = 16_000
 BEFORE, AFTER = 0.2, 0.3
 """Seconds of quiet around a rendering."""
 
-pytestmark = pytest.mark.timeout(1200)  # the first run trains the network
-
 
 @pytest.fixture(scope="module")
 def checkpoint() -> Path:
-    return ensure(ROOT / "checkpoints", log=lambda _: None)
+    return trained_checkpoint()
 
 
 @pytest.fixture(scope="module", autouse=True)
