@@ -63,7 +63,12 @@ async def _start_services(settings: Settings, engines: Engines, database: Databa
     transcription = Transcription(engines.transcriber)
     voices = VoiceCloning(engines.voice, engines.analyzer, cache)
     profiles = Profiles(
-        SqlProfileRepository(database), storage, engines.decoder, voices, settings.min_reference_seconds
+        SqlProfileRepository(database),
+        storage,
+        engines.decoder,
+        voices,
+        min_reference_seconds=settings.min_reference_seconds,
+        max_reference_seconds=settings.max_audio_seconds,
     )
     translation = TextTranslation(engines.translators, cache)
     queue = InProcessQueue(settings.job_queue_size)

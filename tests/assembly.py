@@ -42,7 +42,14 @@ class Bench:
     def __post_init__(self) -> None:
         cache, decoder = DictCache(), FakeDecoder()
         self.voices = VoiceCloning(self.voice, FakeAnalyzer(), cache)
-        self.profiles = Profiles(self.profile_rows, self.storage, decoder, self.voices, min_reference_seconds=1.0)
+        self.profiles = Profiles(
+            self.profile_rows,
+            self.storage,
+            decoder,
+            self.voices,
+            min_reference_seconds=1.0,
+            max_reference_seconds=3.0,
+        )
         self.transcription = Transcription(self.transcriber)
         self.pipeline = Pipeline(
             decoder,

@@ -62,10 +62,13 @@ def tone(seconds: float, sample_rate: int, frequency: float = 220.0) -> Audio:
 
 
 class FakeDecoder:
-    """One second of tone for any bytes."""
+    """One second of a tone whose pitch is a hash of the bytes; nothing of `b"silence"`, a tenth of `b"short"`."""
 
     async def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
-        return DecodedSpeech(tone(1.0, WORKING_SAMPLE_RATE), source_duration_seconds=1.5, offset_seconds=0.25)
+        if data == b"silence":
+            raise NoSpeechDetected("Nobody speaks.")
+        audio = tone(0.1 if data == b"short" else 1.0, WORKING_SAMPLE_RATE, pitch_of(data.hex()))
+        return DecodedSpeech(audio, source_duration_seconds=1.5, offset_seconds=0.25)
 
 
 @dataclass
@@ -127,10 +130,13 @@ class FakeVoice:
     gate: Gate = field(default_factory=open_gate)
     requests: list[SpeechRequest] = field(default_factory=list)
     conditioned: int = 0
+    learning: Gate = field(default_factory=open_gate)
 
-    async def condition(self, reference: Audio) -> VoiceConditioning:
+    async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
         self.conditioned += 1
-        return VoiceConditioning(self.name, hashlib.sha256(reference.samples.tobytes()).digest())
+        await self.learning()
+        sounds = b"".join(reference.samples.tobytes() for reference in references)
+        return VoiceConditioning(self.name, hashlib.sha256(sounds).digest())
 
     async def speak(self, request: SpeechRequest) -> Audio:
         self.requests.append(request)

@@ -198,7 +198,7 @@ def plain_speech(language: str) -> Audio:
 
 def speak_and_compare(reference: Reference, language: str, analysis: SpeakerAnalysis, plain: VoicePrint) -> Spoken:
     engine = EspeakVoice(reference.flite_voices)
-    request = SpeechRequest(SENTENCES[language], language, engine.condition(reference.audio))
+    request = SpeechRequest(SENTENCES[language], language, engine.condition((reference.audio,)))
     begin = time.perf_counter()
     answer = engine.speak(request)
     seconds = time.perf_counter() - begin
@@ -240,7 +240,7 @@ def understand(recogniser: PocketsphinxModel, reference: Reference) -> Understoo
     counts = []
     for voices in (reference.flite_voices, ()):
         engine = EspeakVoice(voices)
-        counts.append(count_words(recogniser, partial(say, engine, engine.condition(reference.audio))))
+        counts.append(count_words(recogniser, partial(say, engine, engine.condition((reference.audio,)))))
     print(f"  {reference.name:<18}{counts[0]:>8}{counts[1]:>22}", flush=True)
     return Understood(reference.name, *counts)
 

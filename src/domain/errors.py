@@ -19,6 +19,8 @@ VoiceServiceError
 and what to do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -48,6 +50,15 @@ class InvalidRequest(VoiceServiceError):
 
     code = "validation_error"
     title = "The request is not valid"
+
+
+@contextmanager
+def about(field: str) -> Iterator[None]:
+    """The caller's mistakes that are found inside are told with the name of the field that they are in."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise type(error)(f"{field}: {error.detail}") from error
 
 
 class RequestInvalid(InvalidRequest):

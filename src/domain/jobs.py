@@ -130,7 +130,10 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class VoiceProfile:
-    """A stored voice. The paths are storage keys: of the reference audio as sent, and of what the engine made of it."""
+    """A stored voice. The paths are storage keys: of the recordings as sent, and of what the engine made of them.
+
+    `duration_seconds`: speech in all recordings together.
+    """
 
     id: str
     user_id: str
@@ -142,8 +145,14 @@ class VoiceProfile:
     embedding_path: str
     reference_audio_path: str
     consent: Consent
+    additional_audio_paths: tuple[str, ...] = ()
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
+
+    @property
+    def audio_paths(self) -> tuple[str, ...]:
+        """Of every recording, the main one first."""
+        return (self.reference_audio_path, *self.additional_audio_paths)
 
 
 @dataclass(frozen=True, slots=True)

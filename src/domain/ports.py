@@ -135,8 +135,10 @@ class VoiceEngine(Protocol):
     def languages(self) -> frozenset[str]:
         """The languages that it speaks."""
 
-    async def condition(self, reference: Audio) -> VoiceConditioning:
-        """Learn a voice from a recording. Raises ReferenceTooShort when there is too little voiced speech."""
+    async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
+        """Learn a voice from one or more recordings of it. Raises ReferenceTooShort when there is too little voiced
+        speech.
+        """
 
     async def speak(self, request: SpeechRequest) -> Audio:
         """Say the texts: 24 kHz mono. Raises UnsupportedLanguage."""

@@ -69,9 +69,9 @@ class XttsModel:
         self._vocoder = Vocoder(model.hifigan_decoder, torch.float32 if chosen is Precision.EXACT else torch.bfloat16)
         self._utterances: deque[Utterance] = deque()
 
-    def condition(self, reference: Audio) -> VoiceConditioning:
-        """Learn a voice from up to 30 s. Raises ReferenceTooShort."""
-        return self._conditioner.condition(reference).to_bytes()
+    def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
+        """Learn a voice from up to 30 s of each recording. Raises ReferenceTooShort."""
+        return self._conditioner.condition(references).to_bytes()
 
     def speak(self, request: SpeechRequest) -> Audio:
         """Say the texts: 24 kHz mono. Raises UnsupportedLanguage."""

@@ -4,16 +4,20 @@ import logging
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from src.domain.audio import AudioFormat
-from src.domain.errors import ReferenceTooShort
+from src.domain.audio import Audio, AudioFormat
+from src.domain.errors import AudioTooLong, NotFound, ReferenceTooShort, about
 from src.domain.jobs import Consent, VoiceProfile, now
 from src.domain.ports import AudioDecoder, ProfileRepository, Storage
-from src.services.voice_cloning import LearnedVoice, VoiceCloning
+from src.services.voice_cloning import DamagedVoice, LearnedVoice, VoiceCloning
 
 logger = logging.getLogger(__name__)
 
 CLONES = "clones"
 """Where the answers of `clone` lie in storage."""
+
+MAX_ADDITIONAL_REFERENCES = 4
+"""Recordings of a voice beside the main one. XTTS takes the manner of speaking from the first 30 s of all together, and
+the sound of the voice from 30 s of each."""
 
 
 def clones_of(profile_id: str) -> str:
@@ -23,7 +27,10 @@ def clones_of(profile_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NewProfile:
-    """What a caller sends to make or replace a profile. `profile_id` None: make a new one."""
+    """What a caller sends to make or replace a profile. `profile_id` None: make a new one.
+
+    All recordings have the one `audio_format`.
+    """
 
     user_id: str
     reference_audio: bytes
@@ -31,36 +38,44 @@ class NewProfile:
     consent: Consent
     name: str | None = None
     profile_id: str | None = None
+    additional_references: tuple[bytes, ...] = ()
+
+    @property
+    def recordings(self) -> tuple[bytes, ...]:
+        return (self.reference_audio, *self.additional_references)
 
 
 class Profiles:
+    """`min_reference_seconds` of speech are needed in each recording, `max_reference_seconds` are taken in all."""
+
     def __init__(
         self,
         profiles: ProfileRepository,
         storage: Storage,
         decoder: AudioDecoder,
         voices: VoiceCloning,
+        *,
         min_reference_seconds: float,
+        max_reference_seconds: float,
     ) -> None:
         self._profiles = profiles
         self._storage = storage
         self._decoder = decoder
         self._voices = voices
         self._min_reference_seconds = min_reference_seconds
+        self._max_reference_seconds = max_reference_seconds
 
     async def save(self, new: NewProfile) -> VoiceProfile:
-        """Learn the voice and keep it. Raises ReferenceTooShort, NotFound for another's `profile_id`, and decoding
-        errors.
+        """Learn the voice and keep it; not learned again when it replaces one of the same recordings.
+
+        Raises ReferenceTooShort, AudioTooLong, NotFound for another's `profile_id`, and decoding errors.
         """
         old = await self._profiles.get(new.profile_id, new.user_id) if new.profile_id else None
-        speech = await self._decoder.decode(new.reference_audio, new.audio_format)
-        seconds = speech.audio.duration_seconds
-        if seconds < self._min_reference_seconds:
-            least = self._min_reference_seconds
-            raise ReferenceTooShort(f"The reference has {seconds:.1f} s of speech; a voice needs at least {least:g} s.")
-        voice = await self._voices.learn(speech.audio)
-        profile = self._describe(new, old, voice, seconds)
-        await self._keep(profile, new.reference_audio, voice)
+        references = await self._references(new)
+        known = await self._stored_voice(old) if old is not None else None
+        voice = await self._voices.learn(references, known)
+        profile = self._describe(new, old, voice, sum(reference.duration_seconds for reference in references))
+        await self._keep(profile, new.recordings, voice)
         if old is not None:
             await self._delete_files(old)
         return profile
@@ -80,17 +95,64 @@ class Profiles:
         await self._profiles.delete(profile_id)
 
     async def voice(self, profile_id: str, user_id: str) -> LearnedVoice:
-        """The stored voice, learned anew when another voice engine made it. Raises NotFound."""
+        """The stored voice. Learned anew from the recordings, and stored, when what is stored cannot be used: another
+        voice engine made it, it is damaged or not there. Raises NotFound.
+        """
         profile = await self._profiles.get(profile_id, user_id)
-        voice = LearnedVoice.unpack(await self._storage.get(profile.embedding_path))
-        if voice.conditioning.engine == self._voices.engine_name:
-            return voice
-        logger.info("profile %s was learned by %s: learning it again", profile.id, voice.conditioning.engine)
-        reference = await self._storage.get(profile.reference_audio_path)
-        declared = AudioFormat(profile.reference_audio_path.rpartition(".")[2])
-        voice = await self._voices.learn((await self._decoder.decode(reference, declared)).audio)
-        await self._storage.put(profile.embedding_path, voice.pack())
+        voice = await self._stored_voice(profile)
+        if voice is None:
+            references = [await self._recorded(path) for path in profile.audio_paths]
+            voice = await self._voices.learn(tuple(references))
+            await self._replace_voice(profile, voice)
         return voice
+
+    async def _references(self, new: NewProfile) -> tuple[Audio, ...]:
+        """The recordings of a new profile, each good enough by itself; mistakes in the further ones name them."""
+        references = [await self._reference(new.reference_audio, new.audio_format)]
+        for index, data in enumerate(new.additional_references):
+            with about(f"additional_references[{index}]"):
+                references.append(await self._reference(data, new.audio_format))
+                seconds, most = sum(each.duration_seconds for each in references), self._max_reference_seconds
+                if seconds > most:
+                    raise AudioTooLong(f"With it the references have {seconds:.1f} s of speech; at most {most:g} s.")
+        return tuple(references)
+
+    async def _reference(self, data: bytes, audio_format: AudioFormat) -> Audio:
+        audio = (await self._decoder.decode(data, audio_format)).audio
+        seconds, least = audio.duration_seconds, self._min_reference_seconds
+        if seconds < least:
+            raise ReferenceTooShort(f"The reference has {seconds:.1f} s of speech; a voice needs at least {least:g} s.")
+        return audio
+
+    async def _recorded(self, path: str) -> Audio:
+        declared = AudioFormat(path.rpartition(".")[2])
+        return (await self._decoder.decode(await self._storage.get(path), declared)).audio
+
+    async def _stored_voice(self, profile: VoiceProfile) -> LearnedVoice | None:
+        """None, and a line in the log: it cannot be used."""
+        try:
+            voice = LearnedVoice.unpack(await self._storage.get(profile.embedding_path))
+        except NotFound:
+            trouble = "is not there"
+        except DamagedVoice:
+            trouble = "is damaged"
+        else:
+            if voice.conditioning.engine == self._voices.engine_name:
+                return voice
+            trouble = f"was learned by {voice.conditioning.engine}"
+        logger.warning("the stored voice of profile %s %s: it is learned again", profile.id, trouble)
+        return None
+
+    async def _replace_voice(self, profile: VoiceProfile, voice: LearnedVoice) -> None:
+        """Store a voice that was learned again, unless the profile was deleted or replaced meanwhile."""
+        await self._storage.put(profile.embedding_path, voice.pack())
+        try:
+            current = await self._profiles.get(profile.id, profile.user_id)
+        except NotFound:
+            await self._storage.delete(profile.embedding_path)
+            raise
+        if current.embedding_path != profile.embedding_path:
+            await self._storage.delete(profile.embedding_path)
 
     def _describe(self, new: NewProfile, old: VoiceProfile | None, voice: LearnedVoice, seconds: float) -> VoiceProfile:
         measured = voice.voice_print
@@ -106,14 +168,19 @@ class Profiles:
             embedding_path=f"profiles/{version}.voice",
             reference_audio_path=f"profiles/{version}.{new.audio_format}",
             consent=new.consent,
+            additional_audio_paths=tuple(
+                f"profiles/{version}-{number}.{new.audio_format}"
+                for number in range(1, len(new.additional_references) + 1)
+            ),
         )
         if old is None:
             return profile
         return replace(profile, id=old.id, name=new.name or old.name, created_at=old.created_at, updated_at=now())
 
-    async def _keep(self, profile: VoiceProfile, reference_audio: bytes, voice: LearnedVoice) -> None:
+    async def _keep(self, profile: VoiceProfile, recordings: tuple[bytes, ...], voice: LearnedVoice) -> None:
         try:
-            await self._storage.put(profile.reference_audio_path, reference_audio)
+            for path, recording in zip(profile.audio_paths, recordings, strict=True):
+                await self._storage.put(path, recording)
             await self._storage.put(profile.embedding_path, voice.pack())
             await self._profiles.save(profile)
         except BaseException:
@@ -121,5 +188,5 @@ class Profiles:
             raise
 
     async def _delete_files(self, profile: VoiceProfile) -> None:
-        await self._storage.delete(profile.embedding_path)
-        await self._storage.delete(profile.reference_audio_path)
+        for path in (profile.embedding_path, *profile.audio_paths):
+            await self._storage.delete(path)

@@ -1,33 +1,55 @@
 """Learn a voice from a recording, speak in it, and measure how near the result is."""
 
+import asyncio
 import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass
 
 from src.domain.audio import Audio
 from src.domain.errors import UnsupportedLanguage
 from src.domain.ports import Cache, SpeakerAnalyzer, VoiceEngine
 from src.domain.speech import SpeechRequest, VoiceConditioning, VoiceMatch, VoicePrint, compare
+from src.utils.audio import join
 from src.utils.concurrency import both
+
+logger = logging.getLogger(__name__)
 
 _CACHE_SECONDS = 600.0
 
 
+class DamagedVoice(Exception):
+    """Bytes that `LearnedVoice.pack` did not make, or not to the end."""
+
+
 @dataclass(frozen=True, slots=True)
 class LearnedVoice:
-    """A voice that can be spoken with: what the engine needs, and what was measured of it."""
+    """A voice that can be spoken with: what the engine needs, and what was measured of it.
+
+    `recordings`: the `digest` of those that it was learned from.
+    """
 
     conditioning: VoiceConditioning
     voice_print: VoicePrint
+    recordings: str
 
     def pack(self) -> bytes:
-        """A line of JSON, then the engine's own bytes."""
-        header = {"engine": self.conditioning.engine, "voice_print": asdict(self.voice_print)}
-        return json.dumps(header).encode() + b"\n" + self.conditioning.data
+        """A line with the SHA-256 of the rest, a line of JSON, then the engine's own bytes (XTTS: safetensors)."""
+        header = {
+            "engine": self.conditioning.engine,
+            "recordings": self.recordings,
+            "voice_print": asdict(self.voice_print),
+        }
+        content = json.dumps(header).encode() + b"\n" + self.conditioning.data
+        return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 
     @classmethod
     def unpack(cls, packed: bytes) -> "LearnedVoice":
-        head, _, data = packed.partition(b"\n")
+        """Raises DamagedVoice, also for what an older version stored."""
+        checksum, _, content = packed.partition(b"\n")
+        if checksum != hashlib.sha256(content).hexdigest().encode():
+            raise DamagedVoice
+        head, _, data = content.partition(b"\n")
         header = json.loads(head)
         measured = header["voice_print"]
         voice_print = VoicePrint(
@@ -36,7 +58,16 @@ class LearnedVoice:
             brightness=measured["brightness"],
             timbre=tuple(measured["timbre"]),
         )
-        return cls(VoiceConditioning(header["engine"], data), voice_print)
+        return cls(VoiceConditioning(header["engine"], data), voice_print, header["recordings"])
+
+
+def digest(references: tuple[Audio, ...]) -> str:
+    """SHA-256 over recordings: the same for the same sounds in the same order."""
+    total = hashlib.sha256()
+    for reference in references:
+        total.update(f"{reference.sample_rate} {len(reference.samples)}\n".encode())
+        total.update(reference.samples.data)
+    return total.hexdigest()
 
 
 class VoiceCloning:
@@ -57,19 +88,32 @@ class VoiceCloning:
             spoken = ", ".join(sorted(self._engine.languages)) or "nothing"
             raise UnsupportedLanguage(f"The voice engine {self._engine.name} speaks {spoken}, not {language!r}.")
 
-    async def learn(self, reference: Audio) -> LearnedVoice:
-        """Condition the engine on a recording and measure the voice in it. Raises ReferenceTooShort."""
-        return LearnedVoice(*await both(self._engine.condition(reference), self._analyzer.analyze(reference)))
+    async def learn(self, references: tuple[Audio, ...], known: LearnedVoice | None = None) -> LearnedVoice:
+        """Condition the engine on recordings of a voice, and measure it. Raises ReferenceTooShort.
+
+        `known`: a voice to be taken as it is when this engine learned it from the same recordings.
+        """
+        recordings = await asyncio.to_thread(digest, references)
+        if known is not None and (known.conditioning.engine, known.recordings) == (self._engine.name, recordings):
+            return known
+        return await self._learn(references, recordings)
 
     async def learn_cached(self, reference: Audio) -> LearnedVoice:
         """As `learn`, remembered by the sound of the recording."""
-        digest = hashlib.sha256(reference.samples.data).hexdigest()
-        key = f"voice:{self._engine.name}:{digest}"
+        recordings = await asyncio.to_thread(digest, (reference,))
+        key = f"voice:{self._engine.name}:{recordings}"
         if (packed := await self._cache.get(key)) is not None:
-            return LearnedVoice.unpack(packed)
-        voice = await self.learn(reference)
+            try:
+                return LearnedVoice.unpack(packed)
+            except DamagedVoice:
+                logger.warning("a voice in the cache is damaged: learning it again")
+        voice = await self._learn((reference,), recordings)
         await self._cache.set(key, voice.pack(), _CACHE_SECONDS)
         return voice
+
+    async def _learn(self, references: tuple[Audio, ...], recordings: str) -> LearnedVoice:
+        measuring = self._analyzer.analyze(join(references))
+        return LearnedVoice(*await both(self._engine.condition(references), measuring), recordings)
 
     async def speak(self, request: SpeechRequest) -> Audio:
         """Say the texts: 24 kHz mono. Raises UnsupportedLanguage."""

@@ -3,6 +3,7 @@
 import io
 import re
 import wave
+from collections.abc import Iterable
 
 import numpy as np
 import pybase64
@@ -90,6 +91,18 @@ def resample(audio: Audio, sample_rate: int) -> Audio:
     if sample_rate == audio.sample_rate:
         return audio
     return Audio(soxr.resample(audio.samples, audio.sample_rate, sample_rate).astype(np.float32), sample_rate)
+
+
+def beginning(audio: Audio, seconds: float) -> Audio:
+    """At most that much of it."""
+    return Audio(audio.samples[: int(seconds * audio.sample_rate)], audio.sample_rate)
+
+
+def join(recordings: Iterable[Audio]) -> Audio:
+    """One or more recordings, one after the other, at the sample rate of the first."""
+    first, *others = recordings
+    samples = [first.samples, *(resample(other, first.sample_rate).samples for other in others)]
+    return Audio(np.concatenate(samples), first.sample_rate)
 
 
 def normalise_peak(samples: Samples, decibels: float = -3.0) -> Samples:

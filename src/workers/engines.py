@@ -27,8 +27,8 @@ class RemoteVoice:
         self.name = name
         self.languages = languages
 
-    async def condition(self, reference: Audio) -> VoiceConditioning:
-        return cast("VoiceConditioning", await self._runner.run("condition", reference))
+    async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
+        return cast("VoiceConditioning", await self._runner.run("condition", references))
 
     async def speak(self, request: SpeechRequest) -> Audio:
         return cast("Audio", await self._runner.run("speak", request))

@@ -154,6 +154,7 @@ any_profile = st.builds(
     brightness=finite,
     duration_seconds=finite,
     consent=st.builds(Consent, recorded_at=times),
+    additional_audio_paths=st.lists(st.text()).map(tuple),
     created_at=times,
     updated_at=times,
 )

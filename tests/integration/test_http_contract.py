@@ -55,12 +55,13 @@ def service(tmp_path: Path) -> Iterator[Service]:
         yield Service(http, transcriber, translator, voice)
 
 
-def _problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+def _problem(response: httpx.Response, status: int, code: str, said: str = "") -> dict[str, Any]:
     problem: dict[str, Any] = response.json()
     assert (response.status_code, problem["code"]) == (status, code), problem
     assert response.headers["content-type"] == "application/problem+json"
     assert set(problem) >= {"type", "title", "status", "detail", "instance", "code", "request_id", "retryable"}
     assert problem["status"] == status
+    assert said in problem["detail"]
     assert problem["request_id"] == response.headers["x-request-id"]
     return problem
 
@@ -299,6 +300,35 @@ def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
         _problem(http.get(f"/api/v1/voice/job/{job['job_id']}"), 404, "not_found")
         _problem(http.get(job["audio_url"]), 404, "not_found")
         _problem(http.post("/api/v1/voice/translate", json=BODY | {"voice_profile_id": identity}), 404, "not_found")
+    assert not [path for path in (tmp_path / "data" / "audio").rglob("*") if path.is_file()]
+
+
+def test_a_profile_takes_further_recordings_and_names_the_bad_one(tmp_path: Path) -> None:
+    voice = FakeVoice()
+    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), voice, FakeAnalyzer(), runners={})
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
+    silence = base64.b64encode(b"silence").decode()
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+
+        def save(*additional: str) -> httpx.Response:
+            body = {"reference_audio": AUDIO, "consent": CONSENT, "additional_references": additional}
+            return http.post("/api/v1/voice/profile", json=body)
+
+        _problem(save(AUDIO, "not base64!"), 400, "invalid_base64", "additional_references[1]")
+        _problem(save(silence), 422, "no_speech_detected", "additional_references[0]")
+        _problem(save(*[AUDIO] * 5), 422, "validation_error", "additional_references")
+        assert voice.conditioned == 0
+        profile = save(AUDIO, AUDIO).json()
+        assert profile["duration_seconds"] == 3.0
+        assert profile["embedding_cached"] is True
+        for language in ("es", "fr"):
+            body = BODY | {"voice_profile_id": profile["profile_id"], "target_language": language}
+            options = {"preserve_emotion": False}
+            assert http.post("/api/v1/voice/translate", json=body | {"options": options}).status_code == 200
+        assert voice.conditioned == 1
+        stored = http.get(f"/api/v1/voice/profile/{profile['profile_id']}").json()
+        assert stored == profile
+        assert http.delete(f"/api/v1/voice/profile/{profile['profile_id']}").status_code == 204
     assert not [path for path in (tmp_path / "data" / "audio").rglob("*") if path.is_file()]
 
 

@@ -53,12 +53,12 @@ def recording(voice: str) -> Audio:
 
 @pytest.fixture(scope="module")
 def man(engine: EspeakVoice) -> VoiceConditioning:
-    return engine.condition(recording("awb"))
+    return engine.condition((recording("awb"),))
 
 
 @pytest.fixture(scope="module")
 def woman(engine: EspeakVoice) -> VoiceConditioning:
-    return engine.condition(recording("slt"))
+    return engine.condition((recording("slt"),))
 
 
 @pytest.fixture(scope="module")
@@ -180,19 +180,40 @@ def test_the_same_request_has_the_same_answer(engine: EspeakVoice, woman: VoiceC
 )
 def test_a_reference_without_enough_voice_is_refused(engine: EspeakVoice, samples: np.ndarray) -> None:
     with pytest.raises(ReferenceTooShort):
-        engine.condition(Audio(samples, 22_050))
+        engine.condition((Audio(samples, 22_050),))
 
 
 def test_a_narrow_and_quiet_reference_will_do(engine: EspeakVoice) -> None:
     telephone = Audio(audio_files.speech(8_000, voice="awb") * np.float32(0.01), 8_000)
-    audio = engine.speak(SpeechRequest(SPANISH, "es", engine.condition(telephone)))
+    audio = engine.speak(SpeechRequest(SPANISH, "es", engine.condition((telephone,))))
     assert_sound(audio)
     assert np.sqrt(np.mean(audio.samples**2)) > 0.02
 
 
+def test_several_references_all_give_to_the_voice(engine: EspeakVoice, woman: VoiceConditioning) -> None:
+    audio = recording("slt")
+    half = len(audio.samples) // 2
+    halves = (Audio(audio.samples[:half], 22_050), Audio(audio.samples[half:], 22_050))
+    assert engine.condition(halves) == woman
+    assert engine.condition(halves[:1]) != woman
+    other_rate = Audio(audio_files.speech(48_000), 48_000)
+    both = engine.condition((audio, other_rate))
+    assert len(both.data) > 1.3 * len(woman.data)
+    assert_sound(engine.speak(SpeechRequest(SPANISH, "es", both)))
+
+
+def test_long_references_have_equal_shares(engine: EspeakVoice) -> None:
+    woman, man = (np.tile(recording(voice).samples, 12) for voice in ("slt", "awb"))
+    minute = engine.condition((Audio(woman, 22_050),))
+    both = engine.condition((Audio(woman, 22_050), Audio(man, 22_050)))
+    halves = engine.condition((Audio(woman[: 30 * 22_050], 22_050), Audio(man[: 30 * 22_050], 22_050)))
+    assert both == halves
+    assert both != minute
+
+
 def test_a_long_reference_is_stored_small(engine: EspeakVoice) -> None:
     long = np.tile(audio_files.speech(22_050), 14)  # about 70 s
-    conditioning = engine.condition(Audio(long, 22_050))
+    conditioning = engine.condition((Audio(long, 22_050),))
     assert conditioning.engine == NAME
     assert len(conditioning.data) < 2_000_000
 
@@ -215,7 +236,7 @@ def test_foreign_conditioning_is_refused_and_never_unpickled(engine: EspeakVoice
 
 def test_a_text_longer_than_one_call_takes_is_said_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = EspeakVoice()
-    voice = engine.condition(Audio(audio_files.speech(22_050), 22_050))
+    voice = engine.condition((Audio(audio_files.speech(22_050), 22_050),))
     monkeypatch.setattr("src.models.espeak_voice.base_voice.MAX_CHARACTERS", 30)
     whole = engine.speak(SpeechRequest(("uno dos tres cuatro cinco seis siete ocho nueve diez",), "es", voice))
     part = engine.speak(SpeechRequest(("uno dos tres cuatro cinco",), "es", voice))

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from src.domain.audio import AudioFormat
 from src.domain.errors import NotFound, TranslationUnavailable
 from src.domain.jobs import Job, JobRequest, Stage
-from src.domain.speech import VoiceConditioning
 from tests.assembly import WANTED, Bench
-from tests.fakes import FakeTranscriber, FakeTranslator, Gate
+from tests.fakes import FakeDecoder, FakeTranscriber, FakeTranslator, Gate
 
 
 async def _ignore(stage: Stage) -> None:
@@ -68,8 +68,14 @@ async def test_with_a_profile_the_message_gives_the_melody_only_when_asked(prese
     profile_id = await bench.new_profile()
     wanted = replace(WANTED, voice_profile_id=profile_id, preserve_emotion=preserve_emotion)
     await bench.pipeline.run(await _job(bench, wanted), _ignore)
-    assert isinstance(bench.voice.requests[0].prosody, VoiceConditioning) is preserve_emotion
-    assert bench.voice.conditioned == (2 if preserve_emotion else 1)
+    (request,) = bench.voice.requests
+    profile = (await bench.profiles.voice(profile_id, "ann")).conditioning
+    message = (
+        await bench.voices.learn_cached((await FakeDecoder().decode(b"bytes", AudioFormat.WAV)).audio)
+    ).conditioning
+    assert profile != message
+    assert request.voice == profile
+    assert request.prosody == (message if preserve_emotion else None)
 
 
 async def test_a_profile_of_another_user_is_not_found() -> None:

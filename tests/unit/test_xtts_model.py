@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from src.domain.audio import Audio
@@ -27,8 +28,8 @@ def model() -> XttsModel:
         return XttsModel(tiny_checkpoint(), licence_accepted=True, precision="exact", slots=4, greedy=True)
 
 
-def noise(seconds: float, rate: int = 22_050) -> Audio:
-    samples = np.random.default_rng(0).normal(0, 0.1, int(seconds * rate)).astype(np.float32)
+def noise(seconds: float, rate: int = 22_050, seed: int = 0) -> Audio:
+    samples = np.random.default_rng(seed).normal(0, 0.1, int(seconds * rate)).astype(np.float32)
     return Audio(samples, rate)
 
 
@@ -49,16 +50,30 @@ def test_speech_equals_the_stock_packages() -> None:
     assert np.abs(ours.samples - expected).max() <= 1e-4
 
 
-def test_conditioning_equals_what_stock_synthesize_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    reference = noise(9.5)
+@pytest.mark.parametrize("seconds", [(9.5,), (33.0,), (5.0, 8.2), (20.0, 31.0, 4.1)], ids=str)
+def test_conditioning_equals_what_stock_synthesize_uses(
+    seconds: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    references = tuple(noise(each, seed=index) for index, each in enumerate(seconds))
+    files = {str(index): torch.from_numpy(each.samples)[None] for index, each in enumerate(references)}
     with quiet():
-        monkeypatch.setattr("TTS.tts.models.xtts.load_audio", lambda *_: torch.from_numpy(reference.samples)[None])
-        latents, speaker = stock().get_conditioning_latents(
-            "x", max_ref_length=30, gpt_cond_len=30, gpt_cond_chunk_len=4
+        package = stock()
+        # It reads files with torchcodec, which needs the ffmpeg libraries; what it does with them is its own.
+        monkeypatch.setattr("TTS.tts.models.xtts.load_audio", lambda path, _: files[path])
+        latents, speaker = package.get_conditioning_latents(
+            list(files), max_ref_length=30, gpt_cond_len=30, gpt_cond_chunk_len=4
         )
-        ours = Voice.from_bytes(model().condition(reference), torch.device("cpu"))
+        ours = Voice.from_bytes(model().condition(references), torch.device("cpu"))
     torch.testing.assert_close(ours.latents, latents, atol=1e-5, rtol=0)
     torch.testing.assert_close(ours.speaker, speaker, atol=1e-5, rtol=0)
+
+
+def test_learned_voices_are_safetensors() -> None:
+    tensors = safetensors.torch.load(model().condition((noise(2.0),)).data)
+    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == {
+        "gpt_cond_latent": (1, 32, 64),
+        "speaker_embedding": (1, 512, 1),
+    }
 
 
 def test_chunks_join_to_the_whole() -> None:
@@ -121,7 +136,7 @@ def test_voices_survive_as_bytes_and_foreign_ones_are_refused() -> None:
 
 def test_a_third_of_a_second_is_the_least_reference() -> None:
     with pytest.raises(ReferenceTooShort):
-        model().condition(noise(0.3))
+        model().condition((noise(2.0), noise(0.3)))
 
 
 def test_other_languages_are_refused() -> None:

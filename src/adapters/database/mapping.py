@@ -167,6 +167,7 @@ def profile_to_values(profile: VoiceProfile) -> Values:
         "duration_seconds": profile.duration_seconds,
         "embedding_path": profile.embedding_path,
         "reference_audio_path": profile.reference_audio_path,
+        "additional_audio_paths": list(profile.additional_audio_paths) or None,
         "consent_statement": profile.consent.statement,
         "consent_recorded_at": profile.consent.recorded_at,
         "created_at": profile.created_at,
@@ -186,6 +187,7 @@ def profile_from_row(row: Row[Any]) -> VoiceProfile:
         embedding_path=row.embedding_path,
         reference_audio_path=row.reference_audio_path,
         consent=Consent(statement=row.consent_statement, recorded_at=row.consent_recorded_at),
+        additional_audio_paths=tuple(row.additional_audio_paths or ()),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -73,6 +73,7 @@ voice_profiles = Table(
     Column("duration_seconds", Double, nullable=False),
     Column("embedding_path", Text, nullable=False),
     Column("reference_audio_path", Text, nullable=False),
+    Column("additional_audio_paths", _json),  # null: none
     Column("consent_statement", Text, nullable=False),
     Column("consent_recorded_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),

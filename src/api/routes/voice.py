@@ -23,7 +23,7 @@ from src.api.schemas.voice import (
     TranslateResponse,
 )
 from src.domain.audio import AudioFormat
-from src.domain.errors import ConsentRequired, Forbidden
+from src.domain.errors import ConsentRequired, Forbidden, about
 from src.domain.identity import Identity
 from src.domain.jobs import Consent, Job, JobRequest
 from src.domain.languages import canonical, variant
@@ -117,6 +117,7 @@ async def save_profile(body: ProfileRequest, caller: Caller, services: ServicesD
     new = NewProfile(
         user_id=_profile_owner(body.user_id, caller),
         reference_audio=await _decode(body.reference_audio, services),
+        additional_references=await _decode_additional(body.additional_references, services),
         audio_format=body.audio_format,
         consent=Consent(body.consent.statement, body.consent.recorded_at),
         name=body.name,
@@ -186,6 +187,14 @@ def _job_request(body: TranslateRequest) -> JobRequest:
 async def _decode(encoded: str, services: Services) -> bytes:
     """Base64 of up to 50 MB: in a thread, so that other callers do not wait for it."""
     return await asyncio.to_thread(decode_base64, encoded, services.max_audio_bytes)
+
+
+async def _decode_additional(encoded: list[str], services: Services) -> tuple[bytes, ...]:
+    recordings = []
+    for index, each in enumerate(encoded):
+        with about(f"additional_references[{index}]"):
+            recordings.append(await _decode(each, services))
+    return tuple(recordings)
 
 
 def _fingerprint(wanted: JobRequest, audio: bytes) -> str:

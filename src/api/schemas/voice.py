@@ -26,6 +26,7 @@ from src.api.schemas.examples import (
 from src.domain.audio import AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Formality, Quality, VoiceType
+from src.services.profiles import MAX_ADDITIONAL_REFERENCES
 
 Milliseconds = Annotated[float, Field(ge=0)]
 ProfileId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
@@ -246,6 +247,13 @@ class ProfileRequest(BaseModel):
     """Create a profile, or replace the voice of the one named by `profile_id`."""
 
     reference_audio: EncodedAudio
+    additional_references: Annotated[
+        list[EncodedAudio],
+        Field(
+            max_length=MAX_ADDITIONAL_REFERENCES,
+            description="More recordings of the same voice, in the same format. All together: at most 300 s of speech.",
+        ),
+    ] = []
     audio_format: Format = AudioFormat.WAV
     name: Annotated[str | None, Field(max_length=200)] = None
     user_id: Annotated[
@@ -268,7 +276,7 @@ class ProfileResponse(BaseModel):
     name: str | None
     user_id: str
     voice_characteristics: VoiceCharacteristics
-    duration_seconds: Annotated[float, Field(description="Speech in the reference, after trimming.")]
+    duration_seconds: Annotated[float, Field(description="Speech in the references, after trimming.")]
     embedding_cached: Annotated[bool, Field(description="Whether the voice is stored, ready to speak with.")]
     created_at: datetime
     updated_at: datetime

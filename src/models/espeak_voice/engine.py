@@ -13,13 +13,15 @@ from src.models.espeak_voice import base_voice
 from src.models.espeak_voice.base_voice import spoken_languages
 from src.models.espeak_voice.unit_selection import convert
 from src.models.espeak_voice.world import BANDS, COEFFICIENTS, FRAME_SECONDS, Frames, analyse, synthesise
+from src.utils.audio import beginning, join
 
 __all__ = ["NAME", "EspeakVoice", "spoken_languages"]
 
 NAME = "espeak-ng+world"
 
 MAX_REFERENCE_SECONDS = 60.0
-"""Longer recordings are cut: more of a voice brings nothing that is heard, and makes every search slower."""
+"""Of all recordings of a voice together, each with an equal share: more of a voice brings nothing that is heard, and
+makes every search slower."""
 
 MIN_VOICED_SECONDS = 0.6
 
@@ -44,10 +46,10 @@ class EspeakVoice:
         self._flite_voices = flite_voices
         self.languages = spoken_languages()
 
-    def condition(self, reference: Audio) -> VoiceConditioning:
-        """Analyse a recording. Raises ReferenceTooShort with under 0.6 s of voiced speech."""
-        limit = int(MAX_REFERENCE_SECONDS * reference.sample_rate)
-        frames = analyse(Audio(reference.samples[:limit], reference.sample_rate), with_aperiodicity=False)
+    def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
+        """Analyse recordings, joined. Raises ReferenceTooShort with under 0.6 s of voiced speech in all of them."""
+        share = MAX_REFERENCE_SECONDS / len(references)
+        frames = analyse(join(beginning(reference, share) for reference in references), with_aperiodicity=False)
         seconds = frames.voiced.sum() * FRAME_SECONDS
         if seconds < MIN_VOICED_SECONDS:
             raise ReferenceTooShort(

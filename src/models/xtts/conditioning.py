@@ -16,6 +16,8 @@ from src.utils.audio import resample
 ENGINE = "xtts-v2"
 _MIN_SECONDS = 0.33
 """Of a chunk; the stock package leaves shorter ones out."""
+_REFERENCE_PEAK = 0.75
+"""Of full scale: what the stock package brings references to when config.json has `sound_norm_refs`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,23 +45,40 @@ class Voice:
 
 
 class Conditioner:
-    """`Xtts.get_conditioning_latents` as `Xtts.synthesize` calls it: by the published config, 30 s in chunks of 4."""
+    """`Xtts.get_conditioning_latents` as `Xtts.synthesize` calls it, with what config.json says.
+
+    Published: up to 30 s of each reference (`max_ref_len`) for the speaker embedding, which is the mean over the
+    references; for the latents the first 30 s of all of them joined (`gpt_cond_len`), in chunks of 4 s
+    (`gpt_cond_chunk_len`), whose latents are averaged.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._seconds = int(model.config.gpt_cond_len)
         self._chunk_seconds = int(model.config.gpt_cond_chunk_len)
         self._max_seconds = int(model.config.max_ref_len)
+        self._levelled = bool(model.config.sound_norm_refs)
 
     @torch.inference_mode()
-    def condition(self, reference: Audio) -> Voice:
-        """Raises ReferenceTooShort below a third of a second."""
+    def condition(self, references: tuple[Audio, ...]) -> Voice:
+        """Raises ReferenceTooShort for one below a third of a second."""
+        recordings = [self._prepared(reference) for reference in references]
+        speakers = [self._model.get_speaker_embedding(recording, WORKING_SAMPLE_RATE) for recording in recordings]
+        latents = self._model.get_gpt_cond_latents(
+            torch.cat(recordings, dim=-1), WORKING_SAMPLE_RATE, length=self._seconds, chunk_length=self._chunk_seconds
+        )
+        return Voice(latents, torch.stack(speakers).mean(dim=0))
+
+    def _prepared(self, reference: Audio) -> Tensor:
+        """[1, samples] at 22 050 Hz, in [-1, 1]."""
         samples = resample(reference, WORKING_SAMPLE_RATE).samples[: self._max_seconds * WORKING_SAMPLE_RATE]
         if len(samples) < _MIN_SECONDS * WORKING_SAMPLE_RATE:
             raise ReferenceTooShort(f"The reference has less than {_MIN_SECONDS} s of speech.")
-        audio = torch.from_numpy(samples.copy()).clamp_(-1, 1)[None]  # [1, samples]
-        speaker = self._model.get_speaker_embedding(audio, WORKING_SAMPLE_RATE)
-        latents = self._model.get_gpt_cond_latents(
-            audio, WORKING_SAMPLE_RATE, length=self._seconds, chunk_length=self._chunk_seconds
-        )
-        return Voice(latents, speaker)
+        audio = torch.from_numpy(samples.copy()).clamp_(-1, 1)[None]
+        return normalise(audio) if self._levelled else audio
+
+
+def normalise(audio: Tensor) -> Tensor:
+    """[1, samples] with its peak where `sound_norm_refs` wants it; silence stays as it is."""
+    peak = audio.abs().max()
+    return audio if peak == 0 else audio / peak * _REFERENCE_PEAK
