@@ -71,7 +71,7 @@ def check_times(answer: dict[str, Any], samples: Samples) -> None:
 
 
 def test_words_are_timed_where_they_are_said(http: httpx.Client) -> None:
-    """Two sentences with a pause of 2 s between them: no word is in the pause, and none in the other's time."""
+    """Two sentences half a minute apart: no word is in the pause, and none in the other's time."""
     texts = ("Good morning, how are you today?", "Thank you very much for your help.")
     first, second = (spoken(text, "en") for text in texts)
     gap = np.zeros(30 * SAMPLE_RATE - len(first), np.float32)
