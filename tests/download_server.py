@@ -36,6 +36,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut_at: int | None = None  # the connection ends there
     reset: bool = False  # with a reset
+    hang: float = 0.0  # before it ends
     corrupt_at: int | None = None
     content_length: int | None = None  # said, not sent
     no_range: bool = False
@@ -200,6 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.corrupt_at is not None:
             body[fault.corrupt_at] ^= 0xFF
         self._send(bytes(body[start : fault.cut_at]), fault.drip)
+        time.sleep(fault.hang)
         if fault.reset:
             # A linger of zero seconds makes the close a reset, which drops what the client has not read yet.
             time.sleep(0.05)

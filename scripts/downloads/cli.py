@@ -76,7 +76,7 @@ def _run(
     except DownloadError as error:
         progress.say(str(error))
         if isinstance(error, Unreachable):
-            progress.say(_without_network(models))
+            progress.say(_without_network(models) if mirror is None else "Is the mirror's address right, and is it up?")
         if kept := _kept(transfer):
             progress.say(kept)
         return error.exit_code

@@ -1,5 +1,6 @@
 """How far a download is: bars on a terminal, else a line now and then."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -45,9 +46,9 @@ class Bars:
 
     @contextmanager
     def meter(self, name: str, total: int) -> Iterator[Meter]:
-        with tqdm(
-            total=total, desc=name, unit="B", unit_scale=True, file=self._stream, dynamic_ncols=True, miniters=1
-        ) as bar:
+        # As wide as the terminal; 80 where it does not say, which tqdm would take for no room at all.
+        width = shutil.get_terminal_size().columns
+        with tqdm(total=total, desc=name, unit="B", unit_scale=True, file=self._stream, ncols=width, miniters=1) as bar:
             yield _Bar(bar)
 
 

@@ -46,7 +46,8 @@ class Bucket:
                 ExpiresIn=_VALID_SECONDS,
             )
         except BotoCoreError as error:
-            raise Refused(f"{self} cannot be read: {error} Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.") from error
+            advice = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or another way that boto3 knows."
+            raise Refused(f"{self} cannot be read: {str(error).rstrip('.')}. {advice}") from error
         return signed
 
 

@@ -57,7 +57,7 @@ def weights_file(model: str, folder: Path) -> Path:
         if name not in MODELS:
             raise EngineUnavailable(f"WHISPER_MODEL is {model!r}: set a .pt file or one of {', '.join(MODELS)}, turbo.")
         path = folder / f"{name}.pt"
-        missing = f"Whisper's weights are not at {path}: put the published {name}.pt there."
+        missing = f"Whisper's weights are not at {path}: `scripts/download_models.py whisper:{name}` brings them."
     if not path.is_file():
         raise EngineUnavailable(missing)
     return path

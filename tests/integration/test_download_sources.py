@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from scripts.downloads.catalogue import File
-from scripts.downloads.checksums import Checksum, read_manifest
 from scripts.downloads.command import Origin, opened
 from scripts.downloads.errors import Corrupted, DownloadError, Refused, Unreachable
 from scripts.downloads.http import Http
@@ -257,19 +256,3 @@ def test_redirects_without_end_are_left(http: Http, hub: HubServer) -> None:
     hub.files[path] = type(hub.files[path])(location=path)
     with pytest.raises(Refused, match="without end"):
         Hub(http, hub.url, "v2").describe(MODEL)
-
-
-def test_a_manifest_is_read_as_sha256sum_writes_it() -> None:
-    digest = "0123456789abcdef" * 4
-    text = f"{digest}  xtts/model.pth\n{digest.upper()} *base.pt\r\n{digest}  ./tiny.pt\n# note\n{digest[:40]}  short\n"
-    checksum = Checksum("sha256", digest)
-    assert read_manifest(text) == {"xtts/model.pth": checksum, "base.pt": checksum, "tiny.pt": checksum}
-
-
-def test_the_id_in_git_is_gits_own(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"hello\n")
-    # printf 'hello\n' | git hash-object --stdin
-    checksum = Checksum.from_etag('W/"ce013625030ba8dba906f756967f9e9ca394464a"')
-    assert checksum is not None
-    assert checksum.fits(tmp_path / "file")
-    assert Checksum.from_etag('"0x8D9F"') is None

@@ -20,9 +20,14 @@ def load(path: Path) -> Any:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         model = Whisper(ModelDimensions(**checkpoint["dims"]))
         model.load_state_dict(checkpoint["model_state_dict"])
+        _set_alignment_heads(model, path.stem)
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise EngineUnavailable(f"{path} is not a Whisper checkpoint: {type(error).__name__}.") from error
-    heads = cast("dict[str, bytes]", whisper._ALIGNMENT_HEADS).get(path.stem)  # noqa: SLF001 - published nowhere else
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+def _set_alignment_heads(model: Whisper, name: str) -> None:
+    """Raises RuntimeError when the network has not the size of the published one of that name."""
+    heads = cast("dict[str, bytes]", whisper._ALIGNMENT_HEADS).get(name)  # noqa: SLF001 - published nowhere else
     if heads is not None:
         model.set_alignment_heads(heads)
-    return model.eval().requires_grad_(requires_grad=False)

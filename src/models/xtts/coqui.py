@@ -63,7 +63,8 @@ def load_xtts(directory: Path, *, licence_accepted: bool) -> Any:
         )
     missing = [name for name in FILES if not (directory / name).is_file()]
     if missing:
-        raise EngineUnavailable(f"The XTTS checkpoint in {directory} lacks {', '.join(missing)}.")
+        lacking = f"The XTTS checkpoint in {directory} lacks {', '.join(missing)}"
+        raise EngineUnavailable(f"{lacking}: `scripts/download_models.py xtts` brings them.")
     config_class, model_class = xtts_classes()
     config = config_class()
     config.load_json(str(directory / "config.json"))
