@@ -1,4 +1,4 @@
-"""Measure a part of the service: `scripts/benchmark.py --suite NAME [--json FILE]`.
+"""Measure a part of the service: `scripts/benchmark.py --suite NAME [--device cpu|cuda] [--json FILE]`.
 
 Each suite is a module in scripts/benchmarks/ with `run(arguments)`, which prints its tables and returns what it
 measured, and where it has options of its own, `add_arguments(parser)`.
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITES = ("service", "voice", "whisper", "xtts")
+SUITES = ("service", "voice", "whisper", "xtts", "pipeline")
 
 
 def main() -> None:
@@ -23,10 +23,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure a part of the service.")
     parser.add_argument("--suite", choices=SUITES, required=True, help="with --help: its own options")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured to FILE")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the networks run")
     module = importlib.import_module(f"scripts.benchmarks.{suite}") if suite else None
     if module is not None and hasattr(module, "add_arguments"):
         module.add_arguments(parser)
     arguments = parser.parse_args()
+    if arguments.device == "cuda":
+        _require_cuda()
     result = importlib.import_module(f"scripts.benchmarks.{arguments.suite}").run(arguments)
     if arguments.json is not None:
         report = {
@@ -36,6 +39,13 @@ def main() -> None:
             **result,
         }
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _require_cuda() -> None:
+    import torch  # noqa: PLC0415 - not every suite needs it
+
+    if not torch.cuda.is_available():
+        sys.exit("--device cuda: torch finds no CUDA device here.")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ openai-whisper's on forced sequences, tokens per second, the share of what memor
 """
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -46,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--whisper-size", default="base", choices=list(DIMENSIONS), help="network (suite whisper)")
     parser.add_argument("--whisper-tokens", type=int, default=40, help="tokens of each text (suite whisper)")
     parser.add_argument("--whisper-rounds", type=int, default=5, help="measured rounds (suite whisper)")
-    parser.add_argument("--whisper-device", default="cpu", choices=["cpu", "cuda"], help="where (suite whisper)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -56,15 +54,15 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not checkpoint.exists():
         make(size, checkpoint)
     with tempfile.TemporaryDirectory() as folder:
-        contenders = _contenders(checkpoint, size, tokens, arguments.whisper_device, Path(folder))
+        contenders = _contenders(checkpoint, size, tokens, arguments.device, Path(folder))
         seconds = _measure(contenders, arguments.whisper_rounds)
     stock = seconds["openai-whisper float32"]
-    decoder = whisper_decoder.measure(checkpoint, torch.device(arguments.whisper_device), _clip(), _FORCED_TOKENS)
+    decoder = whisper_decoder.measure(checkpoint, torch.device(arguments.device), _clip(), _FORCED_TOKENS)
     result = {
         "size": size,
         "tokens": tokens,
         "clip_seconds": CLIP_SECONDS,
-        "device": arguments.whisper_device,
+        "device": arguments.device,
         "cores": os.cpu_count(),
         "torch": version("torch"),
         "seconds": seconds,
@@ -177,17 +175,3 @@ def _print(result: dict[str, Any]) -> None:
         print(f"  {name:32} {seconds:7.3f} s   {result['times_stock'][name]:5.2f} x stock")
     for name, figures in result["decoder"].items():
         print(f"  {name:32} " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
-    parser.add_argument("--json", type=Path, help="also write the figures there")
-    arguments = parser.parse_args()
-    result = run(arguments)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()

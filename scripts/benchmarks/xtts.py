@@ -5,11 +5,10 @@ draws the stop code. Stock is `Xtts.inference`: generate, the second pass for la
 the same number of samples.
 
     .venv/bin/python -m scripts.make_checkpoints xtts --size full --endless --to checkpoints/xtts-full
-    .venv/bin/python -m scripts.benchmarks.xtts --precision int8
+    .venv/bin/python scripts/benchmark.py --suite xtts --precision int8
 """
 
 import argparse
-import json
 import logging
 import statistics
 import time
@@ -40,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codes", type=int, default=108, help="audio codes of a sentence; 108 are 5 s")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=8, help="sentences at once in the throughput measurement")
-    parser.add_argument("--xtts-device", default="cpu", choices=["cpu", "cuda"])
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -70,7 +68,7 @@ class Bench:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.codes, self.batch = args.codes, args.batch
-        self.device, self.precision = torch.device(args.xtts_device), Precision(args.precision)
+        self.device, self.precision = torch.device(args.device), Precision(args.precision)
         self.stock = load_xtts(args.checkpoint, licence_accepted=True).to(self.device)
         source = load_xtts(args.checkpoint, licence_accepted=True).to(self.device)
         self.network = Network(source.gpt, self.precision, self.device)
@@ -199,13 +197,3 @@ def summary(figures: dict[str, float], bench: Bench, args: argparse.Namespace) -
         "share of the limit, a step": bench.step_bytes / bandwidth / figures["step"],
         "peak memory of both engines, GB": peak_memory(bench.device) / 1e9,
     }
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    measured = run(options)
-    if options.json:
-        options.json.write_text(json.dumps(measured, indent=2) + "\n")

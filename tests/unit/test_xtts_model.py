@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,15 @@ def test_chunks_join_to_the_whole() -> None:
     assert chunks[0].duration_seconds < 1
     assert joined.shape == whole.shape
     assert np.abs(joined - whole).max() <= 1e-4
+
+
+def test_streamed_speech_is_not_said_again_as_it_was_heard_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = replace(request(TEXTS[1]), quality=Quality.BALANCED)
+    usual = [chunk.samples for chunk in model().stream(item)]
+    monkeypatch.setattr("src.models.xtts.utterance.babbles", lambda *_: True)
+    babbled = [chunk.samples for chunk in model().stream(item)]
+    assert len(babbled) == len(usual)
+    assert all(np.array_equal(one, other) for one, other in zip(babbled, usual, strict=True))
 
 
 def test_requests_that_share_the_loop_say_what_each_says_alone() -> None:
