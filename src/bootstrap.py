@@ -61,7 +61,7 @@ async def _start_services(settings: Settings, engines: Engines, database: Databa
     cache = MemoryCache(settings.cache_max_bytes)
     usage = SqlUsageRepository(database)
     transcription = Transcription(engines.transcriber)
-    voices = VoiceCloning(engines.voice, engines.analyzer, cache)
+    voices = VoiceCloning(engines.voice, engines.analyzer, cache, engines.transcriber)
     profiles = Profiles(
         SqlProfileRepository(database),
         storage,

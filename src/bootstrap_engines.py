@@ -55,12 +55,15 @@ class Engines:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """An engine that the settings name. `batches`: its factory makes a BatchEngine, for the owner of a device."""
+    """An engine that the settings name. `batches`: its factory makes a BatchEngine, for the owner of a device.
+    `varies`: of a voice, as in `domain.ports.VoiceEngine`.
+    """
 
     name: str
     languages: frozenset[str]
     factory: Callable[[], Any]
     batches: bool = False
+    varies: bool = False
 
 
 def build_engines(settings: Settings) -> Engines:
@@ -74,7 +77,7 @@ def build_engines(settings: Settings) -> Engines:
         decoder=RemoteDecoder(decoder),
         transcriber=RemoteTranscriber(transcription, hearing.name, hearing.languages),
         translators=translation.engines,
-        voice=RemoteVoice(voice, speaking.name, speaking.languages),
+        voice=RemoteVoice(voice, speaking.name, speaking.languages, varies=speaking.varies),
         analyzer=RemoteSpeakerAnalyzer(analysis),
         runners={"decoder": decoder, "transcription": transcription, "voice": voice, "speaker_analysis": analysis},
         job_concurrency=_BATCHED_JOBS if hearing.batches or speaking.batches else _JOBS,
@@ -153,7 +156,7 @@ def _voice(settings: Settings) -> Chosen:
         threads=os.cpu_count(),
     )
     logger.info("voice: %s from %s (VOICE_ENGINE=%s)", ENGINE, settings.xtts_dir, settings.voice_engine)
-    return Chosen(ENGINE, spoken_languages(), factory, batches=True)
+    return Chosen(ENGINE, spoken_languages(), factory, batches=True, varies=True)
 
 
 def _runners(settings: Settings, hearing: Chosen, speaking: Chosen) -> tuple[Runner, Runner]:

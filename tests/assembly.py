@@ -41,7 +41,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         cache, decoder = DictCache(), FakeDecoder()
-        self.voices = VoiceCloning(self.voice, FakeAnalyzer(), cache)
+        self.voices = VoiceCloning(self.voice, FakeAnalyzer(), cache, self.transcriber)
         self.profiles = Profiles(
             self.profile_rows,
             self.storage,

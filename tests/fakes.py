@@ -127,6 +127,7 @@ class FakeVoice:
 
     name: str = "fake-voice"
     languages: frozenset[str] = frozenset({"en", "es", "fr"})
+    varies: bool = False
     gate: Gate = field(default_factory=open_gate)
     requests: list[SpeechRequest] = field(default_factory=list)
     conditioned: int = 0

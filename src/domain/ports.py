@@ -135,6 +135,10 @@ class VoiceEngine(Protocol):
     def languages(self) -> frozenset[str]:
         """The languages that it speaks."""
 
+    @property
+    def varies(self) -> bool:
+        """Whether another `take` of a request sounds different."""
+
     async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
         """Learn a voice from one or more recordings of it. Raises ReferenceTooShort when there is too little voiced
         speech.

@@ -156,13 +156,18 @@ class VoiceConditioning:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeechRequest:
-    """Sentences to say in `language` with the voice of `voice`, and the melody of `prosody` when given."""
+    """Sentences to say in `language` with the voice of `voice`, and the melody of `prosody` when given.
+
+    `take`: 0 or more. An engine that varies says the same request in another way with another one, and in the same way
+    with the same one.
+    """
 
     texts: tuple[str, ...]
     language: str
     voice: VoiceConditioning
     prosody: VoiceConditioning | None = None
     quality: Quality = Quality.BALANCED
+    take: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

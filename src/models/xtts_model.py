@@ -24,6 +24,9 @@ from src.models.xtts.vocoder import Stream, Vocoder
 FIRST_CHUNK_CODES, CHUNK_CODES = 12, 32
 """Codes before the first streamed chunk (0.56 s, of which 0.2 s are the vocoder's halo), and between later ones."""
 
+_TAKE_SEED = 15_485_863
+"""Apart from the retry's, so that no take repeats another's second attempt."""
+
 
 class XttsModel:
     """Owned by one thread, which calls everything but `Utterance.cancel`.
@@ -106,10 +109,9 @@ class XttsModel:
         if request.prosody is not None:
             voice = Voice(Voice.from_bytes(request.prosody, self._device).latents, voice.speaker)
         sentences = self._tokens.sentences(request.texts, request.language)
+        seeds = [_seed(tokens, request.take) for tokens in sentences]
         retry = retry and request.quality is not Quality.FAST
-        utterance = Utterance(
-            sentences, voice, [_seed(tokens) for tokens in sentences], self._network.stop_code, retry=retry
-        )
+        utterance = Utterance(sentences, voice, seeds, self._network.stop_code, retry=retry)
         if request.quality is not Quality.FAST:
             utterance.limit(self._network.max_codes)
         self._utterances.append(utterance)
@@ -156,9 +158,9 @@ class XttsModel:
         return None
 
 
-def _seed(tokens: Tensor) -> int:
-    """The same text is said in the same way each time."""
-    return zlib.crc32(tokens.numpy().tobytes())
+def _seed(tokens: Tensor, take: int) -> int:
+    """The same text is said in the same way each time, and in another way in another take."""
+    return zlib.crc32(tokens.numpy().tobytes()) + take * _TAKE_SEED
 
 
 def _chunk(samples: Tensor) -> Iterator[Audio]:

@@ -107,10 +107,10 @@ class OnDemand:
             UsageEvent(user_id, "clone", "completed", target_language=request.language)
         ) as account:
             voice = await self._voice(user_id, request.voice)
-            audio = await self._voices.speak(
-                SpeechRequest(sentences, request.language, voice.conditioning, quality=request.quality)
+            spoken = await self._voices.speak(
+                SpeechRequest(sentences, request.language, voice.conditioning, quality=request.quality), voice
             )
-            match = await self._voices.match(voice, audio)
+            audio, match = spoken.audio, await self._voices.match(voice, spoken)
             wav, audio_key = encode_wav(audio), _answer_key(request.voice)
             await self._storage.put(audio_key, wav)
             account.event = replace(account.event, seconds_out=audio.duration_seconds, characters=len(request.text))

@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from src.domain.audio import Audio
 from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
 from src.services.profiles import Profiles
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
-from src.services.voice_cloning import LearnedVoice, VoiceCloning
+from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning
 from src.utils.audio import encode_wav
 from src.utils.concurrency import started_early
 
@@ -88,14 +87,15 @@ class Pipeline:
                 spoken = await self._voices.speak(
                     SpeechRequest(
                         translation.texts, wanted.target_language, voice.conditioning, prosody, wanted.quality
-                    )
+                    ),
+                    voice,
                 )
 
         # 5. Compare the voices, and keep the answer.
         async with clock.stage(Stage.POSTPROCESSING):
             match = await self._voices.match(voice, spoken)
             audio_key = f"results/{job.id}.wav"
-            await self._storage.put(audio_key, encode_wav(spoken))
+            await self._storage.put(audio_key, encode_wav(spoken.audio))
         return self._result(speech, transcript, translation, spoken, match, audio_key, clock)
 
     async def _learn_voice(self, job: Job, speech: DecodedSpeech) -> tuple[LearnedVoice, VoiceConditioning | None]:
@@ -112,7 +112,7 @@ class Pipeline:
         speech: DecodedSpeech,
         transcript: Transcript,
         translation: Translation,
-        spoken: Audio,
+        spoken: Speech,
         match: VoiceMatch,
         audio_key: str,
         clock: StageClock,
@@ -128,10 +128,10 @@ class Pipeline:
             segments=segments,
             confidence=transcript.confidence,
             source_seconds=speech.source_duration_seconds,
-            duration_seconds=spoken.duration_seconds,
+            duration_seconds=spoken.audio.duration_seconds,
             voice_match=match,
             engines=Engines(self._transcription.engine_name, translation.engine, self._voices.engine_name),
-            degraded=(*self._transcription.degraded(transcript), *translation.degraded),
+            degraded=(*self._transcription.degraded(transcript), *translation.degraded, *spoken.degraded),
             timestamps=clock.milliseconds,
             processing_time_ms=clock.total(),
             audio_key=audio_key,

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 
 from src.domain.audio import Audio
 from src.domain.errors import UnsupportedLanguage
-from src.domain.ports import Cache, SpeakerAnalyzer, VoiceEngine
-from src.domain.speech import SpeechRequest, VoiceConditioning, VoiceMatch, VoicePrint, compare
+from src.domain.ports import Cache, SpeakerAnalyzer, Transcriber, VoiceEngine
+from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, VoiceMatch, VoicePrint, compare
+from src.services.takes import Takes
 from src.utils.audio import join
 from src.utils.concurrency import both
 
@@ -70,13 +71,25 @@ def digest(references: tuple[Audio, ...]) -> str:
     return total.hexdigest()
 
 
-class VoiceCloning:
-    """`cache` keeps what was learned from a message for ten minutes, for the same message into another language."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Speech:
+    """What was spoken. `match`: how near it is to its voice, where choosing it needed to know that already."""
 
-    def __init__(self, engine: VoiceEngine, analyzer: SpeakerAnalyzer, cache: Cache) -> None:
+    audio: Audio
+    match: VoiceMatch | None = None
+    degraded: tuple[str, ...] = ()
+
+
+class VoiceCloning:
+    """`cache` keeps what was learned from a message for ten minutes, for the same message into another language.
+    `transcriber` listens to what was spoken where several takes are compared.
+    """
+
+    def __init__(self, engine: VoiceEngine, analyzer: SpeakerAnalyzer, cache: Cache, transcriber: Transcriber) -> None:
         self._engine = engine
         self._analyzer = analyzer
         self._cache = cache
+        self._takes = Takes(engine, analyzer, transcriber)
 
     @property
     def engine_name(self) -> str:
@@ -115,10 +128,17 @@ class VoiceCloning:
         measuring = self._analyzer.analyze(join(references))
         return LearnedVoice(*await both(self._engine.condition(references), measuring), recordings)
 
-    async def speak(self, request: SpeechRequest) -> Audio:
-        """Say the texts: 24 kHz mono. Raises UnsupportedLanguage."""
-        return await self._engine.speak(request)
+    async def speak(self, request: SpeechRequest, voice: LearnedVoice) -> Speech:
+        """Say the texts with `voice`: 24 kHz mono. High quality is the best of several takes, if the engine's takes
+        differ. Raises UnsupportedLanguage.
+        """
+        if request.quality is not Quality.HIGH or not self._engine.varies:
+            return Speech(await self._engine.speak(request))
+        choice = await self._takes.best(request, voice.voice_print)
+        return Speech(choice.take.audio, choice.take.match, choice.degraded)
 
-    async def match(self, voice: LearnedVoice, spoken: Audio) -> VoiceMatch:
+    async def match(self, voice: LearnedVoice, spoken: Speech) -> VoiceMatch:
         """How near `spoken` is to the voice that it was to be spoken with."""
-        return compare(voice.voice_print, await self._analyzer.analyze(spoken))
+        if spoken.match is not None:
+            return spoken.match
+        return compare(voice.voice_print, await self._analyzer.analyze(spoken.audio))

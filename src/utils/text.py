@@ -1,7 +1,10 @@
 """Plain text helpers."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
+
+import numpy as np
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 _WORD_END = re.compile(r"\s+|(?<=[、，,])")
@@ -28,3 +31,30 @@ def halves(text: str) -> tuple[str, str] | None:
 def joined(pieces: Iterable[str], language: str) -> str:
     """Pieces of one text of that language put together again."""
     return ("" if language in _UNSPACED else " ").join(pieces)
+
+
+def agreement(text: str, heard: str) -> float:
+    """How much of a text was heard, 0 to 1: one less the character error rate, over letters and digits alone.
+
+    1 for a text without letters and digits, of which nothing can be heard.
+    """
+    wanted, found = _characters(text), _characters(heard)
+    return max(0.0, 1.0 - _edits(wanted, found) / len(wanted)) if wanted else 1.0
+
+
+def _characters(text: str) -> str:
+    """Letters, digits and the marks that belong to them, in one case and one way of writing each."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(character for character in folded if unicodedata.category(character)[0] in "LNM")
+
+
+def _edits(wanted: str, found: str) -> int:
+    """Levenshtein distance, a row at a time: 5000 characters against as many take a tenth of a second."""
+    letters = np.array([ord(character) for character in found], dtype=np.int32)
+    steps = np.arange(len(found) + 1)
+    row = steps
+    for count, character in enumerate(wanted, start=1):
+        replaced = row[:-1] + (letters != ord(character))
+        best = np.concatenate(([count], np.minimum(replaced, row[1:] + 1)))
+        row = np.minimum.accumulate(best - steps) + steps  # insertions: each step to the right costs one
+    return int(row[-1])

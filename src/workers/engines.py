@@ -22,10 +22,11 @@ class RemoteTranscriber:
 class RemoteVoice:
     """`domain.ports.VoiceEngine` for a model whose `condition` and `speak` run in `runner`."""
 
-    def __init__(self, runner: Runner, name: str, languages: frozenset[str]) -> None:
+    def __init__(self, runner: Runner, name: str, languages: frozenset[str], *, varies: bool = False) -> None:
         self._runner = runner
         self.name = name
         self.languages = languages
+        self.varies = varies
 
     async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
         return cast("VoiceConditioning", await self._runner.run("condition", references))

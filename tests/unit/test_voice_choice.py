@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from src.bootstrap_engines import _recogniser, _runners, _voice
+from src.bootstrap_engines import _recogniser, _runners, _voice, build_engines
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.workers.process_pool import ProcessPool
@@ -59,3 +59,11 @@ def test_whisper_and_xtts_live_in_one_process_and_embedded_engines_in_pools_of_t
     transcription, voice = _runners(embedded, _recogniser(embedded), _voice(embedded))
     assert type(transcription) is type(voice) is ProcessPool
     assert transcription is not voice
+
+
+@pytest.mark.parametrize(("engine", "varies"), [("espeak", False), ("xtts", True)])
+async def test_only_xtts_says_the_same_in_several_ways(tmp_path: Path, engine: str, varies: bool) -> None:
+    engines = build_engines(_settings(tmp_path, engine, agreed=True))
+    assert engines.voice.varies is varies
+    assert engines.close is not None
+    await engines.close()

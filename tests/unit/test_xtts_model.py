@@ -136,6 +136,18 @@ def test_prosody_steers_the_network_and_the_profile_the_vocoder() -> None:
     model().drop(utterance)
 
 
+def test_takes_differ_and_each_repeats_itself() -> None:
+    with quiet():
+        sampling = XttsModel(tiny_checkpoint(), licence_accepted=True, precision="exact", slots=4)
+    item = SpeechRequest(("Hi.",), "en", Voice(*voice()).to_bytes())
+    takes = [sampling.begin(replace(item, take=take), retry=False) for take in (0, 1, 2, 1)]
+    while not all(take.finished for take in takes):
+        sampling.step()
+    codes = [tuple(take.sentences[0].codes) for take in takes]
+    assert codes[1] == codes[3]
+    assert len(set(codes)) == 3
+
+
 def test_voices_survive_as_bytes_and_foreign_ones_are_refused() -> None:
     kept = Voice.from_bytes(Voice(*voice(3)).to_bytes(), torch.device("cpu"))
     assert torch.equal(kept.latents, voice(3)[0])
