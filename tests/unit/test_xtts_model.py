@@ -16,7 +16,6 @@ from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
 from src.models.xtts.conditioning import Voice
 from src.models.xtts.coqui import load_xtts
 from src.models.xtts.guards import babbles, max_codes
-from src.models.xtts.text import MAX_TOKENS, Tokens, split
 from src.models.xtts_model import XttsModel
 from tests.xtts_checkpoint import quiet, stock, tiny_checkpoint, voice
 
@@ -183,25 +182,13 @@ def test_a_checkpoint_that_lacks_a_file_or_a_weight_is_refused(tmp_path: Path) -
         load_xtts(tmp_path, licence_accepted=True)
 
 
-@pytest.mark.parametrize("text", [" ".join(["A short sentence."] * 40), "word " * 200, "x" * 900, "一二三。" * 100])
-def test_pieces_keep_to_the_limit_and_lose_no_letter(text: str) -> None:
-    pieces = split(text, 82)
-    assert all(0 < len(piece) <= 82 for piece in pieces)
-    assert "".join("".join(pieces).split()) == "".join(text.split())
-
-
-def test_sentences_are_kept_whole_where_they_fit() -> None:
-    assert split("One two. Three four! Five six?", 20) == ["One two. Three four!", "Five six?"]
-
-
-@pytest.mark.parametrize(
-    "language", sorted({"en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "hu", "ko"})
-)
-def test_digits_abbreviations_and_quotes_crash_no_language(language: str) -> None:
-    text = 'Dr. "X" paid $20.15 & 3% on the 1st, at 12:45; 1,000,000.5 «units» – 50€… ' * 8
-    for tokens in Tokens(stock().tokenizer).sentences((text,), language):
-        assert 0 < len(tokens) <= MAX_TOKENS
-        assert tokens.max() < 1200
+def test_a_text_without_words_is_a_short_silence() -> None:
+    silence = model().speak(request("…", "😀"))
+    assert 0.1 < silence.duration_seconds < 0.5
+    assert not silence.samples.any()
+    utterance = model().begin(request("…", TEXTS[1]))
+    assert len(utterance.sentences) == 1
+    model().drop(utterance)
 
 
 def test_babble_is_seen() -> None:

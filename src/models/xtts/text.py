@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.models.xtts.cleaning import Cleaner, readable
+
 MAX_TOKENS = 400
-_SENTENCE_ENDS = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
-_CLAUSE_ENDS = re.compile(r"(?<=[,;:—])\s+|(?<=[、，；：])")
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?…؟।])\s+|(?<=[。！？])\s*")
+_CLAUSE_ENDS = re.compile(r"(?<=[,;:—،؛])\s+|(?<=[、，；：])\s*")
 _WORD_ENDS = re.compile(r"\s+")
 
 
@@ -29,7 +31,7 @@ def _pack(text: str, limit: int, ends: tuple[re.Pattern[str], ...]) -> Iterator[
         yield from (text[start : start + limit] for start in range(0, len(text), limit))
         return
     held = ""
-    for part in ends[0].split(text):
+    for part in filter(None, ends[0].split(text)):
         joined = f"{held} {part}" if held else part
         if len(joined) <= limit:
             held = joined
@@ -42,19 +44,30 @@ def _pack(text: str, limit: int, ends: tuple[re.Pattern[str], ...]) -> Iterator[
 
 
 class Tokens:
-    """Texts to token ids by coqui-tts's own tokenizer, `VoiceBpeTokenizer`."""
+    """Texts to token ids with the vocabulary of coqui-tts's tokenizer, `VoiceBpeTokenizer`."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._cleaner = Cleaner(tokenizer.tokenizer.get_vocab())
 
     def sentences(self, texts: tuple[str, ...], language: str) -> list[Tensor]:
-        """One int64 tensor [T], T at most 400, for each utterance. `language`: the service's code."""
+        """One int64 tensor [T], T at most 400, for each utterance. `language`: the service's code.
+
+        A text without a letter or a digit gives none.
+        """
         limit = self._tokenizer.char_limits[language]
-        return [tokens for text in texts for piece in split(text, limit) for tokens in self._encode(piece, language)]
+        pieces = (piece for text in texts for piece in split(readable(text, language), limit))
+        return [tokens for piece in pieces for tokens in self._encode(piece, language)]
 
     def _encode(self, text: str, language: str) -> Iterator[Tensor]:
         """Cleaners make text longer (digits become words), so the halves of a text may be needed after all."""
-        tokens = torch.tensor(self._tokenizer.encode(text.strip().lower(), lang=language), dtype=torch.long)
+        cleaned = self._cleaner.clean(text, language)
+        if not cleaned:
+            return
+        tag = "zh-cn" if language == "zh" else language
+        # Not by the tokenizer's own `encode`, which logs texts that it finds too long.
+        ids = self._tokenizer.tokenizer.encode(f"[{tag}]{cleaned}".replace(" ", "[SPACE]")).ids
+        tokens = torch.tensor(ids, dtype=torch.long)
         if len(tokens) <= MAX_TOKENS:
             yield tokens
             return

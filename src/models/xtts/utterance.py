@@ -5,11 +5,13 @@ from collections import deque
 import torch
 from torch import Tensor
 
+from src.domain.audio import OUTPUT_SAMPLE_RATE
 from src.models.xtts.conditioning import Voice
 from src.models.xtts.decode_loop import Sentence
 from src.models.xtts.guards import babbles, max_codes
 
 _RETRY_SEED = 1_000_003
+_SILENCE = OUTPUT_SAMPLE_RATE // 5
 
 
 class Utterance:
@@ -73,5 +75,5 @@ class Utterance:
 
 
 def join(pieces: list[Tensor]) -> Tensor:
-    """[samples] of one or more."""
-    return torch.cat(pieces) if pieces else torch.zeros(0)
+    """[samples]; a short silence where there was nothing to say."""
+    return torch.cat(pieces) if pieces else torch.zeros(_SILENCE)
