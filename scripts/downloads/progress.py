@@ -46,9 +46,11 @@ class Bars:
 
     @contextmanager
     def meter(self, name: str, total: int) -> Iterator[Meter]:
-        # As wide as the terminal; 80 where it does not say, which tqdm would take for no room at all.
-        width = shutil.get_terminal_size().columns
-        with tqdm(total=total, desc=name, unit="B", unit_scale=True, file=self._stream, ncols=width, miniters=1) as bar:
+        # 80 by 24 where the terminal does not say, which tqdm by itself would take for no room at all.
+        columns, rows = shutil.get_terminal_size()
+        with tqdm(
+            total=total, desc=name, unit="B", unit_scale=True, file=self._stream, ncols=columns, nrows=rows, miniters=1
+        ) as bar:
             yield _Bar(bar)
 
 

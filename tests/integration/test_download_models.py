@@ -1,6 +1,7 @@
 """The command as a user runs it, against servers of the project's own; and what it brings is what the service loads."""
 
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -257,3 +258,18 @@ def test_ctrl_c_keeps_what_came_and_the_next_run_goes_on(server: DownloadServer,
     assert again.returncode == 0, again.stderr
     assert server.begun()[-1] == f"bytes={kept}-"
     assert again.stdout.startswith("xtts is there.")
+
+
+def test_a_terminal_gets_bars_even_when_it_does_not_say_its_size(server: DownloadServer, tmp_path: Path) -> None:
+    url = mirror_of(xtts_like(tmp_path / "published"), server)
+    order = [sys.executable, str(SCRIPT), "xtts", "--from", url, "--to", "a"]
+    ours, terminal = pty.openpty()  # 0 columns and 0 rows
+    try:
+        subprocess.run(
+            order, cwd=tmp_path, env={**os.environ, "COQUI_TOS_AGREED": "1"}, stderr=terminal, check=True, timeout=60
+        )
+        said = os.read(ours, 2**16).decode()
+    finally:
+        os.close(ours)
+        os.close(terminal)
+    assert "xtts/model.pth: 100%" in said
