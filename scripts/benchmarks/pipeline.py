@@ -253,7 +253,7 @@ def ours(plan: Plan) -> Callable[[], Stages]:
         (result,) = recogniser.decoder.decode(features, language, max_tokens=TOKENS, suppressed=(-1, _END))
         _require(len(result.tokens), TOKENS)
         clock("transcribe")
-        voice = model.condition(audio)
+        voice = model.condition((audio,))
         clock("learn voice")
         utterance = model.begin(SpeechRequest((TEXT,), "en", voice, quality=Quality.FAST))
         (sentence,) = utterance.sentences
