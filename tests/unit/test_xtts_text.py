@@ -1,6 +1,7 @@
 """Texts on their way to XTTS in all its languages: nothing crashes, nothing that can be said is lost."""
 
 import functools
+import logging
 
 import pytest
 from hypothesis import given, settings
@@ -176,6 +177,14 @@ def test_what_the_stock_cleaners_lose_or_misread_is_said(language: str, text: st
 def test_letters_of_no_known_alphabet_are_transliterated() -> None:
     few = Cleaner({"[UNK]", *"abcdefghijklmnopqrstuvwxyz '."})
     assert few.clean(readable("Привет, 世界! Straße", "de"), "de") == "privet shijie strasse"
+
+
+@pytest.mark.parametrize("language", NAMES)
+def test_no_text_shows_in_a_log(language: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for text in (*NASTY, " ".join([PLAIN[language]] * 25)):
+        tokens().sentences((text,), language)
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_rewriting_leaves_words_alone() -> None:

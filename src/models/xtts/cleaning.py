@@ -1,6 +1,7 @@
 """Texts in the alphabet of the voice network: coqui-tts's cleaners, and what they lack before and after them."""
 
 import importlib.util
+import logging
 import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
@@ -100,5 +101,6 @@ def _stock_cleaners() -> Any:
         raise ImportError("coqui-tts has no tokenizer")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    logging.getLogger("TTS.tts.layers.xtts.zh_num2words").setLevel(logging.WARNING)  # it logs texts for debugging
     vars(module).update(num2words=words)
     return module.VoiceBpeTokenizer()
