@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
 
-import httpx
-
 from src.adapters.translators.breaker import Breaker
 from src.adapters.translators.remote import (
     Budget,
-    ProviderFailed,
-    RemoteCalls,
+    Pair,
+    RemoteTranslator,
     RequestRefused,
     check_status,
     http_client,
     httpx_errors,
+    texts_of,
 )
-from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
+from src.domain.errors import TranslationUnavailable
 from src.domain.languages import LANGUAGES, variant
 from src.domain.speech import AS_CONFIGURED, Translation, Wording
 from src.utils.text import halves, joined
@@ -33,8 +32,6 @@ _MAX_TEXTS = 50  # in one request
 _MAX_CONTEXT = 4000  # characters; a request may have 128 KiB in all
 _DECLINED_SECONDS = 600.0  # before a glossary is tried again for a pair: somebody may have added it meanwhile
 _MAX_DECLINED = 1000  # callers may name any number of glossaries that are none
-
-Pair = tuple[str, str]
 
 _TARGETS = {"es-ES": "ES"}
 """DeepL's names of targets that are not the variant's in capitals."""
@@ -62,8 +59,10 @@ class DeepLOptions:
         return {language: name for language, name in named.items() if name}
 
 
-class DeepLTranslator:
+class DeepLTranslator(RemoteTranslator):
     """Implements the port `Translator`. `url` None: the host for the key's plan (keys of the free one end in `:fx`)."""
+
+    name, title, contextual = "deepl", "DeepL", True
 
     def __init__(
         self,
@@ -75,32 +74,17 @@ class DeepLTranslator:
         breaker: Breaker | None = None,
     ) -> None:
         budget = budget or Budget()
-        self._routes = {pair: pair for pair in permutations(LANGUAGES, 2)}
+        super().__init__({pair: pair for pair in permutations(LANGUAGES, 2)}, budget, breaker)
         self._options = options or DeepLOptions()
-        self.breaker = breaker or Breaker(self.name)
-        self._calls = RemoteCalls(self.name, budget, self.breaker)
         self._client = http_client(
             url or host_of(api_key), budget, headers={"Authorization": f"DeepL-Auth-Key {api_key}"}
         )
         self._declined: dict[tuple[str | None, Pair], float] = {}
 
     @property
-    def name(self) -> str:
-        return "deepl"
-
-    @property
     def configuration(self) -> str:
         options = self._options
         return ",".join((*options.variants.values(), options.formality or "", options.glossary_id or ""))
-
-    @property
-    def contextual(self) -> bool:
-        return True
-
-    @property
-    def routes(self) -> dict[Pair, tuple[str, ...]]:
-        """Every pair of the service's languages: DeepL knows them all, as source and as target."""
-        return dict(self._routes)
 
     def unused(self, wording: Wording, target: str) -> tuple[str, ...]:
         """Formality where the target has no such forms. A variant, a glossary and a context are always tried."""
@@ -114,15 +98,11 @@ class DeepLTranslator:
         Raises TranslationUnavailable and UnsupportedLanguage. `degraded` says when the glossary could not be used.
         """
         pair = (source, target)
-        if pair not in self._routes:
-            raise UnsupportedLanguage(f"DeepL does not translate {source} to {target}.")
         message = self._message(texts, pair, wording)
         translated: list[str] = []
-        try:
+        with self._translating(pair):
             for start in range(0, len(texts), _MAX_TEXTS):
                 translated += await self._batch(texts[start : start + _MAX_TEXTS], message)
-        except RequestRefused as refusal:
-            raise TranslationUnavailable(f"DeepL declined {source} to {target} ({refusal}).") from None
         lacking = message.glossary_id is not None and not self._glossary_serves(message)
         degraded = (f"translation: deepl has no glossary for {source}>{target}",) if lacking else ()
         return Translation(tuple(translated), self.name, pair, degraded, message.variant)
@@ -178,7 +158,7 @@ class DeepLTranslator:
         with httpx_errors():
             response = await self._client.post("/v2/translate", json=body)
         check_status(self.name, response.status_code, response.headers.get("Retry-After"))
-        return _texts_of(response, len(texts))
+        return texts_of(response, lambda answer: [item["text"] for item in answer["translations"]], len(texts))
 
     def _glossary_serves(self, message: "_Message") -> bool:
         """Whether there is one and DeepL has not declined it for this pair lately."""
@@ -213,13 +193,3 @@ class _Message:
 def host_of(api_key: str) -> str:
     """Where this key is valid."""
     return FREE_URL if api_key.endswith(":fx") else PRO_URL
-
-
-def _texts_of(response: httpx.Response, count: int) -> tuple[str, ...]:
-    try:
-        texts = tuple(item["text"] for item in response.json()["translations"])
-    except (ValueError, KeyError, TypeError):
-        raise ProviderFailed("its answer could not be read", retryable=False) from None
-    if len(texts) != count or not all(isinstance(text, str) for text in texts):
-        raise ProviderFailed(f"it answered {len(texts)} texts for {count}", retryable=False)
-    return texts

@@ -17,8 +17,15 @@ from types import ModuleType
 from urllib.parse import quote
 
 from src.adapters.translators.breaker import Breaker
-from src.adapters.translators.remote import Budget, ProviderFailed, RemoteCalls, RequestRefused, check_status
-from src.domain.errors import EngineUnavailable, TranslationUnavailable, UnsupportedLanguage
+from src.adapters.translators.remote import (
+    Budget,
+    Pair,
+    ProviderFailed,
+    RemoteTranslator,
+    RequestRefused,
+    check_status,
+)
+from src.domain.errors import EngineUnavailable, TranslationUnavailable
 from src.domain.languages import LANGUAGES
 from src.domain.speech import AS_CONFIGURED, Translation, Wording
 from src.utils.text import halves, joined
@@ -32,38 +39,19 @@ _THREADS = 4
 _CODES = {"zh": "zh-CN", "zh-Hans": "zh-CN", "zh-Hant": "zh-TW"}
 """Google's names of languages where they are not the service's."""
 
-Pair = tuple[str, str]
 
-
-class GoogleTranslator:
+class GoogleTranslator(RemoteTranslator):
     """Implements the port `Translator`. Raises EngineUnavailable where deep-translator is not installed."""
+
+    name, title = "google", "Google"
 
     def __init__(self, url: str = URL, *, budget: Budget | None = None, breaker: Breaker | None = None) -> None:
         budget = budget or Budget()
-        self._routes = {pair: pair for pair in permutations(LANGUAGES, 2)}
-        self.breaker = breaker or Breaker(self.name)
-        self._calls = RemoteCalls(self.name, budget, self.breaker)
+        super().__init__({pair: pair for pair in permutations(LANGUAGES, 2)}, budget, breaker)
         self._http = _BoundedRequests(self.name, budget)
         self._library = _deep_translator(url, self._http)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="google")
         self._free_threads = asyncio.Semaphore(_THREADS)
-
-    @property
-    def name(self) -> str:
-        return "google"
-
-    @property
-    def configuration(self) -> str:
-        return ""
-
-    @property
-    def contextual(self) -> bool:
-        return False
-
-    @property
-    def routes(self) -> dict[Pair, tuple[str, ...]]:
-        """Every pair of the service's languages: Google knows them all."""
-        return dict(self._routes)
 
     def unused(self, wording: Wording, target: str) -> tuple[str, ...]:
         """Everything but the choice between the two Chinese scripts."""
@@ -74,25 +62,27 @@ class GoogleTranslator:
     ) -> Translation:
         """Text by text, a few at a time. Raises TranslationUnavailable and UnsupportedLanguage."""
         pair = (source, target)
-        if pair not in self._routes:
-            raise UnsupportedLanguage(f"Google does not translate {source} to {target}.")
         variant = (wording.target_variant or "zh-Hans") if target == "zh" else None
         codes = (_CODES.get(source, source), _CODES.get(variant or target, target))
-        deadline = self._calls.deadline()
-        tasks = [asyncio.ensure_future(self._text(text, codes, deadline)) for text in texts]
-        try:
-            return Translation(tuple(await asyncio.gather(*tasks)), self.name, pair, target_variant=variant)
-        except RequestRefused as refusal:
-            raise TranslationUnavailable(f"Google declined {source} to {target} ({refusal}).") from None
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        with self._translating(pair):
+            translated = await self._all(texts, codes)
+        return Translation(translated, self.name, pair, target_variant=variant)
 
     async def close(self) -> None:
         """Wait for the calls that are on their way, each bounded in time, and close the connections."""
         await asyncio.to_thread(partial(self._threads.shutdown, cancel_futures=True))
         self._http.close()
+
+    async def _all(self, texts: tuple[str, ...], codes: Pair) -> tuple[str, ...]:
+        """All of them, or the first error, with nothing left on its way."""
+        deadline = self._calls.deadline()
+        tasks = [asyncio.ensure_future(self._text(text, codes, deadline)) for text in texts]
+        try:
+            return tuple(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _text(self, text: str, codes: Pair, deadline: float) -> str:
         """One text, in pieces when it is too long for an address. `codes`: Google's names of the two languages."""

@@ -9,22 +9,22 @@ import httpx
 from src.adapters.translators.breaker import Breaker
 from src.adapters.translators.remote import (
     Budget,
-    ProviderFailed,
-    RemoteCalls,
-    RequestRefused,
+    Pair,
+    RemoteTranslator,
     check_status,
     http_client,
     httpx_errors,
+    texts_of,
 )
-from src.domain.errors import EngineUnavailable, TranslationUnavailable, UnsupportedLanguage
+from src.domain.errors import EngineUnavailable, UnsupportedLanguage
 from src.domain.languages import canonical, variant
 from src.domain.speech import AS_CONFIGURED, Translation, Wording
 
-Pair = tuple[str, str]
 
-
-class LibreTranslator:
+class LibreTranslator(RemoteTranslator):
     """Implements the port `Translator`. `codes` are the server's names of each pair, as `connect` asks for them."""
+
+    name, title = "libretranslate", "LibreTranslate"
 
     def __init__(
         self,
@@ -39,8 +39,7 @@ class LibreTranslator:
         self._api_key = api_key
         self._codes = dict(codes)
         self._variants = {target: _variant(code) for (_, target), (_, code) in codes.items()}
-        self.breaker = breaker or Breaker(self.name)
-        self._calls = RemoteCalls(self.name, budget, self.breaker)
+        super().__init__({pair: pair for pair in codes}, budget, breaker)
         self._client = http_client(url, budget)
 
     @classmethod
@@ -55,23 +54,6 @@ class LibreTranslator:
             ) from None
         return cls(url, api_key, codes, budget=budget)
 
-    @property
-    def name(self) -> str:
-        return "libretranslate"
-
-    @property
-    def configuration(self) -> str:
-        return ""
-
-    @property
-    def contextual(self) -> bool:
-        return False
-
-    @property
-    def routes(self) -> dict[Pair, tuple[str, ...]]:
-        """The pairs that the server listed at the start."""
-        return {pair: pair for pair in self._codes}
-
     def unused(self, wording: Wording, target: str) -> tuple[str, ...]:
         """Everything but a variant that happens to be the one that the server writes."""
         written = self._variants.get(target)
@@ -81,14 +63,10 @@ class LibreTranslator:
         self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
     ) -> Translation:
         """All in one request. Raises TranslationUnavailable and UnsupportedLanguage."""
-        codes = self._codes.get((source, target))
-        if codes is None:
-            raise UnsupportedLanguage(f"This LibreTranslate server does not translate {source} to {target}.")
-        try:
-            translated = await self._calls.run(partial(self._ask, texts, codes), self._calls.deadline())
-        except RequestRefused as refusal:
-            raise TranslationUnavailable(f"LibreTranslate declined {source} to {target} ({refusal}).") from None
-        return Translation(translated, self.name, (source, target), target_variant=self._variants[target])
+        pair = (source, target)
+        with self._translating(pair):
+            translated = await self._calls.run(partial(self._ask, texts, self._codes[pair]), self._calls.deadline())
+        return Translation(translated, self.name, pair, target_variant=self._variants[target])
 
     async def close(self) -> None:
         """Close the connections."""
@@ -101,17 +79,7 @@ class LibreTranslator:
         with httpx_errors():
             response = await self._client.post("/translate", json=body)
         check_status(self.name, response.status_code, response.headers.get("Retry-After"))
-        return _texts_of(response, len(texts))
-
-
-def _texts_of(response: httpx.Response, count: int) -> tuple[str, ...]:
-    try:
-        texts = response.json()["translatedText"]
-    except (ValueError, KeyError, TypeError):
-        raise ProviderFailed("its answer could not be read", retryable=False) from None
-    if not isinstance(texts, list) or len(texts) != count or not all(isinstance(text, str) for text in texts):
-        raise ProviderFailed(f"it did not answer {count} texts", retryable=False)
-    return tuple(texts)
+        return texts_of(response, lambda answer: answer["translatedText"], len(texts))
 
 
 def _pairs(listed: list[dict[str, Any]]) -> dict[Pair, Pair]:

@@ -11,21 +11,22 @@ Neither they nor the log lines ever hold a key or a text.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import httpx
 
 from src.adapters.translators.breaker import Breaker, BreakerOpen, BreakerState
-from src.domain.errors import TranslationUnavailable
+from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Pair = tuple[str, str]
 
 _FIRST_PAUSE_SECONDS = 0.25
 _QUOTA_EXCEEDED = 456
@@ -115,6 +116,54 @@ class RemoteCalls:
         longest = _FIRST_PAUSE_SECONDS * 2 ** (number - 1)
         pause = max(self._jitter(longest / 2, longest), failure.retry_after_seconds or 0.0)
         return pause if asyncio.get_running_loop().time() + pause < deadline else None
+
+
+class RemoteTranslator:
+    """What the adapters of providers have in common; each is a `Translator`. `routes`: the pairs that it knows."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    """The name as people write it."""
+    contextual = False
+
+    def __init__(self, routes: Mapping[Pair, tuple[str, ...]], budget: Budget, breaker: Breaker | None) -> None:
+        self.breaker = breaker or Breaker(self.name)
+        self._routes = dict(routes)
+        self._calls = RemoteCalls(self.name, budget, self.breaker)
+
+    @property
+    def configuration(self) -> str:
+        """Nothing, where the adapter has no settings that change a translation."""
+        return ""
+
+    @property
+    def routes(self) -> dict[Pair, tuple[str, ...]]:
+        """No language is passed through: every route is its pair."""
+        return dict(self._routes)
+
+    @contextmanager
+    def _translating(self, pair: Pair) -> Iterator[None]:
+        """Around a translation. Raises UnsupportedLanguage for a pair that the provider does not know, and
+        TranslationUnavailable for a request that it refuses.
+        """
+        source, target = pair
+        if pair not in self._routes:
+            raise UnsupportedLanguage(f"{self.title} does not translate {source} to {target}.")
+        try:
+            yield
+        except RequestRefused as refusal:
+            raise TranslationUnavailable(f"{self.title} declined {source} to {target} ({refusal}).") from None
+
+
+def texts_of(response: httpx.Response, read: Callable[[Any], Any], count: int) -> tuple[str, ...]:
+    """The `count` texts that `read` finds in the response's JSON. Raises ProviderFailed when they are not there."""
+    try:
+        texts = read(response.json())
+    except (ValueError, KeyError, TypeError):
+        raise ProviderFailed("its answer could not be read", retryable=False) from None
+    if not isinstance(texts, list) or len(texts) != count or not all(isinstance(text, str) for text in texts):
+        raise ProviderFailed(f"it did not answer {count} texts", retryable=False)
+    return tuple(texts)
 
 
 def http_client(base_url: str, budget: Budget, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
