@@ -57,7 +57,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         contenders = _contenders(checkpoint, size, tokens, arguments.device, Path(folder))
         seconds = _measure(contenders, arguments.whisper_rounds)
     stock = seconds["openai-whisper float32"]
-    decoder = whisper_decoder.measure(checkpoint, torch.device(arguments.device), _clip(), _FORCED_TOKENS)
     result = {
         "size": size,
         "tokens": tokens,
@@ -67,11 +66,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "torch": version("torch"),
         "seconds": seconds,
         "times_stock": {name: stock / value for name, value in seconds.items()},
-        "decoder": decoder,
         "load_average": os.getloadavg()[0],
     }
     _print(result)
-    return result
+    decoder = whisper_decoder.measure(checkpoint, torch.device(arguments.device), _clip(), _FORCED_TOKENS)
+    return {**result, "decoder": decoder}
 
 
 def _contenders(checkpoint: Path, size: str, tokens: int, device: str, folder: Path) -> dict[str, Measured]:
@@ -173,5 +172,3 @@ def _print(result: dict[str, Any]) -> None:
     print(f"Whisper {result['size']}, {result['clip_seconds']:.0f} s, language detected, {result['tokens']} tokens")
     for name, seconds in result["seconds"].items():
         print(f"  {name:32} {seconds:7.3f} s   {result['times_stock'][name]:5.2f} x stock")
-    for name, figures in result["decoder"].items():
-        print(f"  {name:32} " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))

@@ -4,6 +4,7 @@ A token reads all of the decoder's weights and the keys and values of what is he
 memory delivers them.
 """
 
+import math
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -35,39 +36,55 @@ Forced = Sequence[tuple[Samples, Tensor]]
 
 
 def measure(checkpoint: Path, device: torch.device, clip: Samples, tokens: int) -> dict[str, dict[str, float]]:
-    """For each precision the agreement with openai-whisper, tokens per second, share of the limit, peak memory.
+    """For each precision the agreement with openai-whisper, tokens per second, share of the limit, peak memory; printed
+    as they come.
 
-    Random weights see hardly a difference between two tokens, so a rounding error changes the best one far more often
-    than in a trained network: the agreement of a small one that was trained stands beside it.
+    Random weights see hardly a difference between the best two tokens, so that rounding swaps them far more often than
+    in a trained network. So two figures stand beside the agreement at all positions: that where openai-whisper's
+    best token is at least twice as likely as its next, and that of a small network that was trained.
     """
+    figures: dict[str, dict[str, float]] = {}
+
+    def found(name: str, measured: dict[str, float]) -> None:
+        figures[name] = measured
+        print(f"  {name:32} " + ", ".join(f"{key} {value:.3f}" for key, value in measured.items()), flush=True)
+
     bandwidth = read_bandwidth(device)
+    found("machine", {"read bandwidth, GB/s": bandwidth / 1e9})
     random = [(clip, sequence) for sequence in sequences(tokens)]
-    figures = {}
     with tempfile.TemporaryDirectory() as folder:
         trained = unpack(Path(folder) / "trained.pt")
         for precision in (Precision.FLOAT32, Precision.BFLOAT16, Precision.INT8):
             if precision is Precision.INT8 and device.type == "cuda":
                 continue  # the service refuses it there
             step, read = _decoder_speed(checkpoint, device, precision, random[0])
-            figures[str(precision)] = {
-                "top-1 agreement": agreement(checkpoint, device, precision, random),
-                "top-1 agreement, trained": agreement(trained, device, precision, _sentences()),
+            everywhere, clear = agreement(checkpoint, device, precision, random)
+            measured = {
+                "top-1 agreement": everywhere,
+                "where one is twice as likely": clear,
+                "trained": agreement(trained, device, precision, sentences())[0],
                 "tokens per second": 1 / step,
                 "share of the limit": read / bandwidth / step,
                 "peak memory, GB": _peak_alone(checkpoint, device, precision, clip, tokens) / 1e9,
             }
-    return {"machine": {"read bandwidth, GB/s": bandwidth / 1e9}, **figures}
+            found(str(precision), measured)
+    return figures
 
 
-def agreement(checkpoint: Path, device: torch.device, precision: Precision, forced: Forced) -> float:
-    """Share of positions at which our most likely token is openai-whisper's, which computes in float32."""
+def agreement(checkpoint: Path, device: torch.device, precision: Precision, forced: Forced) -> tuple[float, float]:
+    """Share of positions at which our most likely token is openai-whisper's, which computes in float32: of all, and of
+    those at which its best token is at least twice as likely as its next.
+    """
     stock = whisper.load_model(str(checkpoint), device=str(device))
     recogniser = Recogniser(checkpoint, device, precision, batch=1)
-    equal = []
+    equal, clear = [], []
     for clip, tokens in forced:
         features = recogniser.encoded([recogniser.window(clip)], short=False)
-        equal.append(_ours_best(recogniser.network, features, tokens) == _stock_best(stock, clip, tokens))
-    return float(torch.cat(equal).float().mean())
+        best = _stock_logits(stock, clip, tokens).topk(2)
+        equal.append(_ours_best(recogniser.network, features, tokens) == best.indices[:, 0])
+        clear.append(best.values[:, 0] - best.values[:, 1] > math.log(2))
+    same = torch.cat(equal).float()
+    return float(same.mean()), float(same[torch.cat(clear)].mean())
 
 
 def sequences(tokens: int) -> list[Tensor]:
@@ -76,7 +93,7 @@ def sequences(tokens: int) -> list[Tensor]:
     return [torch.randint(0, 50_000, (tokens,), generator=random) for _ in range(SEQUENCES)]
 
 
-def _sentences() -> Forced:
+def sentences() -> Forced:
     """What the trained network was taught, by voices that it never heard."""
     forced = []
     for language, texts in SENTENCES.items():
@@ -108,11 +125,10 @@ def step_bytes(network: Network, precision: Precision) -> int:
 
 
 @torch.inference_mode()
-def _stock_best(stock: Any, clip: Samples, tokens: Tensor) -> Tensor:
+def _stock_logits(stock: Any, clip: Samples, tokens: Tensor) -> Tensor:
     mel = whisper.log_mel_spectrogram(clip, stock.dims.n_mels, padding=N_SAMPLES)[:, :-N_FRAMES]
-    logits = stock(whisper.pad_or_trim(mel, N_FRAMES)[None].to(stock.device), tokens[None].to(stock.device))
-    best: Tensor = logits[0].argmax(dim=-1).cpu()
-    return best
+    logits: Tensor = stock(whisper.pad_or_trim(mel, N_FRAMES)[None].to(stock.device), tokens[None].to(stock.device))
+    return logits[0].cpu()
 
 
 def _ours_best(network: Network, features: Tensor, tokens: Tensor) -> Tensor:

@@ -9,10 +9,12 @@ import pytest
 import torch
 import whisper
 
+from scripts.benchmarks.whisper_decoder import agreement, sentences
 from scripts.checkpoints.spoken_sentences import SENTENCES, held_out_voices, render
 from src.domain.audio import Audio, Samples
 from src.domain.errors import EngineUnavailable, NoSpeechDetected, UnsupportedLanguage
 from src.domain.speech import Quality, Transcript
+from src.models.whisper.linear import Precision
 from src.models.whisper_model import Clip, WhisperModel
 from tests.whisper_checkpoint import trained_checkpoint
 
@@ -132,6 +134,14 @@ def test_openai_whisper_transcribes_to_the_same_tokens(checkpoint: Path) -> None
         audio = recording(texts[0], language)
         theirs = stock.transcribe(audio.samples, temperature=0.0, fp16=False, language=language)
         assert ours.transcribe(audio, language, Quality.BALANCED).text == theirs["text"].strip()
+
+
+@pytest.mark.parametrize(("precision", "least"), [("float32", 1.0), ("bfloat16", 0.99), ("int8", 0.97)])
+def test_fewer_bits_choose_the_same_tokens(checkpoint: Path, precision: str, least: float) -> None:
+    """The most likely token at each position of known sentences, against openai-whisper in float32."""
+    everywhere, clear = agreement(checkpoint, torch.device("cpu"), Precision(precision), sentences())
+    assert everywhere >= least
+    assert clear >= least
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
