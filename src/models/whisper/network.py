@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from src.domain.errors import JobCancelled
-from src.models.whisper.linear import Linear, Precision, linear
+from src.models.whisper.linear import Linear, Precision, Windows, linear
 
 
 class Norm:
@@ -30,14 +30,14 @@ class Norm:
 class _Build:
     """Turns stock modules into products of one precision on one device."""
 
-    def __init__(self, precision: Precision, device: torch.device) -> None:
-        self.precision, self.device = precision, device
+    def __init__(self, precision: Precision, device: torch.device, windows: Windows) -> None:
+        self.precision, self.device, self.windows = precision, device, windows
 
     def linear(self, *modules: Any) -> Linear:
         """One product for the outputs of all `modules` side by side."""
         weight = torch.cat([module.weight for module in modules])
         biases = [torch.zeros(len(m.weight)) if m.bias is None else m.bias for m in modules]
-        return linear(weight, torch.cat(biases), self.precision, self.device)
+        return linear(weight, torch.cat(biases), self.precision, self.device, self.windows)
 
     def norm(self, module: Any) -> Norm:
         return Norm(module, self.device)
@@ -153,7 +153,8 @@ class Network:
         self.dims, self.device, self.precision = model.dims, device, precision
         self.encoded = 0
         self._cancelled: Callable[[], bool] = lambda: False
-        build, dtype = _Build(precision, device), precision.dtype
+        self._windows = Windows()
+        build, dtype = _Build(precision, device, self._windows), precision.dtype
         encoder, decoder = model.encoder, model.decoder
         self._convolutions = [_convolution(module, device, precision) for module in (encoder.conv1, encoder.conv2)]
         self._audio_positions = encoder.positional_embedding.to(device, dtype)
@@ -163,7 +164,7 @@ class Network:
         self._positions = decoder.positional_embedding.to(device, dtype)
         self._decoder = [DecoderBlock(block, build) for block in decoder.blocks]
         self._decoder_norm = build.norm(decoder.ln)
-        self._vocabulary = linear(decoder.token_embedding.weight, None, precision, device)
+        self._vocabulary = linear(decoder.token_embedding.weight, None, precision, device, self._windows)
         self._timing_heads = [(int(layer), int(head)) for layer, head in model.alignment_heads.indices().T]
 
     @contextmanager
@@ -186,6 +187,7 @@ class Network:
     def encode(self, mel: Tensor) -> Tensor:
         """[B, n_mels, 2 T] -> [B, T, d], T up to n_audio_ctx: fewer frames than the full 30 s cost less."""
         self.encoded += len(mel)
+        self._windows.count = len(mel)
         x = mel.to(self.device)
         for convolve in self._convolutions:
             x = functional.gelu(convolve(x))
@@ -201,6 +203,7 @@ class Network:
         return Listening(self, features, group)
 
     def caches(self, features: Tensor, rows: int) -> list[LayerCache]:
+        self._windows.count = len(features)
         heads, width = self.dims.n_text_head, self.dims.n_text_state
         shape = (rows, heads, self.dims.n_text_ctx, width // heads)
         return [
@@ -210,6 +213,7 @@ class Network:
 
     def decode(self, tokens: Tensor, caches: list[LayerCache], position: int) -> Tensor:
         """Tokens [R, n] that follow `position` earlier ones -> hidden states [R, n, d]."""
+        self._windows.count = len(caches[0].cross_k)
         x = self._embed(tokens, position)
         for block, cache in zip(self._decoder, caches, strict=True):
             x = block(x, cache, position)

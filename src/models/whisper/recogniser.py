@@ -70,8 +70,7 @@ class Recogniser:
     def __init__(self, weights: Path, device: torch.device, precision: Precision, batch: int) -> None:
         model = checkpoint.load(weights)
         self.network = Network(model, device, precision)
-        # int8 products have one scale for all rows of a call, so a second window would change the first one's text.
-        self.batch = 1 if precision is Precision.INT8 else batch
+        self.batch = batch
         self.decoder = Decoder(model.to("meta"), self.network)
 
     @property
