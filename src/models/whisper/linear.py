@@ -12,7 +12,7 @@ from torch.nn import functional
 
 Linear = Callable[[Tensor], Tensor]
 
-_REDUCED = not torch.cpu._is_vnni_supported()  # type: ignore[no-untyped-call] # noqa: SLF001 - nothing public tells it
+_REDUCED = not torch.cpu._is_vnni_supported()  # noqa: SLF001 - nothing public tells it
 """Without VNNI the kernel adds two products in 16 bits, which activations of all eight bits would overflow."""
 _TOP = 127 if _REDUCED else 255
 _ROWS_ENOUGH = 64
