@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from src.domain.audio import OUTPUT_SAMPLE_RATE, WORKING_SAMPLE_RATE, Audio, AudioFormat
-from src.domain.errors import NoSpeechDetected, VoiceServiceError
+from src.domain.errors import NoSpeechDetected, ReferenceTooShort, VoiceServiceError
 from src.domain.speech import (
     AS_CONFIGURED,
     DecodedSpeech,
@@ -132,10 +132,13 @@ class FakeVoice:
     requests: list[SpeechRequest] = field(default_factory=list)
     conditioned: int = 0
     learning: Gate = field(default_factory=open_gate)
+    too_short: bool = False
 
     async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
         self.conditioned += 1
         await self.learning()
+        if self.too_short:
+            raise ReferenceTooShort("There is too little voiced speech.")
         sounds = b"".join(reference.samples.tobytes() for reference in references)
         return VoiceConditioning(self.name, hashlib.sha256(sounds).digest())
 

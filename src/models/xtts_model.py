@@ -102,7 +102,9 @@ class XttsModel:
             self.drop(utterance)
 
     def begin(self, request: SpeechRequest, *, retry: bool = True) -> Utterance:
-        """Take a request on; `step` speaks it. Raises UnsupportedLanguage."""
+        """Take a request on; `step` speaks it. `retry`: look for babble, unless the quality is fast. Raises
+        UnsupportedLanguage.
+        """
         if request.language not in self.languages:
             raise UnsupportedLanguage(f"XTTS does not speak {request.language!r} here.")
         voice = Voice.from_bytes(request.voice, self._device)
@@ -110,8 +112,8 @@ class XttsModel:
             voice = Voice(Voice.from_bytes(request.prosody, self._device).latents, voice.speaker)
         sentences = self._tokens.sentences(request.texts, request.language)
         seeds = [_seed(tokens, request.take) for tokens in sentences]
-        retry = retry and request.quality is not Quality.FAST
-        utterance = Utterance(sentences, voice, seeds, self._network.stop_code, retry=retry)
+        guard = retry and request.quality is not Quality.FAST
+        utterance = Utterance(sentences, voice, seeds, self._network.stop_code, guard=guard)
         if request.quality is not Quality.FAST:
             utterance.limit(self._network.max_codes)
         self._utterances.append(utterance)

@@ -7,8 +7,9 @@ order.
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from src.domain.errors import ReferenceTooShort
 from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
@@ -83,13 +84,14 @@ class Pipeline:
 
             # 4. Text to speech, in the speaker's voice.
             async with clock.stage(Stage.VOICE_CLONING):
-                voice, prosody = await learning
+                voice, prosody, notes = await learning
                 spoken = await self._voices.speak(
                     SpeechRequest(
                         translation.texts, wanted.target_language, voice.conditioning, prosody, wanted.quality
                     ),
                     voice,
                 )
+                spoken = replace(spoken, degraded=(*notes, *spoken.degraded))
 
         # 5. Compare the voices, and keep the answer.
         async with clock.stage(Stage.POSTPROCESSING):
@@ -98,14 +100,21 @@ class Pipeline:
             await self._storage.put(audio_key, encode_wav(spoken.audio))
         return self._result(speech, transcript, translation, spoken, match, audio_key, clock)
 
-    async def _learn_voice(self, job: Job, speech: DecodedSpeech) -> tuple[LearnedVoice, VoiceConditioning | None]:
-        """The voice to speak with, and the melody to follow: this message's own when a profile gives only the voice."""
+    async def _learn_voice(
+        self, job: Job, speech: DecodedSpeech
+    ) -> tuple[LearnedVoice, VoiceConditioning | None, tuple[str, ...]]:
+        """The voice to speak with, the melody to follow, and what could not be done: with a profile the melody is this
+        message's own or, when the caller does not want that or the message is too short, the profile's.
+        """
         if job.request.voice_profile_id is None:
-            return await self._voices.learn_cached(speech.audio), None
+            return await self._voices.learn_cached(speech.audio), None, ()
         voice = await self._profiles.voice(job.request.voice_profile_id, job.user_id)
         if not job.request.preserve_emotion:
-            return voice, None
-        return voice, (await self._voices.learn_cached(speech.audio)).conditioning
+            return voice, None, ()
+        try:
+            return voice, (await self._voices.learn_cached(speech.audio)).conditioning, ()
+        except ReferenceTooShort:
+            return voice, None, ("voice: the message is too short to follow its melody; the profile's was followed",)
 
     def _result(
         self,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from src.domain.audio import AudioFormat
-from src.domain.errors import NotFound, TranslationUnavailable
+from src.domain.errors import NotFound, ReferenceTooShort, TranslationUnavailable
 from src.domain.jobs import Job, JobRequest, Stage
 from tests.assembly import WANTED, Bench
 from tests.fakes import FakeDecoder, FakeTranscriber, FakeTranslator, Gate
@@ -76,6 +76,17 @@ async def test_with_a_profile_the_message_gives_the_melody_only_when_asked(prese
     assert profile != message
     assert request.voice == profile
     assert request.prosody == (message if preserve_emotion else None)
+
+
+async def test_a_message_too_short_for_its_melody_is_spoken_with_the_profiles_and_says_so() -> None:
+    bench = Bench()
+    wanted = replace(WANTED, voice_profile_id=await bench.new_profile())
+    bench.voice.too_short = True
+    result = await bench.pipeline.run(await _job(bench, wanted), _ignore)
+    assert bench.voice.requests[0].prosody is None
+    assert result.degraded == ("voice: the message is too short to follow its melody; the profile's was followed",)
+    with pytest.raises(ReferenceTooShort):
+        await bench.pipeline.run(await _job(bench), _ignore)
 
 
 async def test_a_profile_of_another_user_is_not_found() -> None:

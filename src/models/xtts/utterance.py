@@ -8,7 +8,7 @@ from torch import Tensor
 from src.domain.audio import OUTPUT_SAMPLE_RATE
 from src.models.xtts.conditioning import Voice
 from src.models.xtts.decode_loop import Sentence
-from src.models.xtts.guards import babbles, max_codes
+from src.models.xtts.guards import Trouble, Verdict, judge, max_codes
 
 _RETRY_SEED = 1_000_003
 _SILENCE = OUTPUT_SAMPLE_RATE // 5
@@ -17,17 +17,18 @@ _SILENCE = OUTPUT_SAMPLE_RATE // 5
 class Utterance:
     """Used by the thread that steps the loop; `cancel` by any thread.
 
-    retry: sentences that babble are said once more, with other random numbers; the better attempt is kept.
+    guard: sentences that babble are said once more, with other random numbers; of the better attempt what is worth
+    hearing is kept.
     """
 
-    def __init__(self, sentences: list[Tensor], voice: Voice, seeds: list[int], stop_code: int, *, retry: bool) -> None:
+    def __init__(self, sentences: list[Tensor], voice: Voice, seeds: list[int], stop_code: int, *, guard: bool) -> None:
         self.voice = voice
-        self._stop_code, self._retry = stop_code, retry
+        self._stop_code, self._guard = stop_code, guard
         self.sentences = [
             Sentence(tokens, voice.latents, seed=seed) for tokens, seed in zip(sentences, seeds, strict=True)
         ]
         self.waiting = deque(self.sentences)
-        self._first: dict[int, Sentence] = {}  # first attempts of sentences that are said again, by their index
+        self._first: dict[int, tuple[Sentence, Verdict]] = {}  # of sentences that are said again, by their index
         self.pieces: list[Tensor] = []  # [samples] of the first sentences, those that are sound already
         self.cancelled = False
 
@@ -53,20 +54,24 @@ class Utterance:
 
     def ended(self, sentence: Sentence) -> None:
         """Look at a sentence that has just ended, and have it said again or choose between its two attempts."""
-        index = self.sentences.index(sentence)
-        bad = babbles(sentence.codes, self._stop_code)
-        first = self._first.pop(index, None)
-        if first is not None:
-            if bad and len(first.codes) < len(sentence.codes):
-                self.sentences[index] = first
+        if not self._guard or self.cancelled:
             return
-        if bad and self._retry and not self.cancelled:
-            again = Sentence(
-                sentence.text_tokens, sentence.conditioning, sentence.seed + _RETRY_SEED, sentence.max_codes
-            )
-            self._first[index] = sentence
-            self.sentences[index] = again
-            self.waiting.append(again)
+        index = self.sentences.index(sentence)
+        attempt = sentence, judge(sentence.codes, len(sentence.text_tokens), self._stop_code)
+        first = self._first.pop(index, None)
+        if first is None and attempt[1].trouble is not Trouble.NONE:
+            self._first[index] = attempt
+            self._say_again(index)
+            return
+        best, verdict = attempt if first is None or attempt[1].rank < first[1].rank else first
+        _cut(best, verdict.keep)
+        self.sentences[index] = best
+
+    def _say_again(self, index: int) -> None:
+        said = self.sentences[index]
+        again = Sentence(said.text_tokens, said.conditioning, said.seed + _RETRY_SEED, said.max_codes)
+        self.sentences[index] = again
+        self.waiting.append(again)
 
     def latents(self, index: int) -> Tensor:
         """[T, D] of the codes that sentence `index` has so far."""
@@ -77,3 +82,10 @@ class Utterance:
 def join(pieces: list[Tensor]) -> Tensor:
     """[samples]; a short silence where there was nothing to say."""
     return torch.cat(pieces) if pieces else torch.zeros(_SILENCE)
+
+
+def _cut(sentence: Sentence, codes: int) -> None:
+    """Forget what comes after the first `codes` codes."""
+    if codes < len(sentence.codes):
+        del sentence.codes[codes:]
+        sentence.latents = None if sentence.latents is None else sentence.latents[:codes]
