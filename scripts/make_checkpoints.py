@@ -1,25 +1,35 @@
 """Write checkpoints with seeded random weights in the published layouts, for tests and measurements.
 
-.venv/bin/python -m scripts.make_checkpoints xtts --size tiny --to checkpoints/xtts-tiny
-.venv/bin/python -m scripts.make_checkpoints xtts --size full --endless --to checkpoints/xtts-full
+.venv/bin/python scripts/make_checkpoints.py whisper --size base --to checkpoints/random-base.pt
+.venv/bin/python scripts/make_checkpoints.py xtts --size tiny --to checkpoints/xtts-tiny
+.venv/bin/python scripts/make_checkpoints.py xtts --size full --endless --to checkpoints/xtts-full
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-from scripts.checkpoints import xtts
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.checkpoints import whisper, xtts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", choices=["xtts"])
-    parser.add_argument("--size", choices=sorted(xtts.SIZES), default="tiny")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--endless", action="store_true", help="never draw the stop code: lengths are fixed by hand")
-    parser.add_argument("--to", type=Path, required=True)
+    models = parser.add_subparsers(dest="model", required=True)
+    for name, sizes in (("whisper", whisper.DIMENSIONS), ("xtts", xtts.SIZES)):
+        model = models.add_parser(name)
+        model.add_argument("--size", choices=list(sizes), required=True)
+        model.add_argument("--seed", type=int, default=0)
+        model.add_argument("--to", type=Path, required=True, help="a .pt file" if name == "whisper" else "a folder")
+    model.add_argument("--endless", action="store_true", help="never draw the stop code: lengths are fixed by hand")
     options = parser.parse_args()
-    xtts.write(options.to, xtts.SIZES[options.size], options.seed, endless=options.endless)
-    print(f"wrote {options.to}: {sum(file.stat().st_size for file in options.to.iterdir()) / 1e6:.0f} MB")
+    if options.model == "whisper":
+        files = [whisper.make(options.size, options.to, options.seed)]
+    else:
+        xtts.write(options.to, xtts.SIZES[options.size], options.seed, endless=options.endless)
+        files = list(options.to.iterdir())
+    print(f"wrote {options.to}: {sum(file.stat().st_size for file in files) / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from whisper.decoding import DecodingOptions
 
 from scripts.benchmarks.measures import peak_memory
 from scripts.checkpoints.whisper import make
+from scripts.checkpoints.xtts import full_and_endless
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.speech import Quality, SpeechRequest
@@ -69,7 +70,9 @@ Stages = dict[str, float]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=Path, default=ROOT / "checkpoints/xtts-full", help="made with --endless")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=ROOT / "checkpoints/xtts-full", help="made unless it is there"
+    )
     parser.add_argument("--whisper-size", default="base")
     parser.add_argument("--quality", choices=["fast", "balanced"], default="fast", help="ours; stock has one way")
     parser.add_argument("--exact", action="store_true", help="ours in float32 throughout, instead of int8 or bfloat16")
@@ -84,7 +87,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         recording = Path(folder) / "message.wav"
         recording.write_bytes(_message(Path(folder)))
-        plan = Plan(recording, weights, args.checkpoint, args.device, args.exact, Quality(args.quality))
+        plan = Plan(
+            recording, weights, full_and_endless(args.checkpoint), args.device, args.exact, Quality(args.quality)
+        )
         sides = {name: _Side(name, plan) for name in ("stock", "ours")}
         try:
             rounds: dict[str, list[Stages]] = {name: [] for name in sides}
