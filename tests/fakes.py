@@ -9,6 +9,7 @@ import numpy as np
 
 from src.domain.audio import OUTPUT_SAMPLE_RATE, WORKING_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.errors import NoSpeechDetected, ReferenceTooShort, VoiceServiceError
+from src.domain.identity import current_user
 from src.domain.speech import (
     AS_CONFIGURED,
     DecodedSpeech,
@@ -133,9 +134,11 @@ class FakeVoice:
     conditioned: int = 0
     learning: Gate = field(default_factory=open_gate)
     too_short: bool = False
+    users: list[str] = field(default_factory=list)  # for whom it was told to learn a voice
 
     async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
         self.conditioned += 1
+        self.users.append(current_user.get())
         await self.learning()
         if self.too_short:
             raise ReferenceTooShort("There is too little voiced speech.")

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from src.domain.audio import Audio, AudioFormat
 from src.domain.errors import AudioTooLong, NotFound, ReferenceTooShort, about
+from src.domain.identity import current_user
 from src.domain.jobs import Consent, VoiceProfile, now
 from src.domain.ports import AudioDecoder, ProfileRepository, Storage
 from src.services.voice_cloning import DamagedVoice, LearnedVoice, VoiceCloning
@@ -70,6 +71,7 @@ class Profiles:
 
         Raises ReferenceTooShort, AudioTooLong, NotFound for another's `profile_id`, and decoding errors.
         """
+        current_user.set(new.user_id)
         old = await self._profiles.get(new.profile_id, new.user_id) if new.profile_id else None
         references = await self._references(new)
         known = await self._stored_voice(old) if old is not None else None
