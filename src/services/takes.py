@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from src.domain.audio import Audio
-from src.domain.errors import NoSpeechDetected, Unavailable
+from src.domain.errors import NoSpeechDetected, Unavailable, VoiceServiceError
 from src.domain.ports import SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceMatch, VoicePrint, compare
 from src.utils.concurrency import both
@@ -79,7 +79,7 @@ class Takes:
             transcript = await self._transcriber.transcribe(audio, request.language, Quality.FAST)
         except NoSpeechDetected:
             return 0.0
-        except Unavailable:
+        except VoiceServiceError:  # the message is spoken; that nobody could listen to it is no reason to fail
             return None
         text = joined(request.texts, request.language)
         return await asyncio.to_thread(agreement, text, transcript.text)

@@ -96,19 +96,28 @@ def test_every_format_is_understood(live_server: str, kind: str, sample_rate: in
     assert answer["original_text"] == SENTENCE
 
 
-def test_a_profile_speaks_later_messages(live_server: str) -> None:
-    reference = audio_files.encode(audio_files.speech(16_000, SENTENCE, "slt"), 16_000)
+def test_a_profile_of_two_recordings_speaks_later_messages_with_its_melody_or_with_theirs(live_server: str) -> None:
+    texts = (SENTENCE, "Two trains leave the old station every hour, and both are usually full.")
+    recordings = [audio_files.encode(audio_files.speech(16_000, text, "slt"), 16_000) for text in texts]
+    first, second = (base64.b64encode(recording).decode() for recording in recordings)
     body = {
-        "reference_audio": base64.b64encode(reference).decode(),
+        "reference_audio": first,
+        "additional_references": [second],
         "consent": {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"},
     }
     profile = httpx.post(f"{live_server}/api/v1/voice/profile", json=body, timeout=60).json()
     assert profile["voice_characteristics"]["pitch_hz"] > 140
-    plain = _translate(live_server, _body())
-    options = {"preserve_emotion": False}
-    spoken = _translate(live_server, _body(voice_profile_id=profile["profile_id"], options=options))
+    assert profile["duration_seconds"] > 6
     analysis = SpeakerAnalysis()
-    assert analysis.analyze(_heard(spoken)).pitch_hz > 1.25 * analysis.analyze(_heard(plain)).pitch_hz
+    plain = analysis.analyze(_heard(_translate(live_server, _body())))
+    own, lent = (
+        _translate(live_server, _body(voice_profile_id=profile["profile_id"], options={"preserve_emotion": follow}))
+        for follow in (False, True)
+    )
+    assert analysis.analyze(_heard(own)).pitch_hz > 1.25 * plain.pitch_hz
+    assert analysis.analyze(_heard(lent)).pitch_hz == pytest.approx(plain.pitch_hz, rel=0.1)
+    # The voice is the profile's all the same.
+    assert lent["voice_match"]["timbre_agreement"] == pytest.approx(own["voice_match"]["timbre_agreement"], abs=0.1)
 
 
 def test_the_probe_answers_in_milliseconds_while_a_message_is_translated(live_server: str) -> None:

@@ -30,10 +30,10 @@ REQUEST = SpeechRequest((TEXT,), "en", VoiceConditioning("studio", b""), quality
 
 @dataclass
 class Said:
-    """What becomes of one take. `delay` in seconds; `hears` None: the recogniser does not answer."""
+    """What becomes of one take. `delay` in seconds; `hears`: a text, or the recogniser's error."""
 
     similarity: float = 0.9
-    hears: str | None = TEXT
+    hears: str | VoiceServiceError = TEXT
     error: VoiceServiceError | None = None
     delay: float = 0.0
 
@@ -76,8 +76,8 @@ class Studio:
     async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
         self.listened_with.append(quality)
         hears = self._said(audio).hears
-        if hears is None:
-            raise Overloaded("Too many callers.")
+        if isinstance(hears, VoiceServiceError):
+            raise hears
         if not hears:
             raise NoSpeechDetected("Nobody speaks.")
         return Transcript((Segment(hears, 0.0, 1.0),), language or "en", None, 0.9)
@@ -122,8 +122,9 @@ async def test_the_voice_alone_decides_where_nobody_understands_the_language() -
     assert degraded == ("voice: the take was chosen by its voice alone: studio does not hear 'en'",)
 
 
-async def test_one_take_that_nobody_listened_to_is_not_preferred_to_the_others() -> None:
-    chosen, degraded = await best(Said(0.8), Said(0.9, "the train leaves at"), Said(0.85, hears=None))
+@pytest.mark.parametrize("error", [Overloaded("full"), InternalError("defect")])
+async def test_one_take_that_nobody_listened_to_is_not_preferred_to_the_others(error: VoiceServiceError) -> None:
+    chosen, degraded = await best(Said(0.8), Said(0.9, "the train leaves at"), Said(0.85, hears=error))
     assert chosen == 1
     assert degraded == ("voice: the take was chosen by its voice alone: studio did not answer",)
 
