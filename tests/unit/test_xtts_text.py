@@ -174,6 +174,12 @@ def test_what_the_stock_cleaners_lose_or_misread_is_said(language: str, text: st
     assert spoken(text, language) == [words]
 
 
+def test_marks_stay_with_their_letters() -> None:
+    arabic = Cleaner({*"كتب", *"abcdefghijklmnopqrstuvwxyz!"})
+    assert arabic.clean(readable("كَتَبَ", "ar"), "ar") == "كتب"
+    assert arabic.clean(readable("नमस्ते ¡Việt!", "en"), "en") == "nmste viet!"
+
+
 def test_letters_of_no_known_alphabet_are_transliterated() -> None:
     few = Cleaner({"[UNK]", *"abcdefghijklmnopqrstuvwxyz '."})
     assert few.clean(readable("Привет, 世界! Straße", "de"), "de") == "privet shijie strasse"
@@ -181,6 +187,7 @@ def test_letters_of_no_known_alphabet_are_transliterated() -> None:
 
 @pytest.mark.parametrize("language", NAMES)
 def test_no_text_shows_in_a_log(language: str, caplog: pytest.LogCaptureFixture) -> None:
+    tokens()  # what loading the model logs is another matter
     caplog.set_level(logging.DEBUG)
     for text in (*NASTY, " ".join([PLAIN[language]] * 25)):
         tokens().sentences((text,), language)

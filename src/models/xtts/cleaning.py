@@ -74,7 +74,7 @@ class Cleaner:
         cleaned = (
             self._romaji.romaji(lower).lower() if language == "ja" else self._stock.preprocess_text(lower, language)
         )
-        known = "".join(self._known(character) for character in cleaned)
+        known = self._in_alphabet(cleaned)
         return " ".join(known.split()) if any(character.isalnum() for character in known) else ""
 
     @cached_property
@@ -84,14 +84,26 @@ class Cleaner:
 
         return cutlet.Cutlet(ensure_ascii=False)
 
-    def _known(self, character: str) -> str:
-        if character in self._alphabet or character.isspace():
-            return character
+    def _in_alphabet(self, text: str) -> str:
+        """Marks on a letter follow it: they are transliterated with it, or left out where the network knows it bare."""
+        known: list[str] = []
+        foreign = False  # whether the letter before was transliterated
+        for character in text:
+            mark = unicodedata.category(character)[0] == "M"
+            if character in self._alphabet or character.isspace():
+                known.append(character)
+            elif not mark or foreign:
+                known.append(self._transliterated(character))
+            foreign = foreign if mark else character not in self._alphabet
+        return "".join(known)
+
+    def _transliterated(self, character: str) -> str:
         if character.lower() in self._alphabet:
             return character.lower()
+        if character == "¡":  # not the mark at the end of a sentence that it resembles
+            return ""
         letters = "".join(each for each in anyascii(character).lower() if each in self._alphabet or each == " ")
-        apart = not character.isalnum() and unicodedata.category(character)[0] != "M"
-        return letters or (" " if apart else "")
+        return letters or ("" if character.isalnum() or unicodedata.category(character)[0] == "M" else " ")
 
 
 def _stock_cleaners() -> Any:
