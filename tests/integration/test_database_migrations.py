@@ -16,8 +16,11 @@ from sqlalchemy.schema import CreateTable
 
 from src.adapters.database import migrate
 from src.adapters.database.engine import Database
+from src.adapters.database.repositories import SqlProfileRepository
 from src.adapters.database.tables import metadata
 from src.domain.errors import EngineUnavailable
+from src.domain.jobs import Consent, VoiceProfile, now
+from src.domain.speech import VoiceType
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,6 +89,23 @@ def test_processes_that_start_together_all_find_the_schema(tmp_path: Path) -> No
     logs = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, logs
     assert sum("Running upgrade  -> 0001" in log for log in logs) == 1
+
+
+async def test_profiles_from_before_they_had_several_recordings_are_read(path: Path) -> None:
+    database = Database(url(path))
+    await database.start()
+    profile = VoiceProfile(
+        "p", "ann", None, 120.0, VoiceType.MEDIUM, 0.2, 3.0, "p.voice", "p.wav", Consent("I agree.", now())
+    )
+    await SqlProfileRepository(database).save(profile)
+    await database.close()
+    with sqlite3.connect(path) as connection:  # as the first migration left it
+        connection.execute("ALTER TABLE voice_profiles DROP COLUMN additional_audio_paths")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    connection.close()
+    await database.start()
+    assert await SqlProfileRepository(database).get("p", "ann") == profile
+    await database.close()
 
 
 def test_failed_migration_leaves_nothing(path: Path) -> None:
