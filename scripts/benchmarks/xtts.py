@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from scripts.benchmarks.measures import peak_memory, read_bandwidth, timed
-from src.models.xtts.coqui import load_xtts
+from src.models.xtts.coqui import example_voices, load_xtts
 from src.models.xtts.decode_loop import DecodeLoop, Sentence
 from src.models.xtts.linear import Precision
 from src.models.xtts.network import Network
@@ -71,7 +71,7 @@ class Bench:
         self.device, self.precision = torch.device(args.device), Precision(args.precision)
         self.stock = load_xtts(args.checkpoint, licence_accepted=True).to(self.device)
         source = load_xtts(args.checkpoint, licence_accepted=True).to(self.device)
-        self.network = Network(source.gpt, self.precision, self.device)
+        self.network = Network(source.gpt, self.precision, self.device, example_voices(source))
         self.vocoder = Vocoder(
             source.hifigan_decoder, torch.float32 if self.precision is Precision.EXACT else torch.bfloat16
         )

@@ -12,7 +12,7 @@ from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
 from src.domain.errors import EngineUnavailable, JobCancelled, UnsupportedLanguage
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
 from src.models.xtts.conditioning import ENGINE, Conditioner, Voice
-from src.models.xtts.coqui import load_xtts, spoken_languages
+from src.models.xtts.coqui import example_voices, load_xtts, spoken_languages
 from src.models.xtts.decode_loop import DecodeLoop
 from src.models.xtts.linear import Precision
 from src.models.xtts.network import Network
@@ -62,7 +62,7 @@ class XttsModel:
         model = load_xtts(directory, licence_accepted=licence_accepted).to(self._device)
         self.languages = spoken_languages()
         self._tokens = Tokens(model.tokenizer)
-        self._network = Network(model.gpt, chosen, self._device)
+        self._network = Network(model.gpt, chosen, self._device, example_voices(model))
         config = model.config
         options = SamplingOptions(
             config.temperature, config.top_k, config.top_p, config.repetition_penalty, greedy=greedy

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.models.xtts.coqui import example_voices
 from src.models.xtts.decode_loop import DecodeLoop, Sentence
-from src.models.xtts.linear import Precision
+from src.models.xtts.linear import Int8Linear, Precision
 from src.models.xtts.network import Network
 from src.models.xtts.sampling import SamplingOptions
 from tests.xtts_checkpoint import load, stock, stock_codes, stock_latents, voice
@@ -18,7 +19,8 @@ GREEDY = SamplingOptions(greedy=True)
 
 @functools.cache
 def network(precision: Precision) -> Network:
-    return Network(load().gpt, precision, CPU)
+    model = load()
+    return Network(model.gpt, precision, CPU, example_voices(model))
 
 
 def tokens(seed: int, length: int = 20) -> Tensor:
@@ -137,3 +139,24 @@ def test_fast_precisions_stay_near_the_exact_latents(precision: Precision) -> No
     assert fast.latents is not None
     difference = (exact.latents - fast.latents).norm() / exact.latents.norm()
     assert 0 < difference < 0.05
+
+
+def test_int8_leaves_no_error_but_that_of_the_weights() -> None:
+    """Weights on the kernel's grid have none, so what is left is that of 16-bit activations."""
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randint(-127, 128, (48, 96), generator=random) / 64.0
+    weight[:, 0] = 127 / 64
+    x = torch.randn(5, 96, generator=random) * torch.tensor([[1e-6], [1.0], [1e4], [0.0], [3.0]])
+    expected = torch.nn.functional.linear(x, weight)
+    ours = Int8Linear(weight, torch.zeros(48))(x)
+    assert ((ours - expected).norm(dim=1) <= 5e-5 * expected.norm(dim=1)).all()
+
+
+def test_int8_takes_what_rounding_does_to_a_typical_input_off_the_bias() -> None:
+    random = torch.Generator().manual_seed(1)
+    weight, typical = torch.randn(48, 96, generator=random), torch.randn(96, generator=random)
+    expected = torch.nn.functional.linear(typical, weight)
+    corrected = Int8Linear(weight, torch.zeros(48), typical)(typical[None])
+    assert (corrected - expected).abs().max() < 0.1 * (
+        Int8Linear(weight, torch.zeros(48))(typical[None]) - expected
+    ).abs().max()

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from src.domain.errors import EngineUnavailable
 
 logger = logging.getLogger(__name__)
 
 FILES = ("config.json", "model.pth", "vocab.json")
-"""What a checkpoint folder must have; mel_stats.pth and speakers_xtts.pth belong to the layout but are not read."""
+"""What a checkpoint folder must have. speakers_xtts.pth is read where it is there; mel_stats.pth is not."""
 
 
 def prepare_torchaudio() -> None:
@@ -77,6 +78,13 @@ def load_xtts(directory: Path, *, licence_accepted: bool) -> Any:
         raise EngineUnavailable(f"The XTTS checkpoint in {directory} does not fit its config.json.") from error
     fold_weight_norm(model.hifigan_decoder.waveform_decoder)
     return model.requires_grad_(False)
+
+
+def example_voices(model: Any, most: int = 4) -> Tensor | None:
+    """Conditioning latents [V, 32, D] of up to `most` speakers that came with the checkpoint; None: none did."""
+    speakers = getattr(model.speaker_manager, "speakers", {})
+    latents = [speaker["gpt_cond_latent"] for speaker in list(speakers.values())[:most]]
+    return torch.cat(latents) if latents else None
 
 
 def fold_weight_norm(module: torch.nn.Module) -> None:

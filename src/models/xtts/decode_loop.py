@@ -141,7 +141,8 @@ class DecodeLoop:
         slots, rows = self._slots, self._rows[:batch]
         counts = slots.counts[:batch]
         x = self._network.embed(slots.last[:batch], counts)  # [B, D]
-        latents = self._network.step(x, self._cache, slots.prefix[:batch] + counts, longest)  # [B, D]
+        alone = batch == 1 and self._step_graph is None  # a graph's `longest` is rounded up
+        latents = self._network.step(x, self._cache, slots.prefix[:batch] + counts, longest, alone=alone)  # [B, D]
         self._draw(latents, rows)
 
     def _draw(self, latents: Tensor, rows: Tensor) -> None:

@@ -1,33 +1,17 @@
 """XTTS's GPT-2 as the decode loop runs it: the stock weights, our own cache, positions given from outside."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.xtts.linear import Linear, Precision, make_linear
+from src.models.xtts.block import Block, Norm
+from src.models.xtts.linear import PlainLinear, Precision
+from src.models.xtts.quantisation import Quantiser
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Norm:
-    weight: Tensor
-    bias: Tensor
-    eps: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    norm_1: Norm
-    attention_in: Linear  # [D] to query, key, value [3 D]
-    attention_out: Linear
-    norm_2: Norm
-    mlp_in: Linear  # [D] to [4 D]
-    mlp_out: Linear
+_TYPICAL_TEXT, _TYPICAL_CODES = 48, 128
+"""Tokens and codes of the sequences from which int8 learns what its matrices are given."""
 
 
 class Cache:
@@ -60,9 +44,10 @@ class Cache:
         keys, values = self._store[layer, :batch, :longest].permute(2, 0, 3, 1, 4)
         return keys, values
 
-    def seen(self, positions: Tensor, longest: int) -> Tensor:
-        """Which of `longest` positions the rows at positions [B] may look at: [B, 1, 1, longest]."""
-        return (self._columns[:longest] <= positions[:, None])[:, None, None]
+    def seen(self, positions: Tensor, longest: int, dtype: torch.dtype) -> Tensor:
+        """0 where the rows at positions [B] may look, of `longest`, and -inf elsewhere: [B, 1, 1, longest]."""
+        hidden = self._columns[:longest] > positions[:, None]
+        return torch.zeros_like(hidden, dtype=dtype).masked_fill_(hidden, -torch.inf)[:, None, None]
 
     def move(self, source: int, target: int, length: int) -> None:
         """Let slot `target` hold the first `length` positions of slot `source`."""
@@ -70,9 +55,12 @@ class Cache:
 
 
 class Network:
-    """Embeddings, blocks and heads of a stock `GPT` in one precision. Takes the blocks away from the stock model."""
+    """Embeddings, blocks and heads of a stock `GPT` in one precision. Takes the blocks away from the stock model.
 
-    def __init__(self, gpt: Any, precision: Precision, device: torch.device) -> None:
+    voices: conditioning latents [V, 32, D] of a few speakers, on which int8 learns what its matrices are given.
+    """
+
+    def __init__(self, gpt: Any, precision: Precision, device: torch.device, voices: Tensor | None = None) -> None:
         self.width: int = gpt.model_dim
         self.heads: int = gpt.heads
         self.codes: int = gpt.num_audio_tokens
@@ -90,8 +78,10 @@ class Network:
             self._copy(gpt.mel_pos_embedding.emb.weight),
         )
         self.blocks: list[Block] = []
+        quantise = Quantiser(self._run, None if voices is None else self._typical(voices))
         while len(gpt.gpt.h):
-            self.blocks.append(self._block(gpt.gpt.h[0]))
+            block = self._block(gpt.gpt.h[0])
+            self.blocks.append(quantise(block) if precision is Precision.INT8 else block)
             del gpt.gpt.h[0]  # so that two copies of the weights are never held
         self._last_norm, self._final_norm = self._norm(gpt.gpt.ln_f), self._norm(gpt.final_norm)
         self._head = self._linear(gpt.mel_head.weight, gpt.mel_head.bias)
@@ -117,37 +107,50 @@ class Network:
         for layer, block in enumerate(self.blocks):
             mixed = block.attention_in(block.norm_1(x))  # [1, T, 3 D]
             cache.fill(layer, slot, mixed)
-            query, key, value = mixed.view(1, -1, 3, self.heads, self.width // self.heads).permute(
-                2, 0, 3, 1, 4
-            )  # [1, H, T, D / H] each
-            attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-            x = self._finish(block, x, attended)
+            x = block.finish(x, self._attend(mixed))
         return self._final_norm(self._last_norm(x))[0]
 
-    def step(self, x: Tensor, cache: Cache, positions: Tensor, longest: int) -> Tensor:
+    def step(self, x: Tensor, cache: Cache, positions: Tensor, longest: int, *, alone: bool = False) -> Tensor:
         """Run one input x [B, D] for the first B slots, each at its own position [B] below `longest`: latents [B, D].
 
         `longest` is known on the host, so that the device need not be asked; positions above a row's own are masked.
+        alone: there is one row, at position `longest` - 1, so that nothing need be masked.
         """
         batch = x.shape[0]
-        addresses, seen = cache.addresses(positions), cache.seen(positions, longest)
+        addresses = cache.addresses(positions)
+        seen = None if alone else cache.seen(positions, longest, x.dtype)
         x = x[:, None]  # [B, 1, D]
         for layer, block in enumerate(self.blocks):
             mixed = block.attention_in(block.norm_1(x))  # [B, 1, 3 D]
             cache.put(layer, addresses, mixed)
             query = mixed[..., : self.width].view(batch, 1, self.heads, -1).transpose(1, 2)  # [B, H, 1, D / H]
             attended = functional.scaled_dot_product_attention(query, *cache.get(layer, batch, longest), attn_mask=seen)
-            x = self._finish(block, x, attended)
+            x = block.finish(x, attended)
         return self._final_norm(self._last_norm(x))[:, 0]
 
     def logits(self, latents: Tensor) -> Tensor:
         """Float32 [B, V] of latents [B, D]."""
         return self._head(latents).float()
 
-    def _finish(self, block: Block, x: Tensor, attended: Tensor) -> Tensor:
-        """[B, T, D] after a block, of its input and of what its heads saw [B, H, T, D / H]."""
-        x = x + block.attention_out(attended.transpose(1, 2).flatten(2))
-        return x + block.mlp_out(functional.gelu(block.mlp_in(block.norm_2(x)), approximate="tanh"))
+    def _attend(self, mixed: Tensor) -> Tensor:
+        """What each position sees of those up to it: [B, H, T, D / H] of projections [B, T, 3 D]."""
+        query, key, value = mixed.view(*mixed.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+
+    def _run(self, block: Block, x: Tensor) -> Tensor:
+        """[B, T, D] through one block."""
+        return block.finish(x, self._attend(block.attention_in(block.norm_1(x))))
+
+    def _typical(self, voices: Tensor) -> Tensor:
+        """[V, 32 + T + 3 + C, D]: any text and any codes in the given voices."""
+        random = torch.Generator().manual_seed(0)
+        sequences = []
+        for voice in voices:
+            text = torch.randint(0, len(self._text), (_TYPICAL_TEXT,), generator=random)
+            codes = torch.randint(0, self.start_code, (_TYPICAL_CODES,), generator=random)
+            spoken = self.embed(codes.to(self._device), torch.arange(1, _TYPICAL_CODES + 1, device=self._device))
+            sequences.append(torch.cat((self.prefix(voice[None], text), spoken[None]), dim=1))
+        return torch.cat(sequences)
 
     def _copy(self, tensor: Tensor) -> Tensor:
         return tensor.detach().to(self._device, self._precision.dtype)
@@ -155,8 +158,8 @@ class Network:
     def _norm(self, norm: Any) -> Norm:
         return Norm(self._copy(norm.weight), self._copy(norm.bias), norm.eps)
 
-    def _linear(self, weight: Tensor, bias: Tensor) -> Linear:
-        return make_linear(weight.detach().to(self._device), bias.detach().to(self._device), self._precision)
+    def _linear(self, weight: Tensor, bias: Tensor) -> PlainLinear:
+        return PlainLinear(self._copy(weight), self._copy(bias))
 
     def _block(self, block: Any) -> Block:
         attention, mlp = block.attn, block.mlp
