@@ -20,7 +20,7 @@ TAKES = 3
 
 _PATIENCE = 2.0
 """Times what the first take needed, that the others get after it: enough for engines that do one call after another."""
-_LEAST_PATIENCE_SECONDS = 5.0
+_LEAST_PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
