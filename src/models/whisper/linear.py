@@ -12,7 +12,8 @@ from torch.nn import functional
 
 Linear = Callable[[Tensor], Tensor]
 
-_REDUCED = not torch.cpu._is_vnni_supported()  # noqa: SLF001 - nothing public tells it
+_CAPABILITIES = torch.cpu.get_capabilities()
+_REDUCED = not (_CAPABILITIES.get("avx512_vnni") or _CAPABILITIES.get("avx_vnni"))
 """Without VNNI the kernel adds two products in 16 bits, which activations of all eight bits would overflow."""
 _TOP = 127 if _REDUCED else 255
 _ROWS_ENOUGH = 64
