@@ -10,6 +10,7 @@ the same number of samples.
 
 import argparse
 import logging
+import multiprocessing
 import statistics
 import time
 import warnings
@@ -17,19 +18,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from scripts.benchmarks.measures import peak_memory, read_bandwidth, timed
+from src.domain.audio import WORKING_SAMPLE_RATE, Audio
+from src.domain.speech import Quality, SpeechRequest
 from src.models.xtts.coqui import example_voices, load_xtts
 from src.models.xtts.decode_loop import DecodeLoop, Sentence
 from src.models.xtts.linear import Precision
 from src.models.xtts.network import Network
 from src.models.xtts.sampling import SamplingOptions
 from src.models.xtts.vocoder import Stream, Vocoder
-from src.models.xtts_model import FIRST_CHUNK_CODES
+from src.models.xtts_model import FIRST_CHUNK_CODES, XttsModel
 
 TEXT = "The train to the north leaves at noon today, so please bring your passport and be at the platform early."
+REFERENCE_SECONDS = 6
+FORCED_SEQUENCES = 4
+ALONE_SECONDS = 900
+"""For the process that measures what our engine needs by itself."""
 BYTES_PER_WEIGHT = {Precision.EXACT: 4, Precision.BF16: 2, Precision.INT8: 1}
 
 
@@ -56,7 +64,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             f"round {number + 1}: " + ", ".join(f"{key} {value:.3f} s" for key, value in rounds[-1].items()), flush=True
         )
     figures = {key: statistics.median(item[key] for item in rounds) for key in rounds[0]}
-    figures |= bench.throughput()
+    figures |= bench.throughput() | alone(args)
     result = summary(figures, bench, args)
     for name, value in result.items():
         print(f"{name:36} {value:.3f}" if isinstance(value, float) else f"{name:36} {value}")
@@ -109,15 +117,17 @@ class Bench:
 
     @torch.inference_mode()
     def agreement(self) -> float:
-        """Share of positions at which our most likely code is the stock package's, in four forced sequences."""
-        equal = []
-        for seed in range(4):
-            random = torch.Generator().manual_seed(seed)
-            codes = torch.randint(0, 1024, (self.codes,), generator=random).to(self.device)
-            equal.append(self._forced_ours(codes) == self._forced_stock(codes))
-        return float(torch.cat(equal).float().mean())
+        """Share of positions at which our most likely code is the stock package's, in forced sequences of random codes.
+
+        Ours go through the step, as in service: the sequences are its batch.
+        """
+        random = torch.Generator().manual_seed(0)
+        codes = torch.randint(0, 1024, (FORCED_SEQUENCES, self.codes), generator=random).to(self.device)
+        ours = self._forced_ours(codes)
+        return float((ours == torch.stack([self._forced_stock(row) for row in codes])).float().mean())
 
     def _forced_stock(self, codes: Tensor) -> Tensor:
+        """The most likely code at each position of codes [T]: [T]."""
         gpt, text = self.stock.gpt, self.tokens.to(self.device)
         lengths = torch.tensor([len(text)]), torch.tensor([len(codes) * gpt.code_stride_len])
         latents = gpt(text[None], lengths[0], codes[None], lengths[1], cond_latents=self.latents, return_latent=True)
@@ -125,10 +135,16 @@ class Bench:
         return best
 
     def _forced_ours(self, codes: Tensor) -> Tensor:
-        prefix = self.network.prefix(self.latents, self.tokens)
-        given = self.network.embed(codes[:-1], torch.arange(1, len(codes), device=self.device))
-        latents = self.network.prefill(torch.cat((prefix, given[None]), dim=1), self.network.new_cache(1), 0)
-        return self.network.logits(latents[-len(codes) :]).argmax(-1)
+        """The most likely code at each position of codes [B, T]: [B, T]."""
+        network, (batch, count) = self.network, codes.shape
+        cache, prefix = network.new_cache(batch), network.prefix(self.latents, self.tokens)
+        latents = [torch.cat([network.prefill(prefix, cache, slot)[-1:] for slot in range(batch)])]
+        counts = torch.zeros(batch, dtype=torch.long, device=self.device)
+        for number in range(1, count):
+            position = prefix.shape[1] - 1 + number
+            x = network.embed(codes[:, number - 1], counts + number)
+            latents.append(network.step(x, cache, counts + position, position + 1))
+        return network.logits(torch.stack(latents, dim=1)).argmax(-1)
 
     @property
     def step_bytes(self) -> int:
@@ -176,6 +192,33 @@ def _kept(sentence: Sentence) -> Tensor:
     return sentence.latents
 
 
+def alone(args: argparse.Namespace) -> dict[str, float]:
+    """Our engine in a process of its own, as the service has it: a voice learned, `batch` sentences said at once."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply_async(_alone, (args,)).get(timeout=ALONE_SECONDS)
+
+
+def _alone(args: argparse.Namespace) -> dict[str, float]:
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    device = torch.device(args.device)
+    model = XttsModel(
+        args.checkpoint, licence_accepted=True, device=args.device, precision=args.precision, slots=args.batch
+    )
+    noise = np.random.default_rng(0).normal(0, 0.1, REFERENCE_SECONDS * WORKING_SAMPLE_RATE).astype(np.float32)
+    reference = (Audio(noise, WORKING_SAMPLE_RATE),)
+    voice = model.condition(reference)  # the first one also warms up
+    seconds = timed(lambda: model.condition(reference), device)
+    utterances = [model.begin(SpeechRequest((TEXT,), "en", voice, quality=Quality.FAST)) for _ in range(args.batch)]
+    for sentence in (sentence for utterance in utterances for sentence in utterance.sentences):
+        sentence.max_codes = args.codes
+    while not all(utterance.finished for utterance in utterances):
+        model.step()
+    for utterance in utterances:
+        model.audio(utterance)
+    return {"conditioning": seconds, "memory": peak_memory(device)}
+
+
 def summary(figures: dict[str, float], bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     seconds = bench.vocoder.rates.frames(args.codes) * bench.vocoder.rates.frame_samples / 24_000
     bandwidth = read_bandwidth(bench.device)
@@ -195,5 +238,6 @@ def summary(figures: dict[str, float], bench: Bench, args: argparse.Namespace) -
         "top-1 agreement with stock": bench.agreement(),
         "read bandwidth, GB/s": bandwidth / 1e9,
         "share of the limit, a step": bench.step_bytes / bandwidth / figures["step"],
-        "peak memory of both engines, GB": peak_memory(bench.device) / 1e9,
+        f"conditioning on {REFERENCE_SECONDS} s, ours, s": figures["conditioning"],
+        "peak memory, ours alone, GB": figures["memory"] / 1e9,
     }

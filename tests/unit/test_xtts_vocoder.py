@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.models.xtts.vocoder import Rates, Stream, Vocoder, interpolate, settled_frames
+from src.models.xtts.vocoder import HALO_FRAMES, Rates, Stream, Vocoder, interpolate, settled_frames
 from tests.xtts_checkpoint import load, quiet, stock, voice
 
 RATES = Rates(4, 24000 / 22050, 256)
@@ -65,3 +65,28 @@ def test_settled_frames_do_not_change_with_what_follows(count: int) -> None:
     later = interpolate(sentence, RATES, 0, settled)
     torch.testing.assert_close(now, later, atol=0, rtol=0)
     assert settled >= RATES.frames(count) - (8 if count < 3 else 5)  # no more is held back than must be
+
+
+@torch.inference_mode()
+def test_the_halo_covers_all_that_reaches_into_a_sample_and_little_more() -> None:
+    """One frame out of all measure, in float64: no sample further from it than the halo may change at all."""
+    generator, size, at = load().hifigan_decoder.waveform_decoder.double(), RATES.frame_samples, 17
+    frames = torch.randn(1, 64, 2 * at + 1, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    loud = frames.clone()
+    loud[:, :, at] += 1e6
+    quiet_wave, loud_wave = (generator(each, g=voice()[1].double())[0, 0] for each in (frames, loud))
+    changed = (quiet_wave != loud_wave).nonzero().flatten()
+    before, after = at * size - int(changed.min()), int(changed.max()) + 1 - (at + 1) * size
+    assert 12 * size < max(before, after) <= HALO_FRAMES * size
+
+
+@pytest.mark.parametrize(("halo", "enough"), [(11, False), (HALO_FRAMES, True)])
+def test_a_shorter_halo_would_be_heard(monkeypatch: pytest.MonkeyPatch, halo: int, *, enough: bool) -> None:
+    """A latent out of all measure stands in for the rare loud frame on the edge of a window."""
+    sentence = latents(24)
+    start, stop, available, size = 30, 34, RATES.frames(24), RATES.frame_samples
+    sentence[10] *= 1e7  # heard in frames 40 to 47
+    whole = vocoder().decode(sentence, voice()[1])[start * size : stop * size]
+    monkeypatch.setattr("src.models.xtts.vocoder.HALO_FRAMES", halo)
+    window = vocoder().window(sentence, voice()[1], start, stop, available)
+    assert bool((window - whole).abs().max() <= 1e-4) is enough

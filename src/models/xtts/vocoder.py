@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 HALO_FRAMES = 14
-"""Frames a side that reach into a sample of the HiFi-GAN: 13.3 by its kernels and dilations, rounded up."""
+"""Frames a side that reach into a sample of the HiFi-GAN: 12.7 when measured, and one to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Vocoder:
         )
         self._dtype = dtype
         self._generator = decoder.waveform_decoder.to(dtype)
+        if next(self._generator.parameters()).device.type == "cpu":
+            lay_flat(self._generator)
 
     @torch.inference_mode()
     def decode(self, latents: Tensor, speaker: Tensor) -> Tensor:
@@ -50,9 +52,39 @@ class Vocoder:
         """Samples of frames `start` to `stop`, of which `available` can be computed from latents [T, D]."""
         first, last = max(0, start - HALO_FRAMES), min(available, stop + HALO_FRAMES)
         frames = interpolate(latents, self.rates, first, last).to(self._dtype)  # [1, D, last - first]
-        samples: Tensor = self._generator(frames, g=speaker.to(frames)).float()[0, 0]
+        speaker = speaker.to(frames)
+        if isinstance(self._generator.conv_pre, nn.Conv2d):
+            frames, speaker = frames[:, :, None], speaker[:, :, None]  # images one high; frames are channels-last
+        samples: Tensor = self._generator(frames, g=speaker).float().flatten()
         size = self.rates.frame_samples
         return samples[(start - first) * size : (stop - first) * size]
+
+
+def lay_flat(module: nn.Module) -> None:
+    """Let the convolutions of `module` work on images [B, C, 1, T] instead of rows [B, C, T], channels last.
+
+    That is the layout in which the CPU's kernels compute. torch cannot mark a row so, and copies each one to and fro.
+    """
+    for name, layer in module.named_children():
+        if not isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
+            lay_flat(layer)
+            continue
+        kind: type[nn.Conv2d | nn.ConvTranspose2d] = nn.Conv2d
+        if isinstance(layer, nn.ConvTranspose1d):
+            kind = nn.ConvTranspose2d
+        flat = kind(
+            layer.in_channels,
+            layer.out_channels,
+            (1, layer.kernel_size[0]),
+            (1, layer.stride[0]),
+            (0, int(layer.padding[0])),
+            dilation=(1, layer.dilation[0]),
+            bias=layer.bias is not None,
+            device="meta",
+        )
+        weight = layer.weight.detach()[:, :, None].contiguous(memory_format=torch.channels_last)
+        flat.weight, flat.bias = nn.Parameter(weight, requires_grad=False), layer.bias
+        setattr(module, name, flat)
 
 
 class Stream:
