@@ -78,6 +78,20 @@ def test_times_are_those_of_the_speech(model: WhisperModel) -> None:
     check_times(transcript, audio.duration_seconds)
 
 
+@pytest.mark.parametrize("language", list(SENTENCES))
+def test_words_are_timed_where_they_are_said(model: WhisperModel, language: str) -> None:
+    """Within the tolerance of how the truth is known here: a letter takes as long as any other."""
+    for text in SENTENCES[language]:
+        audio = recording(text, language)
+        words = [word for part in model.transcribe(audio, language, Quality.FAST).segments for word in part.words]
+        ends = np.cumsum([len(word.text) + 1 for word in words])
+        middles = (ends - np.diff(ends, prepend=0) / 2) / ends[-1]
+        said = BEFORE + (audio.duration_seconds - BEFORE - AFTER) * middles
+        heard = np.array([(word.start + word.end) / 2 for word in words])
+        assert np.abs(heard - said).max() < 0.4, text
+        assert np.median(np.abs(heard - said)) < 0.2, text
+
+
 def check_times(transcript: Transcript, duration: float) -> None:
     """Words make up the text, in order, each with a length, inside the recording."""
     words = [word for segment in transcript.segments for word in segment.words]
