@@ -4,7 +4,6 @@ Rounds alternate between the two, so that both meet the same machine. The length
 draws the stop code. Stock is `Xtts.inference`: generate, the second pass for latents, vocoder; ours is the same text to
 the same number of samples.
 
-    .venv/bin/python -m scripts.make_checkpoints xtts --size full --endless --to checkpoints/xtts-full
     .venv/bin/python scripts/benchmark.py --suite xtts --precision int8
 """
 
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor
 
 from scripts.benchmarks.measures import peak_memory, read_bandwidth, timed
+from scripts.checkpoints.xtts import full_and_endless
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio
 from src.domain.speech import Quality, SpeechRequest
 from src.models.xtts.coqui import example_voices, load_xtts
@@ -33,6 +33,7 @@ from src.models.xtts.sampling import SamplingOptions
 from src.models.xtts.vocoder import Stream, Vocoder
 from src.models.xtts_model import FIRST_CHUNK_CODES, XttsModel
 
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = "The train to the north leaves at noon today, so please bring your passport and be at the platform early."
 REFERENCE_SECONDS = 6
 FORCED_SEQUENCES = 4
@@ -42,7 +43,7 @@ BYTES_PER_WEIGHT = {Precision.EXACT: 4, Precision.BF16: 2, Precision.INT8: 1}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/xtts-full"), help="made with --endless")
+    parser.add_argument("--checkpoint", type=Path, default=ROOT / "checkpoints/xtts-full", help="made if missing")
     parser.add_argument("--precision", choices=[str(item) for item in Precision], default="int8")
     parser.add_argument("--codes", type=int, default=108, help="audio codes of a sentence; 108 are 5 s")
     parser.add_argument("--rounds", type=int, default=3)
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     warnings.simplefilter("ignore")
     if args.codes < FIRST_CHUNK_CODES + 4:
         raise SystemExit(f"--codes must be {FIRST_CHUNK_CODES + 4} or more")
+    full_and_endless(args.checkpoint)
     bench = Bench(args)
     bench.warm_up()
     rounds = []
