@@ -17,6 +17,7 @@ from src.adapters.queue.in_process import InProcessQueue
 from src.adapters.storage.local import LocalStorage, load_or_create_key
 from src.api.dependencies import Services
 from src.bootstrap_engines import Engines, build_engines
+from src.bootstrap_shared import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import Runner, Storage
@@ -29,7 +30,6 @@ from src.services.profiles import CLONES, Profiles
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
-from src.utils.cache import MemoryCache
 from src.workers.job_worker import JobWorker
 
 logger = logging.getLogger(__name__)
@@ -38,8 +38,11 @@ _SWEEP_SECONDS = 600.0
 
 
 @asynccontextmanager
-async def running_services(settings: Settings, engines: Engines | None = None) -> AsyncIterator[Services]:
+async def running_services(
+    settings: Settings, engines: Engines | None = None, shared: SharedState | None = None
+) -> AsyncIterator[Services]:
     """Build everything, start it, and close it again in the reverse order, whatever happens in between."""
+    shared = shared or build_shared_state(settings)
     async with AsyncExitStack() as stack:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         database = Database(settings.effective_database_url)
@@ -52,16 +55,18 @@ async def running_services(settings: Settings, engines: Engines | None = None) -
         for runner in runners:
             stack.push_async_callback(runner.close)
         await asyncio.gather(*(runner.start() for runner in runners))
-        yield await _start_services(settings, parts, database, stack)
+        await stack.enter_async_context(shared.running())
+        yield await _start_services(settings, parts, database, shared, stack)
 
 
-async def _start_services(settings: Settings, engines: Engines, database: Database, stack: AsyncExitStack) -> Services:
+async def _start_services(
+    settings: Settings, engines: Engines, database: Database, shared: SharedState, stack: AsyncExitStack
+) -> Services:
     storage = LocalStorage(settings.data_dir / "audio", _signing_key(settings), settings.audio_url_ttl_seconds)
     await storage.start()
-    cache = MemoryCache(settings.cache_max_bytes)
     usage = SqlUsageRepository(database)
     transcription = Transcription(engines.transcriber)
-    voices = VoiceCloning(engines.voice, engines.analyzer, cache, engines.transcriber)
+    voices = VoiceCloning(engines.voice, engines.analyzer, shared.cache, engines.transcriber)
     profiles = Profiles(
         SqlProfileRepository(database),
         storage,
@@ -70,7 +75,7 @@ async def _start_services(settings: Settings, engines: Engines, database: Databa
         min_reference_seconds=settings.min_reference_seconds,
         max_reference_seconds=settings.max_audio_seconds,
     )
-    translation = TextTranslation(engines.translators, cache)
+    translation = TextTranslation(engines.translators, shared.cache)
     queue = InProcessQueue(settings.job_queue_size)
     jobs = Jobs(
         SqlJobRepository(database),
@@ -102,7 +107,7 @@ async def _start_services(settings: Settings, engines: Engines, database: Databa
         languages=LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
         usage=usage,
         storage=storage,
-        health=_health(engines, database, queue, worker),
+        health=_health(engines, database, shared, queue, worker),
         max_audio_bytes=settings.max_audio_bytes,
         sync_timeout_seconds=settings.sync_timeout_seconds,
         public_base_url=settings.public_base_url,
@@ -144,7 +149,9 @@ async def _stop(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _health(engines: Engines, database: Database, queue: InProcessQueue, worker: JobWorker) -> Health:
+def _health(
+    engines: Engines, database: Database, shared: SharedState, queue: InProcessQueue, worker: JobWorker
+) -> Health:
     async def job_worker() -> None:
         _require(worker.alive, "the job worker has stopped")
 
@@ -162,7 +169,7 @@ def _health(engines: Engines, database: Database, queue: InProcessQueue, worker:
             "translation": ", ".join(translator.name for translator in engines.translators) or "none",
             "voice": engines.voice.name,
         },
-        lambda: (*engines.notices, *engines.passing_notices()),
+        lambda: (*engines.notices, *engines.passing_notices(), *shared.notices()),
         lambda: (len(queue), worker.running),
     )
 

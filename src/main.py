@@ -18,6 +18,7 @@ from src.api.middleware.request_id import RequestIdFilter
 from src.api.routes import audio, health, languages, page, usage, voice
 from src.bootstrap import running_services
 from src.bootstrap_engines import Engines
+from src.bootstrap_shared import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
 
@@ -36,11 +37,12 @@ _JSON_OVERHEAD_BYTES = 64 * 1024
 def create_app(settings: Settings | None = None, engines: Engines | None = None) -> FastAPI:
     """`engines` stands in for those that the settings name, in tests and benchmarks."""
     settings = settings or Settings()
+    shared = build_shared_state(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         try:
-            async with running_services(settings, engines) as services:
+            async with running_services(settings, engines, shared) as services:
                 yield {"services": services}
         except VoiceServiceError as error:
             app.state.why_not_started = error.detail
@@ -58,17 +60,18 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
     )
     for router in (voice.router, languages.router, usage.router, audio.router, health.router, page.router):
         app.include_router(router)
-    middleware.install(app, _edge(settings))
+    middleware.install(app, _edge(settings, shared))
     return app
 
 
-def _edge(settings: Settings) -> middleware.Edge:
+def _edge(settings: Settings, shared: SharedState) -> middleware.Edge:
     return middleware.Edge(
         max_body_bytes=round(settings.max_audio_bytes * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
         body_timeout_seconds=settings.body_timeout_seconds,
         verifier=_token_verifier(settings),
         translations_per_minute=settings.rate_limit_translations_per_minute,
         requests_per_minute=settings.rate_limit_requests_per_minute,
+        counter=shared.counter,
         trusted_proxies=tuple(settings.trusted_proxies),
         cors_origins=tuple(settings.cors_origins),
     )

@@ -4,6 +4,7 @@ from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -23,6 +24,17 @@ def _address(value: str) -> str:
 
 
 HttpAddress = Annotated[str, AfterValidator(_address)]
+
+
+def _redis_address(value: SecretStr | None) -> SecretStr | None:
+    url = "" if value is None else value.get_secret_value()
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("It begins with redis://, rediss:// or unix://.")
+    try:
+        urlsplit(url).port  # noqa: B018 - reading it parses it
+    except ValueError:
+        raise ValueError("Its port is not a number up to 65535.") from None  # the other message quotes the address
+    return value
 
 
 class Settings(BaseSettings):
@@ -139,6 +151,12 @@ class Settings(BaseSettings):
     idempotency_ttl_seconds: float = Field(24 * 3600, gt=0)
     cache_max_bytes: int = Field(64 * 2**20, ge=0)
     """In-memory cache of translations and voice conditioning."""
+    redis_url: Annotated[SecretStr | None, AfterValidator(_redis_address)] = None
+    """redis://, rediss:// (TLS) or unix://. The processes that have it in common share one cache and one count for rate
+    limits. None: each process has its own.
+    """
+    redis_timeout_seconds: float = Field(0.1, gt=0)
+    """For one use of Redis; then the service goes on without it, and tries it again every second."""
 
     # --- who may call
     auth_mode: Literal["off", "jwt"] = "off"
@@ -151,6 +169,8 @@ class Settings(BaseSettings):
     """Per user. 0: no limit; a service on the internet wants 10."""
     rate_limit_requests_per_minute: int = Field(0, ge=0)
     """Per client address. 0: no limit; a service on the internet wants 100."""
+    rate_limit_fallback_share: float = Field(0.25, gt=0, le=1)
+    """Of both limits, what each process allows while Redis is away: one over the number of processes."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -5,10 +5,12 @@ Errors are those of `domain.errors`; an adapter maps whatever its library raises
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from src.domain.audio import Audio, AudioFormat
 from src.domain.jobs import DailyUsage, Job, JobStatus, UsageEvent, VoiceProfile
+from src.domain.rates import Standing
 from src.domain.speech import (
     DecodedSpeech,
     Quality,
@@ -182,6 +184,14 @@ class Cache(Protocol):
     async def delete(self, key: str) -> None: ...
 
 
+class RateCounter(Protocol):
+    async def hit(self, policy: str, per_minute: int, key: str) -> Standing:
+        """Count one request of `key` under the limit named `policy`; one above it is refused and not counted.
+
+        Always answers: a counter behind a network has another for the time without it.
+        """
+
+
 class JobRepository(Protocol):
     async def add(self, job: Job) -> None: ...
 
@@ -248,3 +258,24 @@ class JobQueue(Protocol):
     async def take(self) -> str: ...
 
     def __len__(self) -> int: ...
+
+
+class Wake(Protocol):
+    async def wait(self, seconds: float) -> None:
+        """Return when the job may have ended since the last return, or after `seconds`. The row tells which."""
+
+
+class JobEvents(Protocol):
+    """Tells those who wait for a job that it has ended, wherever it ran. The job's row is the truth: an event may be
+    lost, or come for nothing.
+    """
+
+    async def publish_end(self, job_id: str) -> None:
+        """Call it after the final state was written. Never fails: who hears nothing looks at the row."""
+
+    def listening(self, job_id: str) -> AbstractContextManager[Wake]:
+        """Inside, no event is missed: enter it before looking at the row."""
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long silence may be trusted before looking at the row again."""

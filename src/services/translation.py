@@ -75,8 +75,9 @@ class TextTranslation:
         return replace(fresh, texts=tuple(known[text].texts[0] for text in texts))
 
     async def _remember(self, keys: Iterable[str], fresh: Translation) -> None:
-        for key, text in zip(keys, fresh.texts, strict=True):
-            await self._cache.set(key, _pack(replace(fresh, texts=(text,))), _CACHE_SECONDS)
+        packed = (_pack(replace(fresh, texts=(text,))) for text in fresh.texts)
+        writes = (self._cache.set(key, value, _CACHE_SECONDS) for key, value in zip(keys, packed, strict=True))
+        await asyncio.gather(*writes)
 
 
 async def _aligned(

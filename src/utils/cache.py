@@ -1,9 +1,13 @@
-"""A bounded cache in memory."""
+"""A bounded cache in memory, alone or before another one."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from src.domain.ports import Cache
+
+_FRONT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +61,30 @@ class MemoryCache:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._bytes -= entry.size
+
+
+class Cached:
+    """Implements Cache: what this process wrote, or read in the last minute, and behind it what all of them share.
+
+    `front` alone serves while `back` is away. It does not learn of another process's deletions: for keys that say what
+    their value is made of, which are never wrong, only old.
+    """
+
+    def __init__(self, front: MemoryCache, back: Cache) -> None:
+        self._front = front
+        self._back = back
+
+    async def get(self, key: str) -> bytes | None:
+        if (value := await self._front.get(key)) is not None:
+            return value
+        if (value := await self._back.get(key)) is not None:
+            await self._front.set(key, value, _FRONT_SECONDS)
+        return value
+
+    async def set(self, key: str, value: bytes, ttl_seconds: float) -> None:
+        await self._front.set(key, value, ttl_seconds)
+        await self._back.set(key, value, ttl_seconds)
+
+    async def delete(self, key: str) -> None:
+        await self._front.delete(key)
+        await self._back.delete(key)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from src.api.middleware import Edge
-from src.api.middleware.rate_limit import client_of, limiter
+from src.api.middleware.rate_limit import client_of
 from tests.edge_app import client, edge_app
 from tests.unit.test_edge_auth import token, verifier
 
@@ -117,8 +117,3 @@ def test_whom_a_request_counts_for(peer: str | None, forwarded: list[str], count
     scope: dict[str, Any] = {"type": "http", "path": "/x", "headers": headers, "client": (peer, 1) if peer else None}
     assert client_of(["10.0.0.0/24"], lambda _: False)(scope) == counted
     assert client_of(["10.0.0.0/24"], lambda _: True)(scope) is None
-
-
-def test_a_storage_that_would_block_the_event_loop_is_refused() -> None:
-    with pytest.raises(TypeError, match="memory"):
-        limiter("memory://")

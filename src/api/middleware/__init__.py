@@ -11,7 +11,7 @@ rate_limit    of the user, for translations
 body_limit    reads the body; behind the others, so that nobody fills memory who may not call
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -22,8 +22,10 @@ from src.api.middleware.body_limit import BodyLimitMiddleware
 from src.api.middleware.envelope import EnvelopeMiddleware
 from src.api.middleware.errors import ErrorMiddleware
 from src.api.middleware.headers import SecurityHeadersMiddleware
-from src.api.middleware.rate_limit import RateLimitMiddleware, client_of, limiter, user_of
+from src.api.middleware.rate_limit import RateLimitMiddleware, client_of, user_of
 from src.api.middleware.request_id import RequestIdMiddleware
+from src.domain.ports import RateCounter
+from src.utils.rate_counter import WindowCounter
 
 TRANSLATE_PATH = "/api/v1/voice/translate"
 _PROBES = ("/health",)
@@ -53,8 +55,8 @@ class Edge:
     """Per user. 0: no limit."""
     requests_per_minute: int = 0
     """Per client address; probes and audio downloads do not count. 0: no limit."""
-    rate_limit_storage: str = "async+memory://"
-    """A URI of the library `limits`, with the prefix `async+`."""
+    counter: RateCounter = field(default_factory=WindowCounter)
+    """Of both limits."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
     cors_origins: tuple[str, ...] = ()
@@ -69,14 +71,13 @@ def install(app: FastAPI, edge: Edge) -> None:
         timeout_seconds=edge.body_timeout_seconds,
         max_held_bytes=edge.max_held_bytes,
     )
-    counter = limiter(edge.rate_limit_storage)
     if edge.translations_per_minute:
         key = user_of(TRANSLATE_PATH)
-        app.add_middleware(RateLimitMiddleware, counter, "user", edge.translations_per_minute, key)
+        app.add_middleware(RateLimitMiddleware, edge.counter, "user", edge.translations_per_minute, key)
     app.add_middleware(AuthMiddleware, edge.verifier, is_public)
     if edge.requests_per_minute:
         key = client_of(edge.trusted_proxies, is_unlimited)
-        app.add_middleware(RateLimitMiddleware, counter, "client", edge.requests_per_minute, key)
+        app.add_middleware(RateLimitMiddleware, edge.counter, "client", edge.requests_per_minute, key)
     app.add_middleware(ErrorMiddleware)
     app.add_middleware(EnvelopeMiddleware)
     if edge.cors_origins:

@@ -1,66 +1,41 @@
 """How many requests a caller may make in a minute, counted in a moving window."""
 
 import ipaddress
-import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
-from limits import RateLimitItemPerMinute
-from limits.aio.storage import Storage
-from limits.aio.strategies import MovingWindowRateLimiter
-from limits.storage import storage_from_string
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.error_handlers import problem
 from src.domain.errors import RateLimited
-
-_WINDOW_SECONDS = 60
+from src.domain.ports import RateCounter
+from src.domain.rates import WINDOW_SECONDS, Standing
 
 KeyOf = Callable[[Scope], str | None]
 """Whom a request counts for; None: it does not count."""
 
 
-def limiter(storage_uri: str = "async+memory://") -> MovingWindowRateLimiter:
-    """Counts behind a `limits` storage URI with the prefix `async+`. Raises ConfigurationError for an unknown one."""
-    storage = storage_from_string(storage_uri)
-    if not isinstance(storage, Storage):
-        raise TypeError(f"the rate limit storage {storage_uri.partition(':')[0]} is not asynchronous")
-    return MovingWindowRateLimiter(storage)
+def _tell(standing: Standing, policy: str, headers: MutableHeaders) -> None:
+    """RateLimit and RateLimit-Policy are lists (draft-ietf-httpapi-ratelimit-headers-10) that take one more item.
 
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a caller stands with one limit. `reset_seconds`: until the oldest counted request leaves the window."""
-
-    policy: str
-    limit: int
-    remaining: int
-    reset_seconds: int
-
-    def add_to(self, headers: MutableHeaders) -> None:
-        """RateLimit and RateLimit-Policy are lists (draft-ietf-httpapi-ratelimit-headers-10) that take one more item.
-
-        Of X-RateLimit-* there is one: the innermost limit's, which answers first. Its Reset is in Unix seconds.
-        """
-        headers.append("RateLimit-Policy", f'"{self.policy}";q={self.limit};w={_WINDOW_SECONDS}')
-        headers.append("RateLimit", f'"{self.policy}";r={self.remaining};t={self.reset_seconds}')
-        headers.setdefault("X-RateLimit-Limit", str(self.limit))
-        headers.setdefault("X-RateLimit-Remaining", str(self.remaining))
-        headers.setdefault("X-RateLimit-Reset", str(int(time.time()) + self.reset_seconds))
+    Of X-RateLimit-* there is one: the innermost limit's, which answers first. Its Reset is in Unix seconds.
+    """
+    headers.append("RateLimit-Policy", f'"{policy}";q={standing.limit};w={WINDOW_SECONDS}')
+    headers.append("RateLimit", f'"{policy}";r={standing.remaining};t={standing.reset_seconds}')
+    headers.setdefault("X-RateLimit-Limit", str(standing.limit))
+    headers.setdefault("X-RateLimit-Remaining", str(standing.remaining))
+    headers.setdefault("X-RateLimit-Reset", str(int(time.time()) + standing.reset_seconds))
 
 
 class RateLimitMiddleware:
     """One limit. Answers 429 above it, and tells every counted caller where it stands."""
 
-    def __init__(
-        self, app: ASGIApp, counter: MovingWindowRateLimiter, policy: str, per_minute: int, key_of: KeyOf
-    ) -> None:
+    def __init__(self, app: ASGIApp, counter: RateCounter, policy: str, per_minute: int, key_of: KeyOf) -> None:
         self.app = app
         self._counter = counter
         self._policy = policy
-        self._item = RateLimitItemPerMinute(per_minute, namespace=policy)
+        self._per_minute = per_minute
         self._key_of = key_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,21 +43,15 @@ class RateLimitMiddleware:
         if key is None:
             await self.app(scope, receive, send)
             return
-        allowed = await self._counter.hit(self._item, key)
-        standing = await self._standing(key)
+        standing = await self._counter.hit(self._policy, self._per_minute, key)
 
         async def send_with_standing(message: Message) -> None:
             if message["type"] == "http.response.start":
-                standing.add_to(MutableHeaders(scope=message))
+                _tell(standing, self._policy, MutableHeaders(scope=message))
             await send(message)
 
-        app = self.app if allowed else problem(_refusal(standing)).response(scope)
+        app = self.app if standing.allowed else problem(_refusal(standing)).response(scope)
         await app(scope, receive, send_with_standing)
-
-    async def _standing(self, key: str) -> Standing:
-        stats = await self._counter.get_window_stats(self._item, key)
-        reset = max(1, math.ceil(stats.reset_time - time.time()))
-        return Standing(self._policy, self._item.amount, max(0, stats.remaining), reset)
 
 
 def _refusal(standing: Standing) -> RateLimited:

@@ -1,0 +1,1 @@
+"""Caches outside this process."""

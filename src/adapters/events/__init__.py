@@ -1,0 +1,1 @@
+"""How those who wait for a job learn that it ended."""

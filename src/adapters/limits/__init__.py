@@ -1,0 +1,1 @@
+"""Counts of requests outside this process."""

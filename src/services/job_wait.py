@@ -1,0 +1,26 @@
+"""Waiting for a job that may run in another process."""
+
+import asyncio
+
+from src.domain.jobs import Job
+from src.domain.ports import JobEvents, JobRepository
+
+
+class JobWait:
+    """The row is the truth; an event only says when to look at it."""
+
+    def __init__(self, jobs: JobRepository, events: JobEvents) -> None:
+        self._jobs = jobs
+        self._events = events
+
+    async def until_ended(self, job_id: str, seconds: float) -> Job:
+        """The job when it has ended, or as it is after `seconds`. Raises NotFound, also for one deleted meanwhile."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        with self._events.listening(job_id) as wake:
+            while True:
+                job = await self._jobs.get(job_id)
+                left = deadline - clock()
+                if job.ended or left <= 0:
+                    return job
+                await wake.wait(min(left, self._events.patience_seconds))
