@@ -45,7 +45,13 @@ async def running_services(
     shared = shared or build_shared_state(settings)
     async with AsyncExitStack() as stack:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        database = Database(settings.effective_database_url)
+        database = Database(
+            settings.effective_database_url,
+            pool_size=settings.database_pool_size,
+            timeout_seconds=settings.database_pool_timeout_seconds,
+            connect_seconds=settings.database_connect_timeout_seconds,
+            statement_seconds=settings.database_statement_timeout_seconds,
+        )
         stack.push_async_callback(database.close)
         await database.start()
         parts = engines if engines is not None else await asyncio.to_thread(build_engines, settings)

@@ -1,7 +1,6 @@
 """Servers for tests: one on fake engines in this process, one on the embedded engines in a process of its own."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -15,17 +14,15 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from tests.servers.ports import free_port
+from tests.servers.postgres import database_url, postgres
+
+__all__ = ["database_url", "free_port", "postgres"]  # fixtures of every test, and a name that tests import from here
+
 ROOT = Path(__file__).resolve().parent.parent
 
 _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads of torch that wait give their core away: several processes on two cores are ten times as fast for it."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

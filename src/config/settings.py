@@ -144,7 +144,15 @@ class Settings(BaseSettings):
     data_dir: Path = Path("var")
     """Database, audio and keys of the embedded service."""
     database_url: SecretStr | None = None
-    """SQLAlchemy URL. None: SQLite in `data_dir`."""
+    """sqlite+aiosqlite:///… or postgresql+asyncpg://…, as SQLAlchemy writes URLs. None: SQLite in `data_dir`."""
+    database_pool_size: int = Field(4, ge=1, le=1000)
+    """Connections of this process; Postgres's `max_connections` is for all processes together."""
+    database_pool_timeout_seconds: float = Field(10.0, gt=0)
+    """A request that waits longer for a connection gets 503 `overloaded`."""
+    database_connect_timeout_seconds: float = Field(5.0, gt=0)
+    """For a new connection to Postgres."""
+    database_statement_timeout_seconds: float = Field(10.0, gt=0)
+    """Postgres ends a statement that takes longer, and the request gets 503 `overloaded`."""
     url_signing_key: SecretStr | None = None
     """Signs `audio_url`; at least 32 characters. None: a random key, made once and kept in `data_dir`."""
     audio_url_ttl_seconds: int = Field(3600, ge=1)

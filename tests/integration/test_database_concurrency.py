@@ -34,8 +34,8 @@ class Clock:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite+aiosqlite:///{tmp_path / 'voice.db'}"
+def url(database_url: str) -> str:
+    return database_url
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
 
 
 async def test_writer_that_waits_too_long_is_told_to_come_back(url: str) -> None:
-    database = Database(url, timeout_seconds=0.2)
+    database = Database(url, pool_size=1, timeout_seconds=0.2)
     await database.start()
     async with database.writing():
         with pytest.raises(Overloaded) as refusal:
@@ -96,7 +96,9 @@ async def test_writer_that_waits_too_long_is_told_to_come_back(url: str) -> None
     await database.close()
 
 
-async def test_writer_that_waits_for_another_process_is_told_to_come_back(url: str) -> None:
+async def test_writer_that_waits_for_another_process_is_told_to_come_back(tmp_path: Path) -> None:
+    """Only SQLite has one writer at a time for all processes."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'voice.db'}"
     database, other = Database(url, timeout_seconds=0.2), Database(url)
     await database.start()
     async with other.writing():

@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.schema import CreateTable
 
 from src.adapters.database import migrate
 from src.adapters.database.engine import Database
 from src.adapters.database.repositories import SqlProfileRepository
 from src.adapters.database.tables import metadata
-from src.domain.errors import EngineUnavailable
+from src.domain.errors import EngineUnavailable, Overloaded
 from src.domain.jobs import Consent, VoiceProfile, now
 from src.domain.speech import VoiceType
+from tests.servers.ports import free_port
+from tests.servers.postgres import PostgresServer, name_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,6 +75,32 @@ def files_beside(path: Path) -> list[Path]:
     return [path.parent, *path.parent.iterdir()]
 
 
+def test_migrated_schema_in_postgres_is_that_of_the_tables(postgres: PostgresServer) -> None:
+    address = postgres.new_database()
+    assert migrate.main([address]) == 0
+
+    async def differences() -> list[object]:
+        engine = create_async_engine(address)
+        async with engine.connect() as connection:
+            found = await connection.run_sync(lambda one: compare_metadata(MigrationContext.configure(one), metadata))
+        await engine.dispose()
+        return list(found)
+
+    assert asyncio.run(differences()) == []
+
+
+async def test_second_start_in_postgres_changes_nothing(postgres: PostgresServer) -> None:
+    address = postgres.new_database()
+    database = Database(address)
+    await database.start()
+    before = postgres.dump(address)
+    await database.start()
+    await asyncio.gather(database.start(), database.start())
+    await database.close()
+    assert "CREATE TABLE public.translation_jobs" in before
+    assert postgres.dump(address) == before
+
+
 async def test_second_start_changes_nothing(path: Path) -> None:
     database = Database(url(path))
     await database.start()
@@ -82,10 +111,12 @@ async def test_second_start_changes_nothing(path: Path) -> None:
     assert dump(path) == before
 
 
-def test_processes_that_start_together_all_find_the_schema(tmp_path: Path) -> None:
-    path = tmp_path / "voice.db"
-    command = [sys.executable, "-m", "src.adapters.database.migrate", url(path)]
-    processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+def test_processes_that_start_together_all_find_the_schema(database_url: str) -> None:
+    command = [sys.executable, "-m", "src.adapters.database.migrate"]
+    environment = {**os.environ, "DATABASE_URL": database_url}
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
     logs = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, logs
     assert sum("Running upgrade  -> 0001" in log for log in logs) == 1
@@ -120,6 +151,40 @@ def test_failed_migration_leaves_nothing(path: Path) -> None:
     assert dump(path) == before
 
 
+def test_failed_migration_of_postgres_leaves_nothing(postgres: PostgresServer) -> None:
+    address = postgres.new_database()
+    postgres.sql("CREATE TABLE usage (id INTEGER)", name_of(address))
+    before = postgres.dump(address)
+    with pytest.raises(Exception, match="already exists"):
+        migrate.main([address])
+    assert postgres.dump(address) == before
+
+
+async def test_migration_waits_for_the_lock_of_another(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not for ever: as long as it is told to."""
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT_SECONDS", 0.3)
+    address = postgres.new_database()
+    database, other = Database(address), Database(address)
+    async with other.writing() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": migrate._POSTGRES_LOCK})
+        with pytest.raises(Overloaded):
+            await database.start()
+    await database.start()
+    await database.close()
+    await other.close()
+
+
+def test_server_that_is_not_there_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    address = f"postgresql://someone:a-secret@127.0.0.1:{free_port()}/voice"
+    assert migrate.main([address]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "The database was not migrated: the connection" in said
+    assert "a-secret" not in said
+
+
 async def test_start_does_not_hold_up_the_event_loop(path: Path) -> None:
     database = Database(url(path))
     start = asyncio.create_task(database.start())
@@ -146,7 +211,16 @@ def test_database_in_memory_is_refused(address: str) -> None:
         Database(address)
 
 
-def test_command_line_without_an_address_says_how_to_use_it(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("address", ["mysql+aiomysql://a/b", "postgresql+psycopg://a/b"])
+def test_other_databases_are_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="SQLite or Postgres"):
+        Database(address)
+
+
+def test_command_line_without_an_address_says_how_to_use_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     assert migrate.main([]) == 2
     assert "usage" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Jobs, profiles and usage in a real SQLite file: everything comes back as it went in, to its owner only."""
+"""Jobs, profiles and usage in SQLite and in Postgres: everything comes back as it went in, to its owner only."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -44,13 +44,8 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "voice.db"
-
-
-@pytest.fixture
-async def database(path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{path}")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
     await database.start()
     yield database
     await database.close()
@@ -111,6 +106,7 @@ RESULT = TranslationResult(
 # --- everything comes back
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
+columns = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=200)  # a text of Postgres has no NUL
 times = st.datetimes(
     datetime(1970, 1, 2),  # noqa: DTZ001 - the zone comes from the next argument
     datetime(2200, 1, 1),  # noqa: DTZ001
@@ -138,7 +134,9 @@ wordings = st.builds(
 any_job = st.builds(
     Job,
     id=st.uuids().map(str),
-    request=st.builds(JobRequest, wording=wordings),
+    user_id=columns,
+    input_key=columns,
+    request=st.builds(JobRequest, voice_profile_id=st.none() | columns, wording=wordings),
     stage=st.none() | st.sampled_from(Stage),
     attempts=st.integers(0, 1000),
     result=st.none() | results,
@@ -149,11 +147,14 @@ any_job = st.builds(
 any_profile = st.builds(
     VoiceProfile,
     id=st.uuids().map(str),
-    name=st.none() | st.text(),
+    user_id=columns,
+    name=st.none() | columns,
+    embedding_path=columns,
+    reference_audio_path=columns,
     pitch_hz=finite,
     brightness=finite,
     duration_seconds=finite,
-    consent=st.builds(Consent, recorded_at=times),
+    consent=st.builds(Consent, statement=columns, recorded_at=times),
     additional_audio_paths=st.lists(st.text()).map(tuple),
     created_at=times,
     updated_at=times,
@@ -194,6 +195,18 @@ async def test_every_field_of_a_profile_comes_back(profiles: ProfileRepository, 
     await profiles.save(wanted)
     assert await profiles.get(wanted.id, wanted.user_id) == wanted
     await profiles.delete(wanted.id)
+
+
+async def test_nul_that_a_caller_sends_is_kept_as_what_cannot_be_shown(
+    jobs: JobRepository, profiles: ProfileRepository
+) -> None:
+    await profiles.save(profile("p", name="A\0na"))
+    assert (await profiles.get("p", "ana")).name == "A\N{REPLACEMENT CHARACTER}na"
+    await jobs.add(job("a"))
+    with pytest.raises(NotFound):
+        await jobs.get("a\0")
+    with pytest.raises(NotFound):
+        await profiles.get("p", "ana\0")
 
 
 async def test_time_without_a_zone_is_refused(jobs: JobRepository) -> None:
@@ -311,7 +324,10 @@ async def test_usage_counts_to_the_utc_day(usage: UsageRepository) -> None:
 # --- queries
 
 
-async def test_no_query_reads_a_whole_table(database: Database, path: Path) -> None:
+async def test_no_query_of_sqlite_reads_a_whole_table(tmp_path: Path) -> None:
+    path = tmp_path / "voice.db"
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    await database.start()
     seen: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -328,6 +344,7 @@ async def test_no_query_reads_a_whole_table(database: Database, path: Path) -> N
                 plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
                 assert not [step for *_, step in plan if step.startswith("SCAN")], statement
     connection.close()
+    await database.close()
 
 
 def every_query(database: Database) -> list[Callable[[], Awaitable[object]]]:

@@ -3,29 +3,40 @@
 SQLite has one writer at a time, so all writes of this process go through one connection, in the order in which they
 came, and each takes the write lock when it begins: nothing is refused with "database is locked" half-way. Reads have
 connections of their own, which in WAL mode never wait for a writer.
+
+Postgres has one pool for both. Its connections may be lost at any moment, when the server restarts or the network
+fails. What was certainly not done is then done again, for some seconds; a transaction whose COMMIT was sent and not
+answered is done again only when doing it twice is the same as doing it once.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Table, make_url, text
+from sqlalchemy import Executable, Row, Table, make_url, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from src.adapters.database import sqlite
+from src.adapters.database import postgres, sqlite
 from src.adapters.database.migrate import migrate
+from src.adapters.database.postgres import Trouble
 from src.domain.errors import EngineUnavailable, Overloaded
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _RETRY_AFTER_SECONDS = 2.0
+_FIRST_PAUSE_SECONDS = 0.02
+_PING_RETRY_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 0.5
 
 _OPTIONS: dict[str, Any] = {
     "max_overflow": 0,
@@ -37,28 +48,46 @@ Insert = sqlite_dialect.Insert | postgresql.Insert
 
 
 class Database:
-    """Connections to the database at `url`, an SQLAlchemy URL with an asyncio driver: SQLite or Postgres.
+    """Connections to the database at `url`, an SQLAlchemy URL: SQLite in a file, or Postgres.
 
     `pool_size` connections read, and write too where the database has many writers; SQLite has one more that writes.
-    `timeout_seconds` bounds the wait for a connection and, on SQLite, for another process's write.
-    Raises ValueError for SQLite in memory.
+    `timeout_seconds` bounds the wait for a connection of the pool and, on SQLite, for another process's write.
+    On Postgres `connect_seconds` bounds the making of a connection, `statement_seconds` each statement, and
+    `retry_seconds` the time in which a lost connection is made anew for one read or write.
+    Raises ValueError for SQLite in memory and for other databases.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 4, timeout_seconds: float = 10.0) -> None:
-        self._url = make_url(url)
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 4,
+        timeout_seconds: float = 10.0,
+        connect_seconds: float = 5.0,
+        statement_seconds: float = 10.0,
+        retry_seconds: float = 3.0,
+    ) -> None:
+        self._url = postgres.with_driver(make_url(url))
+        self._retry_seconds = retry_seconds
         if self._is_sqlite:
             self._reader, self._writer = _sqlite_engines(self._url, pool_size, timeout_seconds)
-        else:
+        elif self._url.drivername == "postgresql+asyncpg":
             options = {**_OPTIONS, "pool_size": pool_size, "pool_timeout": timeout_seconds}
-            self._writer = create_async_engine(self._url, pool_pre_ping=True, **options)
+            options["connect_args"] = postgres.connect_arguments(connect_seconds, statement_seconds)
+            self._writer = create_async_engine(self._url, **options)
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+        else:
+            raise ValueError("The database is SQLite or Postgres: sqlite+aiosqlite:///… or postgresql+asyncpg://…")
 
     @property
     def _is_sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
 
     async def start(self) -> None:
-        """Make the database and bring it to the newest schema; several processes may. Raises EngineUnavailable."""
+        """Make the database and bring it to the newest schema; several processes may.
+
+        Raises Overloaded, EngineUnavailable.
+        """
         with _translated():
             await asyncio.to_thread(migrate, self._url)
 
@@ -68,25 +97,76 @@ class Database:
 
     async def ping(self) -> None:
         """Raises Unavailable when the database does not answer."""
-        async with self.reading() as connection:
-            await connection.execute(text("SELECT 1"))
+        with _translated():  # a connection from before a restart may be lost; a server that is away is said to be
+            await self._until_answered(lambda: self._rows(text("SELECT 1")), _PING_RETRY_SECONDS)
+
+    async def read(self, query: Executable) -> Sequence[Row[Any]]:
+        """The rows that one SELECT finds. Raises Overloaded, EngineUnavailable."""
+        with _translated():
+            return await self._until_answered(lambda: self._rows(query), self._retry_seconds)
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, repeatable: bool = False) -> T:
+        """What `work` returns from one transaction, which is undone when it raises.
+
+        `work` may be called again, after what it did was undone. `repeatable`: also after it was perhaps committed.
+        Raises Overloaded, EngineUnavailable: then it was not committed, or, as the detail says, nobody knows.
+        """
+
+        async def once() -> T:
+            async with _given_back(self._writer) as connection:
+                await connection.begin()
+                result = await work(connection)
+                try:
+                    await connection.commit()
+                except (DBAPIError, OSError) as error:
+                    if repeatable or postgres.trouble_of(error) is not Trouble.LOST:
+                        raise
+                    raise _unavailable("The database stopped answering: this may be stored, or not.") from error
+                return result
+
+        with _translated():
+            return await self._until_answered(once, self._retry_seconds)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """For one SELECT. Raises Overloaded, EngineUnavailable."""
+        """For SELECTs that `read` is too small for. Raises Overloaded, EngineUnavailable."""
         with _translated():
-            async with self._reader.connect() as connection:
+            async with _given_back(self._reader) as connection:
                 yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction, committed at the end, rolled back by an exception. Raises Overloaded, EngineUnavailable."""
+        """A transaction, committed at the end, rolled back by an exception; unlike `write`, never tried again.
+
+        Raises Overloaded, EngineUnavailable.
+        """
         with _translated():
-            async with self._writer.begin() as connection:
+            async with _given_back(self._writer) as connection, connection.begin():
                 yield connection
 
     def insert(self, table: Table) -> Insert:
         return sqlite_dialect.insert(table) if self._is_sqlite else postgresql.insert(table)
+
+    async def _rows(self, query: Executable) -> Sequence[Row[Any]]:
+        async with _given_back(self._reader) as connection:
+            return (await connection.execute(query)).all()
+
+    async def _until_answered(self, once: Callable[[], Awaitable[T]], retry_seconds: float) -> T:
+        """What `once` returns; again, after a pause, while connections are lost or other transactions in the way."""
+        deadline = time.monotonic() + retry_seconds
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await once()
+            except (DBAPIError, OSError) as error:
+                if not self._is_passing(error) or time.monotonic() + pause > deadline:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _is_passing(self, error: DBAPIError | OSError) -> bool:
+        """Not so on SQLite: its driver has waited already, and a file that cannot be opened stays so."""
+        return not self._is_sqlite and postgres.trouble_of(error) in (Trouble.LOST, Trouble.CONFLICT)
 
 
 def _sqlite_engines(url: URL, readers: int, timeout_seconds: float) -> tuple[AsyncEngine, AsyncEngine]:
@@ -104,6 +184,21 @@ def _sqlite_engines(url: URL, readers: int, timeout_seconds: float) -> tuple[Asy
     return reader, writer
 
 
+@asynccontextmanager
+async def _given_back(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection of the pool. One that kept silent is thrown away: its next user would wait for the same answer."""
+    async with engine.connect() as connection:
+        try:
+            yield connection
+        except TimeoutError:
+            await connection.invalidate()
+            raise
+
+
+def _unavailable(detail: str) -> EngineUnavailable:
+    return EngineUnavailable(detail, retry_after_seconds=_RETRY_AFTER_SECONDS)
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """Foreign errors that mean "not now" become ours; a broken constraint stays what it is, a defect."""
@@ -111,7 +206,12 @@ def _translated() -> Iterator[None]:
         yield
     except PoolTimeout as error:
         raise Overloaded("The database is busy. Try again.", retry_after_seconds=_RETRY_AFTER_SECONDS) from error
-    except (OperationalError, InterfaceError, OSError) as error:
-        logger.warning("The database does not answer: %s", type(error.__cause__ or error).__name__)
-        detail = "The database does not answer. Try again."
-        raise EngineUnavailable(detail, retry_after_seconds=_RETRY_AFTER_SECONDS) from error
+    except (DBAPIError, OSError) as error:
+        trouble = postgres.trouble_of(error)
+        if trouble is Trouble.DEFECT:
+            raise
+        # the class alone: the text may hold an address or a statement
+        logger.warning("The database does not answer: %s (%s)", type(error.__cause__ or error).__name__, trouble.value)
+        if trouble in (Trouble.BUSY, Trouble.CONFLICT):
+            raise Overloaded("The database is busy. Try again.", retry_after_seconds=_RETRY_AFTER_SECONDS) from error
+        raise _unavailable("The database does not answer. Try again.") from error

@@ -1,13 +1,15 @@
 """Jobs, voice profiles, usage and idempotency keys in the database: every query, each method one short transaction.
 
+The `work` that a method gives to `Database.write` may run again when the connection was lost under it.
 All raise Overloaded and EngineUnavailable when the database cannot answer.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, null, select
+from sqlalchemy import ColumnElement, Row, UpdateBase, and_, func, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
@@ -38,6 +40,20 @@ async def _know_user(database: Database, connection: AsyncConnection, user_id: s
     await connection.execute(row.on_conflict_do_nothing())
 
 
+async def _change(database: Database, statement: UpdateBase, *, repeatable: bool = False) -> int:
+    """Run one statement in a transaction of its own: how many rows it met."""
+
+    async def work(connection: AsyncConnection) -> int:
+        return (await connection.execute(statement)).rowcount
+
+    return await database.write(work, repeatable=repeatable)
+
+
+def _only(rows: Sequence[Row[Any]]) -> Row[Any] | None:
+    """The row of a query by key."""
+    return rows[0] if rows else None
+
+
 class SqlJobRepository:
     """Implements JobRepository."""
 
@@ -45,15 +61,15 @@ class SqlJobRepository:
         self._database = database
 
     async def add(self, job: Job) -> None:
-        async with self._database.writing() as connection:
+        async def work(connection: AsyncConnection) -> None:
             await _know_user(self._database, connection, job.user_id)
             await connection.execute(jobs.insert(), job_to_values(job))
 
+        await self._database.write(work)
+
     async def get(self, job_id: str, user_id: str | None = None) -> Job:
         """Raises NotFound, also when `user_id` is given and the job is another's."""
-        query = select(jobs).where(jobs.c.id == job_id)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = _only(await self._database.read(select(jobs).where(jobs.c.id == job_id)))
         if row is None or user_id not in (None, row.user_id):
             raise NotFound("There is no such job.")
         return job_from_row(row)
@@ -61,21 +77,18 @@ class SqlJobRepository:
     async def save(self, job: Job) -> bool:
         """Write everything that changes in a job's life. False when the row is gone."""
         change = jobs.update().where(jobs.c.id == job.id).values(job_changes(job))
-        async with self._database.writing() as connection:
-            return (await connection.execute(change)).rowcount == 1
+        return await _change(self._database, change, repeatable=True) == 1
 
     async def with_status(self, *statuses: JobStatus) -> list[Job]:
         """Oldest first."""
         query = select(jobs).where(jobs.c.status.in_([status.value for status in statuses]))
-        async with self._database.reading() as connection:
-            rows = await connection.execute(query.order_by(jobs.c.created_at))
+        rows = await self._database.read(query.order_by(jobs.c.created_at))
         return [job_from_row(row) for row in rows]
 
     async def with_profile(self, profile_id: str) -> list[Job]:
         """Every job that spoke, or is to speak, with this profile."""
         query = select(jobs).where(jobs.c.voice_profile_id == profile_id)
-        async with self._database.reading() as connection:
-            rows = await connection.execute(query)
+        rows = await self._database.read(query)
         return [job_from_row(row) for row in rows]
 
     async def ended_before(self, seconds_ago: float) -> list[Job]:
@@ -83,13 +96,11 @@ class SqlJobRepository:
         ended = jobs.c.status.in_([JobStatus.COMPLETED.value, JobStatus.FAILED.value])
         old = jobs.c.updated_at <= now() - timedelta(seconds=seconds_ago)
         query = select(jobs).where(ended, old).order_by(jobs.c.updated_at).limit(ENDED_JOBS_AT_ONCE)
-        async with self._database.reading() as connection:
-            rows = await connection.execute(query)
+        rows = await self._database.read(query)
         return [job_from_row(row) for row in rows]
 
     async def delete(self, job_id: str) -> None:
-        async with self._database.writing() as connection:
-            await connection.execute(jobs.delete().where(jobs.c.id == job_id))
+        await _change(self._database, jobs.delete().where(jobs.c.id == job_id), repeatable=True)
 
 
 class SqlProfileRepository:
@@ -104,16 +115,18 @@ class SqlProfileRepository:
         row = self._database.insert(profiles).values(values)
         own = profiles.c.user_id == profile.user_id
         upsert = row.on_conflict_do_update(index_elements=["id"], set_=values, where=own)
-        async with self._database.writing() as connection:
+
+        async def work(connection: AsyncConnection) -> None:
             await _know_user(self._database, connection, profile.user_id)
             if (await connection.execute(upsert)).rowcount == 0:
                 raise NotFound("There is no such voice profile.")
 
+        await self._database.write(work)  # once: else a profile that was deleted since might come back
+
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
         """Raises NotFound."""
         query = select(profiles).where(profiles.c.id == profile_id, profiles.c.user_id == user_id)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = _only(await self._database.read(query))
         if row is None:
             raise NotFound("There is no such voice profile.")
         return profile_from_row(row)
@@ -121,13 +134,11 @@ class SqlProfileRepository:
     async def of_user(self, user_id: str) -> list[VoiceProfile]:
         """Newest first."""
         query = select(profiles).where(profiles.c.user_id == user_id).order_by(profiles.c.created_at.desc())
-        async with self._database.reading() as connection:
-            rows = await connection.execute(query)
+        rows = await self._database.read(query)
         return [profile_from_row(row) for row in rows]
 
     async def delete(self, profile_id: str) -> None:
-        async with self._database.writing() as connection:
-            await connection.execute(profiles.delete().where(profiles.c.id == profile_id))
+        await _change(self._database, profiles.delete().where(profiles.c.id == profile_id), repeatable=True)
 
 
 class SqlUsageRepository:
@@ -149,18 +160,20 @@ class SqlUsageRepository:
             "seconds_out": event.seconds_out,
             "characters": event.characters,
         }
-        async with self._database.writing() as connection:
+
+        async def work(connection: AsyncConnection) -> None:
             await _know_user(self._database, connection, event.user_id)
             await connection.execute(usage.insert(), values)
+
+        await self._database.write(work)
 
     async def by_day(self, user_id: str, days: int) -> list[DailyUsage]:
         """The last `days` days that have any use, newest first."""
         sums = [func.sum(usage.c[name]) for name in ("seconds_in", "seconds_out", "characters")]
         query = select(usage.c.day, func.count(), *sums).where(usage.c.user_id == user_id)
         query = query.group_by(usage.c.day).order_by(usage.c.day.desc()).limit(days)
-        async with self._database.reading() as connection:
-            rows = await connection.execute(query)
-        return [DailyUsage(day.isoformat(), *counts) for day, *counts in rows]
+        rows = await self._database.read(query)
+        return [DailyUsage(day.isoformat(), *sums_of_day) for day, *sums_of_day in map(tuple, rows)]
 
 
 class SqlIdempotencyStore:
@@ -192,8 +205,7 @@ class SqlIdempotencyStore:
         if await self._insert(user_id, key, fingerprint):
             return None
         query = select(keys.c.fingerprint, keys.c.value).where(_is(user_id, key))
-        async with self._database.reading() as connection:
-            first = (await connection.execute(query)).one_or_none()
+        first = _only(await self._database.read(query))
         if first is not None and first.fingerprint != fingerprint:
             raise IdempotencyMismatch("This Idempotency-Key was used with another request: use a new key.")
         if first is None or first.value is None:
@@ -205,18 +217,18 @@ class SqlIdempotencyStore:
     async def complete(self, user_id: str, key: str, value: str) -> None:
         """Remember `value` under a claimed key."""
         change = keys.update().where(_is_claim(user_id, key))
-        async with self._database.writing() as connection:
-            await connection.execute(change.values(value=value, expires_at=self._clock() + self._ttl))
+        change = change.values(value=value, expires_at=self._clock() + self._ttl)
+        await _change(self._database, change, repeatable=True)
 
     async def release(self, user_id: str, key: str) -> None:
         """Forget a claim; a completed key stays."""
-        async with self._database.writing() as connection:
-            await connection.execute(keys.delete().where(_is_claim(user_id, key)))
+        await _change(
+            self._database, keys.delete().where(_is_claim(user_id, key))
+        )  # once: else it might end a later claim
 
     async def sweep(self) -> int:
         """Delete what has expired, and say how many. `claim` does it now and then by itself."""
-        async with self._database.writing() as connection:
-            return (await connection.execute(keys.delete().where(keys.c.expires_at <= self._clock()))).rowcount
+        return await _change(self._database, keys.delete().where(keys.c.expires_at <= self._clock()), repeatable=True)
 
     async def _insert(self, user_id: str, key: str, fingerprint: str) -> bool:
         """Whether the key was free, or expired, and is now claimed: one statement, so that one of many callers wins."""
@@ -226,8 +238,7 @@ class SqlIdempotencyStore:
         take_over = insert.on_conflict_do_update(
             index_elements=["user_id", "key_hash"], set_=claim, where=keys.c.expires_at <= time
         )
-        async with self._database.writing() as connection:
-            return (await connection.execute(take_over)).rowcount == 1
+        return await _change(self._database, take_over) == 1
 
     async def _sweep_when_due(self) -> None:
         time = self._clock()

@@ -42,6 +42,32 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class PlainText(TypeDecorator[str]):
+    """Text of any length. Postgres has no NUL in a text, so one that a caller sends is kept as the sign for what cannot
+    be shown; in a lookup that finds nothing, as it should.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value and _without_nul(value)
+
+
+class Id(TypeDecorator[str]):
+    """A text of bounded length: made by the service, or the subject of a token."""
+
+    impl = String(255)
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value and _without_nul(value)
+
+
+def _without_nul(value: str) -> str:
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -50,23 +76,21 @@ metadata = MetaData(
     }
 )
 
-# Ids are made by the service, or are the subject of a token.
-_ID = String(255)
 _json = JSON(none_as_null=True)
 
 users = Table(
     "users",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
 voice_profiles = Table(
     "voice_profiles",
     metadata,
-    Column("id", _ID, primary_key=True),
-    Column("user_id", _ID, ForeignKey("users.id"), nullable=False),
-    Column("name", Text),
+    Column("id", Id, primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
+    Column("name", PlainText),
     Column("pitch_hz", Double, nullable=False),
     Column("voice_type", String(32), nullable=False),
     Column("brightness", Double, nullable=False),
@@ -74,7 +98,7 @@ voice_profiles = Table(
     Column("embedding_path", Text, nullable=False),
     Column("reference_audio_path", Text, nullable=False),
     Column("additional_audio_paths", _json),  # null: none
-    Column("consent_statement", Text, nullable=False),
+    Column("consent_statement", PlainText, nullable=False),
     Column("consent_recorded_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
@@ -84,10 +108,10 @@ voice_profiles = Table(
 translation_jobs = Table(
     "translation_jobs",
     metadata,
-    Column("id", _ID, primary_key=True),
-    Column("user_id", _ID, ForeignKey("users.id"), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
     Column("request", _json, nullable=False),
-    Column("voice_profile_id", _ID),  # also in `request`; here to be found by. No key: a job outlives its profile
+    Column("voice_profile_id", Id),  # also in `request`; here to be found by. No key: a job outlives its profile
     Column("input_key", Text, nullable=False),
     Column("status", String(32), nullable=False),
     Column("stage", String(32)),
@@ -105,7 +129,7 @@ usage = Table(
     "usage",
     metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),  # SQLite counts up only INTEGER
-    Column("user_id", _ID, ForeignKey("users.id"), nullable=False),
+    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
     Column("day", Date, nullable=False),  # of `at`, in UTC: what the sums are grouped by
     Column("at", UtcDateTime, nullable=False),
     Column("operation", String(32), nullable=False),
@@ -121,7 +145,7 @@ usage = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("user_id", _ID, primary_key=True),
+    Column("user_id", Id, primary_key=True),
     Column("key_hash", String(64), primary_key=True),
     Column("fingerprint", Text, nullable=False),
     Column("value", Text),  # null while the first request is being accepted

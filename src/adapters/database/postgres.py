@@ -1,0 +1,79 @@
+"""What Postgres needs beside its URL: time limits on each connection, and what its error codes mean to a caller.
+
+The codes are SQLSTATE's, which appendix A of Postgres's manual lists: the first two characters are a class.
+"""
+
+from enum import Enum
+from typing import Any
+
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+_CLIENT_GRACE_SECONDS = 1.0
+
+
+class Trouble(Enum):
+    """Why a statement failed, as far as it matters to who must decide what now."""
+
+    LOST = "the connection is gone, or was not to be had"
+    CONFLICT = "another transaction was in the way, and this one was undone"
+    BUSY = "the server, or what the statement waits for, is busy"
+    REFUSED = "the server does not serve us: password, database name, disk, read-only"
+    DEFECT = "the statement is wrong, or breaks a constraint"
+
+
+_OF_CODE = {
+    "40001": Trouble.CONFLICT,  # serialization_failure
+    "40P01": Trouble.CONFLICT,  # deadlock_detected
+    "53300": Trouble.BUSY,  # too_many_connections
+    "55P03": Trouble.BUSY,  # lock_not_available
+    "57014": Trouble.BUSY,  # query_canceled: the statement took too long
+    "25006": Trouble.REFUSED,  # read_only_sql_transaction: this server is a standby now
+    "3D000": Trouble.REFUSED,  # invalid_catalog_name
+}
+_OF_CLASS = {
+    "08": Trouble.LOST,  # connection_exception
+    "57": Trouble.LOST,  # operator_intervention: it shuts down, starts up or recovers
+    "28": Trouble.REFUSED,  # invalid_authorization_specification
+    "53": Trouble.REFUSED,  # insufficient_resources: disk, memory
+    "58": Trouble.REFUSED,  # system_error: input and output
+}
+
+
+def with_driver(url: URL) -> URL:
+    """`postgres://…` and `postgresql://…`, as providers write it, with the driver that this service has."""
+    if url.drivername in ("postgres", "postgresql"):
+        return url.set(drivername="postgresql+asyncpg")
+    return url
+
+
+def connect_arguments(connect_seconds: float, statement_seconds: float) -> dict[str, Any]:
+    """The server ends a statement after `statement_seconds`; the client gives a server up that keeps silent."""
+    milliseconds = str(round(statement_seconds * 1000))
+    return {
+        "timeout": connect_seconds,
+        "command_timeout": statement_seconds + _CLIENT_GRACE_SECONDS,
+        "server_settings": {
+            "application_name": "voice-translation",
+            "statement_timeout": milliseconds,
+            # of a process that hangs in the middle of a transaction, whose row locks others wait for
+            "idle_in_transaction_session_timeout": milliseconds,
+        },
+    }
+
+
+def trouble_of(error: DBAPIError | OSError) -> Trouble:
+    """What kind of failure this is; TimeoutError is an OSError: nothing was heard in time."""
+    if isinstance(error, TimeoutError):
+        return Trouble.BUSY
+    if isinstance(error, OSError) or error.connection_invalidated:
+        return Trouble.LOST
+    code = getattr(error.orig, "sqlstate", None) or ""
+    known = _OF_CODE.get(code) or _OF_CLASS.get(code[:2])
+    if known is not None:
+        return known
+    if code:
+        return Trouble.DEFECT
+    # without a code it comes from the driver, and its InterfaceError also says that a value has the wrong type
+    is_lost = isinstance(error, OperationalError) or "closed" in str(error.orig)
+    return Trouble.LOST if is_lost and isinstance(error, OperationalError | InterfaceError) else Trouble.DEFECT
