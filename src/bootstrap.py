@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,14 +14,14 @@ from src.adapters.database.repositories import (
     SqlUsageRepository,
 )
 from src.adapters.queue.in_process import InProcessQueue
-from src.adapters.storage.local import LocalStorage, load_or_create_key
 from src.api.dependencies import Services
 from src.bootstrap_engines import Engines, build_engines
 from src.bootstrap_shared import SharedState, build_shared_state
+from src.bootstrap_storage import start_storage
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import Runner, Storage
-from src.services.health import Health
+from src.services.health import Check, Health
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
 from src.services.on_demand import OnDemand
@@ -68,8 +68,7 @@ async def running_services(
 async def _start_services(
     settings: Settings, engines: Engines, database: Database, shared: SharedState, stack: AsyncExitStack
 ) -> Services:
-    storage = LocalStorage(settings.data_dir / "audio", _signing_key(settings), settings.audio_url_ttl_seconds)
-    await storage.start()
+    storage, storage_checks = await start_storage(settings, stack)
     usage = SqlUsageRepository(database)
     transcription = Transcription(engines.transcriber)
     voices = VoiceCloning(engines.voice, engines.analyzer, shared.cache, engines.transcriber)
@@ -97,7 +96,7 @@ async def _start_services(
     left_over = await jobs.left_over()
     worker.start()
     stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
-    _start_background((jobs.recover(left_over), _sweep_for_ever(jobs, storage, settings.result_ttl_seconds)), stack)
+    _start_background((jobs.recover(left_over), _sweep_for_ever(jobs, storage, settings)), stack)
     return Services(
         jobs=jobs,
         on_demand=OnDemand(
@@ -113,17 +112,11 @@ async def _start_services(
         languages=LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
         usage=usage,
         storage=storage,
-        health=_health(engines, database, shared, queue, worker),
+        health=_health(engines, database, shared, queue, worker, storage_checks),
         max_audio_bytes=settings.max_audio_bytes,
         sync_timeout_seconds=settings.sync_timeout_seconds,
         public_base_url=settings.public_base_url,
     )
-
-
-def _signing_key(settings: Settings) -> bytes:
-    if settings.url_signing_key is not None:
-        return settings.url_signing_key.get_secret_value().encode()
-    return load_or_create_key(settings.data_dir / "url-signing.key")
 
 
 def _start_background(works: Iterable[Coroutine[Any, Any, None]], stack: AsyncExitStack) -> None:
@@ -134,10 +127,11 @@ def _start_background(works: Iterable[Coroutine[Any, Any, None]], stack: AsyncEx
         stack.push_async_callback(_stop, task)
 
 
-async def _sweep_for_ever(jobs: Jobs, storage: Storage, older_than_seconds: float) -> None:
+async def _sweep_for_ever(jobs: Jobs, storage: Storage, settings: Settings) -> None:
+    kept = settings.result_ttl_seconds
     while True:
         try:
-            erased = await jobs.sweep(older_than_seconds), await storage.delete_under(CLONES, older_than_seconds)
+            erased = await jobs.sweep(kept, settings.input_ttl_seconds), await storage.delete_under(CLONES, kept)
             if any(erased):
                 logger.info("%d old jobs and %d old clones erased", *erased)
         except Exception:
@@ -156,7 +150,12 @@ async def _stop(task: asyncio.Task[None]) -> None:
 
 
 def _health(
-    engines: Engines, database: Database, shared: SharedState, queue: InProcessQueue, worker: JobWorker
+    engines: Engines,
+    database: Database,
+    shared: SharedState,
+    queue: InProcessQueue,
+    worker: JobWorker,
+    others: Mapping[str, Check],
 ) -> Health:
     async def job_worker() -> None:
         _require(worker.alive, "the job worker has stopped")
@@ -169,7 +168,7 @@ def _health(
 
     checks = {name: runner_check(runner) for name, runner in engines.runners.items()}
     return Health(
-        {"database": database.ping, "job_worker": job_worker, **checks},
+        {"database": database.ping, "job_worker": job_worker, **others, **checks},
         {
             "transcription": engines.transcriber.name,
             "translation": ", ".join(translator.name for translator in engines.translators) or "none",

@@ -92,6 +92,9 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], format=line)
     # At debug it logs every value that it stores, and they hold what people said.
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    # At debug these log requests with their signatures, and bodies.
+    for name in ("boto3", "botocore", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -16,6 +17,9 @@ from fastapi import FastAPI
 
 from tests.servers.ports import free_port
 from tests.servers.postgres import database_url, postgres
+
+if TYPE_CHECKING:
+    from tests.servers.s3 import S3Server
 
 __all__ = ["database_url", "free_port", "postgres"]  # fixtures of every test, and a name that tests import from here
 
@@ -81,3 +85,12 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base URL of one service on embedded engines, shared by all tests that only use it."""
     with service_process(tmp_path_factory.mktemp("live") / "data") as (url, _):
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["S3Server"]:
+    """An S3 endpoint shared by all tests, each with buckets of its own."""
+    from tests.servers.s3 import s3_running  # noqa: PLC0415 - only these tests pay for boto3's import
+
+    with s3_running(tmp_path_factory.mktemp("s3")) as server:
+        yield server

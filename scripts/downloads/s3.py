@@ -57,7 +57,7 @@ def _client(connect_seconds: float, read_seconds: float) -> Any:
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
     except ImportError as error:
-        raise Refused("s3:// needs the package boto3: install requirements-gpu.txt.") from error
+        raise Refused("s3:// needs the package boto3: install requirements.txt.") from error
     # The older signature, which boto3 still takes for addresses, works on few services.
     config = Config(signature_version="s3v4", connect_timeout=connect_seconds, read_timeout=read_seconds)
     try:

@@ -139,6 +139,8 @@ class Settings(BaseSettings):
     """
     result_ttl_seconds: float = Field(7 * 24 * 3600, gt=0)
     """Ended jobs and their audio are deleted after this."""
+    input_ttl_seconds: float = Field(24 * 3600, gt=0)
+    """Recordings that no job took up are deleted after this, also when the job still waits."""
 
     # --- state
     data_dir: Path = Path("var")
@@ -155,7 +157,8 @@ class Settings(BaseSettings):
     """Postgres ends a statement that takes longer, and the request gets 503 `overloaded`."""
     url_signing_key: SecretStr | None = None
     """Signs `audio_url`; at least 32 characters. None: a random key, made once and kept in `data_dir`."""
-    audio_url_ttl_seconds: int = Field(3600, ge=1)
+    audio_url_ttl_seconds: int = Field(3600, ge=1, le=7 * 24 * 3600)
+    """S3 takes no longer ones than a week."""
     idempotency_ttl_seconds: float = Field(24 * 3600, gt=0)
     cache_max_bytes: int = Field(64 * 2**20, ge=0)
     """In-memory cache of translations and voice conditioning."""
@@ -165,6 +168,40 @@ class Settings(BaseSettings):
     """
     redis_timeout_seconds: float = Field(0.1, gt=0)
     """For one use of Redis; then the service goes on without it, and tries it again every second."""
+
+    # --- audio and voices in S3
+    storage: Literal["local", "s3"] = "local"
+    """local: in `data_dir`. s3: in a bucket of Amazon S3 or any server that speaks its protocol."""
+    s3_bucket: str | None = None
+    s3_prefix: str | None = Field(None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*){0,3}$")
+    """Everything lies below it. None: at the bucket's root."""
+    s3_endpoint_url: HttpAddress | None = None
+    """None: Amazon's."""
+    s3_public_endpoint_url: HttpAddress | None = None
+    """Where callers reach the same server, for `audio_url`. None: at `s3_endpoint_url`."""
+    s3_region: str | None = None
+    """None: as boto3 finds it."""
+    s3_access_key_id: SecretStr | None = None
+    s3_secret_access_key: SecretStr | None = None
+    """None, both: as boto3 finds them, in AWS_ variables, its files, or the machine's role."""
+    s3_encryption: Literal["none", "AES256", "aws:kms"] = "none"
+    """none: what the bucket does by itself; Amazon's always encrypts."""
+    s3_kms_key_id: str | None = None
+    """Only with aws:kms. None: the account's key for S3."""
+    s3_lifecycle: bool = True
+    """At start, give the bucket rules that erase inputs, results and unfinished uploads in time; others' rules stay."""
+    s3_connect_timeout_seconds: float = Field(2.0, gt=0)
+    s3_timeout_seconds: float = Field(10.0, gt=0)
+    """For all attempts of one call; a large file takes a call for each 8 MiB."""
+    s3_attempts: int = Field(3, ge=1, le=10)
+    s3_connections: int = Field(16, ge=1, le=256)
+    """Calls at a time; the others wait within their time."""
+    cdn_base_url: HttpAddress | None = None
+    """A CDN before the bucket's root, for `audio_url`. None: signed addresses of the bucket. Without the key below its
+    addresses are not signed and do not expire."""
+    cdn_key_pair_id: str | None = None
+    cdn_private_key_file: Path | None = None
+    """PEM of the RSA key that signs addresses as CloudFront checks them."""
 
     # --- who may call
     auth_mode: Literal["off", "jwt"] = "off"
@@ -193,6 +230,20 @@ class Settings(BaseSettings):
                 raise ValueError("AUTH_MODE=jwt needs JWT_ISSUER and JWT_AUDIENCE.")
         if self.url_signing_key is not None and len(self.url_signing_key.get_secret_value()) < 32:
             raise ValueError("URL_SIGNING_KEY needs at least 32 characters.")
+        return self
+
+    @model_validator(mode="after")
+    def _check_storage(self) -> Self:
+        if self.storage == "s3" and not self.s3_bucket:
+            raise ValueError("STORAGE=s3 needs S3_BUCKET.")
+        if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
+            raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together.")
+        if self.s3_kms_key_id is not None and self.s3_encryption != "aws:kms":
+            raise ValueError("S3_KMS_KEY_ID needs S3_ENCRYPTION=aws:kms.")
+        if (self.cdn_key_pair_id is None) != (self.cdn_private_key_file is None):
+            raise ValueError("CDN_KEY_PAIR_ID and CDN_PRIVATE_KEY_FILE go together.")
+        if self.cdn_key_pair_id is not None and self.cdn_base_url is None:
+            raise ValueError("CDN_KEY_PAIR_ID needs CDN_BASE_URL.")
         return self
 
     @property

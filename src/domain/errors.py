@@ -14,6 +14,7 @@ VoiceServiceError
 │   └── TranslationUnavailable, Overloaded, EngineUnavailable, DeadlineExceeded
 ├── JobCancelled
 └── InternalError
+    └── DamagedFile          what is stored is not what was put there
 
 `code` is the stable name that clients branch on, `title` a short constant text, and the message says what happened
 and what to do.
@@ -248,3 +249,7 @@ class JobCancelled(VoiceServiceError):
 
 class InternalError(VoiceServiceError):
     """A defect of the service. The log has the reason under the request id."""
+
+
+class DamagedFile(InternalError):
+    """A stored file does not have the checksum that it was stored with."""

@@ -164,14 +164,14 @@ class Jobs:
             await self._put_when_there_is_room(job)
             logger.info("job %s is run again (attempt %d)", job.id, job.attempts + 1)
 
-    async def sweep(self, older_than_seconds: float) -> int:
-        """Erase jobs that ended that long ago, and inputs that old without a job. Returns how many jobs."""
+    async def sweep(self, older_than_seconds: float, inputs_older_than_seconds: float) -> int:
+        """Erase jobs that ended that long ago, and inputs that are that old. Returns how many jobs."""
         erased = 0
         while old := await self._jobs.ended_before(older_than_seconds):
             for job in old:
                 await self._erase(job)
             erased += len(old)
-        await self._storage.delete_under("inputs", older_than_seconds)
+        await self._storage.delete_under("inputs", inputs_older_than_seconds)
         return erased
 
     async def _run_pipeline(self, job: Job) -> TranslationResult:

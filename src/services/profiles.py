@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from src.domain.audio import Audio, AudioFormat
-from src.domain.errors import AudioTooLong, NotFound, ReferenceTooShort, about
+from src.domain.errors import AudioTooLong, DamagedFile, NotFound, ReferenceTooShort, about
 from src.domain.identity import current_user
 from src.domain.jobs import Consent, VoiceProfile, now
 from src.domain.ports import AudioDecoder, ProfileRepository, Storage
@@ -136,7 +136,7 @@ class Profiles:
             voice = LearnedVoice.unpack(await self._storage.get(profile.embedding_path))
         except NotFound:
             trouble = "is not there"
-        except DamagedVoice:
+        except (DamagedVoice, DamagedFile):
             trouble = "is damaged"
         else:
             if voice.conditioning.engine == self._voices.engine_name:
@@ -167,11 +167,11 @@ class Profiles:
             voice_type=measured.voice_type,
             brightness=measured.brightness,
             duration_seconds=seconds,
-            embedding_path=f"profiles/{version}.voice",
-            reference_audio_path=f"profiles/{version}.{new.audio_format}",
+            embedding_path=f"embeddings/{version}.voice",
+            reference_audio_path=f"references/{version}.{new.audio_format}",
             consent=new.consent,
             additional_audio_paths=tuple(
-                f"profiles/{version}-{number}.{new.audio_format}"
+                f"references/{version}-{number}.{new.audio_format}"
                 for number in range(1, len(new.additional_references) + 1)
             ),
         )

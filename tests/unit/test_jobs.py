@@ -247,7 +247,7 @@ async def test_the_sweep_erases_ended_jobs_only() -> None:
     bench = Bench()
     done, waiting = await _submit(bench), await _submit(bench)
     await bench.jobs.execute(done.id)
-    assert await bench.jobs.sweep(1e-9) == 1
+    assert await bench.jobs.sweep(1e-9, 1e-9) == 1
     assert set(bench.rows.rows) == {waiting.id}
     assert set(bench.storage.files) == {waiting.input_key}
 

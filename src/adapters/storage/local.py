@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
+from src.adapters.storage.keys import checked, is_key
 from src.domain.errors import EngineUnavailable, NotFound
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 KEY_BYTES = 32
 """Least length of a signing key."""
 
-_KEY = re.compile(r"(?=.{1,512}\Z)[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}(/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}){0,7}")
 _EXPIRES = re.compile(r"[0-9]{1,12}")
 _NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _LEFTOVER_SECONDS = 600.0  # no write takes as long
@@ -30,10 +30,9 @@ _LEFTOVER_SECONDS = 600.0  # no write takes as long
 class LocalStorage:
     """Implements Storage with files under `root`, readable by this user only.
 
-    Keys are 1 to 8 names of letters, digits, `_`, `-` and `.` joined by `/`; a name does not begin with a dot.
-    Any other key raises ValueError. A file is there as a whole or not at all, also when the process is killed. A
-    power cut may take what was written in the last seconds, as with the database: waiting for the disk cost 7 ms for
-    10 s of audio, and up to 120.
+    What is no key (`keys.py`) raises ValueError. A file is there as a whole or not at all, also when the process is
+    killed. A power cut may take what was written in the last seconds, as with the database: waiting for the disk cost
+    7 ms for 10 s of audio, and up to 120.
     `signing_key` [>= 32 bytes] signs addresses that hold for `url_ttl_seconds`; `clock` counts Unix seconds.
     """
 
@@ -100,7 +99,7 @@ class LocalStorage:
     async def get_signed(self, key: str, query: dict[str, str]) -> bytes:
         """What `url(key)` points at, `query` being the address's. Raises NotFound for a wrong or expired signature."""
         expires, signature = query.get("expires", ""), query.get("signature", "")
-        if not (_KEY.fullmatch(key) and _EXPIRES.fullmatch(expires)):
+        if not (is_key(key) and _EXPIRES.fullmatch(expires)):
             raise _no_such_file()
         genuine = hmac.compare_digest(signature.encode(errors="replace"), self._sign(key, expires).encode())
         if not genuine or int(expires) <= self._clock():
@@ -111,9 +110,7 @@ class LocalStorage:
         return hmac.new(self._signing_key, f"{key}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
     def _path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise ValueError("A storage key has names of letters, digits, '_', '-' and '.', joined by '/'.")
-        return self._root / key
+        return self._root / checked(key)
 
     def _prepare(self) -> None:
         self._make_folder(self._partial)

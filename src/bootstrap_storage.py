@@ -1,0 +1,84 @@
+"""Settings to the storage that they name, started, and what `/health` asks it."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from src.adapters.storage.local import LocalStorage, load_or_create_key
+from src.config.settings import Settings
+from src.domain.errors import EngineUnavailable
+from src.domain.ports import Storage
+from src.services.health import Check
+from src.services.profiles import CLONES
+
+if TYPE_CHECKING:
+    from src.adapters.storage.s3_addresses import Addresses
+
+_DAY_SECONDS = 24 * 3600
+
+
+async def start_storage(settings: Settings, stack: AsyncExitStack) -> tuple[Storage, Mapping[str, Check]]:
+    """The storage, closed by `stack`, and its checks by name. Raises EngineUnavailable, DeadlineExceeded."""
+    if settings.storage == "s3":
+        return await _start_s3(settings, stack)
+    storage = LocalStorage(settings.data_dir / "audio", _signing_key(settings), settings.audio_url_ttl_seconds)
+    await storage.start()
+    return storage, {}
+
+
+async def _start_s3(settings: Settings, stack: AsyncExitStack) -> tuple[Storage, Mapping[str, Check]]:
+    # here, so that a service on local files does without the memory and time of boto3
+    from src.adapters.storage.s3 import S3Storage  # noqa: PLC0415
+    from src.adapters.storage.s3_calls import S3Options  # noqa: PLC0415
+
+    key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    options = S3Options(
+        bucket=settings.s3_bucket or "",
+        prefix=settings.s3_prefix or "",
+        endpoint_url=settings.s3_endpoint_url,
+        public_endpoint_url=settings.s3_public_endpoint_url,
+        region=settings.s3_region,
+        access_key_id=key_id.get_secret_value() if key_id else None,
+        secret_access_key=secret.get_secret_value() if secret else None,
+        encryption=settings.s3_encryption,
+        kms_key_id=settings.s3_kms_key_id,
+        connect_timeout_seconds=settings.s3_connect_timeout_seconds,
+        timeout_seconds=settings.s3_timeout_seconds,
+        attempts=settings.s3_attempts,
+        connections=settings.s3_connections,
+    )
+    storage = S3Storage(options, settings.audio_url_ttl_seconds, await asyncio.to_thread(_addresses, settings))
+    stack.push_async_callback(storage.close)
+    await storage.start()
+    if settings.s3_lifecycle:
+        results = _days(settings.result_ttl_seconds)
+        await storage.put_lifecycle({"inputs": _days(settings.input_ttl_seconds), "results": results, CLONES: results})
+    return storage, {"storage": storage.ping}
+
+
+def _addresses(settings: Settings) -> "Addresses | None":
+    """Those of the CDN that the settings name."""
+    from src.adapters.storage.s3_addresses import cloudfront, load_private_key, plain  # noqa: PLC0415
+
+    if settings.cdn_base_url is None:
+        return None
+    if settings.cdn_private_key_file is None:
+        return plain(settings.cdn_base_url)
+    try:
+        key = load_private_key(settings.cdn_private_key_file)
+    except ValueError as error:
+        raise EngineUnavailable(f"CDN_PRIVATE_KEY_FILE: {error}") from error
+    return cloudfront(settings.cdn_base_url, settings.cdn_key_pair_id or "", key, settings.audio_url_ttl_seconds)
+
+
+def _days(seconds: float) -> int:
+    """Rules of a bucket count whole days."""
+    return math.ceil(seconds / _DAY_SECONDS)
+
+
+def _signing_key(settings: Settings) -> bytes:
+    if settings.url_signing_key is not None:
+        return settings.url_signing_key.get_secret_value().encode()
+    return load_or_create_key(settings.data_dir / "url-signing.key")
