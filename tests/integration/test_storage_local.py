@@ -1,4 +1,7 @@
-"""The storage folder, on a real disk: whole files or none, private, and served only at addresses that it signed."""
+"""The storage folder, on a real disk: whole files or none, private, and served only at addresses that it signed.
+
+What it has in common with a bucket is in test_storage_contract.py.
+"""
 
 import asyncio
 import multiprocessing
@@ -56,19 +59,6 @@ def split_url(url: str) -> tuple[str, dict[str, str]]:
     """Key and query, as the route that serves audio sees them."""
     parts = urlsplit(url)
     return parts.path.removeprefix("/api/v1/audio/"), dict(parse_qsl(parts.query))
-
-
-async def test_gives_back_the_bytes_and_replaces_them(storage: Storage) -> None:
-    await storage.put("results/ab12.wav", b"first")
-    await storage.put("results/ab12.wav", b"second" * 100_000)
-    assert await storage.get("results/ab12.wav") == b"second" * 100_000
-
-
-async def test_what_is_not_there_is_not_found(storage: Storage) -> None:
-    await storage.put("results/a.wav", b"x")
-    for key in ("results/b.wav", "results", "results/a.wav/c"):
-        with pytest.raises(NotFound):
-            await storage.get(key)
 
 
 async def test_delete_removes_the_file_and_its_empty_folders_only(storage: Storage, root: Path) -> None:
@@ -254,15 +244,3 @@ def test_damaged_key_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"short")
     with pytest.raises(ValueError, match="signing key"):
         load_or_create_key(path)
-
-
-async def test_deleting_under_a_prefix_takes_what_is_old_enough_and_nothing_else(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path / "audio", b"k" * 32, 60)
-    await storage.start()
-    for key in ("clones/a/1.wav", "clones/b.wav", "clonesque/c.wav"):
-        await storage.put(key, b"x")
-    assert await storage.delete_under("clones", older_than_seconds=3600) == 0
-    assert await storage.delete_under("clones/a") == 1
-    assert await storage.delete_under("clones") == 1
-    assert await storage.delete_under("clones") == 0
-    assert await storage.get("clonesque/c.wav") == b"x"

@@ -20,7 +20,7 @@ from tests.servers.s3 import KEY_ID, SECRET, S3Server
 from tests.storage_options import s3_options
 
 SOUND = bytes(range(256)) * 1000
-QUICK: dict[str, Any] = {"connect_timeout_seconds": 0.5, "timeout_seconds": 1.5}
+QUICK: dict[str, Any] = {"connect_timeout_seconds": 1.0, "timeout_seconds": 2.5}
 
 
 @pytest.fixture

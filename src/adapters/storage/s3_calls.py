@@ -33,6 +33,7 @@ CUT_SHORT = (HTTPClientError, ConnectionClosedError, urllib3.exceptions.HTTPErro
 """What reading a body raises when the connection breaks or falls silent."""
 
 _RETRY_AFTER_SECONDS = 5.0
+_SET_UP_SECONDS = 60.0  # boto3 reads its descriptions of S3, and may ask the machine for its role
 _REFRESH_SECONDS = 60.0  # botocore renews credentials that expire within 15 minutes
 _READ_TIMEOUTS = (ReadTimeoutError, urllib3.exceptions.ReadTimeoutError, TimeoutError)
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError)
@@ -75,7 +76,11 @@ class S3Calls:
 
     async def start(self) -> tuple[Any, Any]:
         """The client for calls, and the one that signs addresses; they may be one. Raises EngineUnavailable."""
-        client, signer, credentials = await self.run("set-up", _make_clients, self._options)
+        made = asyncio.to_thread(_translated_call, "set-up", _make_clients, (self._options,))
+        try:
+            client, signer, credentials = await asyncio.wait_for(made, _SET_UP_SECONDS)
+        except TimeoutError:
+            raise too_slow() from None
         self._clients = [client, signer]
         if isinstance(credentials, RefreshableCredentials):
             self._refresh = asyncio.create_task(self._keep_fresh(credentials))
