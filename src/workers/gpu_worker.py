@@ -16,6 +16,7 @@ import asyncio
 import itertools
 import logging
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -37,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 _CLOSE_SECONDS = 10.0
 _LEAVE_SECONDS = 10.0
+_PATIENT = {"GOMP_SPINCOUNT": "10000"}
+"""Threads of torch that wait for each other give their core away after some microseconds. They are as fast as with the
+usual milliseconds, which other processes on the same cores pay for."""
 
 
 class GpuWorker:
@@ -56,7 +60,9 @@ class GpuWorker:
         name: str,
         leave_seconds: float = _LEAVE_SECONDS,
     ) -> None:
-        self._settings = child_settings(name, partial(Device, *factories), serve_device)
+        self._settings = child_settings(
+            name, partial(Device, *factories), serve_device, environment={**_PATIENT, **os.environ}
+        )
         self._name = name
         self._queue_size, self._in_flight = queue_size, in_flight
         self._call_timeout_seconds, self._leave_seconds = call_timeout_seconds, leave_seconds

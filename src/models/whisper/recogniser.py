@@ -16,6 +16,7 @@ from src.models.whisper.decoding import Decoded, Decoder
 from src.models.whisper.linear import Precision
 from src.models.whisper.network import Network
 from src.models.whisper.segments import timed_segments
+from src.utils.memory import give_back_freed
 
 FULL_CONTEXT: int = N_FRAMES // 2
 """Encoder frames of 20 ms that Whisper was trained with, whatever the clip's length."""
@@ -72,6 +73,7 @@ class Recogniser:
         self.network = Network(model, device, precision)
         self.batch = batch
         self.decoder = Decoder(model.to("meta"), self.network)
+        give_back_freed()  # the weights as they were read
 
     @property
     def multilingual(self) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from src.domain.errors import EngineUnavailable
+from src.utils.memory import give_back_freed
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ def load_xtts(directory: Path, *, licence_accepted: bool) -> Any:
     except RuntimeError as error:
         raise EngineUnavailable(f"The XTTS checkpoint in {directory} does not fit its config.json.") from error
     fold_weight_norm(model.hifigan_decoder.waveform_decoder)
+    give_back_freed()  # the checkpoint was read as a whole, beside the model
     return model.requires_grad_(False)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,6 +10,7 @@ from torch.nn import functional
 from src.models.xtts.block import Block, Norm
 from src.models.xtts.linear import PlainLinear, Precision
 from src.models.xtts.quantisation import Quantiser
+from src.utils.memory import give_back_freed
 
 _TYPICAL_TEXT, _TYPICAL_CODES = 48, 128
 """Tokens and codes of the sequences from which int8 learns what its matrices are given."""
@@ -21,7 +23,7 @@ class Cache:
     """
 
     def __init__(self, layers: int, slots: int, heads: int, capacity: int, head_width: int, like: Tensor) -> None:
-        self._store = like.new_zeros((layers, slots, capacity, 2, heads, head_width))
+        self._store = _zeros((layers, slots, capacity, 2, heads, head_width), like)
         self._flat = self._store.view(layers, slots * capacity, 2 * heads * head_width)
         self._first = torch.arange(slots, device=like.device) * capacity  # where each slot begins in `_flat`
         self._columns = torch.arange(capacity, device=like.device)
@@ -54,6 +56,15 @@ class Cache:
         self._store[:, target, :length] = self._store[:, source, :length]
 
 
+def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Of the type and device of `like`. In main memory numpy's take up room only where something is written, which
+    torch's do not: a cache is for sentences of the greatest length, and most are short.
+    """
+    if like.device.type != "cpu":
+        return like.new_zeros(shape)
+    return torch.from_numpy(np.zeros((*shape[:-1], shape[-1] * like.element_size()), np.uint8)).view(like.dtype)
+
+
 class Network:
     """Embeddings, blocks and heads of a stock `GPT` in one precision. Takes the blocks away from the stock model.
 
@@ -83,6 +94,7 @@ class Network:
             block = self._block(gpt.gpt.h[0])
             self.blocks.append(quantise(block) if precision is Precision.INT8 else block)
             del gpt.gpt.h[0]  # so that two copies of the weights are never held
+        give_back_freed()  # the blocks of the stock model
         self._last_norm, self._final_norm = self._norm(gpt.gpt.ln_f), self._norm(gpt.final_norm)
         self._head = self._linear(gpt.mel_head.weight, gpt.mel_head.bias)
         self.capacity: int = gpt.max_prompt_tokens + gpt.max_mel_tokens + gpt.max_text_tokens
