@@ -168,6 +168,9 @@ class UsageEvent:
     seconds_out: float = 0.0
     characters: int = 0
     at: datetime = field(default_factory=now)
+    transcription_engine: str | None = None  # None, like the next two: it did nothing, or failed
+    translation_engine: str | None = None
+    voice_engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +182,15 @@ class DailyUsage:
     seconds_in: float
     seconds_out: float
     characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """Who did what to whose data. `subject` names it, such as `profile:7f3a`; `details` hold no words and no audio."""
+
+    user_id: str
+    action: str
+    subject: str
+    outcome: str = "completed"  # or the code of the error
+    details: dict[str, str] = field(default_factory=dict)
+    at: datetime = field(default_factory=now)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from src.domain.audio import Audio, AudioFormat
-from src.domain.jobs import DailyUsage, Job, JobStatus, UsageEvent, VoiceProfile
+from src.domain.jobs import AuditEvent, DailyUsage, Job, JobStatus, UsageEvent, VoiceProfile
 from src.domain.rates import Standing
 from src.domain.speech import (
     DecodedSpeech,
@@ -231,6 +231,16 @@ class UsageRepository(Protocol):
 
     async def by_day(self, user_id: str, days: int) -> list[DailyUsage]:
         """The last `days` days that have any use, newest first."""
+
+
+class AuditLog(Protocol):
+    async def add(self, event: AuditEvent) -> None: ...
+
+    async def of_user(self, user_id: str, limit: int = 100) -> list[AuditEvent]:
+        """The newest `limit` events, newest first."""
+
+    async def forget_older_than(self, seconds: float) -> int:
+        """Delete what is older, and say how many."""
 
 
 class IdempotencyStore(Protocol):

@@ -239,4 +239,7 @@ def _usage_event(job: Job) -> UsageEvent:
         seconds_in=result.source_seconds if result else 0.0,
         seconds_out=result.duration_seconds if result else 0.0,
         characters=len(result.translated_text) if result else 0,
+        transcription_engine=result.engines.transcription if result else None,
+        translation_engine=result.engines.translation if result else None,
+        voice_engine=result.engines.voice if result else None,
     )

@@ -86,7 +86,10 @@ class OnDemand:
             speech = await self._decoder.decode(recorded.data, recorded.audio_format)
             transcript = await self._transcription.transcribe(speech, language, quality)
             account.event = replace(
-                account.event, source_language=transcript.language, seconds_in=speech.source_duration_seconds
+                account.event,
+                source_language=transcript.language,
+                seconds_in=speech.source_duration_seconds,
+                transcription_engine=self._transcription.engine_name,
             )
         return Heard(
             transcript,
@@ -113,7 +116,12 @@ class OnDemand:
             audio, match = spoken.audio, await self._voices.match(voice, spoken)
             wav, audio_key = encode_wav(audio), _answer_key(request.voice)
             await self._storage.put(audio_key, wav)
-            account.event = replace(account.event, seconds_out=audio.duration_seconds, characters=len(request.text))
+            account.event = replace(
+                account.event,
+                seconds_out=audio.duration_seconds,
+                characters=len(request.text),
+                voice_engine=self._voices.engine_name,
+            )
         elapsed_ms = (time.perf_counter() - start) * 1000
         return Spoken(wav, audio_key, audio.duration_seconds, match, self._voices.engine_name, elapsed_ms)
 

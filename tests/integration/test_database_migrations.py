@@ -11,16 +11,18 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, make_url, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.schema import CreateTable
 
 from src.adapters.database import migrate
 from src.adapters.database.engine import Database
-from src.adapters.database.repositories import SqlProfileRepository
-from src.adapters.database.tables import metadata
+from src.adapters.database.mapping import job_to_values, profile_to_values
+from src.adapters.database.repositories import SqlJobRepository, SqlProfileRepository
+from src.adapters.database.tables import metadata, translation_jobs, users, voice_profiles
+from src.domain.audio import AudioFormat
 from src.domain.errors import EngineUnavailable, Overloaded
-from src.domain.jobs import Consent, VoiceProfile, now
+from src.domain.jobs import Consent, Job, JobRequest, VoiceProfile, now
 from src.domain.speech import VoiceType
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer, name_of
@@ -49,7 +51,7 @@ def test_migrated_schema_is_that_of_the_tables(path: Path) -> None:
 def test_every_table_exists_in_postgres_terms() -> None:
     dialect = make_url("postgresql://").get_dialect()()
     statements = "\n".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
-    assert statements.count("TIMESTAMP WITH TIME ZONE") == 8
+    assert statements.count("TIMESTAMP WITH TIME ZONE") == 10
     assert "id BIGSERIAL" in statements
 
 
@@ -122,20 +124,24 @@ def test_processes_that_start_together_all_find_the_schema(database_url: str) ->
     assert sum("Running upgrade  -> 0001" in log for log in logs) == 1
 
 
-async def test_profiles_from_before_they_had_several_recordings_are_read(path: Path) -> None:
-    database = Database(url(path))
-    await database.start()
+async def test_rows_of_earlier_releases_are_read(database_url: str) -> None:
+    await asyncio.to_thread(migrate.migrate, make_url(database_url), "0001")
     profile = VoiceProfile(
         "p", "ann", None, 120.0, VoiceType.MEDIUM, 0.2, 3.0, "p.voice", "p.wav", Consent("I agree.", now())
     )
-    await SqlProfileRepository(database).save(profile)
-    await database.close()
-    with sqlite3.connect(path) as connection:  # as the first migration left it
-        connection.execute("ALTER TABLE voice_profiles DROP COLUMN additional_audio_paths")
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
-    connection.close()
+    job = Job("j", "ann", JobRequest(AudioFormat.WAV, "es"), "inputs/j.wav")
+    database = Database(database_url)
+    async with database.writing() as connection:
+        await connection.execute(users.insert(), {"id": "ann", "created_at": now()})
+        values = profile_to_values(profile)
+        del values["additional_audio_paths"]  # the second migration's
+        await connection.execute(voice_profiles.insert(), values)
+        await connection.execute(translation_jobs.insert(), job_to_values(job))
     await database.start()
     assert await SqlProfileRepository(database).get("p", "ann") == profile
+    assert await SqlJobRepository(database).get("j") == job
+    columns = [translation_jobs.c[name] for name in ("priority", "lease_until", "fence", "cancel_requested")]
+    assert [tuple(row) for row in await database.read(select(*columns))] == [(0, None, 0, False)]
     await database.close()
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 
+from src.adapters.database.audit import SqlAuditLog
 from src.adapters.database.engine import Database
 from src.adapters.database.repositories import (
     SqlIdempotencyStore,
@@ -20,9 +21,11 @@ from src.adapters.database.repositories import (
     SqlProfileRepository,
     SqlUsageRepository,
 )
+from src.adapters.database.tables import usage as usage_table
 from src.domain.audio import AudioFormat
 from src.domain.errors import NotFound
 from src.domain.jobs import (
+    AuditEvent,
     Consent,
     DailyUsage,
     Engines,
@@ -316,9 +319,48 @@ async def test_usage_is_summed_by_day_newest_first(usage: UsageRepository) -> No
     assert await usage.by_day("eve", 7) == []
 
 
+async def test_usage_is_kept_with_the_engines_that_worked(usage: UsageRepository, database: Database) -> None:
+    await usage.add(
+        UsageEvent(
+            "ana",
+            "translate",
+            "completed",
+            transcription_engine="whisper",
+            translation_engine="apertium (en>es>fr)",
+            voice_engine="x" * 100,
+        )
+    )
+    row = (await database.read(select(usage_table)))[0]
+    assert (row.transcription_engine, row.translation_engine, row.voice_engine) == ("whisper", "apertium", "x" * 64)
+
+
 async def test_usage_counts_to_the_utc_day(usage: UsageRepository) -> None:
     await usage.add(UsageEvent("ana", "translate", "completed", at=datetime.fromisoformat("2026-03-02T01:00:00+05:00")))
     assert [day.day for day in await usage.by_day("ana", 7)] == ["2026-03-01"]
+
+
+# --- the audit log
+
+
+async def test_audit_log_gives_a_users_events_newest_first(database: Database) -> None:
+    log = SqlAuditLog(database)
+    events = [
+        AuditEvent("ana", "profile.save", "profile:p", details={"consent": "recorded"}, at=NOON),
+        AuditEvent("ana", "profile.delete", "profile:p", "not_found", at=NOON),  # at the same time: the later one
+        AuditEvent("ana", "profile.save", "profile:q", at=NOON + timedelta(hours=1)),
+    ]
+    for event_ in (*events, AuditEvent("eve", "profile.save", "profile:r", at=NOON)):
+        await log.add(event_)
+    assert await log.of_user("ana") == events[::-1]
+    assert await log.of_user("ana", limit=1) == events[2:]
+
+
+async def test_audit_log_forgets_what_is_old(database: Database) -> None:
+    log = SqlAuditLog(database)
+    for days in (1, 400, 500):
+        await log.add(AuditEvent("ana", "profile.save", f"profile:{days}", at=now() - timedelta(days=days)))
+    assert await log.forget_older_than(365 * 86_400) == 2
+    assert [kept.subject for kept in await log.of_user("ana")] == ["profile:1"]
 
 
 # --- queries
@@ -350,6 +392,7 @@ async def test_no_query_of_sqlite_reads_a_whole_table(tmp_path: Path) -> None:
 def every_query(database: Database) -> list[Callable[[], Awaitable[object]]]:
     jobs, profiles = SqlJobRepository(database), SqlProfileRepository(database)
     usage, keys = SqlUsageRepository(database), SqlIdempotencyStore(database, 60)
+    log = SqlAuditLog(database)
     return [
         lambda: jobs.add(job("a")),
         lambda: jobs.save(job("a")),
@@ -369,4 +412,6 @@ def every_query(database: Database) -> list[Callable[[], Awaitable[object]]]:
         lambda: keys.complete("ana", "k", "a"),
         lambda: keys.claim("ana", "k", "f"),
         lambda: keys.release("ana", "k"),
+        lambda: log.of_user("ana"),
+        lambda: log.forget_older_than(10),
     ]

@@ -242,9 +242,29 @@ async def test_server_that_keeps_silent_is_given_up(url: str) -> None:
         with pytest.raises(Unavailable):
             await asyncio.wait_for(database.ping(), 10)
         assert time.monotonic() - began < 6
-        assert (await asyncio.wait_for(database.read(text("SELECT 1")), 5))[0][0] == 1  # with another connection
+        # with another connection, once the silent one is given up
+        assert (await asyncio.wait_for(database.read(text("SELECT 1")), 5))[0][0] == 1
     finally:
         os.kill(process, signal.SIGCONT)
+    await database.close()
+
+
+async def test_server_that_falls_silent_in_a_transaction_is_given_up(url: str) -> None:
+    database = Database(url, pool_size=1, statement_seconds=0.3)
+    await database.start()
+    stopped: list[int] = []
+
+    async def work(connection: AsyncConnection) -> None:
+        stopped.append((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+        os.kill(stopped[0], signal.SIGSTOP)
+        await connection.execute(text("INSERT INTO users VALUES ('eve', now())"))
+
+    try:
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(database.write(work), 10)
+        assert await asyncio.wait_for(database.read(text("SELECT id FROM users")), 5) == []
+    finally:
+        os.kill(stopped[0], signal.SIGCONT)
     await database.close()
 
 

@@ -113,7 +113,7 @@ class Database:
         """
 
         async def once() -> T:
-            async with _given_back(self._writer) as connection:
+            async with self._writer.connect() as connection:
                 await connection.begin()
                 result = await work(connection)
                 try:
@@ -131,7 +131,7 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """For SELECTs that `read` is too small for. Raises Overloaded, EngineUnavailable."""
         with _translated():
-            async with _given_back(self._reader) as connection:
+            async with self._reader.connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -141,14 +141,14 @@ class Database:
         Raises Overloaded, EngineUnavailable.
         """
         with _translated():
-            async with _given_back(self._writer) as connection, connection.begin():
+            async with self._writer.begin() as connection:
                 yield connection
 
     def insert(self, table: Table) -> Insert:
         return sqlite_dialect.insert(table) if self._is_sqlite else postgresql.insert(table)
 
     async def _rows(self, query: Executable) -> Sequence[Row[Any]]:
-        async with _given_back(self._reader) as connection:
+        async with self._reader.connect() as connection:
             return (await connection.execute(query)).all()
 
     async def _until_answered(self, once: Callable[[], Awaitable[T]], retry_seconds: float) -> T:
@@ -182,17 +182,6 @@ def _sqlite_engines(url: URL, readers: int, timeout_seconds: float) -> tuple[Asy
     sqlite.add_pragmas(reader)
     sqlite.add_pragmas(writer)
     return reader, writer
-
-
-@asynccontextmanager
-async def _given_back(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection of the pool. One that kept silent is thrown away: its next user would wait for the same answer."""
-    async with engine.connect() as connection:
-        try:
-            yield connection
-        except TimeoutError:
-            await connection.invalidate()
-            raise
 
 
 def _unavailable(detail: str) -> EngineUnavailable:

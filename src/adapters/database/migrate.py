@@ -34,16 +34,18 @@ _POSTGRES_LOCK = 7_205_759_403  # any number that no other program on the databa
 _alembic = threading.Lock()  # alembic keeps its context in module globals
 
 
-def migrate(url: URL) -> None:
-    """Make the database if it is an SQLite file, and run the migrations that it lacks. Blocks: call it in a thread.
+def migrate(url: URL, to: str = "head") -> None:
+    """Make the database if it is an SQLite file, and run the migrations that it lacks, up to the revision `to`.
+
+    Blocks: call it in a thread.
 
     Raises sqlalchemy.exc.DBAPIError or OSError when the database does not answer or another process keeps the lock.
     """
     with _alembic:
-        asyncio.run(_migrate(url))
+        asyncio.run(_migrate(url, to))
 
 
-async def _migrate(url: URL) -> None:
+async def _migrate(url: URL, to: str) -> None:
     is_sqlite = url.get_backend_name() == "sqlite"
     if is_sqlite:
         sqlite.make_private_file(sqlite.file_of(url))
@@ -56,7 +58,7 @@ async def _migrate(url: URL) -> None:
         async with engine.begin() as connection:
             if not is_sqlite:
                 await _lock_postgres(connection)
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, to)
     finally:
         await engine.dispose()
 
@@ -67,11 +69,11 @@ async def _lock_postgres(connection: AsyncConnection) -> None:
     await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def main(arguments: list[str]) -> int:

@@ -159,6 +159,9 @@ class SqlUsageRepository:
             "seconds_in": event.seconds_in,
             "seconds_out": event.seconds_out,
             "characters": event.characters,
+            "transcription_engine": _without_route(event.transcription_engine),
+            "translation_engine": _without_route(event.translation_engine),
+            "voice_engine": _without_route(event.voice_engine),
         }
 
         async def work(connection: AsyncConnection) -> None:
@@ -245,6 +248,11 @@ class SqlIdempotencyStore:
         if time >= self._next_sweep:
             self._next_sweep = time + SWEEP_INTERVAL
             await self.sweep()
+
+
+def _without_route(engine: str | None) -> str | None:
+    """`apertium (en>es>fr)` counts as apertium."""
+    return engine and engine.partition(" (")[0][:64]
 
 
 def _hash(key: str) -> str:

@@ -1,10 +1,12 @@
 """The tables, in types that SQLite and Postgres both have. `migrations` makes them; a test holds the two together."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -18,6 +20,8 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
+    text,
 )
 
 
@@ -78,6 +82,12 @@ metadata = MetaData(
 
 _json = JSON(none_as_null=True)
 
+
+def _where(rows: str) -> dict[str, Any]:
+    """An index of these rows only, in both dialects."""
+    return {"postgresql_where": text(rows), "sqlite_where": text(rows)}
+
+
 users = Table(
     "users",
     metadata,
@@ -120,9 +130,18 @@ translation_jobs = Table(
     Column("error", _json),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    # for workers in several processes
+    Column("priority", Integer, nullable=False, server_default=text("0")),  # lower ones are taken first
+    Column("lease_until", UtcDateTime),  # when the worker that has it is taken for dead
+    Column("fence", BigInteger, nullable=False, server_default=text("0")),  # counts the leases: an older one's is stale
+    Column("cancel_requested", Boolean, nullable=False, server_default=false()),
     Index(None, "status", "created_at"),
     Index(None, "status", "updated_at"),
     Index(None, "voice_profile_id"),
+    Index(None, "user_id", "created_at", "id"),
+    # These two hold only jobs that have not ended, so that they stay small however many have.
+    Index("ix_translation_jobs_waiting", "priority", "created_at", "id", **_where("status = 'pending'")),
+    Index("ix_translation_jobs_leased", "lease_until", **_where("status = 'processing'")),
 )
 
 usage = Table(
@@ -139,7 +158,25 @@ usage = Table(
     Column("seconds_in", Double, nullable=False),
     Column("seconds_out", Double, nullable=False),
     Column("characters", Integer, nullable=False),
+    Column("transcription_engine", String(64)),
+    Column("translation_engine", String(64)),
+    Column("voice_engine", String(64)),
     Index(None, "user_id", "day"),
+    Index(None, "day"),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("user_id", Id, nullable=False),  # who did it; no key, as what was done stays done when the user is gone
+    Column("action", String(64), nullable=False),
+    Column("subject", PlainText, nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Column("details", _json),
+    Index(None, "user_id", "at"),
+    Index(None, "at"),
 )
 
 idempotency_keys = Table(

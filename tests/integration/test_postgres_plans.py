@@ -1,0 +1,156 @@
+"""What Postgres does for the queries that are asked all the time, with 100,000 rows of each kind behind them."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from src.adapters.database.audit import SqlAuditLog
+from src.adapters.database.engine import Database
+from src.adapters.database.repositories import (
+    SqlIdempotencyStore,
+    SqlJobRepository,
+    SqlProfileRepository,
+    SqlUsageRepository,
+)
+from src.domain.jobs import JobStatus
+from tests.servers.postgres import PostgresServer, name_of
+
+FILL = """
+    INSERT INTO users SELECT 'user-' || n, now() FROM generate_series(0, 999) n;
+    INSERT INTO translation_jobs (id, user_id, request, voice_profile_id, input_key, status, attempts, created_at,
+                                  updated_at, lease_until)
+        SELECT 'job-' || n, 'user-' || n % 1000, '{}', 'profile-' || n % 5000, 'k',
+               CASE WHEN n % 1000 = 0 THEN 'pending' WHEN n % 1000 = 1 THEN 'processing'
+                    WHEN n % 10 = 2 THEN 'failed' ELSE 'completed' END,
+               1, now() - n * interval '1 minute', now() - n * interval '1 minute',
+               CASE WHEN n % 1000 = 1 THEN now() + (n - 50000) * interval '1 second' END
+        FROM generate_series(1, 100000) n;
+    INSERT INTO voice_profiles (id, user_id, pitch_hz, voice_type, brightness, duration_seconds, embedding_path,
+                                reference_audio_path, consent_statement, consent_recorded_at, created_at, updated_at)
+        SELECT 'profile-' || n, 'user-' || n % 1000, 120, 'medium', 0.2, 3, 'e', 'r', 'I agree.', now(),
+               now() - n * interval '1 minute', now()
+        FROM generate_series(1, 100000) n;
+    INSERT INTO usage (user_id, day, at, operation, outcome, seconds_in, seconds_out, characters)
+        SELECT 'user-' || n % 1000, current_date - n / 300, now(), 'translate', 'completed', 1, 1, 10
+        FROM generate_series(1, 100000) n;
+    INSERT INTO idempotency_keys
+        SELECT 'user-' || n % 1000, 'hash-' || n, 'f', 'v', now() + (n - 1000) * interval '1 second'
+        FROM generate_series(1, 100000) n;
+    INSERT INTO audit_log (at, user_id, action, subject, outcome)
+        SELECT now() - n * interval '1 minute', 'user-' || n % 1000, 'profile.save', 'profile:p', 'completed'
+        FROM generate_series(1, 100000) n;
+"""
+
+# As workers that share jobs will ask; each of these names its rows as the partial index does.
+CLAIM = """
+    SELECT id FROM translation_jobs WHERE status = 'pending'
+    ORDER BY priority, created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+EXPIRED = "SELECT id FROM translation_jobs WHERE status = 'processing' AND lease_until < now() LIMIT 100"
+LIST = """
+    SELECT id FROM translation_jobs
+    WHERE user_id = 'user-7' AND (created_at, id) < (now() - interval '1 day', 'job-1')
+    ORDER BY created_at DESC, id DESC LIMIT 20
+"""
+LAST_MONTH = """
+    SELECT day, source_language, target_language, translation_engine, outcome, count(*) FROM usage
+    WHERE day > current_date - 30 GROUP BY 1, 2, 3, 4, 5
+"""
+
+
+@pytest.fixture(scope="module")
+def url(postgres: PostgresServer) -> Iterator[str]:
+    """One database for all tests here, which only read: filling it takes seconds."""
+    address = postgres.new_database()
+    yield address
+    postgres.sql(f"DROP DATABASE {name_of(address)} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(url: str, postgres: PostgresServer) -> AsyncIterator[Database]:
+    database = Database(url, statement_seconds=60)
+    await database.start()
+    if not await database.read(text("SELECT 1 FROM users LIMIT 1")):
+        postgres.sql(FILL, name_of(url))
+        postgres.sql("VACUUM ANALYZE", name_of(url))
+    yield database
+    await database.close()
+
+
+def steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from steps(part)
+
+
+async def plan_of(database: Database, statement: str, options: str = "FORMAT JSON", parameters: Any = ()) -> Any:
+    async with database.reading() as connection:
+        found = (await connection.exec_driver_sql(f"EXPLAIN ({options}) {statement}", parameters)).scalar_one()
+    return (json.loads(found) if isinstance(found, str) else found)[0]
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        (CLAIM, "ix_translation_jobs_waiting"),
+        (EXPIRED, "ix_translation_jobs_leased"),
+        (LIST, "ix_translation_jobs_user_id_created_at_id"),
+        (LAST_MONTH, "ix_usage_day"),
+    ],
+    ids=["claim", "expired leases", "list", "usage of all"],
+)
+async def test_statements_of_workers_and_lists_use_their_index(database: Database, statement: str, index: str) -> None:
+    plan = (await plan_of(database, statement))["Plan"]
+    assert index in {step.get("Index Name") for step in steps(plan)}
+    assert not [step for step in steps(plan) if step["Node Type"] == "Seq Scan"]
+
+
+@pytest.mark.parametrize("statement", [CLAIM, LIST], ids=["claim", "list"])
+async def test_a_claim_and_a_page_read_a_few_blocks_however_many_jobs_have_ended(
+    database: Database, statement: str
+) -> None:
+    """Counted in blocks of 8 KB, which do not depend on the machine; and neither sorts."""
+    plan = (await plan_of(database, statement, "ANALYZE, BUFFERS, FORMAT JSON"))["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 40
+    assert not [step for step in steps(plan) if "Sort" in step["Node Type"]]
+
+
+async def test_no_query_of_the_repositories_reads_a_whole_table(database: Database) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(database._writer.sync_engine, "before_cursor_execute", note)
+    queries = every_read(database)
+    for query in queries:
+        await query()
+    event.remove(database._writer.sync_engine, "before_cursor_execute", note)
+    assert len(seen) == len(queries)
+    for statement, parameters in seen:
+        plan = (await plan_of(database, statement, parameters=parameters))["Plan"]
+        assert not [step for step in steps(plan) if step["Node Type"] == "Seq Scan"], statement
+
+
+def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
+    """And the deletions of what is old, which find nothing here."""
+    jobs, profiles = SqlJobRepository(database), SqlProfileRepository(database)
+    usage, log = SqlUsageRepository(database), SqlAuditLog(database)
+    missing = "nothing"
+    return [
+        lambda: database.read(text("SELECT 1 FROM users WHERE id = 'user-1'")),
+        lambda: jobs.with_status(JobStatus.PENDING),
+        lambda: jobs.with_profile(missing),
+        lambda: jobs.ended_before(1e9),
+        lambda: jobs.delete(missing),
+        lambda: profiles.of_user(missing),
+        lambda: profiles.delete(missing),
+        lambda: usage.by_day("user-1", 30),
+        lambda: SqlIdempotencyStore(database, 60).release("user-1", missing),
+        lambda: SqlIdempotencyStore(database, 60).sweep(),
+        lambda: log.of_user("user-1"),
+        lambda: log.forget_older_than(1e9),
+    ]
