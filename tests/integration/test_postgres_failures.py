@@ -21,7 +21,7 @@ from src.adapters.database.repositories import SqlIdempotencyStore, SqlJobReposi
 from src.bootstrap_engines import Engines
 from src.config.settings import Settings
 from src.domain.audio import AudioFormat
-from src.domain.errors import EngineUnavailable, Overloaded, Unavailable
+from src.domain.errors import EngineUnavailable, Overloaded
 from src.domain.jobs import Job, JobRequest, JobStatus, UsageEvent
 from src.main import create_app
 from tests.conftest import serving
@@ -239,7 +239,7 @@ async def test_server_that_keeps_silent_is_given_up(url: str) -> None:
     os.kill(process, signal.SIGSTOP)
     try:
         began = time.monotonic()
-        with pytest.raises(Unavailable):
+        with pytest.raises(EngineUnavailable):
             await asyncio.wait_for(database.ping(), 10)
         assert time.monotonic() - began < 6
         # with another connection, once the silent one is given up
@@ -249,18 +249,21 @@ async def test_server_that_keeps_silent_is_given_up(url: str) -> None:
     await database.close()
 
 
-async def test_server_that_falls_silent_in_a_transaction_is_given_up(url: str) -> None:
+@pytest.mark.parametrize(("when", "said"), [("before INSERT", "Try again"), ("before COMMIT", "may be stored, or not")])
+async def test_server_that_falls_silent_in_a_transaction_is_given_up(url: str, when: str, said: str) -> None:
     database = Database(url, pool_size=1, statement_seconds=0.3)
     await database.start()
     stopped: list[int] = []
 
     async def work(connection: AsyncConnection) -> None:
         stopped.append((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
-        os.kill(stopped[0], signal.SIGSTOP)
+        if when == "before INSERT":
+            os.kill(stopped[0], signal.SIGSTOP)
         await connection.execute(text("INSERT INTO users VALUES ('eve', now())"))
+        os.kill(stopped[0], signal.SIGSTOP)
 
     try:
-        with pytest.raises(Unavailable):
+        with pytest.raises(EngineUnavailable, match=said):
             await asyncio.wait_for(database.write(work), 10)
         assert await asyncio.wait_for(database.read(text("SELECT id FROM users")), 5) == []
     finally:

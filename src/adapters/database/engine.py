@@ -119,7 +119,8 @@ class Database:
                 try:
                     await connection.commit()
                 except (DBAPIError, OSError) as error:
-                    if repeatable or postgres.trouble_of(error) is not Trouble.LOST:
+                    trouble = postgres.trouble_of(error)
+                    if trouble not in (Trouble.LOST, Trouble.SILENT) or (repeatable and trouble is Trouble.LOST):
                         raise
                     raise _unavailable("The database stopped answering: this may be stored, or not.") from error
                 return result
@@ -199,8 +200,7 @@ def _translated() -> Iterator[None]:
         trouble = postgres.trouble_of(error)
         if trouble is Trouble.DEFECT:
             raise
-        # the class alone: the text may hold an address or a statement
-        logger.warning("The database does not answer: %s (%s)", type(error.__cause__ or error).__name__, trouble.value)
+        logger.warning("The database: %s (%s)", trouble.value, postgres.kind_of(error))
         if trouble in (Trouble.BUSY, Trouble.CONFLICT):
             raise Overloaded("The database is busy. Try again.", retry_after_seconds=_RETRY_AFTER_SECONDS) from error
         raise _unavailable("The database does not answer. Try again.") from error

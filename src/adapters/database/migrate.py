@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> int:
         trouble = postgres.trouble_of(error)
         if trouble is Trouble.DEFECT or database.get_backend_name() == "sqlite":
             raise
-        sys.stderr.write(f"The database was not migrated: {trouble.value}. {type(error.__cause__ or error).__name__}\n")
+        sys.stderr.write(f"The database was not migrated: {trouble.value} ({postgres.kind_of(error)}).\n")
         return 1
     return 0
 

@@ -16,6 +16,7 @@ class Trouble(Enum):
     """Why a statement failed, as far as it matters to who must decide what now."""
 
     LOST = "the connection is gone, or was not to be had"
+    SILENT = "nothing was heard from the server in time"
     CONFLICT = "another transaction was in the way, and this one was undone"
     BUSY = "the server, or what the statement waits for, is busy"
     REFUSED = "the server does not serve us: password, database name, disk, read-only"
@@ -63,9 +64,9 @@ def connect_arguments(connect_seconds: float, statement_seconds: float) -> dict[
 
 
 def trouble_of(error: DBAPIError | OSError) -> Trouble:
-    """What kind of failure this is; TimeoutError is an OSError: nothing was heard in time."""
+    """What kind of failure this is. The client's own TimeoutError is an OSError."""
     if isinstance(error, TimeoutError):
-        return Trouble.BUSY
+        return Trouble.SILENT
     if isinstance(error, OSError) or error.connection_invalidated:
         return Trouble.LOST
     code = getattr(error.orig, "sqlstate", None) or ""
@@ -77,3 +78,10 @@ def trouble_of(error: DBAPIError | OSError) -> Trouble:
     # without a code it comes from the driver, and its InterfaceError also says that a value has the wrong type
     is_lost = isinstance(error, OperationalError) or "closed" in str(error.orig)
     return Trouble.LOST if is_lost and isinstance(error, OperationalError | InterfaceError) else Trouble.DEFECT
+
+
+def kind_of(error: BaseException) -> str:
+    """The class of the error that began it, for a log: its text may hold an address, a statement or a password."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
