@@ -186,6 +186,14 @@ async def test_server_that_stays_away_is_told_of_in_time(url: str, caplog: pytes
         assert 0.3 < time.monotonic() - began < 3
         assert refusal.value.retry_after_seconds
         assert "not-asked-for" not in caplog.text  # the password
+        began = time.monotonic()
+        with pytest.raises(EngineUnavailable):
+            await SqlJobRepository(database).get("a")
+        assert time.monotonic() - began < 0.3  # it is known by now
+        await in_thread(server.start)
+        assert (await SqlJobRepository(database).get("a")).id == "a"
+        await in_thread(lambda: server.restart(signal.SIGKILL))
+        assert (await SqlJobRepository(database).get("a")).id == "a"  # and hoped for again
         await database.close()
     unknown = Database(url + "-that-is-not-there")
     with pytest.raises(EngineUnavailable):

@@ -22,7 +22,8 @@ FILL = """
     INSERT INTO users SELECT 'user-' || n, now() FROM generate_series(0, 999) n;
     INSERT INTO translation_jobs (id, user_id, request, voice_profile_id, input_key, status, attempts, created_at,
                                   updated_at, lease_until)
-        SELECT 'job-' || n, 'user-' || n % 1000, '{}', 'profile-' || n % 5000, 'k',
+        SELECT 'job-' || n, 'user-' || n % 1000,
+               '{"audio_format": "wav", "target_language": "es", "quality": "balanced"}', 'profile-' || n % 5000, 'k',
                CASE WHEN n % 1000 = 0 THEN 'pending' WHEN n % 1000 = 1 THEN 'processing'
                     WHEN n % 10 = 2 THEN 'failed' ELSE 'completed' END,
                1, now() - n * interval '1 minute', now() - n * interval '1 minute',

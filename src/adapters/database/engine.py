@@ -53,7 +53,8 @@ class Database:
     `pool_size` connections read, and write too where the database has many writers; SQLite has one more that writes.
     `timeout_seconds` bounds the wait for a connection of the pool and, on SQLite, for another process's write.
     On Postgres `connect_seconds` bounds the making of a connection, `statement_seconds` each statement, and
-    `retry_seconds` the time in which a lost connection is made anew for one read or write.
+    `retry_seconds` the time in which a lost connection is made anew for one read or write. Once that was in vain, the
+    others are told at once, until the server answers one of them.
     Raises ValueError for SQLite in memory and for other databases.
     """
 
@@ -69,6 +70,7 @@ class Database:
     ) -> None:
         self._url = postgres.with_driver(make_url(url))
         self._retry_seconds = retry_seconds
+        self._answers = True
         if self._is_sqlite:
             self._reader, self._writer = _sqlite_engines(self._url, pool_size, timeout_seconds)
         elif self._url.drivername == "postgresql+asyncpg":
@@ -103,7 +105,7 @@ class Database:
     async def read(self, query: Executable) -> Sequence[Row[Any]]:
         """The rows that one SELECT finds. Raises Overloaded, EngineUnavailable."""
         with _translated():
-            return await self._until_answered(lambda: self._rows(query), self._retry_seconds)
+            return await self._served(lambda: self._rows(query))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, repeatable: bool = False) -> T:
         """What `work` returns from one transaction, which is undone when it raises.
@@ -126,7 +128,7 @@ class Database:
                 return result
 
         with _translated():
-            return await self._until_answered(once, self._retry_seconds)
+            return await self._served(once)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -151,6 +153,16 @@ class Database:
     async def _rows(self, query: Executable) -> Sequence[Row[Any]]:
         async with self._reader.connect() as connection:
             return (await connection.execute(query)).all()
+
+    async def _served(self, once: Callable[[], Awaitable[T]]) -> T:
+        """What `once` returns, perhaps not at the first try; while the server is known to be away there is but one."""
+        try:
+            result = await self._until_answered(once, self._retry_seconds if self._answers else 0.0)
+        except (DBAPIError, OSError) as error:
+            self._answers = postgres.trouble_of(error) not in (Trouble.LOST, Trouble.SILENT)
+            raise
+        self._answers = True
+        return result
 
     async def _until_answered(self, once: Callable[[], Awaitable[T]], retry_seconds: float) -> T:
         """What `once` returns; again, after a pause, while connections are lost or other transactions in the way."""
