@@ -53,8 +53,10 @@ async def _start_s3(settings: Settings, stack: AsyncExitStack) -> tuple[Storage,
     stack.push_async_callback(storage.close)
     await storage.start()
     if settings.s3_lifecycle:
-        results = _days(settings.result_ttl_seconds)
-        await storage.put_lifecycle({"inputs": _days(settings.input_ttl_seconds), "results": results, CLONES: results})
+        inputs, results = _days(settings.input_ttl_seconds), _days(settings.result_ttl_seconds)
+        await storage.put_lifecycle(
+            {"inputs": inputs, "results": results, CLONES: results, "references": None, "embeddings": None}
+        )
     return storage, {"storage": storage.ping}
 
 

@@ -174,7 +174,8 @@ async def test_lifecycle_rules_are_set_once_and_others_stay(
 ) -> None:
     caplog.set_level(logging.INFO)
     s3_server.client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [OTHERS]})
-    await storage.put_lifecycle({"inputs": 1, "results": 7})
+    wanted = {"inputs": 1, "results": 7, "embeddings": None}
+    await storage.put_lifecycle(wanted)
     found = rules(s3_server, bucket)
     assert found.pop("somebody's own")["Expiration"] == {"Days": 365}
     assert {
@@ -183,10 +184,15 @@ async def test_lifecycle_rules_are_set_once_and_others_stay(
         "inputs/": 1,
         "results/": 7,
     }
+    assert {rule["Filter"]["Prefix"] for rule in found.values() if "NoncurrentVersionExpiration" in rule} == {
+        "inputs/",
+        "results/",
+        "embeddings/",
+    }
     assert [rule for rule in found.values() if "AbortIncompleteMultipartUpload" in rule]
     assert "were set" in caplog.text
     caplog.clear()
-    await storage.put_lifecycle({"inputs": 1, "results": 7})
+    await storage.put_lifecycle(wanted)
     assert "as they should be" in caplog.text
 
 

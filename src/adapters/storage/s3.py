@@ -54,9 +54,9 @@ class S3Storage:
         except NotFound:
             raise EngineUnavailable("The storage has no such bucket: create it, or correct S3_BUCKET.") from None
 
-    async def put_lifecycle(self, days: Mapping[str, int]) -> None:
-        """Have the bucket erase files below these prefixes after as many days. A bucket that refuses is left as it is,
-        with a line in the log.
+    async def put_lifecycle(self, days: Mapping[str, int | None]) -> None:
+        """Have the bucket erase files below these prefixes after as many days, and old versions of them. A bucket that
+        refuses is left as it is, with a line in the log.
         """
         where = self._options.bucket, self._options.prefix
         try:
@@ -89,6 +89,8 @@ class S3Storage:
                 parts = [part async for part in self._parts(name)]
             except Replaced:
                 logger.info("a stored file was replaced while it was read (attempt %d)", attempt)
+                if attempt == self._options.attempts:
+                    raise _replaced() from None
                 continue
             data = parts[0].data if len(parts) == 1 else b"".join(part.data for part in parts)
             digest = await asyncio.to_thread(hashlib.sha256, data)
@@ -111,7 +113,7 @@ class S3Storage:
                 raise _damaged()
             await asyncio.to_thread(partial.replace, path)
         except Replaced:
-            raise EngineUnavailable("The stored file was replaced while it was read. Try again.") from None
+            raise _replaced() from None
         finally:
             partial.unlink(missing_ok=True)
 
@@ -190,6 +192,10 @@ class S3Storage:
             await self._calls.run("abort upload", self._bucket.abort_upload, upload)
         except VoiceServiceError as error:
             logger.warning("parts of an upload are left in the bucket. %s", error.detail)
+
+
+def _replaced() -> EngineUnavailable:
+    return EngineUnavailable("The stored file was replaced while it was read. Try again.")
 
 
 def _damaged() -> DamagedFile:

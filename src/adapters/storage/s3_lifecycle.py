@@ -10,9 +10,10 @@ from src.adapters.storage.s3_calls import code_of
 _MARK = "voice-translation"
 
 
-def wanted_rules(prefix: str, days: Mapping[str, int]) -> list[dict[str, Any]]:
-    """One rule for each folder below `prefix`, erasing files that many days after they were written, and older
-    versions of them where the bucket keeps versions; and one for uploads that were never completed.
+def wanted_rules(prefix: str, days: Mapping[str, int | None]) -> list[dict[str, Any]]:
+    """One rule for each folder below `prefix`, erasing files that many days after they were written; None: never. Where
+    the bucket keeps older versions, they go a day after they were replaced or deleted, as what is deleted has to be
+    gone. And one rule for uploads that were never completed.
     """
     folder = f"{prefix}/" if prefix else ""
     erase = [
@@ -20,9 +21,9 @@ def wanted_rules(prefix: str, days: Mapping[str, int]) -> list[dict[str, Any]]:
             "ID": f"{_mark(prefix)}{name}",
             "Status": "Enabled",
             "Filter": {"Prefix": f"{folder}{name}/"},
-            "Expiration": {"Days": after},
             "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
         }
+        | ({"Expiration": {"Days": after}} if after is not None else {})
         for name, after in sorted(days.items())
     ]
     uploads = {
@@ -34,7 +35,7 @@ def wanted_rules(prefix: str, days: Mapping[str, int]) -> list[dict[str, Any]]:
     return [*erase, uploads]
 
 
-def put_rules(client: Any, bucket: str, prefix: str, days: Mapping[str, int]) -> bool:
+def put_rules(client: Any, bucket: str, prefix: str, days: Mapping[str, int | None]) -> bool:
     """Set the service's rules and leave all others as they are. Returns whether anything had to be changed. Blocks."""
     try:
         current = client.get_bucket_lifecycle_configuration(Bucket=bucket)
