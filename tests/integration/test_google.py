@@ -207,6 +207,7 @@ async def test_no_text_in_logs_and_exceptions(
     server: GoogleServer, google: GoogleTranslator, caplog: pytest.LogCaptureFixture, fault: Answer | None
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "urllib3")  # quiet in the service
     server.always = fault
     said_words = "".join(("unspeak", "able"))  # a traceback quotes the lines of this file
     said = ""

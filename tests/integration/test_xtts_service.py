@@ -69,7 +69,8 @@ def test_a_profile_is_kept_as_safetensors_and_learned_again_when_its_file_is_dam
     saved = service.http.post("/api/v1/voice/profile", json=body)
     assert saved.status_code == 200, saved.json()
     identity = saved.json()["profile_id"]
-    (stored,) = (service.data / "audio" / "profiles").glob("*.voice")
+    (stored,) = (service.data / "audio" / "embeddings").glob("*.voice")
+    assert len(list((service.data / "audio" / "references").iterdir())) == 2
     whole = stored.read_bytes()
     _checksum, _measured, latents = whole.split(b"\n", 2)
     assert set(safetensors.torch.load(latents)) == {"gpt_cond_latent", "speaker_embedding"}
@@ -83,4 +84,5 @@ def test_a_profile_is_kept_as_safetensors_and_learned_again_when_its_file_is_dam
     assert "Ann" not in service.log.read_text()
 
     assert service.http.delete(f"/api/v1/voice/profile/{identity}").status_code == 204
-    assert not (service.data / "audio" / "profiles").exists()
+    left = [path for kind in ("embeddings", "references") for path in (service.data / "audio").glob(f"{kind}/*")]
+    assert left == []

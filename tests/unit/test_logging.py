@@ -11,14 +11,16 @@ from src.main import configure_logging
 
 
 @pytest.fixture
-def driver_log() -> Iterator[logging.Logger]:
-    logger = logging.getLogger("aiosqlite")
-    before = logger.level
-    yield logger
-    logger.setLevel(before)
+def levels_as_before() -> Iterator[None]:
+    """What the service quiets is loud again for the tests that follow."""
+    loggers = [logging.getLogger(name) for name in ("aiosqlite", "boto3", "botocore", "urllib3")]
+    before = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
 
 
-@pytest.mark.usefixtures("driver_log")
+@pytest.mark.usefixtures("levels_as_before")
 async def test_stored_values_are_not_logged(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     configure_logging("debug")
     caplog.set_level(logging.DEBUG)
