@@ -6,6 +6,24 @@ from typing import Any
 from src.adapters.storage.s3_calls import S3Options
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
 
+NO_KEYS = [
+    "",
+    "/etc/passwd",
+    "../x",
+    "a/../b",
+    "a//b",
+    "a/",
+    ".hidden",
+    "a/.b",
+    "a\\b",
+    "a b",
+    "a\n",
+    "é",
+    "a\0b",
+    "a:b",
+]
+"""What no storage takes as a key."""
+
 
 def s3_options(server: S3Server, **changes: Any) -> S3Options:
     """A new bucket on this server, unless `changes` name one."""

@@ -9,6 +9,15 @@ import torch
 
 _BLOCK_BYTES = 2**30
 
+WHISPER_END = 50257
+"""The end token of multilingual models, suppressed so that random weights give as many tokens as are asked for."""
+
+
+def require(found: int, wanted: int) -> None:
+    """Raises RuntimeError unless as many tokens or codes were made as were asked for."""
+    if found != wanted:
+        raise RuntimeError(f"{found} instead of {wanted}: the contenders would not do the same work")
+
 
 def timed(work: Callable[[], object], device: torch.device) -> float:
     """Seconds that `work` takes, until the device has finished it."""

@@ -32,7 +32,8 @@ import whisper
 from whisper.audio import N_FRAMES, log_mel_spectrogram, pad_or_trim
 from whisper.decoding import DecodingOptions
 
-from scripts.benchmarks.measures import peak_memory
+from scripts.benchmarks.measures import WHISPER_END, peak_memory, require
+from scripts.benchmarks.xtts import TEXT
 from scripts.checkpoints.whisper import make
 from scripts.checkpoints.xtts import full_and_endless
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
@@ -47,9 +48,7 @@ from src.services.audio_processing import AudioProcessing
 from src.utils.audio import encode_wav, resample
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = "The train to the north leaves at noon today, so please bring your passport and be at the platform early."
 SECONDS_IN, TOKENS, CODES = 10.0, 40, 108
-_END = 50257  # Whisper's end token, suppressed so that random weights give as many tokens as asked for
 _START_SECONDS, _ROUND_SECONDS = 300, 300
 
 
@@ -208,8 +207,8 @@ def stock(plan: Plan) -> Callable[[], Stages]:
         window = pad_or_trim(mel, N_FRAMES).to(recogniser.device)
         _, languages = recogniser.detect_language(window)
         language = max(languages, key=lambda code: languages[code])
-        options = DecodingOptions(language=language, fp16=False, sample_len=TOKENS, suppress_tokens=[-1, _END])
-        _require(len(recogniser.decode(window, options).tokens), TOKENS)
+        options = DecodingOptions(language=language, fp16=False, sample_len=TOKENS, suppress_tokens=[-1, WHISPER_END])
+        require(len(recogniser.decode(window, options).tokens), TOKENS)
         clock("transcribe")
         reference = torch.from_numpy(audio.samples)[None].to(plan.device)
         latents = voice.get_gpt_cond_latents(
@@ -255,8 +254,8 @@ def ours(plan: Plan) -> Callable[[], Stages]:
         (languages,) = recogniser.languages([window], short=short)
         language = max(languages, key=lambda code: languages[code])
         features = recogniser.encoded([window], short=short)
-        (result,) = recogniser.decoder.decode(features, language, max_tokens=TOKENS, suppressed=(-1, _END))
-        _require(len(result.tokens), TOKENS)
+        (result,) = recogniser.decoder.decode(features, language, max_tokens=TOKENS, suppressed=(-1, WHISPER_END))
+        require(len(result.tokens), TOKENS)
         clock("transcribe")
         voice = model.condition((audio,))
         clock("learn voice")
@@ -265,7 +264,7 @@ def ours(plan: Plan) -> Callable[[], Stages]:
         sentence.max_codes = CODES
         while not utterance.finished:
             model.step()
-        _require(len(sentence.codes), CODES)
+        require(len(sentence.codes), CODES)
         spoken = model.audio(utterance)
         model.drop(utterance)
         clock("speak")
@@ -274,11 +273,6 @@ def ours(plan: Plan) -> Callable[[], Stages]:
         return clock.stages
 
     return once
-
-
-def _require(found: int, wanted: int) -> None:
-    if found != wanted:
-        raise RuntimeError(f"{found} instead of {wanted}: the two would not do the same work")
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from whisper.audio import N_FRAMES, log_mel_spectrogram, pad_or_trim
 from whisper.decoding import DecodingOptions
 
 from scripts.benchmarks import whisper_decoder
+from scripts.benchmarks.measures import WHISPER_END, require
 from scripts.checkpoints.ctranslate2_whisper import convert, load
 from scripts.checkpoints.whisper import DIMENSIONS, make
 from src.domain.audio import Samples
@@ -36,7 +37,6 @@ from src.models.whisper.recogniser import Recogniser
 ROOT = Path(__file__).resolve().parents[2]
 CLIP_SECONDS = 10.0
 _FORCED_TOKENS = 100
-_END = 50257  # the end token of multilingual models
 
 Measured = Callable[[], None]
 
@@ -104,14 +104,14 @@ def _stock(checkpoint: Path, clip: Samples, tokens: int, device: str) -> Measure
         _, languages = model.detect_language(window)
         language = max(languages, key=lambda code: languages[code])
         result = model.decode(window, DecodingOptions(**_options(language, tokens)))
-        _require(len(result.tokens), tokens)
+        require(len(result.tokens), tokens)
 
     return once
 
 
 def _options(language: str, tokens: int) -> dict[str, Any]:
     """Without an end: its token is suppressed beside the usual ones."""
-    return {"language": language, "fp16": False, "sample_len": tokens, "suppress_tokens": [-1, _END]}
+    return {"language": language, "fp16": False, "sample_len": tokens, "suppress_tokens": [-1, WHISPER_END]}
 
 
 def _ours(recogniser: Recogniser, clip: Samples, tokens: int, quality: Quality) -> Measured:
@@ -122,8 +122,8 @@ def _ours(recogniser: Recogniser, clip: Samples, tokens: int, quality: Quality) 
         (languages,) = recogniser.languages([window], short=short)
         language = max(languages, key=lambda code: languages[code])
         features = recogniser.encoded([window], short=short)
-        (result,) = recogniser.decoder.decode(features, language, max_tokens=tokens, suppressed=(-1, _END))
-        _require(len(result.tokens), tokens)
+        (result,) = recogniser.decoder.decode(features, language, max_tokens=tokens, suppressed=(-1, WHISPER_END))
+        require(len(result.tokens), tokens)
 
     return once
 
@@ -144,17 +144,12 @@ def _faster_whisper(checkpoint: Path, size: str, clip: Samples, tokens: int, dev
             [prompt],
             beam_size=1,
             max_length=2 * tokens,
-            suppress_tokens=[-1, _END],
+            suppress_tokens=[-1, WHISPER_END],
             max_initial_timestamp_index=50,
         )
-        _require(len(result.sequences_ids[0]), tokens)
+        require(len(result.sequences_ids[0]), tokens)
 
     return once
-
-
-def _require(found: int, tokens: int) -> None:
-    if found != tokens:
-        raise RuntimeError(f"{found} tokens instead of {tokens}: the contenders would not do the same work.")
 
 
 def _measure(contenders: dict[str, Measured], rounds: int) -> dict[str, float]:

@@ -12,24 +12,7 @@ from src.adapters.storage.s3_objects import PART_BYTES
 from src.domain.errors import NotFound
 from src.domain.ports import Storage
 from tests.servers.s3 import S3Server
-from tests.storage_options import s3_options
-
-NO_KEYS = [
-    "",
-    "/etc/passwd",
-    "../x",
-    "a/../b",
-    "a//b",
-    "a/",
-    ".hidden",
-    "a/.b",
-    "a\\b",
-    "a b",
-    "a\n",
-    "é",
-    "a\0b",
-    "a:b",
-]
+from tests.storage_options import NO_KEYS, s3_options
 
 
 @pytest.fixture(params=["local", "s3", "s3 below a prefix"])

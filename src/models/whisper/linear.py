@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from src.models.processor import has_vnni
+
 Linear = Callable[[Tensor], Tensor]
 
-_CAPABILITIES = torch.cpu.get_capabilities()
-_REDUCED = not (_CAPABILITIES.get("avx512_vnni") or _CAPABILITIES.get("avx_vnni"))
-"""Without VNNI the kernel adds two products in 16 bits, which activations of all eight bits would overflow."""
+_REDUCED = not has_vnni()
+"""Whether activations have seven bits only."""
 _TOP = 127 if _REDUCED else 255
 _ROWS_ENOUGH = 64
 """Rows of one window that keep the kernel busy: to go through it with other windows would gain nothing."""

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_CAPABILITIES = torch.cpu.get_capabilities()
-_WEIGHT_STEPS = 127 if _CAPABILITIES.get("avx512_vnni") or _CAPABILITIES.get("avx_vnni") else 63
-"""On a side of zero. Without VNNI the kernel adds two products in 16 bits, which larger weights would overflow."""
+from src.models.processor import has_vnni
+
+_WEIGHT_STEPS = 127 if has_vnni() else 63
+"""On a side of zero."""
 _ZERO_BYTE = 128
 _ACTIVATION_STEPS = 127 * 256
 _ZERO_WORD = torch.tensor(_ZERO_BYTE * 257 + 0.5)
