@@ -2,6 +2,7 @@
 
 import io
 import re
+from difflib import SequenceMatcher
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -121,3 +122,11 @@ def luminance(colour: str) -> float:
 def contrast(one: str, other: str) -> float:
     dark, light = sorted([luminance(one), luminance(other)])
     return (light + 0.05) / (dark + 0.05)
+
+
+def wrong_words(heard: str, said: str) -> int:
+    """Words too many, too few or other. A recording starts at another moment of the microphone's each time, and goes
+    through the browser's resampler: that may cost the small recogniser a word.
+    """
+    matching = SequenceMatcher(None, heard.split(), said.split(), autojunk=False).get_matching_blocks()
+    return max(len(heard.split()), len(said.split())) - sum(block.size for block in matching)

@@ -25,6 +25,7 @@ from tests.e2e.browsing import (
     record,
     seconds_of,
     watch_stages,
+    wrong_words,
 )
 
 STAGES = ["preprocessing", "transcription", "translation", "voice_cloning", "postprocessing"]
@@ -41,7 +42,7 @@ def test_a_recorded_message_is_translated_and_both_recordings_play(
     page.get_by_role("button", name="Translate").click()
     expect_state(page, "done")
 
-    expect(page.locator("#original")).to_have_text(sentence)
+    assert wrong_words(page.locator("#original").inner_text(), sentence) <= 1
     expect(page.locator("#original")).to_have_attribute("lang", "en")
     expect(page.locator("#translated")).to_contain_text("jueves")
     expect(page.locator("#translated")).to_have_attribute("lang", "es")
