@@ -1,164 +1,188 @@
-"""Settings to a running service: the only file that names concrete stores; `bootstrap_engines` names the engines."""
+"""Settings to a running service: the only files that name concrete stores and engines are this and its siblings.
+
+`bootstrap_engines` and `bootstrap_translators` name the engines, `bootstrap_storage` and `bootstrap_shared` what is
+kept outside of the database, `bootstrap_jobs` puts together what does the jobs.
+"""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
 
 from src.adapters.database.engine import Database
-from src.adapters.database.repositories import (
-    SqlIdempotencyStore,
-    SqlJobRepository,
-    SqlProfileRepository,
-    SqlUsageRepository,
-)
-from src.adapters.queue.in_process import InProcessQueue
+from src.adapters.database.job_repository import SqlJobRepository
+from src.adapters.database.repositories import SqlIdempotencyStore, SqlProfileRepository, SqlUsageRepository
 from src.api.dependencies import Services
 from src.bootstrap_engines import Engines, build_engines
+from src.bootstrap_jobs import JobStores, open_database, start_job_worker
 from src.bootstrap_shared import SharedState, build_shared_state
 from src.bootstrap_storage import start_storage
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from src.domain.ports import Runner, Storage
+from src.domain.jobs import Job
+from src.domain.ports import JobQueue, Runner
 from src.services.health import Check, Health
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
 from src.services.on_demand import OnDemand
 from src.services.pipeline import Pipeline
-from src.services.profiles import CLONES, Profiles
+from src.services.profiles import Profiles
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
 from src.workers.job_worker import JobWorker
 
-logger = logging.getLogger(__name__)
+_CONSUMER_STOP_SECONDS = 5.0
 
-_SWEEP_SECONDS = 600.0
+
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """What processes that take jobs and processes that do them have in common."""
+
+    settings: Settings
+    engines: Engines
+    database: Database
+    stores: JobStores
+    checks: Mapping[str, Check]
+    transcription: Transcription
+    translation: TextTranslation
+    voices: VoiceCloning
+    profiles: Profiles
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return Pipeline(
+            self.engines.decoder,
+            self.transcription,
+            self.translation,
+            self.voices,
+            self.profiles,
+            self.stores.storage,
+        )
+
+    @property
+    def job_concurrency(self) -> int:
+        return self.settings.job_concurrency or self.engines.job_concurrency
 
 
 @asynccontextmanager
 async def running_services(
     settings: Settings, engines: Engines | None = None, shared: SharedState | None = None
 ) -> AsyncIterator[Services]:
-    """Build everything, start it, and close it again in the reverse order, whatever happens in between."""
-    shared = shared or build_shared_state(settings)
+    """What the API needs, started, and closed again in the reverse order, whatever happens in between."""
     async with AsyncExitStack() as stack:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        database = Database(
-            settings.effective_database_url,
-            pool_size=settings.database_pool_size,
-            timeout_seconds=settings.database_pool_timeout_seconds,
-            connect_seconds=settings.database_connect_timeout_seconds,
-            statement_seconds=settings.database_statement_timeout_seconds,
-        )
-        stack.push_async_callback(database.close)
-        await database.start()
-        parts = engines if engines is not None else await asyncio.to_thread(build_engines, settings)
-        if parts.close is not None:
-            stack.push_async_callback(parts.close)
-        runners = list(dict.fromkeys(parts.runners.values()))
-        for runner in runners:
-            stack.push_async_callback(runner.close)
-        await asyncio.gather(*(runner.start() for runner in runners))
-        await stack.enter_async_context(shared.running())
-        yield await _start_services(settings, parts, database, shared, stack)
+        core = await _start_core(settings, engines, shared or build_shared_state(settings), stack)
+        yield await _start_services(core, stack)
 
 
-async def _start_services(
-    settings: Settings, engines: Engines, database: Database, shared: SharedState, stack: AsyncExitStack
-) -> Services:
-    storage, storage_checks = await start_storage(settings, stack)
-    usage = SqlUsageRepository(database)
-    transcription = Transcription(engines.transcriber)
-    voices = VoiceCloning(engines.voice, engines.analyzer, shared.cache, engines.transcriber)
-    profiles = Profiles(
-        SqlProfileRepository(database),
-        storage,
-        engines.decoder,
+@asynccontextmanager
+async def running_worker(settings: Settings, engines: Engines | None = None) -> AsyncIterator[JobWorker[Job]]:
+    """A worker that does the jobs which other processes take, until it is left: then it drains."""
+    # here, as a service that does its own jobs needs neither
+    from src.adapters.queue.dramatiq_queue import DramatiqConsumer  # noqa: PLC0415
+
+    async with AsyncExitStack() as stack:
+        core = await _start_core(settings, engines, build_shared_state(settings), stack)
+        worker = await start_job_worker(settings, core.stores, core.pipeline, core.job_concurrency, stack)
+        consumer = DramatiqConsumer(_redis_url(settings), worker.serve, core.job_concurrency)
+        stack.push_async_callback(consumer.close, _CONSUMER_STOP_SECONDS)
+        stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
+        stack.callback(consumer.pause)
+        await consumer.start()
+        yield worker
+
+
+async def _start_core(settings: Settings, engines: Engines | None, shared: SharedState, stack: AsyncExitStack) -> _Core:
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = open_database(settings)
+    stack.push_async_callback(database.close)
+    await database.start()
+    parts = engines if engines is not None else await asyncio.to_thread(build_engines, settings)
+    if parts.close is not None:
+        stack.push_async_callback(parts.close)
+    runners = list(dict.fromkeys(parts.runners.values()))
+    for runner in runners:
+        stack.push_async_callback(runner.close)
+    await asyncio.gather(*(runner.start() for runner in runners))
+    await stack.enter_async_context(shared.running())
+    storage, checks = await start_storage(settings, stack)
+    voices = VoiceCloning(parts.voice, parts.analyzer, shared.cache, parts.transcriber)
+    return _Core(
+        settings,
+        parts,
+        database,
+        JobStores(SqlJobRepository(database), storage, shared),
+        checks,
+        Transcription(parts.transcriber),
+        TextTranslation(parts.translators, shared.cache),
         voices,
-        min_reference_seconds=settings.min_reference_seconds,
-        max_reference_seconds=settings.max_audio_seconds,
+        Profiles(
+            SqlProfileRepository(database),
+            storage,
+            parts.decoder,
+            voices,
+            min_reference_seconds=settings.min_reference_seconds,
+            max_reference_seconds=settings.max_audio_seconds,
+        ),
     )
-    translation = TextTranslation(engines.translators, shared.cache)
-    queue = InProcessQueue(settings.job_queue_size)
+
+
+async def _start_services(core: _Core, stack: AsyncExitStack) -> Services:
+    settings, engines, stores = core.settings, core.engines, core.stores
+    usage = SqlUsageRepository(core.database)
+    worker: JobWorker[Job] | None = None
+    if settings.workers == "local":
+        worker = await start_job_worker(settings, stores, core.pipeline, core.job_concurrency, stack)
     jobs = Jobs(
-        SqlJobRepository(database),
-        queue,
-        storage,
-        Pipeline(engines.decoder, transcription, translation, voices, profiles, storage),
-        usage,
-        SqlIdempotencyStore(database, settings.idempotency_ttl_seconds),
-        timeout_seconds=settings.job_timeout_seconds,
-        max_attempts=settings.job_max_attempts,
+        stores.rows,
+        worker or _remote_queue(core, stack),
+        stores.shared.events,
+        stores.storage,
+        SqlIdempotencyStore(core.database, settings.idempotency_ttl_seconds),
+        stores.ending,
+        most_waiting=settings.job_queue_size,
     )
-    worker = JobWorker(queue, jobs.execute, settings.job_concurrency or engines.job_concurrency)
-    left_over = await jobs.left_over()
-    worker.start()
-    stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
-    _start_background((jobs.recover(left_over), _sweep_for_ever(jobs, storage, settings)), stack)
     return Services(
         jobs=jobs,
         on_demand=OnDemand(
             engines.decoder,
-            transcription,
-            voices,
-            profiles,
-            storage,
+            core.transcription,
+            core.voices,
+            core.profiles,
+            stores.storage,
             usage,
             timeout_seconds=settings.sync_timeout_seconds,
         ),
-        profiles=profiles,
+        profiles=core.profiles,
         languages=LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
         usage=usage,
-        storage=storage,
-        health=_health(engines, database, shared, queue, worker, storage_checks),
+        storage=stores.storage,
+        health=_health(core, worker),
         max_audio_bytes=settings.max_audio_bytes,
         sync_timeout_seconds=settings.sync_timeout_seconds,
         public_base_url=settings.public_base_url,
     )
 
 
-def _start_background(works: Iterable[Coroutine[Any, Any, None]], stack: AsyncExitStack) -> None:
-    """Run these beside the service, until it closes."""
-    for work in works:
-        task = asyncio.create_task(work)
-        task.add_done_callback(_log_failure)
-        stack.push_async_callback(_stop, task)
+def _remote_queue(core: _Core, stack: AsyncExitStack) -> JobQueue:
+    from src.adapters.queue.dramatiq_queue import DramatiqQueue  # noqa: PLC0415 - see running_worker
+
+    link = core.stores.shared.link
+    assert link is not None  # noqa: S101 - the settings want REDIS_URL for it
+    queue = DramatiqQueue(_redis_url(core.settings), link, core.settings.redis_timeout_seconds)
+    stack.push_async_callback(queue.close)
+    return queue
 
 
-async def _sweep_for_ever(jobs: Jobs, storage: Storage, settings: Settings) -> None:
-    kept = settings.result_ttl_seconds
-    while True:
-        try:
-            erased = await jobs.sweep(kept, settings.input_ttl_seconds), await storage.delete_under(CLONES, kept)
-            if any(erased):
-                logger.info("%d old jobs and %d old clones erased", *erased)
-        except Exception:
-            logger.exception("the sweep of old jobs failed; the next one tries again")
-        await asyncio.sleep(_SWEEP_SECONDS)
+def _redis_url(settings: Settings) -> str:
+    """Raises EngineUnavailable."""
+    if settings.redis_url is None:
+        raise EngineUnavailable("Workers are told of jobs over Redis: set REDIS_URL.")
+    return settings.redis_url.get_secret_value()
 
 
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("a background task ended", exc_info=error)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-def _health(
-    engines: Engines,
-    database: Database,
-    shared: SharedState,
-    queue: InProcessQueue,
-    worker: JobWorker,
-    others: Mapping[str, Check],
-) -> Health:
-    async def job_worker() -> None:
-        _require(worker.alive, "the job worker has stopped")
+def _health(core: _Core, worker: JobWorker[Job] | None) -> Health:
+    engines = core.engines
 
     def runner_check(runner: Runner) -> Callable[[], Awaitable[None]]:
         async def check() -> None:
@@ -166,16 +190,23 @@ def _health(
 
         return check
 
+    async def job_worker() -> None:
+        _require(worker is None or worker.alive, "the job worker has stopped")
+
+    async def jobs() -> Mapping[str, int]:
+        waiting, running = await core.stores.rows.counts()
+        return {"waiting": waiting, "running": running}
+
     checks = {name: runner_check(runner) for name, runner in engines.runners.items()}
     return Health(
-        {"database": database.ping, "job_worker": job_worker, **others, **checks},
+        {"database": core.database.ping, "job_worker": job_worker, **core.checks, **checks},
         {
             "transcription": engines.transcriber.name,
             "translation": ", ".join(translator.name for translator in engines.translators) or "none",
             "voice": engines.voice.name,
         },
-        lambda: (*engines.notices, *engines.passing_notices(), *shared.notices()),
-        lambda: (len(queue), worker.running),
+        lambda: (*engines.notices, *engines.passing_notices(), *core.stores.shared.notices()),
+        jobs,
     )
 
 

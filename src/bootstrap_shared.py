@@ -5,12 +5,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from src.adapters.cache.redis_cache import RedisCache
+from src.adapters.events.in_process import InProcessJobEvents
+from src.adapters.events.redis_events import RedisJobEvents
 from src.adapters.limits.redis_counter import RedisCounter
 from src.adapters.redis_link import RedisLink
 from src.config.settings import Settings
-from src.domain.ports import Cache, RateCounter
+from src.domain.ports import Cache, JobEvents, RateCounter
 from src.utils.cache import Cached, MemoryCache
 from src.utils.rate_counter import WindowCounter
+
+_LOOK_SECONDS = 1.0
+"""Processes without Redis may share a database all the same: how often they look whether another one ended a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,7 @@ class SharedState:
 
     cache: Cache
     counter: RateCounter
+    events: JobEvents
     link: RedisLink | None = None
 
     def notices(self) -> tuple[str, ...]:
@@ -33,8 +39,12 @@ class SharedState:
             return
         try:
             await self.link.start()
+            if isinstance(self.events, RedisJobEvents):
+                await self.events.start()
             yield
         finally:
+            if isinstance(self.events, RedisJobEvents):
+                await self.events.close()
             await self.link.close()
 
 
@@ -42,7 +52,7 @@ def build_shared_state(settings: Settings) -> SharedState:
     """Connects to nothing yet."""
     memory = MemoryCache(settings.cache_max_bytes)
     if settings.redis_url is None:
-        return SharedState(memory, WindowCounter())
+        return SharedState(memory, WindowCounter(), InProcessJobEvents(_LOOK_SECONDS))
     link = RedisLink(settings.redis_url.get_secret_value(), settings.redis_timeout_seconds)
     counter = RedisCounter(link, settings.rate_limit_fallback_share)
-    return SharedState(Cached(memory, RedisCache(link)), counter, link)
+    return SharedState(Cached(memory, RedisCache(link)), counter, RedisJobEvents(link), link)

@@ -9,15 +9,14 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from pydantic import ValidationError
 
 from src import __version__
 from src.api import middleware
 from src.api.middleware.auth import TokenVerifier
-from src.api.middleware.request_id import RequestIdFilter
 from src.api.routes import audio, health, languages, page, usage, voice
 from src.bootstrap import running_services
 from src.bootstrap_engines import Engines
+from src.bootstrap_process import configure_logging, load_settings
 from src.bootstrap_shared import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
@@ -84,29 +83,12 @@ def _token_verifier(settings: Settings) -> TokenVerifier | None:
     return TokenVerifier(secret, settings.jwt_issuer or "", settings.jwt_audience or "")
 
 
-def configure_logging(level: str) -> None:
-    """One line per record on standard error, with the id of the request that it belongs to."""
-    handler = logging.StreamHandler()
-    handler.addFilter(RequestIdFilter())
-    line = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
-    logging.basicConfig(level=level.upper(), handlers=[handler], format=line)
-    # At debug it logs every value that it stores, and they hold what people said.
-    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
-    # At debug these log requests with their signatures, and bodies.
-    for name in ("boto3", "botocore", "urllib3"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 def main() -> int:
     """Run the service until SIGTERM or Ctrl-C. Exit code 2: a setting is wrong; 1: something that it needs is
     missing.
     """
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        for problem in error.errors():
-            name = ".".join(str(part) for part in problem["loc"]).upper() or "settings"
-            print(f"{name}: {problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201
+    settings = load_settings()
+    if settings is None:
         return 2
     configure_logging(settings.log_level)
     app = create_app(settings)

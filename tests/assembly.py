@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from src.adapters.events.in_process import InProcessJobEvents
 from src.domain.audio import AudioFormat
 from src.domain.jobs import Consent, JobRequest, now
+from src.services.job_ending import JobEnding
+from src.services.job_runner import JobRunner
+from src.services.job_upkeep import JobUpkeep
 from src.services.jobs import Jobs
 from src.services.pipeline import Pipeline
 from src.services.profiles import NewProfile, Profiles
@@ -12,6 +16,7 @@ from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
 from tests.fake_stores import (
     DictCache,
+    HandedLeases,
     ListQueue,
     MemoryIdempotency,
     MemoryJobs,
@@ -37,7 +42,10 @@ class Bench:
     usage: MemoryUsage = field(default_factory=MemoryUsage)
     idempotency: MemoryIdempotency = field(default_factory=MemoryIdempotency)
     profile_rows: MemoryProfiles = field(default_factory=MemoryProfiles)
+    leases: HandedLeases = field(default_factory=HandedLeases)
+    events: InProcessJobEvents = field(default_factory=InProcessJobEvents)
     timeout_seconds: float = 5.0
+    most_waiting: int = 100
 
     def __post_init__(self) -> None:
         cache, decoder = DictCache(), FakeDecoder()
@@ -59,16 +67,32 @@ class Bench:
             self.profiles,
             self.storage,
         )
+        ending = JobEnding(self.rows, self.events, self.storage)
         self.jobs = Jobs(
             self.rows,
             self.queue,
+            self.events,
             self.storage,
-            self.pipeline,
-            self.usage,
             self.idempotency,
-            timeout_seconds=self.timeout_seconds,
-            max_attempts=3,
+            ending,
+            most_waiting=self.most_waiting,
         )
+        self.runner = JobRunner(
+            self.rows,
+            self.leases,
+            self.events,
+            ending,
+            self.pipeline,
+            lease_seconds=10.0,
+            timeout_seconds=self.timeout_seconds,
+        )
+        self.upkeep = JobUpkeep(self.rows, self.storage, ending, max_attempts=3, lease_seconds=10.0)
+
+    async def run_next(self) -> None:
+        """What a worker does with the job that waits longest."""
+        job = await self.runner.claim()
+        assert job is not None
+        await self.runner.run(job)
 
     async def new_profile(self, user_id: str = "ann") -> str:
         consent = Consent("I agree.", now())

@@ -1,18 +1,28 @@
 """Stand-ins for stores, through the ports: dictionaries."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
-from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, NotFound, Overloaded
-from src.domain.jobs import DailyUsage, Job, JobStatus, UsageEvent, VoiceProfile, now
+from src.domain.errors import EngineUnavailable, IdempotencyConflict, IdempotencyMismatch, NotFound, Overloaded
+from src.domain.jobs import DailyUsage, Job, JobStatus, Stage, UsageEvent, VoiceProfile, now
 
 
 @dataclass
 class MemoryJobs:
-    rows: dict[str, Job] = field(default_factory=dict)
-    history: list[tuple[str, JobStatus, str | None]] = field(default_factory=list)
+    """First come, first served; `expired` holds the ids of jobs whose lease has run out."""
 
-    async def add(self, job: Job) -> None:
+    rows: dict[str, Job] = field(default_factory=dict)
+    usage: list[UsageEvent] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+    expired: set[str] = field(default_factory=set)
+    away: int = 0  # so many calls of `finish` find no database
+
+    async def add(self, job: Job, most_waiting: int) -> None:
+        if (await self.counts())[0] >= most_waiting:
+            raise Overloaded("The line is full.")
         self.rows[job.id] = job
 
     async def get(self, job_id: str, user_id: str | None = None) -> Job:
@@ -21,15 +31,44 @@ class MemoryJobs:
             raise NotFound(f"There is no job {job_id}.")
         return job
 
-    async def save(self, job: Job) -> bool:
-        if job.id not in self.rows:
+    async def claim(self, lease_seconds: float) -> Job | None:
+        waiting = sorted(self._with(JobStatus.PENDING), key=lambda job: job.priority)
+        return self._lease(waiting[0], attempts=waiting[0].attempts + 1) if waiting else None
+
+    async def save_stage(self, job: Job, stage: Stage) -> None:
+        if self._is_ours(job):
+            self.rows[job.id] = replace(self.rows[job.id], stage=stage)
+            self.stages.append(stage)
+
+    async def finish(self, job: Job, usage: UsageEvent) -> bool:
+        if self.away:
+            self.away -= 1
+            raise EngineUnavailable("The database does not answer.")
+        if not self._is_ours(job) or self.rows[job.id].ended:
             return False
         self.rows[job.id] = job
-        self.history.append((job.id, job.status, job.stage))
+        self.usage.append(usage)
         return True
 
-    async def with_status(self, *statuses: JobStatus) -> list[Job]:
-        return [job for job in self.rows.values() if job.status in statuses]
+    async def give_back(self, job: Job) -> None:
+        if self._is_ours(job):
+            self.rows[job.id] = replace(job, status=JobStatus.PENDING, attempts=job.attempts - 1)
+
+    async def request_cancel(self, job_id: str) -> None:
+        if job_id in self.rows and not self.rows[job_id].ended:
+            self.rows[job_id] = replace(self.rows[job_id], cancel_requested=True)
+
+    async def requeue_expired(self, max_attempts: int) -> list[str]:
+        found = [job.id for job in self._expired() if job.attempts < max_attempts]
+        for job_id in found:
+            self.rows[job_id] = replace(self.rows[job_id], status=JobStatus.PENDING)
+        return found
+
+    async def claim_spent(self, max_attempts: int, lease_seconds: float) -> list[Job]:
+        return [self._lease(job) for job in self._expired() if job.attempts >= max_attempts]
+
+    async def counts(self) -> tuple[int, int]:
+        return len(self._with(JobStatus.PENDING)), len(self._with(JobStatus.PROCESSING))
 
     async def with_profile(self, profile_id: str) -> list[Job]:
         return [job for job in self.rows.values() if job.request.voice_profile_id == profile_id]
@@ -40,6 +79,35 @@ class MemoryJobs:
 
     async def delete(self, job_id: str) -> None:
         self.rows.pop(job_id, None)
+
+    def _with(self, status: JobStatus) -> list[Job]:
+        return [job for job in self.rows.values() if job.status is status]
+
+    def _expired(self) -> list[Job]:
+        return [job for job in self._with(JobStatus.PROCESSING) if job.id in self.expired]
+
+    def _is_ours(self, job: Job) -> bool:
+        return job.id in self.rows and self.rows[job.id].fence == job.fence
+
+    def _lease(self, job: Job, **changes: Any) -> Job:
+        leased = replace(job, status=JobStatus.PROCESSING, fence=job.fence + 1, **changes)
+        self.rows[job.id] = leased
+        return leased
+
+
+@dataclass
+class HandedLeases:
+    """Leases that hold until the test takes them away."""
+
+    lost: dict[str, Callable[[], object]] = field(default_factory=dict)
+
+    @contextmanager
+    def held(self, job: Job, lost: Callable[[], object]) -> Iterator[None]:
+        self.lost[job.id] = lost
+        try:
+            yield
+        finally:
+            self.lost.pop(job.id, None)
 
 
 @dataclass
@@ -127,19 +195,12 @@ class MemoryIdempotency:
 
 @dataclass
 class ListQueue:
-    max_size: int = 100
+    """Keeps what it is told."""
+
     ids: list[str] = field(default_factory=list)
 
-    def put(self, job_id: str, user_id: str) -> None:
-        if len(self.ids) >= self.max_size:
-            raise Overloaded("The queue is full.")
+    async def put(self, job_id: str) -> None:
         self.ids.append(job_id)
-
-    async def take(self) -> str:
-        return self.ids.pop(0)
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass

@@ -57,6 +57,7 @@ STATUS: dict[str, int] = {
     "unsupported_language": 422,
     "validation_error": 422,
     "rate_limited": 429,
+    "job_dead": 500,
     "internal_error": 500,
     "translation_unavailable": 502,
     "engine_unavailable": 503,

@@ -123,20 +123,23 @@ class Settings(BaseSettings):
     job_concurrency: int | None = Field(None, ge=1)
     """Jobs that run at the same time in this process. None: 16 with Whisper or XTTS, which do many calls for little
     more than one, else 2."""
+    workers: Literal["local", "remote"] = "local"
+    """local: this process does its jobs itself. remote: processes that run `python -m src.workers.gpu_worker` do, which
+    share its DATABASE_URL (Postgres), REDIS_URL and STORAGE."""
     job_queue_size: int = Field(64, ge=1)
     """Jobs that may wait; above it a request gets 503 `overloaded`."""
+    job_lease_seconds: float = Field(15.0, gt=0)
+    """A job whose process has not been heard of for so long is done by another. The clock is the database's."""
     engine_queue_size: int = Field(32, ge=1)
     """Calls that may wait for one engine; above it a request gets 503 `overloaded`."""
     job_timeout_seconds: float = Field(600.0, gt=0)
     """A job that runs longer fails with `deadline_exceeded`."""
     job_max_attempts: int = Field(3, ge=1)
-    """Starts of one job, when the process is killed under it; then it fails with `engine_unavailable`."""
+    """Starts of one job, when the process ends under it each time; then it fails with `job_dead`."""
     sync_timeout_seconds: float = Field(55.0, gt=0)
     """A synchronous call that takes longer gets 202 and the job goes on. Below the usual gateway limit of 60 s."""
     shutdown_grace_seconds: float = Field(12.0, ge=0)
-    """At SIGTERM: how long open requests, and after them running jobs, may take; the rest run again at the next
-    start.
-    """
+    """At SIGTERM: how long open requests, and after them running jobs, may take; the rest go back in line."""
     result_ttl_seconds: float = Field(7 * 24 * 3600, gt=0)
     """Ended jobs and their audio are deleted after this."""
     input_ttl_seconds: float = Field(24 * 3600, gt=0)
@@ -230,6 +233,15 @@ class Settings(BaseSettings):
                 raise ValueError("AUTH_MODE=jwt needs JWT_ISSUER and JWT_AUDIENCE.")
         if self.url_signing_key is not None and len(self.url_signing_key.get_secret_value()) < 32:
             raise ValueError("URL_SIGNING_KEY needs at least 32 characters.")
+        return self
+
+    @model_validator(mode="after")
+    def _check_workers(self) -> Self:
+        if self.workers == "remote":
+            if self.redis_url is None:
+                raise ValueError("WORKERS=remote needs REDIS_URL.")
+            if not self.effective_database_url.startswith("postgres"):
+                raise ValueError("WORKERS=remote needs a DATABASE_URL of Postgres.")
         return self
 
     @model_validator(mode="after")

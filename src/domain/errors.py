@@ -12,7 +12,7 @@ VoiceServiceError
 ├── RateLimited
 ├── Unavailable              the service cannot do it now; the same request may work later
 │   └── TranslationUnavailable, Overloaded, EngineUnavailable, DeadlineExceeded
-├── JobCancelled
+├── JobCancelled, JobDead
 └── InternalError
     └── DamagedFile          what is stored is not what was put there
 
@@ -245,6 +245,13 @@ class JobCancelled(VoiceServiceError):
 
     code = "cancelled"
     title = "The job was cancelled"
+
+
+class JobDead(VoiceServiceError):
+    """The job ended its worker each time that it was begun, and is not begun again."""
+
+    code = "job_dead"
+    title = "The job ends its workers"
 
 
 class InternalError(VoiceServiceError):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from src.domain.audio import AudioFormat
 from src.domain.speech import AS_CONFIGURED, Quality, VoiceMatch, VoiceType, Wording
@@ -18,6 +18,13 @@ class JobStatus(StrEnum):
     PROCESSING = "processing"
     COMPLETED = "completed"
     FAILED = "failed"
+
+
+class Priority(IntEnum):
+    """Which of two waiting jobs is taken first: the one with the lower number, however long the other has waited."""
+
+    INTERACTIVE = 0  # somebody holds the phone and waits
+    BATCH = 10
 
 
 class Stage(StrEnum):
@@ -94,7 +101,11 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One translation. `input_key` names the caller's audio in storage; it is kept until the job has ended."""
+    """One translation. `input_key` names the caller's audio in storage; it is kept until the job has ended.
+
+    A worker that does it has a lease. `fence` counts the leases: who writes with an older one than the row's is not the
+    job's worker any more. `attempts` counts those that were begun and not given back.
+    """
 
     id: str
     user_id: str
@@ -107,6 +118,9 @@ class Job:
     error: JobError | None = None
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
+    priority: Priority = Priority.INTERACTIVE
+    fence: int = 0
+    cancel_requested: bool = False
 
     @property
     def ended(self) -> bool:

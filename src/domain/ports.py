@@ -4,12 +4,12 @@ Every method that waits is a coroutine and never blocks the event loop. Cancelli
 Errors are those of `domain.errors`; an adapter maps whatever its library raises.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from src.domain.audio import Audio, AudioFormat
-from src.domain.jobs import AuditEvent, DailyUsage, Job, JobStatus, UsageEvent, VoiceProfile
+from src.domain.jobs import AuditEvent, DailyUsage, Job, Stage, UsageEvent, VoiceProfile
 from src.domain.rates import Standing
 from src.domain.speech import (
     DecodedSpeech,
@@ -193,16 +193,43 @@ class RateCounter(Protocol):
 
 
 class JobRepository(Protocol):
-    async def add(self, job: Job) -> None: ...
+    """The rows are the truth about jobs: who may do one, and what became of it."""
+
+    async def add(self, job: Job, most_waiting: int) -> None:
+        """Put it in line: users of the same priority take turns, however many jobs each has waiting.
+
+        Raises Overloaded when `most_waiting` jobs wait already.
+        """
 
     async def get(self, job_id: str, user_id: str | None = None) -> Job:
         """Raises NotFound, also when `user_id` is given and the job is another's."""
 
-    async def save(self, job: Job) -> bool:
-        """Write everything that changes in a job's life. False when the row is gone (deleted meanwhile)."""
+    async def claim(self, lease_seconds: float) -> Job | None:
+        """Lease the next job in line, for one attempt. None when none waits."""
 
-    async def with_status(self, *statuses: JobStatus) -> list[Job]:
-        """Oldest first."""
+    async def save_stage(self, job: Job, stage: Stage) -> None:
+        """For those who look. Nothing happens when the job is another worker's by now."""
+
+    async def finish(self, job: Job, usage: UsageEvent) -> bool:
+        """Write the final state and count the use, both or neither. Repeating it changes nothing.
+
+        False, and nothing is written: the row is gone, has ended otherwise, or was leased to another worker since.
+        """
+
+    async def give_back(self, job: Job) -> None:
+        """Put a leased job back in its old place; the attempt does not count."""
+
+    async def request_cancel(self, job_id: str) -> None:
+        """Tell whoever has it, or will have it, that nobody wants it any more."""
+
+    async def requeue_expired(self, max_attempts: int) -> list[str]:
+        """Put jobs whose lease has run out back in line. Their ids; those begun `max_attempts` times stay."""
+
+    async def claim_spent(self, max_attempts: int, lease_seconds: float) -> list[Job]:
+        """Lease the jobs that stay, to end them."""
+
+    async def counts(self) -> tuple[int, int]:
+        """How many wait, and how many are being done."""
 
     async def with_profile(self, profile_id: str) -> list[Job]:
         """Every job that spoke, or is to speak, with this profile."""
@@ -211,6 +238,20 @@ class JobRepository(Protocol):
         """Completed and failed jobs last updated that long ago or longer."""
 
     async def delete(self, job_id: str) -> None: ...
+
+
+class LeaseRepository(Protocol):
+    """What a worker needs to stay the owner of its jobs."""
+
+    async def renew(self, held: Mapping[str, int], lease_seconds: float) -> set[str]:
+        """`held`: fences by job id. Extend these leases, also run-out ones that nobody took. The ids that are held."""
+
+
+class Leases(Protocol):
+    """Keeps the leases of running jobs alive."""
+
+    def held(self, job: Job, lost: Callable[[], object]) -> AbstractContextManager[None]:
+        """Inside, the lease is renewed. `lost` is called, on this event loop, when the job is not ours any more."""
 
 
 class ProfileRepository(Protocol):
@@ -260,28 +301,24 @@ class IdempotencyStore(Protocol):
 
 
 class JobQueue(Protocol):
-    """Ids of jobs that wait for a worker."""
+    """Wakes whoever does jobs. The rows say which jobs wait: what is put here may be lost."""
 
-    def put(self, job_id: str, user_id: str) -> None:
-        """Users take turns, however many jobs each has waiting. Raises Overloaded when the queue is full."""
-
-    async def take(self) -> str: ...
-
-    def __len__(self) -> int: ...
+    async def put(self, job_id: str) -> None:
+        """Tell that this job waits. Never fails, and takes a bounded time."""
 
 
 class Wake(Protocol):
     async def wait(self, seconds: float) -> None:
-        """Return when the job may have ended since the last return, or after `seconds`. The row tells which."""
+        """Return when the job may have changed since the last return, or after `seconds`. The row tells how."""
 
 
 class JobEvents(Protocol):
-    """Tells those who wait for a job that it has ended, wherever it ran. The job's row is the truth: an event may be
-    lost, or come for nothing.
+    """Tells those who wait for a job that it has ended, and its worker that it is cancelled, in whatever process they
+    are. The job's row is the truth: an event may be lost, or come for nothing.
     """
 
-    async def publish_end(self, job_id: str) -> None:
-        """Call it after the final state was written. Never fails: who hears nothing looks at the row."""
+    async def publish(self, job_id: str) -> None:
+        """Call it after the change was written. Never fails: who hears nothing looks at the row."""
 
     def listening(self, job_id: str) -> AbstractContextManager[Wake]:
         """Inside, no event is missed: enter it before looking at the row."""

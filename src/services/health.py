@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from src.domain.errors import VoiceServiceError
+
 Check = Callable[[], Awaitable[None]]
 
 _CHECK_SECONDS = 2.0
@@ -24,8 +26,7 @@ class HealthReport:
     checks: tuple[CheckResult, ...]
     engines: Mapping[str, str]
     notices: tuple[str, ...]
-    jobs_waiting: int
-    jobs_running: int
+    jobs: Mapping[str, int]  # by state; empty when nobody can tell
     uptime_seconds: float
 
     @property
@@ -41,7 +42,7 @@ class Health:
         checks: Mapping[str, Check],
         engines: Mapping[str, str],
         notices: Callable[[], tuple[str, ...]],
-        jobs: Callable[[], tuple[int, int]],
+        jobs: Callable[[], Awaitable[Mapping[str, int]]],
     ) -> None:
         self._checks = checks
         self._engines = engines
@@ -51,15 +52,22 @@ class Health:
 
     async def report(self) -> HealthReport:
         results = await asyncio.gather(*(self._run(name, check) for name, check in self._checks.items()))
-        waiting, running = self._jobs()
         uptime = time.monotonic() - self._started
-        return HealthReport(tuple(results), self._engines, self._notices(), waiting, running, uptime)
+        return HealthReport(tuple(results), self._engines, self._notices(), await self._count_jobs(), uptime)
+
+    async def _count_jobs(self) -> Mapping[str, int]:
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                return await self._jobs()
+        except (TimeoutError, VoiceServiceError):
+            return {}
 
     async def _run(self, name: str, check: Check) -> CheckResult:
         start = time.perf_counter()
         error: str | None = None
         try:
-            await asyncio.wait_for(check(), _CHECK_SECONDS)
+            async with asyncio.timeout(_CHECK_SECONDS):
+                await check()
         except TimeoutError:
             error = f"no answer within {_CHECK_SECONDS:g} s"
         except Exception as problem:  # noqa: BLE001 - whatever a part raises, the probe must answer

@@ -13,6 +13,7 @@ from src.domain.errors import ReferenceTooShort
 from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
+from src.services.job_ending import result_key
 from src.services.profiles import Profiles
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
@@ -96,7 +97,7 @@ class Pipeline:
         # 5. Compare the voices, and keep the answer.
         async with clock.stage(Stage.POSTPROCESSING):
             match = await self._voices.match(voice, spoken)
-            audio_key = f"results/{job.id}.wav"
+            audio_key = result_key(job)
             await self._storage.put(audio_key, encode_wav(spoken.audio))
         return self._result(speech, transcript, translation, spoken, match, audio_key, clock)
 

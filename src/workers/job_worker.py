@@ -1,55 +1,113 @@
-"""Takes job ids from the queue and runs them, a fixed number at a time."""
+"""Does jobs, a fixed number at a time, for as long as any wait."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
-from src.domain.ports import JobQueue
+from src.domain.errors import VoiceServiceError
 from src.utils.tracing import where
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
-class JobWorker:
-    """`execute` does one job and keeps its errors to itself; whatever escapes is logged, and the loop goes on."""
 
-    def __init__(self, queue: JobQueue, execute: Callable[[str], Awaitable[None]], concurrency: int) -> None:
-        self._queue = queue
-        self._execute = execute
+class JobWorker(Generic[T]):
+    """`claim` gives the next job or None, `run` does it and keeps its errors to itself. Implements JobQueue for jobs
+    that this process does itself.
+
+    `concurrency` slots look for jobs when they are woken, and every `patience()` seconds, as a wake-up may be lost; a
+    slot that found one goes on until none waits.
+    """
+
+    def __init__(
+        self,
+        claim: Callable[[], Awaitable[T | None]],
+        run: Callable[[T], Awaitable[None]],
+        concurrency: int,
+        patience: Callable[[], float],
+    ) -> None:
+        self._claim = claim
+        self._run = run
         self._concurrency = concurrency
-        self._loops: list[asyncio.Task[None]] = []
-        self._busy = 0
+        self._patience = patience
+        self._slots: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._woken = 0
         self._stopping = False
+        self._watch: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> int:
         """Jobs that are being done now."""
-        return self._busy
+        return self._running
 
     @property
     def alive(self) -> bool:
-        return bool(self._loops) and not any(loop.done() for loop in self._loops)
+        return self._watch is not None and not self._watch.done()
 
     def start(self) -> None:
-        self._loops = [asyncio.create_task(self._loop()) for _ in range(self._concurrency)]
+        self._watch = asyncio.create_task(self._look_for_ever())
+
+    async def put(self, job_id: str) -> None:
+        self._wake()
+
+    async def serve(self) -> bool:
+        """Wake a slot, and wait until it found no more jobs; when none is free, until one is. False: it stops."""
+        slot = self._wake()
+        if (slots := {slot} if slot is not None else set(self._slots)) and not self._stopping:
+            await asyncio.wait(slots, return_when=asyncio.FIRST_COMPLETED)
+        return not self._stopping
 
     async def close(self, grace_seconds: float) -> None:
-        """Take no more jobs; wait for those that run, then cancel them (they are run again at the next start)."""
+        """Take no more jobs; wait for those that run, then cancel them: they go back in line."""
         self._stopping = True
-        deadline = asyncio.get_running_loop().time() + grace_seconds
-        while self._busy and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - once, at the very end
-            await asyncio.sleep(0.05)
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        slots = list(self._slots)
+        if slots:
+            await asyncio.wait(slots, timeout=grace_seconds)
+        for slot in slots:
+            slot.cancel()
+        await asyncio.gather(*slots, return_exceptions=True)
 
-    async def _loop(self) -> None:
+    def _wake(self) -> asyncio.Task[None] | None:
+        """The slot that looks for jobs now. None: all are busy, and look again before they rest."""
+        self._woken += 1
+        if self._stopping or len(self._slots) >= self._concurrency:
+            return None
+        slot = asyncio.create_task(self._serve())
+        self._slots.add(slot)
+        slot.add_done_callback(self._slots.discard)
+        return slot
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            self._wake()
+            await asyncio.sleep(self._patience())
+
+    async def _serve(self) -> None:
         while not self._stopping:
-            job_id = await self._queue.take()
-            self._busy += 1
+            woken = self._woken
             try:
-                await self._execute(job_id)
-            except Exception as error:  # noqa: BLE001 - one job must not end the worker
-                logger.error("job %s escaped its handler\n%s", job_id, where(error))
-            finally:
-                self._busy -= 1
+                job = await self._claim()
+            except VoiceServiceError as error:
+                logger.warning("no job could be claimed: %s", error.code)
+                return
+            if job is None:
+                if woken == self._woken:
+                    return
+                continue
+            self._wake()  # where one waits there may be more
+            await self._do(job)
+
+    async def _do(self, job: T) -> None:
+        self._running += 1
+        try:
+            await self._run(job)
+        except Exception as error:  # noqa: BLE001 - one job must not end the worker
+            logger.error("a job escaped its handler\n%s", where(error))
+        finally:
+            self._running -= 1

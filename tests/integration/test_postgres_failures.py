@@ -17,15 +17,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
-from src.adapters.database.repositories import SqlIdempotencyStore, SqlJobRepository, SqlUsageRepository
+from src.adapters.database.job_repository import SqlJobRepository
+from src.adapters.database.repositories import SqlIdempotencyStore, SqlUsageRepository
 from src.bootstrap_engines import Engines
 from src.config.settings import Settings
-from src.domain.audio import AudioFormat
 from src.domain.errors import EngineUnavailable, Overloaded
-from src.domain.jobs import Job, JobRequest, JobStatus, UsageEvent
+from src.domain.jobs import JobStatus, UsageEvent
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.job_rows import MANY, ids_with, job
 from tests.servers.postgres import PostgresServer, name_of, running_postgres
 
 BODY = {
@@ -47,10 +48,6 @@ async def database(url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-def job(job_id: str) -> Job:
-    return Job(job_id, "ana", JobRequest(AudioFormat.WAV, "es"), f"inputs/{job_id}.wav")
-
-
 async def in_thread(work: Callable[[], object]) -> None:
     await asyncio.to_thread(work)
 
@@ -60,11 +57,11 @@ async def test_restart_between_two_calls_is_not_noticed(
     database: Database, postgres: PostgresServer, how: signal.Signals
 ) -> None:
     jobs, keys = SqlJobRepository(database), SqlIdempotencyStore(database, 60)
-    await asyncio.gather(*(jobs.add(job(f"{number}")) for number in range(8)))  # every connection is open
+    await asyncio.gather(*(jobs.add(job(f"{number}"), MANY) for number in range(8)))  # every connection is open
     await in_thread(lambda: postgres.restart(how))
     assert (await jobs.get("1")).id == "1"
     await in_thread(lambda: postgres.restart(how))
-    await jobs.add(job("later"))
+    await jobs.add(job("later"), MANY)
     assert await keys.claim("ana", "key", "body") is None
     await database.ping()
 
@@ -83,7 +80,7 @@ async def test_restarts_in_the_middle_of_use_lose_nothing_and_do_nothing_twice(
             if stop.is_set():
                 return
             try:
-                await jobs.add(job(f"{writer}-{number}"))
+                await jobs.add(job(f"{writer}-{number}"), MANY)
                 accepted.append(f"{writer}-{number}")
                 await usage.add(UsageEvent("ana", "translate", "completed"))
                 counted.append(1)
@@ -97,7 +94,7 @@ async def test_restarts_in_the_middle_of_use_lose_nothing_and_do_nothing_twice(
     await asyncio.sleep(0.3)
     stop.set()
     await asyncio.wait_for(asyncio.gather(*writers), 20)
-    kept = [found.id for found in await jobs.with_status(JobStatus.PENDING)]
+    kept = await ids_with(database, JobStatus.PENDING)
     told_nothing = counted.count(0)
     assert len(accepted) > 100
     assert len(kept) == len(set(kept))
@@ -154,7 +151,7 @@ async def test_commit_that_is_not_answered_is_repeated_only_where_that_is_the_sa
 
 async def test_deadlocked_transactions_both_end_well(database: Database) -> None:
     jobs = SqlJobRepository(database)
-    await asyncio.gather(jobs.add(job("a")), jobs.add(job("b")))
+    await asyncio.gather(jobs.add(job("a"), MANY), jobs.add(job("b"), MANY))
     both_have_one = asyncio.Barrier(2)
     first_time = True
 
@@ -178,7 +175,7 @@ async def test_server_that_stays_away_is_told_of_in_time(url: str, caplog: pytes
     with running_postgres() as server:
         database = Database(server.new_database(), retry_seconds=0.5)
         await database.start()
-        await SqlJobRepository(database).add(job("a"))
+        await SqlJobRepository(database).add(job("a"), MANY)
         server.stop()
         began = time.monotonic()
         with caplog.at_level(logging.WARNING), pytest.raises(EngineUnavailable) as refusal:
@@ -205,7 +202,7 @@ async def test_pool_without_a_free_connection_is_said_and_not_waited_for(url: st
     database = Database(url, pool_size=2, timeout_seconds=0.3)
     await database.start()
     jobs = SqlJobRepository(database)
-    await jobs.add(job("a"))
+    await jobs.add(job("a"), MANY)
     async with database.reading(), database.writing():
         began = time.monotonic()
         answers = await asyncio.gather(*(jobs.get("a") for _ in range(20)), return_exceptions=True)

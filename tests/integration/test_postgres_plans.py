@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,13 +10,9 @@ from sqlalchemy import event, text
 
 from src.adapters.database.audit import SqlAuditLog
 from src.adapters.database.engine import Database
-from src.adapters.database.repositories import (
-    SqlIdempotencyStore,
-    SqlJobRepository,
-    SqlProfileRepository,
-    SqlUsageRepository,
-)
-from src.domain.jobs import JobStatus
+from src.adapters.database.job_repository import SqlJobRepository
+from src.adapters.database.repositories import SqlIdempotencyStore, SqlProfileRepository, SqlUsageRepository
+from tests.job_rows import job
 from tests.servers.postgres import PostgresServer, name_of
 
 FILL = """
@@ -45,12 +42,6 @@ FILL = """
         FROM generate_series(1, 100000) n;
 """
 
-# As workers that share jobs will ask; each of these names its rows as the partial index does.
-CLAIM = """
-    SELECT id FROM translation_jobs WHERE status = 'pending'
-    ORDER BY priority, created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
-"""
-EXPIRED = "SELECT id FROM translation_jobs WHERE status = 'processing' AND lease_until < now() LIMIT 100"
 LIST = """
     SELECT id FROM translation_jobs
     WHERE user_id = 'user-7' AND (created_at, id) < (now() - interval '1 day', 'job-1')
@@ -96,44 +87,92 @@ async def plan_of(database: Database, statement: str, options: str = "FORMAT JSO
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
-        (CLAIM, "ix_translation_jobs_waiting"),
-        (EXPIRED, "ix_translation_jobs_leased"),
         (LIST, "ix_translation_jobs_user_id_created_at_id"),
         (LAST_MONTH, "ix_usage_day"),
     ],
-    ids=["claim", "expired leases", "list", "usage of all"],
+    ids=["list", "usage of all"],
 )
-async def test_statements_of_workers_and_lists_use_their_index(database: Database, statement: str, index: str) -> None:
+async def test_lists_use_their_index(database: Database, statement: str, index: str) -> None:
     plan = (await plan_of(database, statement))["Plan"]
     assert index in {step.get("Index Name") for step in steps(plan)}
     assert not [step for step in steps(plan) if step["Node Type"] == "Seq Scan"]
 
 
-@pytest.mark.parametrize("statement", [CLAIM, LIST], ids=["claim", "list"])
-async def test_a_claim_and_a_page_read_a_few_blocks_however_many_jobs_have_ended(
-    database: Database, statement: str
-) -> None:
-    """Counted in blocks of 8 KB, which do not depend on the machine; and neither sorts."""
-    plan = (await plan_of(database, statement, "ANALYZE, BUFFERS, FORMAT JSON"))["Plan"]
-    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 40
+async def test_a_page_reads_a_few_blocks_however_many_jobs_have_ended(database: Database) -> None:
+    await reads_a_few_blocks(database, LIST)
+
+
+async def reads_a_few_blocks(database: Database, statement: str, parameters: Any = ()) -> None:
+    """Counted in blocks of 8 KB, which do not depend on the machine; and it sorts nothing."""
+    plan = (await plan_of(database, statement, "ANALYZE, BUFFERS, FORMAT JSON", parameters))["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 60
     assert not [step for step in steps(plan) if "Sort" in step["Node Type"]]
 
 
-async def test_no_query_of_the_repositories_reads_a_whole_table(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("work", "index"),
+    [
+        (lambda jobs: jobs.claim(60), "ix_translation_jobs_waiting"),
+        (lambda jobs: jobs.requeue_expired(3), "ix_translation_jobs_leased"),
+        (lambda jobs: jobs.claim_spent(3, 60), "ix_translation_jobs_leased"),
+    ],
+    ids=["claim", "requeue", "claim spent"],
+)
+async def test_what_workers_ask_uses_the_index_of_open_jobs(
+    database: Database, work: Callable[[SqlJobRepository], Awaitable[object]], index: str
+) -> None:
+    """Undone again, as the other tests read the same rows."""
+    (statement, parameters) = (await statements_of(database, lambda: work(SqlJobRepository(database))))[-1]
+    plan = (await plan_of(database, statement, parameters=parameters))["Plan"]
+    assert index in {step.get("Index Name") for step in steps(plan)}
+    assert not [step for step in steps(plan) if step["Node Type"] == "Seq Scan"]
+
+
+async def test_a_claim_reads_a_few_blocks_however_many_jobs_have_ended(database: Database) -> None:
+    (statement, parameters) = (await statements_of(database, lambda: SqlJobRepository(database).claim(60)))[-1]
+    await reads_a_few_blocks(database, statement, parameters)
+
+
+async def test_a_new_job_finds_its_turn_without_reading_the_others(database: Database) -> None:
+    seen = await statements_of(database, lambda: SqlJobRepository(database).add(job("new", "user-1"), 1_000))
+    for statement, parameters in seen:
+        plan = (await plan_of(database, statement, parameters=parameters))["Plan"]
+        assert not [step for step in steps(plan) if step["Node Type"] == "Seq Scan"], statement
+
+
+class Undone(Exception):
+    """Ends a transaction without keeping what it did."""
+
+
+async def statements_of(database: Database, work: Callable[[], Awaitable[object]]) -> list[tuple[str, Any]]:
+    """What `work` asks the database, with its parameters; what it did is undone."""
     seen: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         seen.append((statement, parameters))
 
-    event.listen(database._writer.sync_engine, "before_cursor_execute", note)
-    queries = every_read(database)
-    for query in queries:
-        await query()
-    event.remove(database._writer.sync_engine, "before_cursor_execute", note)
-    assert len(seen) == len(queries)
-    for statement, parameters in seen:
-        plan = (await plan_of(database, statement, parameters=parameters))["Plan"]
-        assert not [step for step in steps(plan) if step["Node Type"] == "Seq Scan"], statement
+    def undo(_connection: Any) -> None:
+        raise Undone
+
+    engine = database._writer.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "commit", undo)
+    try:
+        with suppress(Undone):
+            await work()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+        event.remove(engine, "commit", undo)
+    return seen
+
+
+async def test_no_query_of_the_repositories_reads_a_whole_table(database: Database) -> None:
+    for query in every_read(database):
+        seen = await statements_of(database, query)
+        assert seen
+        for statement, parameters in seen:
+            plan = (await plan_of(database, statement, parameters=parameters))["Plan"]
+            assert not [step for step in steps(plan) if step["Node Type"] == "Seq Scan"], statement
 
 
 def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
@@ -143,7 +182,9 @@ def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
     missing = "nothing"
     return [
         lambda: database.read(text("SELECT 1 FROM users WHERE id = 'user-1'")),
-        lambda: jobs.with_status(JobStatus.PENDING),
+        jobs.counts,
+        lambda: jobs.renew({missing: 1}, 60),
+        lambda: jobs.request_cancel(missing),
         lambda: jobs.with_profile(missing),
         lambda: jobs.ended_before(1e9),
         lambda: jobs.delete(missing),

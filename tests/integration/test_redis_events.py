@@ -9,16 +9,18 @@ from dataclasses import replace
 from src.adapters.events.in_process import InProcessJobEvents
 from src.adapters.events.redis_events import RedisJobEvents
 from src.adapters.redis_link import RedisLink
-from src.domain.jobs import Job, JobStatus
+from src.domain.jobs import Job, JobStatus, UsageEvent
 from src.domain.ports import JobEvents
 from src.services.job_wait import JobWait
 from tests.assembly import WANTED
 from tests.fake_stores import MemoryJobs
 from tests.integration.test_redis_link import linked
+from tests.job_rows import MANY
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
 
+USED = UsageEvent("ann", "translate", "completed")
 NEVER = 60.0  # seconds between looks at the row that no test lasts
 
 
@@ -42,9 +44,9 @@ def job(job_id: str = "one") -> Job:
 
 
 async def end(rows: MemoryJobs, events: JobEvents | None, job_id: str = "one") -> None:
-    await rows.save(replace(await rows.get(job_id), status=JobStatus.COMPLETED))
+    await rows.finish(replace(await rows.get(job_id), status=JobStatus.COMPLETED), USED)
     if events is not None:
-        await events.publish_end(job_id)
+        await events.publish(job_id)
 
 
 async def waiting(rows: MemoryJobs, events: JobEvents, job_id: str = "one", seconds: float = 30.0) -> asyncio.Task[Job]:
@@ -57,7 +59,7 @@ async def waiting(rows: MemoryJobs, events: JobEvents, job_id: str = "one", seco
 async def rows_of(*job_ids: str) -> MemoryJobs:
     rows = MemoryJobs()
     for job_id in job_ids:
-        await rows.add(job(job_id))
+        await rows.add(job(job_id), MANY)
     return rows
 
 
@@ -81,12 +83,12 @@ async def test_an_end_between_the_look_and_the_wait_is_heard() -> None:
         async def get(self, job_id: str, user_id: str | None = None) -> Job:
             seen = await super().get(job_id, user_id)
             if not seen.ended:
-                await self.save(replace(seen, status=JobStatus.COMPLETED))
-                await events.publish_end(job_id)
+                await self.finish(replace(seen, status=JobStatus.COMPLETED), USED)
+                await events.publish(job_id)
             return seen
 
     rows = SlowRows()
-    await rows.add(job())
+    await rows.add(job(), MANY)
     assert (await asyncio.wait_for(JobWait(rows, events).until_ended("one", 30), 5)).ended
 
 

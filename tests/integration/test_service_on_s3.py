@@ -62,7 +62,7 @@ def service(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
 def test_a_translation_lies_in_the_bucket_until_its_job_is_deleted(service: Service) -> None:
     answer: dict[str, Any] = service.translate().raise_for_status().json()
     assert answer["original_text"] == SENTENCE
-    assert service.stored() == [f"voice/results/{answer['job_id']}.wav"]
+    assert service.stored() == [f"voice/results/{answer['job_id']}/1.wav"]
     assert answer["audio_url"].startswith(f"{service.server.endpoint}/{service.bucket}/voice/results/")
     audio = httpx.get(answer["audio_url"], timeout=10).raise_for_status()
     assert audio.headers["content-type"] == "audio/wav"

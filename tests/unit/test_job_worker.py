@@ -1,83 +1,148 @@
 import asyncio
+from collections import deque
 
 import pytest
 
+from src.domain.errors import EngineUnavailable
 from src.workers.job_worker import JobWorker
+from tests.servers.waiting import until
 
 
-class _Queue:
-    def __init__(self) -> None:
-        self.ids: asyncio.Queue[str] = asyncio.Queue()
+class Line:
+    """Jobs that wait, and those that run, until they are released."""
 
-    def put(self, job_id: str, user_id: str) -> None:
-        self.ids.put_nowait(job_id)
+    def __init__(self, *jobs: str) -> None:
+        self.waiting = deque(jobs)
+        self.running: set[str] = set()
+        self.done: list[str] = []
+        self.cancelled: list[str] = []
+        self.most = 0
+        self.claims = 0
+        self.release = asyncio.Event()
+        self.away = False
 
-    async def take(self) -> str:
-        return await self.ids.get()
+    async def claim(self) -> str | None:
+        self.claims += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise EngineUnavailable("The database does not answer.")
+        return self.waiting.popleft() if self.waiting else None
 
-    def __len__(self) -> int:
-        return self.ids.qsize()
+    async def run(self, job: str) -> None:
+        if job == "bad":
+            raise RuntimeError("what was " + "said")
+        self.running.add(job)
+        self.most = max(self.most, len(self.running))
+        try:
+            await self.release.wait()
+            self.done.append(job)
+        except asyncio.CancelledError:
+            self.cancelled.append(job)
+            raise
+        finally:
+            self.running.discard(job)
+
+    def worker(self, concurrency: int, patience: float = 60.0) -> JobWorker[str]:
+        worker = JobWorker(self.claim, self.run, concurrency, lambda: patience)
+        worker.start()
+        return worker
 
 
-async def _until(condition: object) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0)
-
-
-async def test_at_most_so_many_jobs_run_at_once() -> None:
-    queue, running, most, release = _Queue(), 0, 0, asyncio.Event()
-
-    async def execute(_: str) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await release.wait()
-        running -= 1
-
-    worker = JobWorker(queue, execute, concurrency=2)
-    worker.start()
-    for number in range(5):
-        queue.put(str(number), "user")
-    await _until(lambda: worker.running == 2)
-    release.set()
-    await _until(lambda: worker.running == 0 and len(queue) == 0)
+async def test_all_that_wait_are_done_so_many_at_a_time() -> None:
+    line = Line(*"abcde")
+    worker = line.worker(2)
+    await until(lambda: worker.running == 2)
+    line.release.set()
+    await until(lambda: len(line.done) == 5)
     await worker.close(1)
-    assert most == 2
+    assert line.most == 2
+    assert worker.running == 0
+
+
+async def test_who_is_woken_while_it_looks_looks_again() -> None:
+    line = Line()
+    line.release.set()
+    worker = line.worker(1)
+    while not line.claims:
+        await asyncio.sleep(0)
+    line.waiting.append("late")  # the slot has looked already, and has not gone to rest
+    await worker.put("late")
+    await until(lambda: line.done == ["late"])
+    await worker.close(1)
+
+
+async def test_a_lost_wake_up_costs_no_more_than_its_patience() -> None:
+    line = Line()
+    line.release.set()
+    worker = line.worker(1, patience=0.05)
+    await asyncio.sleep(0.1)
+    line.waiting.append("unheard")
+    await until(lambda: line.done == ["unheard"])
+    await worker.close(1)
+
+
+async def test_it_goes_on_after_a_time_without_its_database(caplog: pytest.LogCaptureFixture) -> None:
+    line = Line("a")
+    line.release.set()
+    line.away = True
+    worker = line.worker(1, patience=0.05)
+    await until(lambda: line.claims > 1)
+    line.away = False
+    await until(lambda: line.done == ["a"])
+    assert worker.alive
+    assert "engine_unavailable" in caplog.text
+    await worker.close(1)
 
 
 async def test_a_handler_that_raises_does_not_stop_the_worker(caplog: pytest.LogCaptureFixture) -> None:
-    queue, done = _Queue(), list[str]()
-
-    async def execute(job_id: str) -> None:
-        if job_id == "bad":
-            raise RuntimeError("defect")
-        done.append(job_id)
-
-    worker = JobWorker(queue, execute, concurrency=1)
-    worker.start()
-    queue.put("bad", "user")
-    queue.put("good", "user")
-    await _until(lambda: done == ["good"])
+    line = Line("bad", "good")
+    line.release.set()
+    worker = line.worker(1)
+    await until(lambda: line.done == ["good"])
     assert worker.alive
-    assert "bad" in caplog.text
+    assert "RuntimeError" in caplog.text
+    assert "what was said" not in caplog.text
     await worker.close(1)
     assert not worker.alive
 
 
+async def test_serving_a_message_lasts_until_nothing_waits() -> None:
+    line = Line()
+    worker = line.worker(1)
+    await until(lambda: line.claims > 0)
+    await asyncio.sleep(0.02)
+    line.waiting.extend("ab")
+    serving = asyncio.create_task(worker.serve())
+    await until(lambda: worker.running == 1)
+    another = asyncio.create_task(worker.serve())
+    await asyncio.sleep(0.02)
+    assert not serving.done()
+    assert not another.done()
+    line.release.set()
+    assert await serving
+    assert await another
+    assert line.done == ["a", "b"]
+    await worker.close(1)
+    assert not await worker.serve()
+
+
 async def test_closing_waits_for_the_grace_time_then_cancels() -> None:
-    queue, cancelled = _Queue(), list[str]()
+    line = Line("long", "next")
+    worker = line.worker(1)
+    await until(lambda: worker.running == 1)
+    async with asyncio.timeout(2):
+        await worker.close(0.1)
+    assert line.cancelled == ["long"]
+    assert list(line.waiting) == ["next"]
 
-    async def execute(job_id: str) -> None:
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            cancelled.append(job_id)
-            raise
 
-    worker = JobWorker(queue, execute, concurrency=1)
-    worker.start()
-    queue.put("long", "user")
-    await _until(lambda: worker.running == 1)
-    await asyncio.wait_for(worker.close(0.1), 2)
-    assert cancelled == ["long"]
+async def test_closing_lets_a_job_end_within_the_grace_time() -> None:
+    line = Line("short", "next")
+    worker = line.worker(1)
+    await until(lambda: worker.running == 1)
+    closing = asyncio.create_task(worker.close(5))
+    await asyncio.sleep(0.02)
+    line.release.set()
+    await closing
+    assert line.done == ["short"]
+    assert list(line.waiting) == ["next"]

@@ -7,10 +7,9 @@ from datetime import timedelta
 import pytest
 
 from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, NotFound, Overloaded, TranslationUnavailable
-from src.domain.jobs import Job, JobStatus
+from src.domain.jobs import Job, JobStatus, Stage
 from src.domain.speech import Formality, Wording
 from tests.assembly import WANTED, Bench
-from tests.fake_stores import ListQueue
 from tests.fakes import FakeTranslator, FakeVoice, Gate
 
 
@@ -27,39 +26,39 @@ async def test_a_job_goes_from_pending_over_its_stages_to_completed() -> None:
     bench = Bench()
     job = await _submit(bench)
     assert bench.rows.rows[job.id].status == JobStatus.PENDING
-    await bench.jobs.execute(await bench.queue.take())
+    await bench.run_next()
     done = await bench.jobs.wait(job.id, 1)
     assert done.status == JobStatus.COMPLETED
     assert done.stage is None
-    stages = [stage for _, status, stage in bench.rows.history if status == JobStatus.PROCESSING]
-    assert stages[1:] == ["preprocessing", "transcription", "translation", "voice_cloning", "postprocessing"]
+    assert bench.rows.stages == list(Stage)
+    assert bench.queue.ids == [job.id]
 
 
 async def test_the_input_is_deleted_when_the_job_has_ended_and_the_use_is_counted() -> None:
     bench = Bench()
     job = await _submit(bench)
-    await bench.jobs.execute(job.id)
-    assert set(bench.storage.files) == {f"results/{job.id}.wav"}
-    (event,) = bench.usage.events
+    await bench.run_next()
+    assert set(bench.storage.files) == {f"results/{job.id}/1.wav"}
+    (event,) = bench.rows.usage
     assert (event.user_id, event.operation, event.outcome, event.seconds_in) == ("ann", "translate", "completed", 1.5)
 
 
 async def test_an_error_ends_in_the_row_with_its_code() -> None:
     bench = Bench(translator=FakeTranslator(error=TranslationUnavailable("no answer")))
     job = await _submit(bench)
-    await bench.jobs.execute(job.id)
+    await bench.run_next()
     done = await bench.jobs.wait(job.id, 1)
     assert done.status == JobStatus.FAILED
     assert done.error is not None
     assert (done.error.code, done.error.retryable) == ("translation_unavailable", True)
-    assert bench.usage.events[0].outcome == "translation_unavailable"
+    assert bench.rows.usage[0].outcome == "translation_unavailable"
 
 
 async def test_a_job_knows_when_it_is_worth_sending_again() -> None:
     error = TranslationUnavailable("no answer", retry_after_seconds=30.0)
     bench = Bench(translator=FakeTranslator(error=error))
     job = await _submit(bench)
-    await bench.jobs.execute(job.id)
+    await bench.run_next()
     done = await bench.jobs.wait(job.id, 1)
     waits = [done.retry_after_seconds(done.updated_at + timedelta(seconds=passed)) for passed in (0, 10, 60)]
     assert waits == [30.0, 20.0, 0.0]
@@ -70,8 +69,10 @@ async def test_a_job_that_runs_again_keeps_its_wording() -> None:
     bench = Bench()
     wording = Wording(formality=Formality.MORE, glossary_id="g1", context="Two friends meet.")
     job = await bench.jobs.submit("ann", replace(WANTED, wording=wording), b"bytes")
-    await bench.jobs.recover(await bench.jobs.left_over())
-    await bench.jobs.execute(job.id)
+    await bench.runner.claim()
+    bench.rows.expired.add(job.id)
+    assert await bench.upkeep.recover() == 1
+    await bench.run_next()
     done = await bench.jobs.wait(job.id, 1)
     assert done.result is not None
     assert len(done.result.degraded) == 3  # the fake uses none of the three, and says so
@@ -83,7 +84,7 @@ async def test_a_defect_ends_in_the_row_without_its_words(caplog: pytest.LogCapt
     del bench.storage.files[job.input_key]
     bench.storage.files[job.input_key] = b""
     bench.pipeline.run = None  # type: ignore[method-assign,assignment]
-    await bench.jobs.execute(job.id)
+    await bench.run_next()
     done = await bench.jobs.wait(job.id, 1)
     assert done.error is not None
     assert done.error.code == "internal_error"
@@ -92,7 +93,7 @@ async def test_a_defect_ends_in_the_row_without_its_words(caplog: pytest.LogCapt
 
 
 async def test_a_full_queue_keeps_nothing() -> None:
-    bench = Bench(queue=ListQueue(max_size=1))
+    bench = Bench(most_waiting=1)
     await _submit(bench)
     with pytest.raises(Overloaded):
         await _submit(bench)
@@ -104,7 +105,7 @@ async def test_a_job_beyond_its_time_fails_with_deadline_exceeded() -> None:
     gate = Gate()
     bench = Bench(voice=FakeVoice(gate=gate), timeout_seconds=0.05)
     job = await _submit(bench)
-    await bench.jobs.execute(job.id)
+    await bench.run_next()
     done = await bench.jobs.wait(job.id, 1)
     assert done.error is not None
     assert done.error.code == "deadline_exceeded"
@@ -115,7 +116,7 @@ async def test_waiting_ends_with_the_job_or_with_patience() -> None:
     gate = Gate()
     bench = Bench(voice=FakeVoice(gate=gate))
     job = await _submit(bench)
-    running = asyncio.create_task(bench.jobs.execute(job.id))
+    running = asyncio.create_task(bench.run_next())
     await _until(bench, gate)
     assert (await bench.jobs.wait(job.id, 0.01)).status == JobStatus.PROCESSING
     waiting = asyncio.create_task(bench.jobs.wait(job.id, 5))
@@ -129,7 +130,7 @@ async def test_cancelling_reaches_the_engine_and_frees_the_caller() -> None:
     gate = Gate()
     bench = Bench(voice=FakeVoice(gate=gate))
     job = await _submit(bench)
-    running = asyncio.create_task(bench.jobs.execute(job.id))
+    running = asyncio.create_task(bench.run_next())
     await _until(bench, gate)
     await bench.jobs.cancel(job.id)
     await asyncio.wait_for(running, 5)
@@ -143,7 +144,7 @@ async def test_deleting_a_running_job_leaves_nothing() -> None:
     gate = Gate()
     bench = Bench(voice=FakeVoice(gate=gate))
     job = await _submit(bench)
-    running = asyncio.create_task(bench.jobs.execute(job.id))
+    running = asyncio.create_task(bench.run_next())
     await _until(bench, gate)
     await bench.jobs.delete(job.id, "ann")
     await asyncio.wait_for(running, 5)
@@ -161,19 +162,78 @@ async def test_another_users_job_is_not_found() -> None:
     assert job.id in bench.rows.rows
 
 
-async def test_a_deleted_job_that_is_still_queued_is_passed_over() -> None:
+async def test_cancelling_a_job_that_waits_ends_it_there() -> None:
     bench = Bench()
     job = await _submit(bench)
-    await bench.jobs.delete(job.id, "ann")
-    await bench.jobs.execute(job.id)
-    assert bench.rows.rows == {}
+    await bench.jobs.cancel(job.id)
+    done = await bench.jobs.get(job.id, "ann")
+    assert done.error is not None
+    assert done.error.code == "cancelled"
+    assert bench.storage.files == {}
+    assert await bench.runner.claim() is None
+
+
+async def test_a_cancelled_job_whose_worker_died_is_not_begun_again() -> None:
+    bench = Bench()
+    job = await _submit(bench)
+    await bench.runner.claim()
+    await bench.rows.request_cancel(job.id)
+    bench.rows.expired.add(job.id)
+    await bench.upkeep.recover()
+    await bench.run_next()
+    done = await bench.jobs.get(job.id, "ann")
+    assert done.error is not None
+    assert done.error.code == "cancelled"
+    assert bench.voice.requests == []
+
+
+async def test_who_loses_the_lease_stops_and_leaves_the_job_to_the_new_worker() -> None:
+    gate = Gate()
+    bench = Bench(voice=FakeVoice(gate=gate))
+    job = await _submit(bench)
+    first = asyncio.create_task(bench.run_next())
+    await _until(bench, gate)
+    bench.rows.expired.add(job.id)
+    await bench.upkeep.recover()
+    taken_over = await bench.runner.claim()
+    bench.leases.lost[job.id]()
+    await asyncio.wait_for(first, 5)
+    assert gate.cancelled == 1
+    assert bench.rows.rows[job.id] == taken_over
+    assert bench.rows.usage == []
+
+
+async def test_what_a_worker_with_an_old_fence_made_is_dropped() -> None:
+    gate = Gate()
+    bench = Bench(voice=FakeVoice(gate=gate))
+    job = await _submit(bench)
+    first = asyncio.create_task(bench.run_next())
+    await _until(bench, gate)
+    bench.rows.rows[job.id] = replace(bench.rows.rows[job.id], status=JobStatus.PENDING)
+    second = asyncio.create_task(bench.run_next())
+    while gate.inside < 2:
+        await asyncio.sleep(0)
+    gate.opened.set()
+    await asyncio.gather(first, second)
+    done = await bench.jobs.wait(job.id, 1)
+    assert done.result is not None
+    assert set(bench.storage.files) == {done.result.audio_key} == {f"results/{job.id}/2.wav"}
+    assert len(bench.rows.usage) == 1
+
+
+async def test_a_finished_job_waits_for_a_database_that_is_away() -> None:
+    bench = Bench()
+    bench.rows.away = 1
+    job = await _submit(bench)
+    await bench.run_next()
+    assert (await bench.jobs.get(job.id, "ann")).status == JobStatus.COMPLETED
 
 
 async def test_shutdown_puts_a_running_job_back_without_counting_the_attempt() -> None:
     gate = Gate()
     bench = Bench(voice=FakeVoice(gate=gate))
     job = await _submit(bench)
-    running = asyncio.create_task(bench.jobs.execute(job.id))
+    running = asyncio.create_task(bench.run_next())
     await _until(bench, gate)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -183,39 +243,31 @@ async def test_shutdown_puts_a_running_job_back_without_counting_the_attempt() -
     assert job.input_key in bench.storage.files
 
 
-async def test_after_a_crash_an_unfinished_job_is_run_again() -> None:
+async def test_the_job_of_a_dead_worker_is_run_again() -> None:
     bench = Bench()
     job = await _submit(bench)
-    bench.queue.ids.clear()
-    bench.rows.rows[job.id] = replace(job, status=JobStatus.PROCESSING, attempts=1)
-    await bench.jobs.recover(await bench.jobs.left_over())
-    await bench.jobs.execute(await bench.queue.take())
-    assert (await bench.jobs.get(job.id, "ann")).status == JobStatus.COMPLETED
+    await bench.runner.claim()
+    assert await bench.upkeep.recover() == 0
+    bench.rows.expired.add(job.id)
+    assert await bench.upkeep.recover() == 1
+    await bench.run_next()
+    done = await bench.jobs.get(job.id, "ann")
+    assert (done.status, done.attempts) == (JobStatus.COMPLETED, 2)
 
 
-async def test_a_job_that_ended_its_process_three_times_fails() -> None:
+async def test_a_job_that_ended_its_worker_three_times_is_dead() -> None:
     bench = Bench()
     job = await _submit(bench)
-    bench.queue.ids.clear()
-    bench.rows.rows[job.id] = replace(job, status=JobStatus.PROCESSING, attempts=3)
-    await bench.jobs.recover(await bench.jobs.left_over())
+    bench.rows.expired.add(job.id)
+    for _ in range(3):
+        assert await bench.runner.claim() is not None
+        await bench.upkeep.recover()
     done = await bench.jobs.get(job.id, "ann")
     assert done.error is not None
-    assert (done.status, done.error.code) == (JobStatus.FAILED, "engine_unavailable")
-    assert bench.queue.ids == []
-
-
-async def test_recovery_waits_for_room_in_the_queue() -> None:
-    bench = Bench(queue=ListQueue(max_size=1))
-    job = await _submit(bench)
-    bench.rows.rows["2"] = replace(job, id="2")
-    recovering = asyncio.create_task(bench.jobs.recover(await bench.jobs.left_over()))
-    await asyncio.sleep(0.05)
-    assert not recovering.done()
-    while not recovering.done():
-        bench.queue.ids.clear()
-        await asyncio.sleep(0.05)
-    await recovering
+    assert (done.status, done.error.code, done.error.retryable) == (JobStatus.FAILED, "job_dead", False)
+    assert "3 times" in done.error.detail
+    assert await bench.runner.claim() is None
+    assert bench.storage.files == {}
 
 
 async def test_one_idempotency_key_makes_one_job() -> None:
@@ -229,10 +281,11 @@ async def test_one_idempotency_key_makes_one_job() -> None:
 
 
 async def test_a_key_whose_request_was_refused_can_be_used_again() -> None:
-    bench = Bench(queue=ListQueue(max_size=0))
+    bench = Bench(most_waiting=1)
+    waiting = await _submit(bench)
     with pytest.raises(Overloaded):
         await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")
-    bench.queue.max_size = 1
+    await bench.jobs.delete(waiting.id, "ann")
     assert await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")
 
 
@@ -245,9 +298,9 @@ async def test_a_key_in_flight_is_a_conflict() -> None:
 
 async def test_the_sweep_erases_ended_jobs_only() -> None:
     bench = Bench()
-    done, waiting = await _submit(bench), await _submit(bench)
-    await bench.jobs.execute(done.id)
-    assert await bench.jobs.sweep(1e-9, 1e-9) == 1
+    _, waiting = await _submit(bench), await _submit(bench)
+    await bench.run_next()
+    assert await bench.upkeep.sweep(1e-9, 1e-9) == 1
     assert set(bench.rows.rows) == {waiting.id}
     assert set(bench.storage.files) == {waiting.input_key}
 
@@ -255,16 +308,8 @@ async def test_the_sweep_erases_ended_jobs_only() -> None:
 async def test_deleting_a_profiles_jobs_leaves_the_others() -> None:
     bench = Bench()
     profile_id = await bench.new_profile()
-    derived = await bench.jobs.submit("ann", replace(WANTED, voice_profile_id=profile_id), b"bytes")
+    await bench.jobs.submit("ann", replace(WANTED, voice_profile_id=profile_id), b"bytes")
     other = await _submit(bench)
-    await bench.jobs.execute(derived.id)
+    await bench.run_next()
     await bench.jobs.delete_with_profile(profile_id)
     assert set(bench.rows.rows) == {other.id}
-
-
-async def test_recovery_leaves_alone_what_came_after_the_start() -> None:
-    bench = Bench()
-    left_over = await bench.jobs.left_over()
-    job = await _submit(bench)
-    await bench.jobs.recover(left_over)
-    assert bench.queue.ids == [job.id]

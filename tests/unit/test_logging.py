@@ -7,7 +7,7 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from src.main import configure_logging
+from src.bootstrap_process import configure_logging
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from tests.fakes import FakeDecoder
 async def test_a_job_is_its_users_work_and_not_the_workers() -> None:
     bench = Bench()
     for user in ("ann", "bob"):
-        job = await bench.jobs.submit(user, WANTED, user.encode())
-        await bench.jobs.execute(job.id)
+        await bench.jobs.submit(user, WANTED, user.encode())
+        await bench.run_next()
     assert bench.voice.users == ["ann", "bob"]
     assert current_user.get() == ""
 

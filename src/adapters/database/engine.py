@@ -14,9 +14,10 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable, Row, Table, make_url, text
+from sqlalchemy import ColumnElement, DateTime, Executable, Row, Table, func, make_url, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import URL
@@ -28,6 +29,7 @@ from src.adapters.database import postgres, sqlite
 from src.adapters.database.migrate import migrate
 from src.adapters.database.postgres import Trouble
 from src.domain.errors import EngineUnavailable, Overloaded
+from src.domain.jobs import now
 
 logger = logging.getLogger(__name__)
 
@@ -146,6 +148,12 @@ class Database:
         with _translated():
             async with self._writer.begin() as connection:
                 yield connection
+
+    def later(self, seconds: float) -> datetime | ColumnElement[datetime]:
+        """The time in `seconds` from now, by the clock that all who share this database have in common."""
+        if self._is_sqlite:
+            return now() + timedelta(seconds=seconds)
+        return func.clock_timestamp(type_=DateTime(timezone=True)) + timedelta(seconds=seconds)
 
     def insert(self, table: Table) -> Insert:
         return sqlite_dialect.insert(table) if self._is_sqlite else postgresql.insert(table)

@@ -1,5 +1,6 @@
 """Domain values to columns and back, field by field: what is stored stays readable when a class changes."""
 
+from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Row
@@ -12,9 +13,11 @@ from src.domain.jobs import (
     JobError,
     JobRequest,
     JobStatus,
+    Priority,
     Stage,
     TranslatedSegment,
     TranslationResult,
+    UsageEvent,
     VoiceProfile,
 )
 from src.domain.speech import Formality, Quality, VoiceMatch, VoiceType, Wording
@@ -31,16 +34,19 @@ def job_to_values(job: Job) -> Values:
         "voice_profile_id": job.request.voice_profile_id,
         "input_key": job.input_key,
         "created_at": job.created_at,
-        **job_changes(job),
+        "priority": job.priority.value,
+        "attempts": job.attempts,
+        "fence": job.fence,
+        "cancel_requested": job.cancel_requested,
+        "stage": job.stage and job.stage.value,
+        **job_outcome(job),
     }
 
 
-def job_changes(job: Job) -> Values:
-    """The columns that change in a job's life."""
+def job_outcome(job: Job) -> Values:
+    """The columns that say what became of it."""
     return {
         "status": job.status.value,
-        "stage": job.stage and job.stage.value,
-        "attempts": job.attempts,
         "result": job.result and result_to_json(job.result),
         "error": job.error and error_to_json(job.error),
         "updated_at": job.updated_at,
@@ -60,6 +66,9 @@ def job_from_row(row: Row[Any]) -> Job:
         error=JobError(**row.error) if row.error else None,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        priority=Priority(row.priority),
+        fence=row.fence,
+        cancel_requested=row.cancel_requested,
     )
 
 
@@ -153,6 +162,30 @@ def error_to_json(error: JobError) -> Values:
         "retryable": error.retryable,
         "retry_after_seconds": error.retry_after_seconds,
     }
+
+
+def usage_to_values(event: UsageEvent) -> Values:
+    """Every column of `usage` but the number of the row."""
+    return {
+        "user_id": event.user_id,
+        "day": event.at.astimezone(UTC).date(),
+        "at": event.at,
+        "operation": event.operation,
+        "outcome": event.outcome,
+        "source_language": event.source_language,
+        "target_language": event.target_language,
+        "seconds_in": event.seconds_in,
+        "seconds_out": event.seconds_out,
+        "characters": event.characters,
+        "transcription_engine": _without_route(event.transcription_engine),
+        "translation_engine": _without_route(event.translation_engine),
+        "voice_engine": _without_route(event.voice_engine),
+    }
+
+
+def _without_route(engine: str | None) -> str | None:
+    """`apertium (en>es>fr)` counts as apertium."""
+    return engine and engine.partition(" (")[0][:64]
 
 
 def profile_to_values(profile: VoiceProfile) -> Values:

@@ -132,6 +132,7 @@ translation_jobs = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     # for workers in several processes
     Column("priority", Integer, nullable=False, server_default=text("0")),  # lower ones are taken first
+    Column("turn", BigInteger, nullable=False, server_default=text("0")),  # among those of its priority: see `add`
     Column("lease_until", UtcDateTime),  # when the worker that has it is taken for dead
     Column("fence", BigInteger, nullable=False, server_default=text("0")),  # counts the leases: an older one's is stale
     Column("cancel_requested", Boolean, nullable=False, server_default=false()),
@@ -139,8 +140,9 @@ translation_jobs = Table(
     Index(None, "status", "updated_at"),
     Index(None, "voice_profile_id"),
     Index(None, "user_id", "created_at", "id"),
-    # These two hold only jobs that have not ended, so that they stay small however many have.
-    Index("ix_translation_jobs_waiting", "priority", "created_at", "id", **_where("status = 'pending'")),
+    # These three hold only jobs that have not ended, so that they stay small however many have.
+    Index("ix_translation_jobs_waiting", "priority", "turn", "created_at", "id", **_where("status = 'pending'")),
+    Index("ix_translation_jobs_turns", "user_id", "priority", "turn", **_where("status = 'pending'")),
     Index("ix_translation_jobs_leased", "lease_until", **_where("status = 'processing'")),
 )
 

@@ -33,7 +33,7 @@ class InProcessJobEvents:
     def patience_seconds(self) -> float:
         return self._patience_seconds
 
-    async def publish_end(self, job_id: str) -> None:
+    async def publish(self, job_id: str) -> None:
         self.wake(job_id)
 
     def wake(self, job_id: str) -> None:

@@ -55,7 +55,7 @@ class RedisJobEvents:
     def listening(self, job_id: str) -> AbstractContextManager[Listener]:
         return self._local.listening(job_id)
 
-    async def publish_end(self, job_id: str) -> None:
+    async def publish(self, job_id: str) -> None:
         """Those of this process hear it without Redis."""
         self._local.wake(job_id)
         with suppress(RedisDown):

@@ -46,6 +46,6 @@ def _present(report: HealthReport) -> HealthResponse:
             )
             for check in report.checks
         },
-        jobs={"waiting": report.jobs_waiting, "running": report.jobs_running},
+        jobs=dict(report.jobs),
         uptime_seconds=round(report.uptime_seconds, 1),
     )

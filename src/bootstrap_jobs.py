@@ -1,0 +1,136 @@
+"""Settings to the part that does jobs: in the process that takes them, or in a worker's."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from src.adapters.database.engine import Database
+from src.adapters.database.job_repository import SqlJobRepository
+from src.bootstrap_shared import SharedState
+from src.config.settings import Settings
+from src.domain.jobs import Job
+from src.domain.ports import Storage
+from src.services.job_ending import JobEnding
+from src.services.job_runner import JobRunner
+from src.services.job_upkeep import JobUpkeep
+from src.services.pipeline import Pipeline
+from src.services.profiles import CLONES
+from src.workers.job_worker import JobWorker
+from src.workers.lease_keeper import LeaseKeeper
+
+logger = logging.getLogger(__name__)
+
+_SWEEP_SECONDS = 600.0
+_LOOKS_PER_LEASE = 3
+_LOOK_SECONDS = 0.5
+"""Between two looks of a worker that nobody can tell about new jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStores:
+    """What everything about jobs is kept in."""
+
+    rows: SqlJobRepository
+    storage: Storage
+    shared: SharedState
+
+    @property
+    def ending(self) -> JobEnding:
+        return JobEnding(self.rows, self.shared.events, self.storage)
+
+
+def open_database(settings: Settings, *, pool_size: int | None = None) -> Database:
+    return Database(
+        settings.effective_database_url,
+        pool_size=pool_size or settings.database_pool_size,
+        timeout_seconds=settings.database_pool_timeout_seconds,
+        connect_seconds=settings.database_connect_timeout_seconds,
+        statement_seconds=settings.database_statement_timeout_seconds,
+    )
+
+
+async def start_job_worker(
+    settings: Settings, stores: JobStores, pipeline: Pipeline, concurrency: int, stack: AsyncExitStack
+) -> JobWorker[Job]:
+    """Jobs are done from now on, until `stack` closes: then those that run may end within the grace time."""
+    lease = settings.job_lease_seconds
+    keeper = LeaseKeeper(partial(_lease_rows, settings), lease)
+    stack.push_async_callback(keeper.close)
+    await keeper.start()
+    runner = JobRunner(
+        stores.rows,
+        keeper,
+        stores.shared.events,
+        stores.ending,
+        pipeline,
+        lease_seconds=lease,
+        timeout_seconds=settings.job_timeout_seconds,
+    )
+
+    def patience() -> float:
+        link = stores.shared.link
+        unheard = settings.workers == "remote" and link is not None and not link.up
+        return _LOOK_SECONDS if unheard else lease / _LOOKS_PER_LEASE
+
+    worker = JobWorker(runner.claim, runner.run, concurrency, patience)
+    upkeep = JobUpkeep(
+        stores.rows, stores.storage, stores.ending, max_attempts=settings.job_max_attempts, lease_seconds=lease
+    )
+    start_background(_recover_for_ever(upkeep, worker, lease / _LOOKS_PER_LEASE), stack)
+    start_background(_sweep_for_ever(upkeep, stores.storage, settings), stack)
+    worker.start()
+    stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
+    return worker
+
+
+def start_background(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> None:
+    """Run it beside the service, until that closes."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_log_failure)
+    stack.push_async_callback(_stop, task)
+
+
+@asynccontextmanager
+async def _lease_rows(settings: Settings) -> AsyncIterator[SqlJobRepository]:
+    """The jobs over a connection of their own."""
+    database = open_database(settings, pool_size=1)
+    try:
+        yield SqlJobRepository(database)
+    finally:
+        await database.close()
+
+
+async def _recover_for_ever(upkeep: JobUpkeep, worker: JobWorker[Job], seconds: float) -> None:
+    while True:
+        try:
+            if await upkeep.recover():
+                await worker.put("")
+        except Exception as error:  # noqa: BLE001 - the database may be away; the next round tries again
+            logger.warning("jobs of lost workers were not looked for: %s", type(error).__name__)
+        await asyncio.sleep(seconds)
+
+
+async def _sweep_for_ever(upkeep: JobUpkeep, storage: Storage, settings: Settings) -> None:
+    kept = settings.result_ttl_seconds
+    while True:
+        try:
+            erased = await upkeep.sweep(kept, settings.input_ttl_seconds), await storage.delete_under(CLONES, kept)
+            if any(erased):
+                logger.info("%d old jobs and %d old clones erased", *erased)
+        except Exception:
+            logger.exception("the sweep of old jobs failed; the next one tries again")
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a background task ended", exc_info=error)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
