@@ -1,0 +1,150 @@
+"""The image of docker/Dockerfile: that it is made, what it holds, and that it serves as the user that it names."""
+
+import base64
+import io
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from jose import jwt
+
+from tests import audio_files
+from tests.conftest import free_port
+from tests.image.clean_root import Image
+from tests.image.container import Container, running
+
+pytestmark = pytest.mark.timeout(3600)
+
+START_SECONDS = 120.0
+STOP_SECONDS = 40.0  # stop_grace_period in docker/docker-compose.yml
+LARGEST_BYTES = 3_500_000_000
+SECRET = "secret-of-the-image's-test-0123456789"
+ISSUER, AUDIENCE = "https://id.example", "voice"
+SENTENCE = "my sister will arrive at the airport tomorrow evening"
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def container(image: Image, port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """One that is ready."""
+    log = tmp_path_factory.mktemp("container") / "log"
+    settings = {"PORT": str(port), "JWT_SECRET": SECRET, "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE}
+    with running(image, log, settings) as container:
+        await_ready(container, f"http://127.0.0.1:{port}", log)
+        yield container
+
+
+def await_ready(container: Container, url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while container.running and time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{url}/health/ready", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the container did not become ready:\n{log.read_text()[-4000:]}")
+
+
+def token() -> str:
+    now = int(time.time())
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "anna", "iat": now, "exp": now + 600}
+    return str(jwt.encode(claims, SECRET, "HS256"))
+
+
+def translated(url: str) -> dict[str, Any]:
+    """The answer to a spoken message."""
+    audio = audio_files.encode(audio_files.speech(16_000, SENTENCE), 16_000)
+    body = {"audio": base64.b64encode(audio).decode(), "audio_format": "wav", "target_language": "es"}
+    headers = {"Authorization": f"Bearer {token()}"}
+    response = httpx.post(f"{url}/api/v1/voice/translate", json=body, headers=headers, timeout=120)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def test_its_size_and_the_time_that_it_took(image: Image, capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{image.bytes / 1e6:.0f} MB on disk, made in {sum(image.seconds.values()):.0f} s")  # noqa: T201
+        for command, seconds in image.seconds.items():
+            print(f"{seconds:6.1f} s  {command[:100]}")  # noqa: T201
+    assert image.bytes < LARGEST_BYTES
+
+
+def test_it_holds_no_build_tools_and_nothing_of_the_build(image: Image) -> None:
+    programs = {path.name for folder in ("usr/bin", "opt/voice/bin") for path in (image.root / folder).iterdir()}
+    assert programs & {"gcc", "g++", "cc", "make", "pip", "pip3", "git", "curl"} == set()
+    assert not list((image.root / "opt/voice/lib").glob("python*/site-packages/pip"))
+    assert list((image.root / "var/lib/apt/lists").iterdir()) == []
+    assert list((image.root / "var/cache/apt/archives").glob("*.deb")) == []
+    assert list((image.root / "tmp").iterdir()) == []
+    assert not (image.root / "run/registries").exists()
+
+
+def test_it_holds_the_service_and_none_of_its_tests(image: Image) -> None:
+    assert {path.name for path in (image.root / "app").iterdir()} == {"src", "scripts", "docker"}
+    assert (image.root / "app/src/api/web/index.html").is_file()
+
+
+def test_its_packages_fit_together(container: Container) -> None:
+    code = "import torch; print(torch.version.cuda)"
+    assert container.exec("python", "-c", code).stdout == "None\n", "this is not a CPU build of torch"
+    code = "import src.workers.gpu_worker, src.adapters.storage.s3, asyncpg, redis"
+    done = container.exec("python", "-c", code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_is_an_ordinary_user_and_its_files_are_not_its_own(container: Container) -> None:
+    status = Path(f"/proc/{container.pid}/status").read_text()
+    assert "Uid:\t10001\t10001\t10001\t10001" in status
+    assert "CapEff:\t0000000000000000" in status
+    assert container.exec("sh", "-c", "echo x > /app/src/x").returncode != 0
+    assert container.exec("touch", "/data/x", "/tmp/x").returncode == 0  # noqa: S108 - the container's own
+
+
+def test_its_health_check_tells_a_service_that_answers_from_none(image: Image, container: Container) -> None:
+    assert container.exec(*image.stage.health).returncode == 0
+    assert container.exec(*image.stage.health, PORT=str(free_port())).returncode == 1
+
+
+def test_it_asks_for_a_token(container: Container, port: int) -> None:
+    assert httpx.post(f"http://127.0.0.1:{port}/api/v1/voice/translate", json={}).status_code == 401
+
+
+def test_it_translates_a_message(container: Container, port: int) -> None:
+    answer = translated(f"http://127.0.0.1:{port}")
+    assert answer["original_text"] == SENTENCE
+    assert "hermana" in answer["translated_text"]
+    assert answer["voice_similarity"] > 0.5
+    with wave.open(io.BytesIO(base64.b64decode(answer["audio_base64"]))) as file:
+        assert file.getnframes() / file.getframerate() > 1.0
+
+
+def test_models_can_be_fetched_with_it(container: Container) -> None:
+    done = container.exec("python", "scripts/download_models.py", "--list")
+    assert done.returncode == 0, done.stderr
+    assert "whisper:base" in done.stdout
+
+
+def test_it_ends_in_order_when_it_is_stopped(image: Image, tmp_path: Path) -> None:
+    port = free_port()
+    settings = {"PORT": str(port), "JWT_SECRET": SECRET, "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE}
+    with running(image, tmp_path / "log", settings) as container:
+        await_ready(container, f"http://127.0.0.1:{port}", tmp_path / "log")
+        assert container.stop(STOP_SECONDS) in (0, 143)  # uvicorn ends by the signal that it got
+
+
+def test_without_a_secret_it_refuses_to_start(image: Image, tmp_path: Path) -> None:
+    with running(image, tmp_path / "log", {}) as container:
+        deadline = time.monotonic() + 30
+        while container.running and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not container.running
+    assert "JWT_SECRET" in (tmp_path / "log").read_text()

@@ -1,0 +1,174 @@
+"""The images' recipes, without making them: `./scripts/test image` does that."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from src.config.settings import Settings
+from tests.conftest import ROOT, free_port
+from tests.image.dockerfile import Context, Copy, Stage, parse, substitute
+
+NAMES = ("Dockerfile", "Dockerfile.gpu")
+NOT_OURS = {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "NUMBA_CACHE_DIR"}
+PROBE = ROOT / "docker" / "probe.py"
+
+
+@pytest.fixture(params=NAMES)
+def stages(request: pytest.FixtureRequest) -> list[Stage]:
+    return parse(ROOT / "docker" / request.param)
+
+
+def test_both_stages_begin_alike_and_name_one_release(stages: list[Stage]) -> None:
+    built, final = stages
+    assert built.base == final.base
+    assert re.search(r":(\S*-)?\d[\d.]{3,}", final.base), "a tag that moves makes another image each week"
+
+
+def test_the_image_runs_as_an_ordinary_user(stages: list[Stage]) -> None:
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", stages[-1].user or ""), "a number, so that an orchestrator can check it"
+
+
+def test_the_image_is_made_without_build_tools(stages: list[Stage]) -> None:
+    installed = " ".join(stages[-1].runs)
+    assert re.findall(r"\b(gcc|g\+\+|make|python3-dev|python3-venv|pip)\b", installed) == []
+    assert "pip uninstall --yes pip" in stages[0].runs[-1]
+
+
+def test_each_list_of_packages_is_thrown_away_in_the_step_that_fetched_it(stages: list[Stage]) -> None:
+    fetching = [command for command in stages[-1].runs if "apt-get update" in command]
+    assert fetching
+    assert all("rm -rf /var/lib/apt/lists/*" in command for command in fetching)
+
+
+def test_what_is_copied_is_there(stages: list[Stage]) -> None:
+    context = Context(ROOT)
+    for stage in stages:
+        for step in stage.steps:
+            if isinstance(step, Copy) and step.stage is None:
+                for source in step.sources:
+                    assert context.files(source)
+
+
+def test_its_variables_are_settings_of_the_service(stages: list[Stage]) -> None:
+    named = set(stages[-1].environment) - NOT_OURS
+    assert {"DATA_DIR", "WHISPER_DIR", "XTTS_DIR", "HOST", "PORT", "AUTH_MODE"} <= named
+    assert {name.lower() for name in named} <= Settings.model_fields.keys()
+
+
+def test_it_starts_and_is_watched(stages: list[Stage]) -> None:
+    final = stages[-1]
+    assert final.entrypoint == ["tini", "--"]
+    assert any(" tini" in command for command in final.runs)
+    assert final.command == ["python", "-m", "src.main"]
+    assert final.health == ["python", "docker/probe.py"]
+    assert final.ports == [final.environment["PORT"]]
+
+
+def test_the_two_images_differ_in_nothing_but_their_base() -> None:
+    cpu, gpu = (parse(ROOT / "docker" / name)[-1] for name in NAMES)
+    assert [step for step in cpu.steps if isinstance(step, Copy)] == [
+        step for step in gpu.steps if isinstance(step, Copy)
+    ]
+    assert cpu.runs == gpu.runs
+    assert {**cpu.environment, "PATH": ""} == {**gpu.environment, "PATH": ""}
+
+
+def test_the_packages_are_those_that_setup_installs() -> None:
+    assert "scripts/speech-packages.txt" in (ROOT / "scripts" / "setup").read_text()
+    lines = (ROOT / "scripts" / "speech-packages.txt").read_text().splitlines()
+    assert {"espeak-ng", "apertium", "flite"} <= set(lines)
+    assert all(re.fullmatch(r"#.*|[a-z0-9-]+", line) for line in lines)
+
+
+# --- the context
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".env", "docker/.env", ".git/config", "var/voice.db", "checkpoints/base.pt", "tests/conftest.py", "README.md",
+     "src/__pycache__/main.cpython-311.pyc", "src/api/__pycache__/x.pyc", "scripts/setup"],
+)  # fmt: skip
+def test_keys_data_and_what_python_left_behind_are_not_sent_to_a_build(path: str) -> None:
+    assert not Context(ROOT).holds(PurePosixPath(path))
+
+
+@pytest.mark.parametrize(
+    "path", ["src/main.py", "src/api/web/index.html", "scripts/downloads/cli.py", "requirements.txt"]
+)
+def test_the_service_is_sent_to_a_build(path: str) -> None:
+    assert Context(ROOT).holds(PurePosixPath(path))
+
+
+# --- the reader that `tests/image` builds with
+
+
+def test_lines_that_go_on_are_one_and_comments_none(tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text("# hello\nFROM a AS b\nRUN one \\\n    # why\n    && two\nENV A=1 \\\n    B='x y'\n")
+    (stage,) = parse(file)
+    assert (stage.base, stage.name, stage.runs) == ("a", "b", ["one && two"])
+    assert stage.environment == {"A": "1", "B": "x y"}
+
+
+@pytest.mark.parametrize(
+    "line", ["ADD a b", "RUN --mount=type=cache,target=/x y", "COPY --chown=1 a b", "ONBUILD RUN x"]
+)
+def test_what_it_does_not_know_is_an_error(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text(f"FROM a\n{line}\n")
+    with pytest.raises(ValueError, match="not known"):
+        parse(file)
+
+
+def test_variables_are_put_in() -> None:
+    assert substitute("$A/${B}/$C", {"A": "1", "B": "2"}) == "1/2/"
+
+
+# --- the health check
+
+
+class _Answer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == self.server.good else 503)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *_words: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def _server(good: str) -> Iterator[int]:
+    server = HTTPServer(("127.0.0.1", 0), _Answer)
+    server.good = good  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _probe(port: int) -> int:
+    environment = {**os.environ, "PORT": str(port)}
+    return subprocess.run([sys.executable, PROBE], env=environment, timeout=30, check=False).returncode
+
+
+def test_the_probe_is_content_with_a_service_that_lives() -> None:
+    with _server("/health/live") as port:
+        assert _probe(port) == 0
+
+
+def test_the_probe_tells_a_service_that_fails_or_is_gone() -> None:
+    with _server("/elsewhere") as port:
+        assert _probe(port) == 1
+    assert _probe(free_port()) == 1
