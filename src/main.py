@@ -83,7 +83,7 @@ def _token_verifier(settings: Settings) -> TokenVerifier | None:
     return TokenVerifier(secret, settings.jwt_issuer or "", settings.jwt_audience or "")
 
 
-def main() -> int:
+def main(engines: Engines | None = None) -> int:
     """Run the service until SIGTERM or Ctrl-C. Exit code 2: a setting is wrong; 1: something that it needs is
     missing.
     """
@@ -91,7 +91,7 @@ def main() -> int:
     if settings is None:
         return 2
     configure_logging(settings.log_level)
-    app = create_app(settings)
+    app = create_app(settings, engines)
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from src.domain.errors import Unavailable
 from src.domain.jobs import Job
 from src.domain.ports import JobEvents, JobRepository
 
@@ -14,13 +15,21 @@ class JobWait:
         self._events = events
 
     async def until_ended(self, job_id: str, seconds: float) -> Job:
-        """The job when it has ended, or as it is after `seconds`. Raises NotFound, also for one deleted meanwhile."""
+        """The job when it has ended, or as it is after `seconds`. Raises NotFound, also for one deleted meanwhile.
+
+        Raises Overloaded, EngineUnavailable when the database is away at the end of that time; until then it may be.
+        """
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
         with self._events.listening(job_id) as wake:
             while True:
-                job = await self._jobs.get(job_id)
                 left = deadline - clock()
-                if job.ended or left <= 0:
-                    return job
+                try:
+                    job = await self._jobs.get(job_id)
+                except Unavailable:
+                    if left <= 0:
+                        raise
+                else:
+                    if job.ended or left <= 0:
+                        return job
                 await wake.wait(min(left, self._events.patience_seconds))

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import dramatiq
+import dramatiq.worker
 import redis
 from dramatiq.brokers.redis import RedisBroker
 from redis.backoff import NoBackoff
@@ -28,6 +29,8 @@ kills in three seconds; with Dramatiq's own values 12 did, in a minute."""
 _IDLE_MILLISECONDS = 10
 """Between two looks of an idle consumer: what a job waits, at most, before its worker hears of it."""
 _CONSUMER_TIMEOUT_SECONDS = 5.0
+dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = 0.5
+"""After Redis was away, and while it stops. Dramatiq takes it from the environment, when it is imported: three seconds."""
 
 
 def _broker(url: str, timeout_seconds: float) -> RedisBroker:

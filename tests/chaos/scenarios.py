@@ -1,0 +1,287 @@
+"""What is done to a fleet, and what is counted: long by `scripts/test chaos`, short in every run of the tests."""
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from tests.servers.fleet import Fleet
+from tests.servers.postgres import name_of
+from tests.stand_in import Message, Start
+
+_PATIENCE_SECONDS = 120.0
+_RETRIED = (429, 503, 504)
+_NEAR_SECONDS = 10.0
+"""A restart of Postgres so soon after a kill delays what comes after it."""
+
+
+@dataclass
+class Caller:
+    """An app: it sends again what was refused, with the same Idempotency-Key, and asks again when nobody answers."""
+
+    http: httpx.AsyncClient
+    refusals: Counter[int] = field(default_factory=Counter)
+
+    async def send(self, message: Message, *, respond_async: bool = False, key: str | None = None) -> dict[str, Any]:
+        body = {
+            "audio": message.encode(),
+            "target_language": "es",
+            "source_language": "en",
+            "options": {"return_base64": False},
+        }
+        headers = {"Idempotency-Key": key or uuid4().hex, **({"Prefer": "respond-async"} if respond_async else {})}
+        return await self._until_taken(
+            lambda: self.http.post("/api/v1/voice/translate", json=body, headers=headers), (200, 202, 500)
+        )
+
+    async def ended(self, job_id: str) -> dict[str, Any]:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            answer = await self._until_taken(lambda: self.http.get(f"/api/v1/voice/job/{job_id}"), (200,))
+            if answer["status"] in ("completed", "failed"):
+                return answer
+            await asyncio.sleep(0.2)
+        raise AssertionError(f"job {job_id} has not ended")
+
+    async def done(self, message: Message, *, respond_async: bool = False) -> dict[str, Any]:
+        """Sent, and waited for to the end."""
+        answer = await self.send(message, respond_async=respond_async)
+        return answer if answer.get("status") in ("completed", "failed") else await self.ended(answer["job_id"])
+
+    async def _until_taken(self, ask: Callable[[], Awaitable[httpx.Response]], good: tuple[int, ...]) -> dict[str, Any]:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                response = await ask()
+            except httpx.TransportError:
+                self.refusals[0] += 1
+            else:
+                if response.status_code in good:
+                    answer: dict[str, Any] = response.json()
+                    return answer
+                self.refusals[response.status_code] += 1
+                assert response.status_code in (*_RETRIED, 409), response.text
+            await asyncio.sleep(0.2)
+        raise AssertionError("nobody took the request")
+
+
+def caller(fleet: Fleet) -> Caller:
+    limits = httpx.Limits(max_connections=400)
+    return Caller(httpx.AsyncClient(base_url=fleet.url, timeout=90, limits=limits))
+
+
+@dataclass
+class Storm:
+    """`requests` are waited for, `jobs` are asked for later; the faults fall at random moments, the last on one job."""
+
+    requests: int
+    jobs: int
+    worker_kills: int
+    redis_kills: int
+    postgres_kills: int
+    flushes: int
+    seconds_each: float = 0.3
+
+
+@dataclass
+class Figures:
+    jobs: int = 0
+    kills: int = 0
+    lost: int = 0
+    wrong: int = 0
+    duplicated: int = 0
+    begun_again: int = 0
+    worst_recovery_seconds: float = 0.0
+    idle_recovery_seconds: float = 0.0
+    refusals: dict[int, int] = field(default_factory=dict)
+
+
+async def weather(fleet: Fleet, storm: Storm, rng: random.Random) -> Figures:
+    """Every message is sent, everything is killed, and every answer is looked at."""
+    figures = Figures()
+    app = caller(fleet)
+    messages = [Message(f"message {number}", storm.seconds_each) for number in range(storm.requests + storm.jobs)]
+    async with app.http:
+        asking = [
+            asyncio.create_task(app.done(message, respond_async=number >= storm.requests))
+            for number, message in enumerate(messages)
+        ]
+        killed = await _strike(fleet, storm, rng)
+        answers = await asyncio.gather(*asking)
+        figures.idle_recovery_seconds = await _kill_when_idle(fleet, app)
+    figures.jobs, figures.kills = len(messages) + 1, len(killed) + 1
+    figures.lost = sum(answer["status"] != "completed" for answer in answers)
+    figures.wrong = sum(
+        answer["translated_text"] != message.words[::-1]
+        for message, answer in zip(messages, answers, strict=True)
+        if answer["status"] == "completed"
+    )
+    figures.refusals = dict(app.refusals)
+    results = await asyncio.to_thread(fleet.postgres.sql, _FINAL_RESULTS, name_of(fleet.database_url))
+    figures.duplicated = sum(int(line) for line in results.splitlines()) - figures.jobs
+    begun = Counter(start.words for start in fleet.starts())
+    figures.begun_again = sum(count - 1 for count in begun.values())
+    figures.worst_recovery_seconds = max((_recovery(fleet, *kill) for kill in killed), default=0.0)
+    return figures
+
+
+_FINAL_RESULTS = "SELECT count(*) FROM usage WHERE operation = 'translate'"
+
+
+async def _strike(fleet: Fleet, storm: Storm, rng: random.Random) -> list[tuple[int, float, float]]:
+    """The workers that were killed: process, when, and from when on their jobs could be taken by another."""
+    blows = ["worker"] * storm.worker_kills + ["redis"] * storm.redis_kills
+    blows += ["postgres"] * storm.postgres_kills + ["flush"] * storm.flushes
+    rng.shuffle(blows)
+    killed: list[tuple[int, float]] = []
+    back: list[float] = []  # when Postgres was up again
+    for blow in blows:
+        await asyncio.sleep(rng.uniform(0.1, 0.5))
+        if blow == "worker":
+            victim = rng.choice(fleet.workers)
+            await asyncio.to_thread(fleet.kill, victim)
+            killed.append((victim.pid, time.time()))
+            await asyncio.to_thread(fleet.start_workers, 1)
+        elif blow == "redis":
+            await asyncio.to_thread(fleet.redis.kill)
+            await asyncio.sleep(rng.uniform(0.2, 1.0))
+            await asyncio.to_thread(fleet.redis.start)
+        elif blow == "postgres":
+            await asyncio.to_thread(fleet.postgres.restart, signal.SIGKILL)
+            back.append(time.time())
+        else:
+            await asyncio.to_thread(fleet.redis.flush_all)
+    return [
+        (process, at, max((up for up in back if 0 < up - at < _NEAR_SECONDS), default=at)) for process, at in killed
+    ]
+
+
+def _recovery(fleet: Fleet, process: int, at: float, able: float) -> float:
+    """From the kill of a worker until the last of the jobs that it had was begun anew."""
+    begun = fleet.starts()
+    held = {start.words: start.at for start in begun if start.process == process}
+    waits = [0.0]
+    for words, started in held.items():
+        again = [start.at for start in begun if start.words == words and start.at > started]
+        if again and started < at:
+            waits.append(again[0] - able)
+    return max(waits)
+
+
+async def _kill_when_idle(fleet: Fleet, app: Caller) -> float:
+    """Seconds until the one job there is was begun again, after its worker was killed."""
+    words = f"the last {uuid4().hex}"
+    message = Message(words, 1.0)
+    asking = asyncio.create_task(app.done(message, respond_async=True))
+    first = await _started(fleet, words, 1)
+    victim = next(worker for worker in fleet.workers if worker.pid == first.process)
+    await asyncio.to_thread(fleet.kill, victim)
+    killed_at = time.time()
+    again = await _started(fleet, words, 2)
+    answer = await asking
+    assert answer["translated_text"] == words[::-1]
+    return again.at - killed_at
+
+
+async def _started(fleet: Fleet, words: str, times: int) -> Start:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        found = [start for start in fleet.starts() if start.words == words]
+        if len(found) >= times:
+            return found[times - 1]
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the message was not begun {times} times")
+
+
+async def outlast_the_lease(fleet: Fleet, lease_seconds: float) -> int:
+    """How often a job that takes three leases was begun."""
+    app = caller(fleet)
+    message = Message(f"long {uuid4().hex}", 3 * lease_seconds)
+    async with app.http:
+        answer = await app.done(message)
+    assert answer["translated_text"] == message.words[::-1]
+    return sum(start.words == message.words for start in fleet.starts())
+
+
+async def poison(fleet: Fleet, others: int) -> tuple[dict[str, Any], int]:
+    """What became of a job that kills its worker, and how often it was begun, while others go on and are done.
+
+    Workers that die are replaced, as an orchestrator does.
+    """
+    app = caller(fleet)
+    bad = Message(f"poison {uuid4().hex}", kills=True)
+    good = [Message(f"good {number} {uuid4().hex}", 0.2) for number in range(others)]
+    replacing = asyncio.create_task(_replace_dead_workers(fleet))
+    try:
+        async with app.http:
+            dead, *done = await asyncio.gather(
+                app.done(bad, respond_async=True), *(app.done(message, respond_async=True) for message in good)
+            )
+    finally:
+        replacing.cancel()
+        await asyncio.gather(replacing, return_exceptions=True)
+    assert [answer["translated_text"] for answer in done] == [message.words[::-1] for message in good]
+    return dead, sum(start.words == bad.words for start in fleet.starts())
+
+
+async def _replace_dead_workers(fleet: Fleet) -> None:
+    while True:
+        for worker in list(fleet.workers):
+            if worker.poll() is not None:
+                fleet.workers.remove(worker)
+                await asyncio.to_thread(fleet.start_workers, 1)
+        await asyncio.sleep(0.1)
+
+
+async def one_key(fleet: Fleet, times: int) -> set[str]:
+    """The jobs that so many submits at the same time with one Idempotency-Key made."""
+    app = caller(fleet)
+    message = Message(f"once {uuid4().hex}")
+    async with app.http:
+        answers = await asyncio.gather(
+            *(app.send(message, respond_async=True, key=message.words) for _ in range(times))
+        )
+    return {answer["job_id"] for answer in answers}
+
+
+async def terminate_in_the_middle(fleet: Fleet, jobs: int) -> tuple[list[dict[str, Any]], float]:
+    """The answers to so many jobs of half a second, all workers but one being told to end meanwhile; and how long the
+    slowest of them took to end.
+    """
+    app = caller(fleet)
+    messages = [Message(f"drained {number} {uuid4().hex}", 0.5) for number in range(jobs)]
+    async with app.http:
+        asking = [asyncio.create_task(app.done(message)) for message in messages]
+        await _started(fleet, messages[0].words, 1)
+        began = time.monotonic()
+        await asyncio.gather(*(asyncio.to_thread(fleet.kill, worker, signal.SIGTERM) for worker in fleet.workers[1:]))
+        took = time.monotonic() - began
+        answers = await asyncio.gather(*asking)
+    assert [answer["translated_text"] for answer in answers] == [message.words[::-1] for message in messages]
+    begun = Counter(start.words for start in fleet.starts())
+    assert all(begun[message.words] == 1 for message in messages), "a job was begun again after a SIGTERM"
+    return answers, took
+
+
+async def without_redis(fleet: Fleet, seconds: float) -> tuple[int, Counter[int]]:
+    """How many messages were done while Redis was away for so long, and what was refused meanwhile."""
+    app = caller(fleet)
+    done = 0
+    await asyncio.to_thread(fleet.redis.kill)
+    try:
+        async with app.http:
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                message = Message(f"alone {done} {uuid4().hex}", 0.05)
+                assert (await app.done(message))["translated_text"] == message.words[::-1]
+                done += 1
+    finally:
+        await asyncio.to_thread(fleet.redis.start)
+    return done, app.refusals

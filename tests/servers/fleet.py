@@ -1,0 +1,129 @@
+"""A service scaled out on one machine: an API process, workers, and the real Postgres and Redis between them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from tests.servers.ports import free_port
+from tests.servers.postgres import PostgresServer
+from tests.servers.redis import RedisServer
+from tests.stand_in import Start, starts
+
+_ROOT = Path(__file__).resolve().parents[2]
+_START_SECONDS = 90.0
+_STOP_SECONDS = 30.0
+
+
+class Fleet:
+    """Processes of `tests.stand_in`, which share a database, a Redis and a folder. All end with the block."""
+
+    def __init__(self, folder: Path, postgres: PostgresServer, redis: RedisServer, **settings: str) -> None:
+        self.folder = folder
+        self.postgres = postgres
+        self.redis = redis
+        self.database_url = postgres.new_database()
+        self._environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "WORKERS": "remote",
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": redis.url,
+            "DATA_DIR": str(folder / "data"),
+            "STAND_IN_STARTS": str(folder / "starts"),
+            **settings,
+        }
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.urls: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return self.urls[0]
+
+    def starts(self) -> list[Start]:
+        """Of messages, by all workers."""
+        return starts(self.folder / "starts")
+
+    def start_api(self) -> subprocess.Popen[bytes]:
+        """Returns when it is ready."""
+        port = free_port()
+        process = self._spawn("api", PORT=str(port))
+        url = f"http://127.0.0.1:{port}"
+        self._await(process, "api", lambda: _is_ready(url))
+        self.urls.append(url)
+        return process
+
+    def start_workers(self, count: int) -> list[subprocess.Popen[bytes]]:
+        """Returns when they are ready."""
+        new = [self._spawn("worker") for _ in range(count)]
+        for process in new:
+            self._await(process, "worker", partial(self._says_it_is_ready, process))
+        self.workers += new
+        return new
+
+    def kill(self, worker: subprocess.Popen[bytes], how: signal.Signals = signal.SIGKILL) -> None:
+        """Returns when it is gone."""
+        worker.send_signal(how)
+        worker.wait(_STOP_SECONDS)
+        self.workers.remove(worker)
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait(_STOP_SECONDS)
+
+    def _spawn(self, role: str, **settings: str) -> subprocess.Popen[bytes]:
+        number = len(self._processes)
+        with (self.folder / f"{number}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.stand_in", role],
+                cwd=_ROOT,
+                env={**self._environment, **settings},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._processes.append(process)
+        return process
+
+    def _log(self, process: subprocess.Popen[bytes]) -> bytes:
+        return (self.folder / f"{self._processes.index(process)}.log").read_bytes()
+
+    def _says_it_is_ready(self, process: subprocess.Popen[bytes]) -> bool:
+        return b"the worker is ready" in self._log(process)
+
+    def _await(self, process: subprocess.Popen[bytes], role: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not ready():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the {role} did not become ready:\n{self._log(process).decode()[-4000:]}")
+            time.sleep(0.05)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def fleet(
+    folder: Path, postgres: PostgresServer, redis: RedisServer, *, workers: int, **settings: str
+) -> Iterator[Fleet]:
+    """One API process and `workers` workers, ready."""
+    made = Fleet(folder, postgres, redis, **settings)
+    try:
+        made.start_api()
+        made.start_workers(workers)
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,91 @@
+"""The service and its workers on stand-in engines of fixed time: `python -m tests.stand_in api|worker`.
+
+Settings come from the environment, as always. A message is JSON, and says what becomes of it: {"words": "…",
+"seconds": 0.3, "kills": false}. Each start of one is written as a line to the file STAND_IN_STARTS.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from src import main as service
+from src import worker
+from src.bootstrap_engines import Engines
+from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat
+from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
+from tests.fakes import FakeAnalyzer, FakeTranslator, FakeVoice
+
+
+@dataclass(frozen=True)
+class Message:
+    words: str
+    seconds: float = 0.0
+    kills: bool = False
+
+    def encode(self) -> str:
+        """For the field `audio` of a request."""
+        return base64.b64encode(json.dumps(vars(self)).encode()).decode()
+
+
+@dataclass(frozen=True)
+class Start:
+    """A message that a worker has begun with."""
+
+    words: str
+    at: float  # Unix seconds
+    process: int
+
+
+def starts(path: Path) -> list[Start]:
+    """In the order in which they were written."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [Start(**json.loads(line)) for line in lines]
+
+
+class ScriptDecoder:
+    """Passes the message on as if it were sound."""
+
+    async def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
+        samples = np.frombuffer(data, np.uint8).astype(np.float32) / np.float32(256)
+        return DecodedSpeech(Audio(samples, WORKING_SAMPLE_RATE), source_duration_seconds=1.0, offset_seconds=0.0)
+
+
+class ScriptTranscriber:
+    """Does what the message says, and takes as long as it says."""
+
+    name = "script"
+    languages = frozenset({"en", "es"})
+
+    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+        message = Message(**json.loads((audio.samples * 256).astype(np.uint8).tobytes()))
+        if path := os.environ.get("STAND_IN_STARTS"):
+            line = json.dumps(vars(Start(message.words, time.time(), os.getpid()))) + "\n"
+            with Path(path).open("ab", buffering=0) as file:  # noqa: ASYNC230 - one write of a line, which is whole
+                file.write(line.encode())
+        if message.kills:
+            os.kill(os.getpid(), signal.SIGKILL)
+        await asyncio.sleep(message.seconds)
+        return Transcript((Segment(message.words, 0.0, 1.0, ()),), language or "en", None, 0.9)
+
+
+def engines() -> Engines:
+    return Engines(
+        decoder=ScriptDecoder(),
+        transcriber=ScriptTranscriber(),
+        translators=(FakeTranslator(),),
+        voice=FakeVoice(),
+        analyzer=FakeAnalyzer(),
+        runners={},
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(service.main(engines()) if sys.argv[1] == "api" else worker.main(engines()))
