@@ -10,11 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from src.adapters.database.engine import Database
+from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
-from src.adapters.database.repositories import SqlIdempotencyStore, SqlProfileRepository, SqlUsageRepository
+from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRepository
 from src.api.dependencies import Services
 from src.bootstrap_engines import Engines, build_engines
 from src.bootstrap_jobs import JobStores, open_database, start_job_worker
+from src.bootstrap_sessions import build_sessions
 from src.bootstrap_shared import SharedState, build_shared_state
 from src.bootstrap_storage import start_storage
 from src.config.settings import Settings
@@ -130,6 +132,8 @@ async def _start_core(settings: Settings, engines: Engines | None, shared: Share
 async def _start_services(core: _Core, stack: AsyncExitStack) -> Services:
     settings, engines, stores = core.settings, core.engines, core.stores
     usage = SqlUsageRepository(core.database)
+    idempotency = SqlIdempotencyStore(core.database, settings.idempotency_ttl_seconds)
+    sessions, audit = build_sessions(settings, core.database, stores.shared)
     worker: JobWorker[Job] | None = None
     if settings.workers == "local":
         worker = await start_job_worker(settings, stores, core.pipeline, core.job_concurrency, stack)
@@ -138,7 +142,7 @@ async def _start_services(core: _Core, stack: AsyncExitStack) -> Services:
         worker or _remote_queue(core, stack),
         stores.shared.events,
         stores.storage,
-        SqlIdempotencyStore(core.database, settings.idempotency_ttl_seconds),
+        idempotency,
         stores.ending,
         most_waiting=settings.job_queue_size,
     )
@@ -154,10 +158,13 @@ async def _start_services(core: _Core, stack: AsyncExitStack) -> Services:
             timeout_seconds=settings.sync_timeout_seconds,
         ),
         profiles=core.profiles,
+        idempotency=idempotency,
         languages=LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
         usage=usage,
         storage=stores.storage,
         health=_health(core, worker),
+        sessions=sessions,
+        audit=audit,
         max_audio_bytes=settings.max_audio_bytes,
         sync_timeout_seconds=settings.sync_timeout_seconds,
         public_base_url=settings.public_base_url,

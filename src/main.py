@@ -9,9 +9,11 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.types import Scope
 
 from src import __version__
 from src.api import middleware
+from src.api.dependencies import Services
 from src.api.middleware.auth import TokenVerifier
 from src.api.routes import audio, health, languages, page, usage, voice
 from src.bootstrap import running_services
@@ -20,6 +22,7 @@ from src.bootstrap_process import configure_logging, load_settings
 from src.bootstrap_shared import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
+from src.domain.identity import Identity
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ def _edge(settings: Settings, shared: SharedState) -> middleware.Edge:
         max_body_bytes=round(settings.max_audio_bytes * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
         body_timeout_seconds=settings.body_timeout_seconds,
         verifier=_token_verifier(settings),
+        session_check=_require_session,
         translations_per_minute=settings.rate_limit_translations_per_minute,
         requests_per_minute=settings.rate_limit_requests_per_minute,
         counter=shared.counter,
@@ -80,7 +84,17 @@ def _token_verifier(settings: Settings) -> TokenVerifier | None:
     if settings.auth_mode == "off" or settings.jwt_secret is None:
         return None
     secret = settings.jwt_secret.get_secret_value()
-    return TokenVerifier(secret, settings.jwt_issuer or "", settings.jwt_audience or "")
+    return TokenVerifier(
+        secret,
+        settings.jwt_issuer or "",
+        settings.jwt_audience or "",
+        max_lifetime_seconds=settings.jwt_max_lifetime_seconds,
+    )
+
+
+async def _require_session(scope: Scope, identity: Identity) -> None:
+    services: Services = scope["state"]["services"]
+    await services.sessions.require(identity)
 
 
 def main(engines: Engines | None = None) -> int:

@@ -1,13 +1,22 @@
 """Stand-ins for stores, through the ports: dictionaries."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from src.domain.errors import EngineUnavailable, IdempotencyConflict, IdempotencyMismatch, NotFound, Overloaded
-from src.domain.jobs import DailyUsage, Job, JobStatus, Stage, UsageEvent, VoiceProfile, now
+from src.domain.errors import (
+    EngineUnavailable,
+    IdempotencyConflict,
+    IdempotencyMismatch,
+    NotFound,
+    Overloaded,
+    VoiceServiceError,
+)
+from src.domain.idempotency import Claim
+from src.domain.identity import Revocation
+from src.domain.jobs import AuditEvent, DailyUsage, Job, JobStatus, Stage, UsageEvent, VoiceProfile, now
 
 
 @dataclass
@@ -173,24 +182,72 @@ class MemoryStorage:
 
 @dataclass
 class MemoryIdempotency:
-    claims: dict[tuple[str, str], tuple[str, str | None]] = field(default_factory=dict)
+    """`lost`: another took over what is claimed now. `error`: what every renewal and release raises."""
 
-    async def claim(self, user_id: str, key: str, fingerprint: str) -> str | None:
-        claimed = self.claims.get((user_id, key))
-        if claimed is None:
-            self.claims[user_id, key] = (fingerprint, None)
-            return None
-        if claimed[0] != fingerprint:
+    claim_seconds: float = 60.0
+    claims: dict[tuple[str, str], tuple[Claim, str | None]] = field(default_factory=dict)
+    renewals: int = 0
+    lost: bool = False
+    error: VoiceServiceError | None = None
+
+    async def claim(self, claim: Claim) -> str | None:
+        first, value = self.claims.setdefault((claim.user_id, claim.key), (claim, None))
+        if first.fingerprint != claim.fingerprint:
             raise IdempotencyMismatch("Another body.")
-        if claimed[1] is None:
+        if value is None and first != claim:
             raise IdempotencyConflict("In flight.")
-        return claimed[1]
+        return value
 
-    async def complete(self, user_id: str, key: str, value: str) -> None:
-        self.claims[user_id, key] = (self.claims[user_id, key][0], value)
+    async def renew(self, claim: Claim) -> bool:
+        self.renewals += 1
+        if self.error is not None:
+            raise self.error
+        return not self.lost
 
-    async def release(self, user_id: str, key: str) -> None:
-        self.claims.pop((user_id, key), None)
+    async def complete(self, claim: Claim, value: str) -> None:
+        if self.lost:
+            raise IdempotencyConflict("Taken over.")
+        self.claims[claim.user_id, claim.key] = (claim, value)
+
+    async def release(self, claim: Claim) -> None:
+        if self.error is not None:
+            raise self.error
+        self.claims.pop((claim.user_id, claim.key), None)
+
+
+@dataclass
+class MemoryRevocations:
+    """`error`: what every question raises."""
+
+    kept: dict[str, Revocation] = field(default_factory=dict)
+    error: VoiceServiceError | None = None
+    asked: int = 0
+
+    async def add(self, revocation: Revocation) -> None:
+        self.kept[revocation.subject] = revocation
+
+    async def of(self, subjects: Sequence[str]) -> list[Revocation]:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return [self.kept[subject] for subject in subjects if subject in self.kept]
+
+
+@dataclass
+class MemoryAuditLog:
+    events: list[AuditEvent] = field(default_factory=list)
+    error: VoiceServiceError | None = None
+
+    async def add(self, event: AuditEvent) -> None:
+        if self.error is not None:
+            raise self.error
+        self.events.append(event)
+
+    async def of_user(self, user_id: str, limit: int = 100) -> list[AuditEvent]:
+        return [event for event in self.events if event.user_id == user_id][::-1][:limit]
+
+    async def forget_older_than(self, seconds: float) -> int:
+        raise NotImplementedError("the database's deletions are tested on the database")
 
 
 @dataclass

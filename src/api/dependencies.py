@@ -8,12 +8,14 @@ from urllib.parse import urljoin
 from fastapi import Depends, Header, Request
 
 from src.domain.identity import Identity
-from src.domain.ports import Storage, UsageRepository
+from src.domain.ports import IdempotencyStore, Storage, UsageRepository
+from src.services.audit import Audit
 from src.services.health import Health
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
 from src.services.on_demand import OnDemand
 from src.services.profiles import Profiles
+from src.services.sessions import Sessions
 
 _WAIT = re.compile(r"^wait\s*=\s*\"?(\d{1,6})\"?$")
 
@@ -25,10 +27,13 @@ class Services:
     jobs: Jobs
     on_demand: OnDemand
     profiles: Profiles
+    idempotency: IdempotencyStore
     languages: LanguageCatalog
     usage: UsageRepository
     storage: Storage
     health: Health
+    sessions: Sessions
+    audit: Audit
     max_audio_bytes: int
     sync_timeout_seconds: float
     public_base_url: str | None
@@ -103,6 +108,6 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="Repeating a request with the same key within 24 h gets the first job and does no work twice.",
+        description="Repeating a request with the same key within 24 h gets the first answer and does no work twice.",
     ),
 ]

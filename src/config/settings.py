@@ -213,6 +213,8 @@ class Settings(BaseSettings):
     """HS256 secret, at least 32 bytes."""
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
+    jwt_max_lifetime_seconds: float = Field(366 * 24 * 3600, gt=0)
+    """Tokens that live longer, from `iat` to `exp`, are refused: a revocation is kept for this long."""
     rate_limit_translations_per_minute: int = Field(0, ge=0)
     """Per user. 0: no limit; a service on the internet wants 10."""
     rate_limit_requests_per_minute: int = Field(0, ge=0)

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from src.domain.audio import Audio, AudioFormat
+from src.domain.idempotency import Claim
+from src.domain.identity import Revocation
 from src.domain.jobs import AuditEvent, DailyUsage, Job, Stage, UsageEvent, VoiceProfile
 from src.domain.rates import Standing
 from src.domain.speech import (
@@ -284,19 +286,36 @@ class AuditLog(Protocol):
         """Delete what is older, and say how many."""
 
 
+class Revocations(Protocol):
+    """Tokens that are refused although they have not expired."""
+
+    async def add(self, revocation: Revocation) -> None:
+        """Keep it; of two on the same subject the later counts. Raises Unavailable: then it may be kept or not."""
+
+    async def of(self, subjects: Sequence[str]) -> list[Revocation]:
+        """Those of any of these subjects. Raises Unavailable when nobody can tell."""
+
+
 class IdempotencyStore(Protocol):
     """Answers kept under (user, Idempotency-Key) so that a repeated request is answered and not done again."""
 
-    async def claim(self, user_id: str, key: str, fingerprint: str) -> str | None:
-        """None: the key is now this request's. A text: the job id that the first request with this key made.
+    @property
+    def claim_seconds(self) -> float:
+        """A claim that was not renewed for that long falls to the next who asks."""
 
-        Raises IdempotencyConflict while the first is being accepted, IdempotencyMismatch when its body was another.
+    async def claim(self, claim: Claim) -> str | None:
+        """None: the key is now this claim's. A text: what the first request with this key left.
+
+        Raises IdempotencyConflict while the first is at work, IdempotencyMismatch when its fingerprint was another.
         """
 
-    async def complete(self, user_id: str, key: str, value: str) -> None:
-        """Remember the job id."""
+    async def renew(self, claim: Claim) -> bool:
+        """Whether the key is still this claim's."""
 
-    async def release(self, user_id: str, key: str) -> None:
+    async def complete(self, claim: Claim, value: str) -> None:
+        """Remember `value` for later requests. Raises IdempotencyConflict when the key is another claim's by now."""
+
+    async def release(self, claim: Claim) -> None:
         """Forget a claim whose request failed before it made anything."""
 
 

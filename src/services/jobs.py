@@ -7,8 +7,10 @@ import logging
 from uuid import uuid4
 
 from src.domain.errors import JobCancelled
+from src.domain.idempotency import Claim
 from src.domain.jobs import Job, JobRequest, JobStatus, Priority
 from src.domain.ports import IdempotencyStore, JobEvents, JobQueue, JobRepository, Storage
+from src.services.idempotency import once
 from src.services.job_ending import JobEnding
 from src.services.job_upkeep import erase
 from src.services.job_wait import JobWait
@@ -67,18 +69,15 @@ class Jobs:
         priority: Priority = Priority.INTERACTIVE,
     ) -> Job:
         """As `submit`, but a repeated Idempotency-Key gets the first job. Raises IdempotencyConflict,
-        IdempotencyMismatch.
+        IdempotencyMismatch, and NotFound when that job was deleted.
         """
-        first = await self._idempotency.claim(user_id, key, fingerprint)
-        if first is not None:
-            return await self._jobs.get(first, user_id)
-        try:
-            job = await self.submit(user_id, request, audio, priority)
-            await self._idempotency.complete(user_id, key, job.id)
-        except BaseException:
-            await self._idempotency.release(user_id, key)
-            raise
-        return job
+        return await once(
+            self._idempotency,
+            Claim(user_id, key, fingerprint),
+            make=lambda: self.submit(user_id, request, audio, priority),
+            keep=lambda job: job.id,
+            again=lambda job_id: self._jobs.get(job_id, user_id),
+        )
 
     async def get(self, job_id: str, user_id: str) -> Job:
         """Raises NotFound, also for another user's job."""

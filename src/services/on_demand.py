@@ -1,14 +1,15 @@
 """The two smaller tasks, done while the caller waits: speech to text alone, and a given text in a given voice."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from uuid import uuid4
 
 from src.domain.audio import AudioFormat
-from src.domain.errors import DeadlineExceeded, RequestInvalid, VoiceServiceError
+from src.domain.errors import DeadlineExceeded, NotFound, RequestInvalid, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
 from src.domain.ports import AudioDecoder, Storage, UsageRepository
@@ -57,6 +58,11 @@ class Spoken:
     voice_match: VoiceMatch
     engine: str
     processing_time_ms: float
+
+    def facts(self) -> str:
+        """All but the audio, as JSON, for `OnDemand.spoken_before`."""
+        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "wav"}
+        return json.dumps({**facts, "voice_match": asdict(self.voice_match)})
 
 
 class OnDemand:
@@ -124,6 +130,17 @@ class OnDemand:
             )
         elapsed_ms = (time.perf_counter() - start) * 1000
         return Spoken(wav, audio_key, audio.duration_seconds, match, self._voices.engine_name, elapsed_ms)
+
+    async def spoken_before(self, facts: str) -> Spoken:
+        """The answer that `Spoken.facts` tells of. Raises NotFound when its audio was erased."""
+        known = json.loads(facts)
+        try:
+            wav = await self._storage.get(known["audio_key"])
+        except NotFound:
+            raise NotFound(
+                "This Idempotency-Key's answer was erased. Send the request with a new key to have it spoken again."
+            ) from None
+        return Spoken(wav=wav, **{**known, "voice_match": VoiceMatch(**known["voice_match"])})
 
     async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> LearnedVoice:
         if isinstance(voice, str):

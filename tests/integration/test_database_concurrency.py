@@ -6,32 +6,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from src.adapters.database.engine import Database
 from src.adapters.database.job_repository import SqlJobRepository
-from src.adapters.database.repositories import SqlIdempotencyStore
-from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, Overloaded, Unavailable
+from src.domain.errors import Overloaded, Unavailable
 from src.domain.jobs import JobStatus, Stage
-from src.domain.ports import IdempotencyStore
 from tests.job_rows import MANY, USED, ids_with, job
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass
-class Clock:
-    time: datetime = field(default=datetime(2026, 3, 1, tzinfo=UTC))
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def advance(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
 
 
 @pytest.fixture
@@ -45,16 +31,6 @@ async def database(url: str) -> AsyncIterator[Database]:
     await database.start()
     yield database
     await database.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def keys(database: Database, clock: Clock) -> IdempotencyStore:
-    return SqlIdempotencyStore(database, ttl_seconds=86_400, claim_ttl_seconds=60, clock=clock)
 
 
 async def run_job(jobs: SqlJobRepository, job_id: str) -> None:
@@ -169,79 +145,3 @@ async def test_killed_process_loses_no_job_that_it_accepted(database: Database, 
     assert accepted <= kept
     assert len(kept) <= len(accepted) + 1
     await jobs.add(job("after"), MANY)
-
-
-# --- idempotency keys
-
-
-async def test_one_of_200_concurrent_claims_wins(database: Database, url: str) -> None:
-    other = Database(url)
-    stores = [SqlIdempotencyStore(database, 60), SqlIdempotencyStore(other, 60)]
-    claims = (stores[number % 2].claim("ana", "key", "body") for number in range(200))
-    answers = await asyncio.gather(*claims, return_exceptions=True)
-    await other.close()
-    assert answers.count(None) == 1
-    assert sum(isinstance(answer, IdempotencyConflict) for answer in answers) == 199
-
-
-async def test_completed_key_answers_with_the_first_job(keys: IdempotencyStore) -> None:
-    assert await keys.claim("ana", "key", "body") is None
-    await keys.complete("ana", "key", "job-1")
-    assert await keys.claim("ana", "key", "body") == "job-1"
-    await keys.complete("ana", "key", "job-2")
-    await keys.release("ana", "key")
-    assert await keys.claim("ana", "key", "body") == "job-1"
-
-
-async def test_key_belongs_to_one_user(keys: IdempotencyStore) -> None:
-    assert await keys.claim("ana", "key", "body") is None
-    assert await keys.claim("bob", "key", "other body") is None
-    assert await keys.claim("ana", "k" * 5000 + "é\0", "body") is None
-
-
-@pytest.mark.parametrize("completed", [False, True])
-async def test_another_body_is_refused(keys: IdempotencyStore, completed: bool) -> None:
-    assert await keys.claim("ana", "key", "body") is None
-    if completed:
-        await keys.complete("ana", "key", "job-1")
-    with pytest.raises(IdempotencyMismatch):
-        await keys.claim("ana", "key", "other body")
-
-
-async def test_released_key_is_free(keys: IdempotencyStore) -> None:
-    assert await keys.claim("ana", "key", "body") is None
-    await keys.release("ana", "key")
-    await keys.release("ana", "key")
-    assert await keys.claim("ana", "key", "other body") is None
-
-
-async def test_claim_of_a_process_that_died_falls_soon(keys: IdempotencyStore, clock: Clock) -> None:
-    assert await keys.claim("ana", "key", "body") is None
-    clock.advance(59)
-    with pytest.raises(IdempotencyConflict):
-        await keys.claim("ana", "key", "body")
-    clock.advance(1)
-    answers = await asyncio.gather(*(keys.claim("ana", "key", "new body") for _ in range(20)), return_exceptions=True)
-    assert answers.count(None) == 1
-
-
-async def test_completed_key_is_kept_for_a_day(keys: IdempotencyStore, clock: Clock) -> None:
-    assert await keys.claim("ana", "key", "body") is None
-    await keys.complete("ana", "key", "job-1")
-    clock.advance(86_399)
-    assert await keys.claim("ana", "key", "body") == "job-1"
-    clock.advance(1)
-    assert await keys.claim("ana", "key", "other body") is None
-
-
-async def test_expired_keys_are_deleted_by_later_claims(
-    keys: IdempotencyStore, clock: Clock, database: Database
-) -> None:
-    for number in range(10):
-        await keys.claim("ana", f"key {number}", "body")
-    await keys.complete("ana", "key 0", "job-0")
-    clock.advance(3600)
-    await keys.claim("ana", "new", "body")
-    async with database.reading() as connection:
-        count = await connection.exec_driver_sql("SELECT count(*) FROM idempotency_keys")
-        assert count.scalar_one() == 2

@@ -15,14 +15,17 @@ from sqlalchemy.exc import IntegrityError
 
 from src.adapters.database.audit import SqlAuditLog
 from src.adapters.database.engine import Database
+from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.repositories import (
-    SqlIdempotencyStore,
     SqlProfileRepository,
     SqlUsageRepository,
 )
+from src.adapters.database.revocations import SqlRevocations
 from src.adapters.database.tables import usage as usage_table
 from src.domain.errors import NotFound
+from src.domain.idempotency import Claim
+from src.domain.identity import Revocation
 from src.domain.jobs import (
     AuditEvent,
     Consent,
@@ -376,6 +379,7 @@ async def test_no_query_of_sqlite_reads_a_whole_table(tmp_path: Path) -> None:
 def every_query(database: Database) -> list[Callable[[], Awaitable[object]]]:
     jobs, profiles = SqlJobRepository(database), SqlProfileRepository(database)
     usage, keys = SqlUsageRepository(database), SqlIdempotencyStore(database, 60)
+    claim, revocations = Claim("ana", "k", "f"), SqlRevocations(database)
     log = SqlAuditLog(database)
     return [
         lambda: jobs.add(job("a"), MANY),
@@ -398,10 +402,13 @@ def every_query(database: Database) -> list[Callable[[], Awaitable[object]]]:
         lambda: profiles.delete("p"),
         lambda: usage.add(UsageEvent("ana", "translate", "completed")),
         lambda: usage.by_day("ana", 30),
-        lambda: keys.claim("ana", "k", "f"),
-        lambda: keys.complete("ana", "k", "a"),
-        lambda: keys.claim("ana", "k", "f"),
-        lambda: keys.release("ana", "k"),
+        lambda: keys.claim(claim),
+        lambda: keys.renew(claim),
+        lambda: keys.complete(claim, "a"),
+        lambda: keys.claim(Claim("ana", "k", "f")),
+        lambda: keys.release(claim),
+        lambda: revocations.add(Revocation("user:ana", now(), now())),
+        lambda: revocations.of(["user:ana", "token:t"]),
         lambda: log.of_user("ana"),
         lambda: log.forget_older_than(10),
     ]

@@ -17,11 +17,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
+from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
-from src.adapters.database.repositories import SqlIdempotencyStore, SqlUsageRepository
+from src.adapters.database.repositories import SqlUsageRepository
 from src.bootstrap_engines import Engines
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable, Overloaded
+from src.domain.idempotency import Claim
 from src.domain.jobs import JobStatus, UsageEvent
 from src.main import create_app
 from tests.conftest import serving
@@ -62,7 +64,7 @@ async def test_restart_between_two_calls_is_not_noticed(
     assert (await jobs.get("1")).id == "1"
     await in_thread(lambda: postgres.restart(how))
     await jobs.add(job("later"), MANY)
-    assert await keys.claim("ana", "key", "body") is None
+    assert await keys.claim(Claim("ana", "key", "body")) is None
     await database.ping()
 
 

@@ -10,8 +10,11 @@ from sqlalchemy import event, text
 
 from src.adapters.database.audit import SqlAuditLog
 from src.adapters.database.engine import Database
+from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
-from src.adapters.database.repositories import SqlIdempotencyStore, SqlProfileRepository, SqlUsageRepository
+from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRepository
+from src.adapters.database.revocations import SqlRevocations
+from src.domain.idempotency import Claim
 from tests.job_rows import job
 from tests.servers.postgres import PostgresServer, name_of
 
@@ -37,6 +40,8 @@ FILL = """
     INSERT INTO idempotency_keys
         SELECT 'user-' || n % 1000, 'hash-' || n, 'f', 'v', now() + (n - 1000) * interval '1 second'
         FROM generate_series(1, 100000) n;
+    INSERT INTO revocations
+        SELECT 'user:user-' || n, now(), now() + (n + 1000) * interval '1 second' FROM generate_series(1, 100000) n;
     INSERT INTO audit_log (at, user_id, action, subject, outcome)
         SELECT now() - n * interval '1 minute', 'user-' || n % 1000, 'profile.save', 'profile:p', 'completed'
         FROM generate_series(1, 100000) n;
@@ -180,6 +185,7 @@ def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
     jobs, profiles = SqlJobRepository(database), SqlProfileRepository(database)
     usage, log = SqlUsageRepository(database), SqlAuditLog(database)
     missing = "nothing"
+    keys, claim = SqlIdempotencyStore(database, 60), Claim("user-1", missing, "f")
     return [
         lambda: database.read(text("SELECT 1 FROM users WHERE id = 'user-1'")),
         jobs.counts,
@@ -191,8 +197,10 @@ def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
         lambda: profiles.of_user(missing),
         lambda: profiles.delete(missing),
         lambda: usage.by_day("user-1", 30),
-        lambda: SqlIdempotencyStore(database, 60).release("user-1", missing),
-        lambda: SqlIdempotencyStore(database, 60).sweep(),
+        lambda: keys.renew(claim),
+        lambda: keys.release(claim),
+        keys.sweep,
+        lambda: SqlRevocations(database).of(["user:user-1", missing]),
         lambda: log.of_user("user-1"),
         lambda: log.forget_older_than(1e9),
     ]

@@ -15,7 +15,7 @@ from jose import jwt
 from src.api.middleware import Edge, is_public
 from src.api.middleware.auth import TokenVerifier
 from src.domain.errors import Unauthenticated
-from src.domain.identity import ALL_SCOPES, Identity
+from src.domain.identity import ALL_SCOPES, Identity, Token
 from tests.edge_app import client, edge_app
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -85,6 +85,9 @@ def test_each_claim_is_required(name: str) -> None:
         {"sub": 7},
         {"sub": "a b\n"},
         {"sub": "x" * 201},
+        {"jti": 7},
+        {"jti": ""},
+        {"jti": "x" * 201},
     ],
     ids=str,
 )
@@ -95,6 +98,19 @@ def test_each_wrong_claim_is_refused(claims: dict[str, Any]) -> None:
 
 def test_leeway_is_kept() -> None:
     assert verifier().verify(token(exp=NOW - 9, nbf=NOW + 9, iat=NOW + 9)).user_id == "anna"
+
+
+def test_a_token_tells_what_it_can_be_revoked_by() -> None:
+    assert verifier().verify(token(jti="t-1")).token == Token("t-1", NOW - 5)
+    assert verifier().verify(token()).token == Token(None, NOW - 5)
+
+
+def test_a_token_that_lives_too_long_is_refused() -> None:
+    strict = TokenVerifier(SECRET, "https://id", "voice", max_lifetime_seconds=605, clock=lambda: float(NOW))
+    assert strict.verify(token()).user_id == "anna"
+    for claims in ({"exp": NOW + 601}, {"iat": NOW - 6}, {"iat": -1e300}, {"exp": 1e300}):
+        with pytest.raises(Unauthenticated):
+            strict.verify(token(**claims))
 
 
 def _forgeries() -> dict[str, str]:
@@ -154,7 +170,7 @@ def test_a_secret_is_never_read_as_a_list_of_keys() -> None:
 )
 def test_weak_settings_are_refused(secret: str, issuer: str, audience: str, leeway: float) -> None:
     with pytest.raises(ValueError, match=r"secret|leeway|empty"):
-        TokenVerifier(secret, issuer, audience, leeway)
+        TokenVerifier(secret, issuer, audience, leeway_seconds=leeway)
 
 
 async def test_over_http_a_token_is_asked_for_but_on_public_paths() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, NotFound, Overloaded, TranslationUnavailable
+from src.domain.idempotency import Claim
 from src.domain.jobs import Job, JobStatus, Stage
 from src.domain.speech import Formality, Wording
 from tests.assembly import WANTED, Bench
@@ -291,7 +292,7 @@ async def test_a_key_whose_request_was_refused_can_be_used_again() -> None:
 
 async def test_a_key_in_flight_is_a_conflict() -> None:
     bench = Bench()
-    await bench.idempotency.claim("ann", "key", "same")
+    await bench.idempotency.claim(Claim("ann", "key", "same"))
     with pytest.raises(IdempotencyConflict):
         await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")
 

@@ -187,7 +187,17 @@ idempotency_keys = Table(
     Column("user_id", Id, primary_key=True),
     Column("key_hash", String(64), primary_key=True),
     Column("fingerprint", Text, nullable=False),
-    Column("value", Text),  # null while the first request is being accepted
+    Column("claim_id", String(32)),  # of the request that is, or was, at work
+    Column("value", Text),  # null while it is
     Column("expires_at", UtcDateTime, nullable=False),
+    Index(None, "expires_at"),
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("subject", Id, primary_key=True),  # one token, or one user
+    Column("issued_until", UtcDateTime, nullable=False),  # its tokens issued until then are refused
+    Column("expires_at", UtcDateTime, nullable=False),  # when the last of them has expired by itself
     Index(None, "expires_at"),
 )

@@ -6,7 +6,7 @@ cors          answers preflights, when origins are allowed at all
 envelope      wraps JSON answers for those who ask, errors included
 errors        whatever is raised further in becomes problem+json
 rate_limit    of the client's address, before a token is looked at: guessing tokens counts
-auth          bearer token to Identity
+auth          bearer token to Identity, if the token was not revoked
 rate_limit    of the user, for translations
 body_limit    reads the body; behind the others, so that nobody fills memory who may not call
 """
@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from src.api import error_handlers
-from src.api.middleware.auth import AuthMiddleware, TokenVerifier
+from src.api.middleware.auth import AuthMiddleware, SessionCheck, TokenVerifier
 from src.api.middleware.body_limit import BodyLimitMiddleware
 from src.api.middleware.envelope import EnvelopeMiddleware
 from src.api.middleware.errors import ErrorMiddleware
@@ -51,6 +51,8 @@ class Edge:
     """Of all request bodies at one time."""
     verifier: TokenVerifier | None = None
     """None: every caller is the user `local`."""
+    session_check: SessionCheck | None = None
+    """Refuses tokens that were revoked. None: none can be."""
     translations_per_minute: int = 0
     """Per user. 0: no limit."""
     requests_per_minute: int = 0
@@ -74,7 +76,7 @@ def install(app: FastAPI, edge: Edge) -> None:
     if edge.translations_per_minute:
         key = user_of(TRANSLATE_PATH)
         app.add_middleware(RateLimitMiddleware, edge.counter, "user", edge.translations_per_minute, key)
-    app.add_middleware(AuthMiddleware, edge.verifier, is_public)
+    app.add_middleware(AuthMiddleware, edge.verifier, is_public, edge.session_check)
     if edge.requests_per_minute:
         key = client_of(edge.trusted_proxies, is_unlimited)
         app.add_middleware(RateLimitMiddleware, edge.counter, "client", edge.requests_per_minute, key)

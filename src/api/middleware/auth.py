@@ -4,7 +4,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jose import jws
@@ -14,12 +14,15 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from src.domain.errors import Unauthenticated
-from src.domain.identity import Identity
+from src.domain.identity import CLOCK_LEEWAY_SECONDS, Identity, Token
 
 _ALGORITHM = "HS256"
 _MIN_SECRET_BYTES = 32
 _MAX_TOKEN_CHARACTERS = 8192
+_MAX_ID_CHARACTERS = 200
 _SUBJECT = re.compile(r"[^\x00-\x20\x7f]{1,200}")
+
+SessionCheck = Callable[[Scope, Identity], Awaitable[None]]
 
 
 class TokenVerifier:
@@ -33,10 +36,15 @@ class TokenVerifier:
         secret: str,
         issuer: str,
         audience: str,
-        leeway_seconds: float = 30.0,
+        *,
+        leeway_seconds: float = CLOCK_LEEWAY_SECONDS,
+        max_lifetime_seconds: float = math.inf,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises ValueError for a secret under 32 bytes, a leeway outside 0 to 60 s, an empty issuer or audience."""
+        """`max_lifetime_seconds`: tokens that live longer from `iat` to `exp` are refused.
+
+        Raises ValueError for a secret under 32 bytes, a leeway outside 0 to 60 s, an empty issuer or audience.
+        """
         if len(secret.encode()) < _MIN_SECRET_BYTES:
             raise ValueError(f"the token secret needs at least {_MIN_SECRET_BYTES} bytes")
         if not 0 <= leeway_seconds <= 60:
@@ -48,6 +56,7 @@ class TokenVerifier:
         self._issuer = issuer
         self._audience = audience
         self._leeway_seconds = leeway_seconds
+        self._max_lifetime_seconds = max_lifetime_seconds
         self._clock = clock
 
     def verify(self, token: str) -> Identity:
@@ -63,7 +72,8 @@ class TokenVerifier:
         if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
             raise Unauthenticated("The token needs a `sub` of 1 to 200 characters.")
         scope = claims.get("scope", "")
-        return Identity(subject, frozenset(scope.split()) if isinstance(scope, str) else frozenset())
+        scopes = frozenset(scope.split()) if isinstance(scope, str) else frozenset()
+        return Identity(subject, scopes, Token(_token_id(claims), _time(claims, "iat")))
 
     def _signed_claims(self, token: str) -> dict[str, Any]:
         if len(token) > _MAX_TOKEN_CHARACTERS:
@@ -83,6 +93,8 @@ class TokenVerifier:
             raise Unauthenticated("The token has expired. Get a new one.")
         if _time(claims, "iat") > now + leeway:
             raise Unauthenticated("The token's `iat` is in the future.")
+        if _time(claims, "exp") - _time(claims, "iat") > self._max_lifetime_seconds:
+            raise Unauthenticated("The token lives longer than this service allows. Get one that expires sooner.")
         if "nbf" in claims and _time(claims, "nbf") > now + leeway:
             raise Unauthenticated("The token is not valid yet.")
 
@@ -94,13 +106,31 @@ def _time(claims: dict[str, Any], name: str) -> float:
     return float(value)
 
 
-class AuthMiddleware:
-    """Asks every caller for a token but on public paths. Without a verifier every caller is the user `local`."""
+def _token_id(claims: dict[str, Any]) -> str | None:
+    """What a token is revoked by: one that has none can be revoked only with all others of its user."""
+    value = claims.get("jti")
+    if value is not None and not (isinstance(value, str) and 1 <= len(value) <= _MAX_ID_CHARACTERS):
+        raise Unauthenticated(f"The token's `jti` must be a text of 1 to {_MAX_ID_CHARACTERS} characters.")
+    return value
 
-    def __init__(self, app: ASGIApp, verifier: TokenVerifier | None, is_public: Callable[[str], bool]) -> None:
+
+class AuthMiddleware:
+    """Asks every caller for a token but on public paths. Without a verifier every caller is the user `local`.
+
+    `check` is asked about each identity: it raises Unauthenticated for a token that was revoked.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        verifier: TokenVerifier | None,
+        is_public: Callable[[str], bool],
+        check: SessionCheck | None = None,
+    ) -> None:
         self.app = app
         self._verifier = verifier
         self._is_public = is_public
+        self._check = check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -108,7 +138,10 @@ class AuthMiddleware:
             if self._verifier is None:
                 state["identity"] = Identity.local()
             elif not self._is_public(scope["path"]):
-                state["identity"] = self._verifier.verify(_bearer_token(Headers(scope=scope)))
+                identity = self._verifier.verify(_bearer_token(Headers(scope=scope)))
+                if self._check is not None:
+                    await self._check(scope, identity)
+                state["identity"] = identity
         await self.app(scope, receive, send)
 
 

@@ -24,11 +24,13 @@ from src.api.schemas.voice import (
 )
 from src.domain.audio import AudioFormat
 from src.domain.errors import ConsentRequired, Forbidden, about
+from src.domain.idempotency import Claim
 from src.domain.identity import Identity
-from src.domain.jobs import Consent, Job, JobRequest
+from src.domain.jobs import Consent, Job, JobRequest, VoiceProfile
 from src.domain.languages import canonical, variant
 from src.domain.speech import Wording
 from src.services import on_demand
+from src.services.idempotency import once
 from src.services.profiles import NewProfile
 from src.utils.audio import decode_base64
 
@@ -74,7 +76,7 @@ async def translate(
     if idempotency_key is None:
         job = await services.jobs.submit(caller.user_id, wanted, audio)
     else:
-        fingerprint = await asyncio.to_thread(_fingerprint, wanted, audio)
+        fingerprint = await asyncio.to_thread(_fingerprint, "translate", wanted, (audio,))
         job = await services.jobs.submit_once(caller.user_id, idempotency_key, fingerprint, wanted, audio)
 
     patience = prefer.patience(services.sync_timeout_seconds)
@@ -95,20 +97,35 @@ async def transcribe(body: TranscribeRequest, caller: Caller, services: Services
     return presenters.transcribed(heard)
 
 
-@router.post("/clone", responses=problems(400, 404, 413, 415, 422, 429, 503, 504))
-async def clone(body: CloneRequest, caller: Caller, services: ServicesDep, links: LinksDep) -> CloneResponse:
+@router.post("/clone", responses=problems(400, 404, 409, 413, 415, 422, 429, 503, 504))
+async def clone(
+    body: CloneRequest,
+    caller: Caller,
+    services: ServicesDep,
+    links: LinksDep,
+    idempotency_key: IdempotencyKey = None,
+) -> CloneResponse:
     """Speak a text in the voice of a reference recording or of a stored profile."""
     language = canonical(body.target_language)
     voice: on_demand.RecordedSpeech | str = body.voice_profile_id or ""
     if body.reference_audio is not None:
         voice = on_demand.RecordedSpeech(await _decode(body.reference_audio, services), body.audio_format)
     wanted = on_demand.CloneRequest(body.text, language, voice, body.quality)
-    answer = await services.on_demand.clone(caller.user_id, wanted)
+    recordings = () if isinstance(voice, str) else (voice.data,)
+    answer = await once(
+        services.idempotency,
+        await _claim(caller, idempotency_key, "clone", body.model_dump(exclude={"reference_audio"}), recordings),
+        make=lambda: services.on_demand.clone(caller.user_id, wanted),
+        keep=on_demand.Spoken.facts,
+        again=services.on_demand.spoken_before,
+    )
     return presenters.spoken(answer, body, language, links)
 
 
-@router.post("/profile", responses=problems(400, 403, 404, 413, 415, 422, 429, 503))
-async def save_profile(body: ProfileRequest, caller: Caller, services: ServicesDep) -> ProfileResponse:
+@router.post("/profile", responses=problems(400, 403, 404, 409, 413, 415, 422, 429, 503))
+async def save_profile(
+    body: ProfileRequest, caller: Caller, services: ServicesDep, idempotency_key: IdempotencyKey = None
+) -> ProfileResponse:
     """Create a voice profile, or replace the voice of an existing one. Needs the speaker's consent."""
     if body.consent is None or not body.consent.given:
         raise ConsentRequired(
@@ -123,7 +140,21 @@ async def save_profile(body: ProfileRequest, caller: Caller, services: ServicesD
         name=body.name,
         profile_id=body.profile_id,
     )
-    return presenters.profile(await services.profiles.save(new))
+    asked = body.model_dump(exclude={"reference_audio", "additional_references"})
+
+    async def save() -> VoiceProfile:
+        profile = await services.profiles.save(new)
+        await services.audit.record(caller.user_id, "profile.save", f"profile:{profile.id}", owner=profile.user_id)
+        return profile
+
+    saved = await once(
+        services.idempotency,
+        await _claim(caller, idempotency_key, "profile", asked, new.recordings),
+        make=save,
+        keep=lambda profile: profile.id,
+        again=lambda profile_id: services.profiles.get(profile_id, new.user_id),
+    )
+    return presenters.profile(saved)
 
 
 @router.get("/profiles", responses=problems(429))
@@ -145,6 +176,7 @@ async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesD
     await services.profiles.get(profile_id, caller.user_id)
     await services.jobs.delete_with_profile(profile_id)
     await services.profiles.delete(profile_id, caller.user_id)
+    await services.audit.record(caller.user_id, "profile.delete", f"profile:{profile_id}")
 
 
 @router.get("/job/{job_id}", responses=problems(404, 429))
@@ -163,6 +195,7 @@ async def get_job(
 async def delete_job(job_id: ItemId, caller: Caller, services: ServicesDep) -> None:
     """Cancel a job that has not ended, and delete everything that it stored."""
     await services.jobs.delete(job_id, caller.user_id)
+    await services.audit.record(caller.user_id, "job.delete", f"job:{job_id}")
 
 
 def _job_request(body: TranslateRequest) -> JobRequest:
@@ -197,9 +230,21 @@ async def _decode_additional(encoded: list[str], services: Services) -> tuple[by
     return tuple(recordings)
 
 
-def _fingerprint(wanted: JobRequest, audio: bytes) -> str:
+async def _claim(
+    caller: Identity, key: str | None, operation: str, asked: object, recordings: tuple[bytes, ...]
+) -> Claim | None:
+    """The caller's claim on its Idempotency-Key; None where it gave none."""
+    if key is None:
+        return None
+    return Claim(caller.user_id, key, await asyncio.to_thread(_fingerprint, operation, asked, recordings))
+
+
+def _fingerprint(operation: str, asked: object, recordings: tuple[bytes, ...]) -> str:
     """What makes two requests the same."""
-    return hashlib.sha256(repr(wanted).encode() + hashlib.sha256(audio).digest()).hexdigest()
+    total = hashlib.sha256(f"{operation} {asked!r}".encode())
+    for recording in recordings:
+        total.update(hashlib.sha256(recording).digest())
+    return total.hexdigest()
 
 
 def _profile_owner(user_id: str | None, caller: Identity) -> str:
