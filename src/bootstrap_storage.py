@@ -15,6 +15,7 @@ from src.services.profiles import CLONES
 
 if TYPE_CHECKING:
     from src.adapters.storage.s3_addresses import Addresses
+    from src.adapters.storage.s3_calls import S3Options
 
 _DAY_SECONDS = 24 * 3600
 
@@ -31,10 +32,25 @@ async def start_storage(settings: Settings, stack: AsyncExitStack) -> tuple[Stor
 async def _start_s3(settings: Settings, stack: AsyncExitStack) -> tuple[Storage, Mapping[str, Check]]:
     # here, so that a service on local files does without the memory and time of boto3
     from src.adapters.storage.s3 import S3Storage  # noqa: PLC0415
+
+    storage = S3Storage(
+        s3_options(settings), settings.audio_url_ttl_seconds, await asyncio.to_thread(_addresses, settings)
+    )
+    stack.push_async_callback(storage.close)
+    await storage.start()
+    if settings.s3_lifecycle:
+        inputs, results = _days(settings.input_ttl_seconds), _days(settings.result_ttl_seconds)
+        kept = dict.fromkeys(("references", "embeddings", "backups"))
+        await storage.put_lifecycle({"inputs": inputs, "results": results, CLONES: results, **kept})
+    return storage, {"storage": storage.ping}
+
+
+def s3_options(settings: Settings) -> "S3Options":
+    """The bucket that the settings name, and how it is called."""
     from src.adapters.storage.s3_calls import S3Options  # noqa: PLC0415
 
     key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
-    options = S3Options(
+    return S3Options(
         bucket=settings.s3_bucket or "",
         prefix=settings.s3_prefix or "",
         endpoint_url=settings.s3_endpoint_url,
@@ -49,15 +65,6 @@ async def _start_s3(settings: Settings, stack: AsyncExitStack) -> tuple[Storage,
         attempts=settings.s3_attempts,
         connections=settings.s3_connections,
     )
-    storage = S3Storage(options, settings.audio_url_ttl_seconds, await asyncio.to_thread(_addresses, settings))
-    stack.push_async_callback(storage.close)
-    await storage.start()
-    if settings.s3_lifecycle:
-        inputs, results = _days(settings.input_ttl_seconds), _days(settings.result_ttl_seconds)
-        await storage.put_lifecycle(
-            {"inputs": inputs, "results": results, CLONES: results, "references": None, "embeddings": None}
-        )
-    return storage, {"storage": storage.ping}
 
 
 def _addresses(settings: Settings) -> "Addresses | None":

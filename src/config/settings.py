@@ -206,6 +206,14 @@ class Settings(BaseSettings):
     cdn_private_key_file: Path | None = None
     """PEM of the RSA key that signs addresses as CloudFront checks them."""
 
+    # --- backups, by scripts/backup.py
+    backup_to: str | None = None
+    """A folder, or s3://bucket/prefix. None: `backups/` in the storage."""
+    backup_keep_days: int = Field(14, ge=0)
+    """A backup that is older is deleted after the next one was made: so long may a deleted voice live on in backups."""
+    backup_keep_last: int = Field(3, ge=1)
+    """So many of the newest are kept however old they are."""
+
     # --- who may call
     auth_mode: Literal["off", "jwt"] = "off"
     """off: every caller is the user `local`, allowed on loopback addresses only."""

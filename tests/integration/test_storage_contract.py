@@ -89,6 +89,33 @@ async def test_deleting_under_a_prefix_takes_what_is_old_enough_and_nothing_else
     assert await storage.get("clonesque/c.wav") == b"x"
 
 
+async def test_what_lies_under_a_prefix_is_told_with_its_size(storage: LocalStorage | S3Storage) -> None:
+    for key, size in {"voices/a/1.wav": 3, "voices/b.wav": 0, "voicesque/c.wav": 5}.items():
+        await storage.put(key, b"x" * size)
+    assert await storage.sizes_under("voices") == {"voices/a/1.wav": 3, "voices/b.wav": 0}
+    assert await storage.sizes_under("voices/a") == {"voices/a/1.wav": 3}
+    assert await storage.sizes_under("nothing") == {}
+
+
+@pytest.mark.parametrize("size", [0, 12_345, PART_BYTES + 1])
+async def test_a_file_comes_back_as_it_was_uploaded(
+    storage: LocalStorage | S3Storage, tmp_path: Path, size: int
+) -> None:
+    data = (bytes(range(256)) * (size // 256 + 1))[:size]
+    (tmp_path / "here").write_bytes(data)
+    await storage.upload("backups/a.dump", tmp_path / "here")
+    assert await storage.get("backups/a.dump") == data
+    await storage.download("backups/a.dump", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == data
+    with pytest.raises(NotFound):
+        await storage.download("backups/b.dump", tmp_path / "nothing")
+    assert files_in(tmp_path) == ["back", "here"]
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
 async def test_readers_never_see_a_mixture_of_two_writes(storage: Storage) -> None:
     versions = {bytes([byte]) * 1_000_000 for byte in range(4)}
     await storage.put("a", next(iter(versions)))

@@ -112,6 +112,17 @@ class PostgresServer:
         self.sql(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def new_owner(self, password: str) -> tuple[str, str]:
+        """A role that the server asks for its password, and a database of its own. Returns their names."""
+        role, database = f'owner "{uuid.uuid4().hex}"', f"it's {uuid.uuid4().hex} = \\"
+        quoted_role, quoted_password = role.replace('"', '""'), password.replace("'", "''")
+        self.sql(f"CREATE ROLE \"{quoted_role}\" LOGIN PASSWORD '{quoted_password}'")
+        self.sql(f'CREATE DATABASE "{database}" OWNER "{quoted_role}"')
+        rules = self._folder / "data" / "pg_hba.conf"
+        rules.write_text(f'host all "{quoted_role}" 127.0.0.1/32 scram-sha-256\n{rules.read_text()}')
+        self.sql("SELECT pg_reload_conf()")
+        return role, database
+
     def sql(self, statement: str, database: str = "postgres") -> str:
         """What psql prints for one statement, without headings."""
         command: list[str | Path] = [

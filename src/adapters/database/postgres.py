@@ -9,6 +9,9 @@ from typing import Any
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+APPLICATION_NAME = "voice-translation"
+"""What the server calls this service's connections in its lists."""
+
 _CLIENT_GRACE_SECONDS = 1.0
 
 
@@ -55,7 +58,7 @@ def connect_arguments(connect_seconds: float, statement_seconds: float) -> dict[
         "timeout": connect_seconds,
         "command_timeout": statement_seconds + _CLIENT_GRACE_SECONDS,
         "server_settings": {
-            "application_name": "voice-translation",
+            "application_name": APPLICATION_NAME,
             "statement_timeout": milliseconds,
             # of a process that hangs in the middle of a transaction, whose row locks others wait for
             "idle_in_transaction_session_timeout": milliseconds,

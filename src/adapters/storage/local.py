@@ -7,11 +7,13 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from src.adapters.storage.keys import checked, is_key
@@ -24,7 +26,8 @@ KEY_BYTES = 32
 
 _EXPIRES = re.compile(r"[0-9]{1,12}")
 _NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
-_LEFTOVER_SECONDS = 600.0  # no write takes as long
+_BLOCK_BYTES = 2**20
+_LEFTOVER_SECONDS = 600.0  # no write pauses as long
 
 
 class LocalStorage:
@@ -62,13 +65,12 @@ class LocalStorage:
     async def put(self, key: str, data: bytes) -> None:
         """Raises EngineUnavailable when the disk refuses. Once it has ended, also cancelled, it writes no more."""
         path = self._path(key)
-        write = asyncio.create_task(asyncio.to_thread(self._write, path, data))
-        try:
-            with _translated():
-                await asyncio.shield(write)
-        except asyncio.CancelledError:
-            await asyncio.gather(write, return_exceptions=True)
-            raise
+        await self._to_the_end(self._write, path, lambda partial: _write_private(partial, data, wait_for_disk=False))
+
+    async def upload(self, key: str, path: Path) -> None:
+        """A file of any size, as `put`; it is on the disk when this returns."""
+        target = self._path(key)
+        await self._to_the_end(self._write, target, lambda partial: _copy_private(path, partial))
 
     async def get(self, key: str) -> bytes:
         """Raises NotFound, EngineUnavailable."""
@@ -79,6 +81,10 @@ class LocalStorage:
             except _NOT_THERE:
                 raise _no_such_file() from None
 
+    async def download(self, key: str, path: Path) -> None:
+        """A copy for this user only, to `path`, which must be free. Raises as `get`."""
+        await self._to_the_end(_copy_private, self._path(key), path)
+
     async def delete(self, key: str) -> None:
         """Remove it, and the folders that it leaves empty; nothing happens when it is not there."""
         with _translated():
@@ -88,6 +94,11 @@ class LocalStorage:
         """Remove everything under `prefix/` that was written that long ago or longer. Returns how many files."""
         with _translated():
             return await asyncio.to_thread(self._remove_under, self._path(prefix), time.time() - older_than_seconds)
+
+    async def sizes_under(self, prefix: str) -> dict[str, int]:
+        """The keys of everything under `prefix/`, each with its bytes. Raises EngineUnavailable."""
+        with _translated():
+            return await asyncio.to_thread(self._sizes_under, self._path(prefix))
 
     def url(self, key: str) -> str:
         """A path on this server with `expires` (Unix seconds) and `signature` in its query."""
@@ -127,11 +138,21 @@ class LocalStorage:
         else:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def _write(self, path: Path, data: bytes) -> None:
+    async def _to_the_end(self, work: Callable[..., None], *args: Any) -> None:
+        """`work(*args)` in a thread. Cancelled, it ends when the thread has, so that nothing is written later."""
+        writing = asyncio.create_task(asyncio.to_thread(work, *args))
+        try:
+            with _translated():
+                await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.gather(writing, return_exceptions=True)
+            raise
+
+    def _write(self, path: Path, fill: Callable[[Path], None]) -> None:
         self._make_folder(self._partial)
         partial = self._partial / secrets.token_hex(16)
         try:
-            _write_private(partial, data, wait_for_disk=False)
+            fill(partial)
             with self._folders:
                 self._make_folder(path.parent)
                 partial.replace(path)
@@ -153,6 +174,14 @@ class LocalStorage:
                     self._remove(path)
                     removed += 1
         return removed
+
+    def _sizes_under(self, folder: Path) -> dict[str, int]:
+        sizes = {}
+        for path in folder.rglob("*"):
+            with suppress(FileNotFoundError):  # a delete at the same time
+                if path.is_file():
+                    sizes[path.relative_to(self._root).as_posix()] = path.stat().st_size
+        return sizes
 
 
 def load_or_create_key(path: Path) -> bytes:
@@ -182,6 +211,24 @@ def _write_private(path: Path, data: bytes, *, wait_for_disk: bool) -> None:
         if wait_for_disk:
             file.flush()
             os.fsync(file.fileno())
+
+
+def _copy_private(source: Path, target: Path) -> None:
+    """A new file that only this user can read, on the disk when this returns; none when it fails. Raises NotFound."""
+    try:
+        opened = source.open("rb")
+    except _NOT_THERE:
+        raise _no_such_file() from None
+    try:
+        with opened, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            shutil.copyfileobj(opened, file, _BLOCK_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _no_such_file() -> NotFound:

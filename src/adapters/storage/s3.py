@@ -125,18 +125,20 @@ class S3Storage:
         """Remove everything under `prefix/` that was written that long ago or longer, by the store's times and this
         machine's clock. Returns how many files. Raises EngineUnavailable, DeadlineExceeded.
         """
-        folder = f"{self._name(prefix)}/"
         written_before = time.time() - older_than_seconds if older_than_seconds else float("inf")
-        removed, after = 0, ""
-        while True:
-            page = await self._calls.run("list", self._bucket.list_page, folder, after)
+        removed = 0
+        async for page in self._pages(prefix):
             names = [item["Key"] for item in page if item["LastModified"].timestamp() <= written_before]
             if names:
                 await self._calls.run("delete", self._bucket.delete_all, names, to_the_end=True)
             removed += len(names)
-            if len(page) < self._options.page_keys:
-                return removed
-            after = page[-1]["Key"]
+        return removed
+
+    async def sizes_under(self, prefix: str) -> dict[str, int]:
+        """The keys of everything under `prefix/`, each with its bytes. Raises EngineUnavailable, DeadlineExceeded."""
+        return {
+            item["Key"].removeprefix(self._prefix): item["Size"] async for page in self._pages(prefix) for item in page
+        }
 
     def url(self, key: str) -> str:
         """An absolute address: of the bucket, or of the CDN before it."""
@@ -150,6 +152,16 @@ class S3Storage:
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}{checked(key)}"
+
+    async def _pages(self, prefix: str) -> AsyncIterator[list[dict[str, Any]]]:
+        """What lies under `prefix/`, page by page; the caller may delete a page before it takes the next."""
+        folder, after = f"{self._name(prefix)}/", ""
+        while True:
+            page = await self._calls.run("list", self._bucket.list_page, folder, after)
+            yield page
+            if len(page) < self._options.page_keys:
+                return
+            after = page[-1]["Key"]
 
     async def _parts(self, name: str) -> AsyncIterator[Part]:
         """All of an object, in parts of one version. Raises NotFound, Replaced, EngineUnavailable, DeadlineExceeded."""

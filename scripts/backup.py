@@ -1,0 +1,17 @@
+"""Back up the service: see scripts/backups/backup_cli.py, or --help."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    sys.path.insert(0, str(ROOT))
+    from scripts.backups.backup_cli import main as backup  # noqa: PLC0415 - found only now
+
+    return backup(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
