@@ -206,8 +206,8 @@ class JobRepository(Protocol):
     async def get(self, job_id: str, user_id: str | None = None) -> Job:
         """Raises NotFound, also when `user_id` is given and the job is another's."""
 
-    async def claim(self, lease_seconds: float) -> Job | None:
-        """Lease the next job in line, for one attempt. None when none waits."""
+    async def claim(self, lease_seconds: float, *, only_new: bool = False) -> Job | None:
+        """Lease the next job in line, for one attempt; `only_new`: of those never begun. None when none waits."""
 
     async def save_stage(self, job: Job, stage: Stage) -> None:
         """For those who look. Nothing happens when the job is another worker's by now."""

@@ -30,7 +30,11 @@ _END_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 class JobRunner:
-    """`timeout_seconds` bounds one attempt, `lease_seconds` how long a job whose worker is gone waits for the next."""
+    """`timeout_seconds` bounds one attempt, `lease_seconds` how long a job whose worker is gone waits for the next.
+
+    When a worker dies, any of the jobs that it did may be why. So of those that have lost a worker it does one at a
+    time: else the one that kills would take the same others with it each time, until all are dead.
+    """
 
     def __init__(
         self,
@@ -50,13 +54,26 @@ class JobRunner:
         self._pipeline = pipeline
         self._lease_seconds = lease_seconds
         self._timeout_seconds = timeout_seconds
+        self._claiming = asyncio.Lock()
+        self._suspect: str | None = None  # the id of a running job that has lost a worker
 
     async def claim(self) -> Job | None:
         """The next job in line, which this process then has to `run`. Raises Overloaded, EngineUnavailable."""
-        return await self._jobs.claim(self._lease_seconds)
+        async with self._claiming:
+            job = await self._jobs.claim(self._lease_seconds, only_new=self._suspect is not None)
+            if job is not None and job.attempts > 1:
+                self._suspect = job.id
+            return job
 
     async def run(self, job: Job) -> None:
         """Do a claimed job. Its errors end in its row. Cancelled, as when this process stops, it gives the job back."""
+        try:
+            await self._run(job)
+        finally:
+            if self._suspect == job.id:
+                self._suspect = None
+
+    async def _run(self, job: Job) -> None:
         task = asyncio.create_task(self._attempt(job))
         try:
             # Not `await task`: a cancellation of the task is one of the job, and this call goes on to end it.

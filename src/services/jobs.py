@@ -4,9 +4,10 @@
 """
 
 import logging
+from contextlib import suppress
 from uuid import uuid4
 
-from src.domain.errors import JobCancelled
+from src.domain.errors import JobCancelled, Unavailable
 from src.domain.idempotency import Claim
 from src.domain.jobs import Job, JobRequest, JobStatus, Priority
 from src.domain.ports import IdempotencyStore, JobEvents, JobQueue, JobRepository, Storage
@@ -54,7 +55,8 @@ class Jobs:
             await self._storage.put(job.input_key, audio)
             await self._jobs.add(job, self._most_waiting)
         except BaseException:
-            await self._erase(job)
+            with suppress(Unavailable):  # what is left finds no input, and fails
+                await self._erase(job)
             raise
         await self._queue.put(job.id)
         return job

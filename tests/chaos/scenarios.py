@@ -87,7 +87,7 @@ class Storm:
     redis_kills: int
     postgres_kills: int
     flushes: int
-    seconds_each: float = 0.3
+    seconds_each: float = 2.0
 
 
 @dataclass
@@ -125,14 +125,14 @@ async def weather(fleet: Fleet, storm: Storm, rng: random.Random) -> Figures:
     )
     figures.refusals = dict(app.refusals)
     results = await asyncio.to_thread(fleet.postgres.sql, _FINAL_RESULTS, name_of(fleet.database_url))
-    figures.duplicated = sum(int(line) for line in results.splitlines()) - figures.jobs
+    figures.duplicated = int(results) - figures.jobs
     begun = Counter(start.words for start in fleet.starts())
     figures.begun_again = sum(count - 1 for count in begun.values())
     figures.worst_recovery_seconds = max((_recovery(fleet, *kill) for kill in killed), default=0.0)
     return figures
 
 
-_FINAL_RESULTS = "SELECT count(*) FROM usage WHERE operation = 'translate'"
+_FINAL_RESULTS = "SELECT count(*) FROM usage WHERE operation = 'translate' AND outcome = 'completed'"
 
 
 async def _strike(fleet: Fleet, storm: Storm, rng: random.Random) -> list[tuple[int, float, float]]:
@@ -142,13 +142,16 @@ async def _strike(fleet: Fleet, storm: Storm, rng: random.Random) -> list[tuple[
     rng.shuffle(blows)
     killed: list[tuple[int, float]] = []
     back: list[float] = []  # when Postgres was up again
+    replacing: list[asyncio.Task[Any]] = []
     for blow in blows:
-        await asyncio.sleep(rng.uniform(0.1, 0.5))
+        await asyncio.sleep(rng.uniform(0.4, 1.2))
         if blow == "worker":
+            while len(fleet.workers) < 2:  # somebody must do the work
+                await asyncio.sleep(0.1)
             victim = rng.choice(fleet.workers)
             await asyncio.to_thread(fleet.kill, victim)
             killed.append((victim.pid, time.time()))
-            await asyncio.to_thread(fleet.start_workers, 1)
+            replacing.append(asyncio.create_task(asyncio.to_thread(fleet.start_workers, 1)))
         elif blow == "redis":
             await asyncio.to_thread(fleet.redis.kill)
             await asyncio.sleep(rng.uniform(0.2, 1.0))
@@ -158,6 +161,7 @@ async def _strike(fleet: Fleet, storm: Storm, rng: random.Random) -> list[tuple[
             back.append(time.time())
         else:
             await asyncio.to_thread(fleet.redis.flush_all)
+    await asyncio.gather(*replacing)
     return [
         (process, at, max((up for up in back if 0 < up - at < _NEAR_SECONDS), default=at)) for process, at in killed
     ]

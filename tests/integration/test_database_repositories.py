@@ -17,11 +17,13 @@ from src.adapters.database.audit import SqlAuditLog
 from src.adapters.database.engine import Database
 from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
+from src.adapters.database.mapping import job_to_values
 from src.adapters.database.repositories import (
     SqlProfileRepository,
     SqlUsageRepository,
 )
 from src.adapters.database.revocations import SqlRevocations
+from src.adapters.database.tables import translation_jobs
 from src.adapters.database.tables import usage as usage_table
 from src.domain.errors import NotFound
 from src.domain.idempotency import Claim
@@ -212,11 +214,24 @@ async def test_time_without_a_zone_is_refused(jobs: JobRepository) -> None:
         await jobs.add(job("a", created_at=NOON.replace(tzinfo=None)), MANY)
 
 
-async def test_error_text_does_not_show_what_people_said(jobs: JobRepository) -> None:
+async def test_error_text_does_not_show_what_people_said(jobs: JobRepository, database: Database) -> None:
     await jobs.add(job("a"), MANY)
+    again = job("a", result=replace(RESULT, original_text="a secret"))
     with pytest.raises(IntegrityError) as refusal:
-        await jobs.add(job("a", result=replace(RESULT, original_text="a secret")), MANY)
+        await insert(database, job_to_values(again))
     assert "secret" not in str(refusal.value)
+
+
+async def insert(database: Database, values: dict[str, Any]) -> None:
+    async with database.writing() as connection:
+        await connection.execute(translation_jobs.insert(), values)
+
+
+async def test_a_job_that_is_added_twice_is_there_once(jobs: JobRepository) -> None:
+    """As when the answer to the first time got lost."""
+    for _ in range(2):
+        await jobs.add(job("a"), MANY)
+    assert await jobs.counts() == (1, 0)
 
 
 async def test_user_with_jobs_cannot_be_lost(jobs: JobRepository, database: Database) -> None:

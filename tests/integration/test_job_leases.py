@@ -170,6 +170,19 @@ async def test_an_end_is_written_once_and_counted_once(jobs: SqlJobRepository, d
     assert day.requests == 1
 
 
+async def test_a_claim_of_new_jobs_leaves_those_that_were_begun(jobs: SqlJobRepository) -> None:
+    for job_id in ("begun", "new"):
+        await jobs.add(job(job_id), MANY)
+    await claimed(jobs, SHORT)
+    await asyncio.sleep(2 * SHORT)
+    await jobs.requeue_expired(3)
+    leased = await jobs.claim(LONG, only_new=True)
+    assert leased is not None
+    assert leased.id == "new"
+    assert await jobs.claim(LONG, only_new=True) is None
+    assert (await claimed(jobs)).id == "begun"
+
+
 async def test_a_request_to_cancel_is_seen_by_whoever_has_the_job(jobs: SqlJobRepository) -> None:
     await jobs.add(job("a"), MANY)
     leased = await claimed(jobs)

@@ -271,6 +271,28 @@ async def test_a_job_that_ended_its_worker_three_times_is_dead() -> None:
     assert bench.storage.files == {}
 
 
+async def test_of_jobs_that_lost_their_worker_one_is_done_at_a_time() -> None:
+    gate = Gate()
+    bench = Bench(voice=FakeVoice(gate=gate))
+    first, second = await _submit(bench), await _submit(bench)
+    for _ in range(2):
+        await bench.runner.claim()
+    bench.rows.expired.update({first.id, second.id})
+    await bench.upkeep.recover()
+    new = await _submit(bench)
+    running = asyncio.create_task(bench.run_next())
+    await _until(bench, gate)
+    beside = await bench.runner.claim()
+    assert beside is not None
+    assert beside.id == new.id
+    assert await bench.runner.claim() is None
+    gate.opened.set()
+    await running
+    after = await bench.runner.claim()
+    assert after is not None
+    assert after.id == second.id
+
+
 async def test_one_idempotency_key_makes_one_job() -> None:
     bench = Bench()
     first = await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")

@@ -52,9 +52,10 @@ class SqlJobRepository:
                 detail = f"{most_waiting} jobs are waiting already. Try again."
                 raise Overloaded(detail, retry_after_seconds=_RETRY_AFTER_SECONDS)
             await know_user(self._database, connection, job.user_id)
-            await connection.execute(jobs.insert().values({**job_to_values(job), "turn": _turn(job)}))
+            row = self._database.insert(jobs).values({**job_to_values(job), "turn": _turn(job)})
+            await connection.execute(row.on_conflict_do_nothing(index_elements=["id"]))  # added, and not told so
 
-        await self._database.write(work)
+        await self._database.write(work, repeatable=True)
 
     async def get(self, job_id: str, user_id: str | None = None) -> Job:
         """Raises NotFound, also when `user_id` is given and the job is another's."""
@@ -63,9 +64,13 @@ class SqlJobRepository:
             raise NotFound("There is no such job.")
         return job_from_row(row)
 
-    async def claim(self, lease_seconds: float) -> Job | None:
-        """Lease the next job in line, for one attempt. None when none waits that nobody else is just taking."""
-        first = select(jobs.c.id).where(_PENDING).order_by(*_IN_LINE).limit(1).with_for_update(skip_locked=True)
+    async def claim(self, lease_seconds: float, *, only_new: bool = False) -> Job | None:
+        """Lease the next job in line, for one attempt; `only_new`: of those that were never begun.
+
+        None when none waits that nobody else is just taking.
+        """
+        waiting = select(jobs.c.id).where(_PENDING, *([jobs.c.attempts == 0] if only_new else []))
+        first = waiting.order_by(*_IN_LINE).limit(1).with_for_update(skip_locked=True)
         attempt = {"status": JobStatus.PROCESSING.value, "attempts": jobs.c.attempts + 1}
         leased = await self._lease(jobs.c.id == first.scalar_subquery(), attempt, lease_seconds)
         return leased[0] if leased else None

@@ -30,7 +30,7 @@ _IDLE_MILLISECONDS = 10
 """Between two looks of an idle consumer: what a job waits, at most, before its worker hears of it."""
 _CONSUMER_TIMEOUT_SECONDS = 5.0
 dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = 0.5
-"""After Redis was away, and while it stops. Dramatiq takes it from the environment, when it is imported: three seconds."""
+"""After Redis was away, and when it stops. Dramatiq's own are three."""
 
 
 def _broker(url: str, timeout_seconds: float) -> RedisBroker:
