@@ -44,12 +44,13 @@ class Bench:
     profile_rows: MemoryProfiles = field(default_factory=MemoryProfiles)
     leases: HandedLeases = field(default_factory=HandedLeases)
     events: InProcessJobEvents = field(default_factory=InProcessJobEvents)
+    cache: DictCache = field(default_factory=DictCache)
     timeout_seconds: float = 5.0
     most_waiting: int = 100
 
     def __post_init__(self) -> None:
-        cache, decoder = DictCache(), FakeDecoder()
-        self.voices = VoiceCloning(self.voice, FakeAnalyzer(), cache, self.transcriber)
+        decoder = FakeDecoder()
+        self.voices = VoiceCloning(self.voice, FakeAnalyzer(), self.cache, self.transcriber)
         self.profiles = Profiles(
             self.profile_rows,
             self.storage,
@@ -62,7 +63,7 @@ class Bench:
         self.pipeline = Pipeline(
             decoder,
             self.transcription,
-            TextTranslation((self.translator,), cache),
+            TextTranslation((self.translator,), self.cache),
             self.voices,
             self.profiles,
             self.storage,

@@ -101,11 +101,15 @@ class Profiles:
         voice engine made it, it is damaged or not there. Raises NotFound.
         """
         profile = await self._profiles.get(profile_id, user_id)
+        voice = await self._voices.recall(profile.embedding_path)
+        if voice is not None:
+            return voice
         voice = await self._stored_voice(profile)
         if voice is None:
             references = [await self._recorded(path) for path in profile.audio_paths]
             voice = await self._voices.learn(tuple(references))
             await self._replace_voice(profile, voice)
+        await self._voices.remember(profile.embedding_path, voice)
         return voice
 
     async def _references(self, new: NewProfile) -> tuple[Audio, ...]:
@@ -190,5 +194,6 @@ class Profiles:
             raise
 
     async def _delete_files(self, profile: VoiceProfile) -> None:
+        await self._voices.forget(profile.embedding_path)
         for path in (profile.embedding_path, *profile.audio_paths):
             await self._storage.delete(path)

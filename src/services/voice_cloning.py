@@ -17,6 +17,8 @@ from src.utils.concurrency import both
 logger = logging.getLogger(__name__)
 
 _CACHE_SECONDS = 600.0
+_STORED_CACHE_SECONDS = 60.0
+"""A deleted voice is to be gone everywhere in a minute, also from a Redis that did not hear of the deletion."""
 
 
 class DamagedVoice(Exception):
@@ -81,7 +83,8 @@ class Speech:
 
 
 class VoiceCloning:
-    """`cache` keeps what was learned from a message for ten minutes, for the same message into another language.
+    """`cache` keeps what was learned from a message for ten minutes, for the same message into another language, and
+    for a minute what was read from storage.
     `transcriber` listens to what was spoken where several takes are compared.
     """
 
@@ -115,14 +118,33 @@ class VoiceCloning:
         """As `learn`, remembered by the sound of the recording."""
         recordings = await asyncio.to_thread(digest, (reference,))
         key = f"voice:{self._engine.name}:{recordings}"
-        if (packed := await self._cache.get(key)) is not None:
-            try:
-                return LearnedVoice.unpack(packed)
-            except DamagedVoice:
-                logger.warning("a voice in the cache is damaged: learning it again")
-        voice = await self._learn((reference,), recordings)
-        await self._cache.set(key, voice.pack(), _CACHE_SECONDS)
+        voice = await self._cached(key)
+        if voice is None:
+            voice = await self._learn((reference,), recordings)
+            await self._cache.set(key, voice.pack(), _CACHE_SECONDS)
         return voice
+
+    async def recall(self, path: str) -> LearnedVoice | None:
+        """The voice that is stored at `path`, if it was used in the last minute."""
+        return await self._cached(self._key_of(path))
+
+    async def remember(self, path: str, voice: LearnedVoice) -> None:
+        await self._cache.set(self._key_of(path), voice.pack(), _STORED_CACHE_SECONDS)
+
+    async def forget(self, path: str) -> None:
+        """Where that is not possible now, it ends by itself within a minute."""
+        await self._cache.delete(self._key_of(path))
+
+    def _key_of(self, path: str) -> str:
+        return f"stored-voice:{self._engine.name}:{path}"
+
+    async def _cached(self, key: str) -> LearnedVoice | None:
+        packed = await self._cache.get(key)
+        try:
+            return None if packed is None else LearnedVoice.unpack(packed)
+        except DamagedVoice:
+            logger.warning("a voice in the cache is damaged: going on without it")
+            return None
 
     async def _learn(self, references: tuple[Audio, ...], recordings: str) -> LearnedVoice:
         measuring = self._analyzer.analyze(join(references))

@@ -171,6 +171,37 @@ async def test_a_stored_voice_is_used_without_conditioning_again() -> None:
     assert bench.voice.conditioned == 1
 
 
+async def test_a_voice_in_use_is_read_from_storage_once_and_gone_with_its_profile() -> None:
+    bench = Bench()
+    profile = await bench.profiles.save(MORE)
+    voice = await bench.profiles.voice(profile.id, "ann")
+    del bench.storage.files[profile.embedding_path]
+    assert await bench.profiles.voice(profile.id, "ann") == voice
+    await bench.profiles.delete(profile.id, "ann")
+    assert bench.cache.values == {}
+    with pytest.raises(NotFound):
+        await bench.profiles.voice(profile.id, "ann")
+
+
+async def test_a_replaced_voice_is_not_the_one_that_was_in_use() -> None:
+    bench = Bench()
+    old = await bench.profiles.save(NEW)
+    before = await bench.profiles.voice(old.id, "ann")
+    await bench.profiles.save(replace(NEW, profile_id=old.id, reference_audio=b"other"))
+    assert bench.cache.values == {}
+    assert await bench.profiles.voice(old.id, "ann") != before
+
+
+async def test_a_damaged_voice_in_the_cache_is_read_from_storage() -> None:
+    bench = Bench()
+    profile = await bench.profiles.save(NEW)
+    voice = await bench.profiles.voice(profile.id, "ann")
+    (key,) = bench.cache.values
+    bench.cache.values[key] = b"garbage"
+    assert await bench.profiles.voice(profile.id, "ann") == voice
+    assert bench.voice.conditioned == 1
+
+
 async def test_replacing_a_profile_with_the_same_recordings_learns_nothing_again() -> None:
     bench = Bench()
     old = await bench.profiles.save(MORE)
