@@ -15,7 +15,7 @@ from src.services.sessions import Sessions
 
 
 def build_sessions(settings: Settings, database: Database, shared: SharedState) -> tuple[Sessions, Audit]:
-    audit = Audit(SqlAuditLog(database))
+    audit = Audit(SqlAuditLog(database), settings.audit_ttl_seconds)
     cache = SessionCache(SqlRevocations(database), shared.link)
     return Sessions(cache, audit, token_lifetime_seconds=settings.jwt_max_lifetime_seconds), audit
 

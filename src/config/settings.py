@@ -163,6 +163,8 @@ class Settings(BaseSettings):
     audio_url_ttl_seconds: int = Field(3600, ge=1, le=7 * 24 * 3600)
     """S3 takes no longer ones than a week."""
     idempotency_ttl_seconds: float = Field(24 * 3600, gt=0)
+    audit_ttl_seconds: float = Field(366 * 24 * 3600, gt=0)
+    """Who saved or deleted what, and who revoked which token, is known for this long."""
     cache_max_bytes: int = Field(64 * 2**20, ge=0)
     """In-memory cache of translations and voice conditioning."""
     redis_url: Annotated[SecretStr | None, AfterValidator(_redis_address)] = None

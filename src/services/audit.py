@@ -1,6 +1,7 @@
 """Who did what to whose data, for those who must be able to tell later."""
 
 import logging
+import time
 
 from src.domain.errors import VoiceServiceError
 from src.domain.jobs import AuditEvent
@@ -9,9 +10,16 @@ from src.domain.ports import AuditLog
 logger = logging.getLogger(__name__)
 
 
+_SWEEP_SECONDS = 3600.0
+
+
 class Audit:
-    def __init__(self, log: AuditLog) -> None:
+    """Events are kept for `keep_seconds`, and deleted at some later event."""
+
+    def __init__(self, log: AuditLog, keep_seconds: float) -> None:
         self._log = log
+        self._keep_seconds = keep_seconds
+        self._next_sweep = 0.0  # on the monotonic clock
 
     async def record(self, user_id: str, action: str, subject: str, **details: str) -> None:
         """`user_id` did it. `details` hold no words, no audio and no secrets.
@@ -20,5 +28,8 @@ class Audit:
         """
         try:
             await self._log.add(AuditEvent(user_id, action, subject, details=details))
+            if time.monotonic() >= self._next_sweep:
+                self._next_sweep = time.monotonic() + _SWEEP_SECONDS
+                await self._log.forget_older_than(self._keep_seconds)
         except VoiceServiceError as error:
             logger.error("not in the audit log (%s): %s of %s by %s", error.code, action, subject, user_id)

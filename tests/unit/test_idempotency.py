@@ -10,6 +10,7 @@ from src.domain.idempotency import Claim
 from src.services.idempotency import once
 from tests.fake_stores import MemoryIdempotency
 from tests.fakes import Gate, open_gate
+from tests.servers.waiting import until
 
 
 @dataclass
@@ -89,8 +90,7 @@ async def test_an_answer_that_is_gone_is_not_found() -> None:
 async def test_the_claim_of_long_work_is_renewed() -> None:
     work = Work(MemoryIdempotency(claim_seconds=0.3), Gate())
     asking = asyncio.create_task(work.ask())
-    while work.store.renewals < 6:  # twice as long as a claim lasts
-        await asyncio.sleep(0.01)
+    await until(lambda: work.store.renewals >= 6)  # twice as long as a claim lasts
     work.gate.opened.set()
     assert await asking == 1
     renewals = work.store.renewals

@@ -34,7 +34,7 @@ class Bench:
     log: MemoryAuditLog = field(default_factory=MemoryAuditLog)
 
     def __post_init__(self) -> None:
-        self.sessions = Sessions(self.revocations, Audit(self.log), token_lifetime_seconds=DAY, clock=lambda: NOON)
+        self.sessions = Sessions(self.revocations, Audit(self.log, 60), token_lifetime_seconds=DAY, clock=lambda: NOON)
 
     async def lets_in(self, identity: Identity) -> bool:
         try:
@@ -97,9 +97,17 @@ async def test_what_is_done_stays_done_when_the_audit_log_cannot_be_written(capl
 
 async def test_the_audit_keeps_what_it_is_given() -> None:
     log = MemoryAuditLog()
-    await Audit(log).record("gateway", "profile.save", "profile:p", owner="ann")
+    await Audit(log, 60).record("gateway", "profile.save", "profile:p", owner="ann")
     (event,) = log.events
     assert event == AuditEvent("gateway", "profile.save", "profile:p", details={"owner": "ann"}, at=event.at)
+
+
+async def test_the_audit_forgets_what_is_old_but_not_at_every_event() -> None:
+    log = MemoryAuditLog()
+    audit = Audit(log, 3600)
+    for _ in range(3):
+        await audit.record("ann", "job.delete", "job:j")
+    assert log.forgotten == [3600]
 
 
 async def _status(bench: Bench, **claims: str) -> tuple[int, str | None]:
@@ -114,7 +122,7 @@ async def _status(bench: Bench, **claims: str) -> tuple[int, str | None]:
 
 async def test_over_http_a_revoked_token_is_one_that_was_not_authenticated() -> None:
     bench = Bench()
-    bench.sessions = Sessions(bench.revocations, Audit(bench.log), token_lifetime_seconds=DAY)
+    bench.sessions = Sessions(bench.revocations, Audit(bench.log, 60), token_lifetime_seconds=DAY)
     assert await _status(bench, jti="t-1") == (200, None)
     await bench.sessions.revoke_token("t-1", "operator")
     assert await _status(bench, jti="t-1") == (401, "unauthenticated")
