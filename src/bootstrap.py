@@ -1,7 +1,8 @@
 """Settings to a running service: the only files that name concrete stores and engines are this and its siblings.
 
 `bootstrap_engines` and `bootstrap_translators` name the engines, `bootstrap_storage` and `bootstrap_shared` what is
-kept outside of the database, `bootstrap_jobs` puts together what does the jobs.
+kept outside of the database, `bootstrap_jobs` puts together what does the jobs, `bootstrap_callbacks` what tells of
+them.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRepository
 from src.api.dependencies import Services
+from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
 from src.bootstrap_engines import Engines, build_engines
 from src.bootstrap_jobs import JobStores, open_database, start_job_worker
 from src.bootstrap_sessions import build_sessions
@@ -23,6 +25,7 @@ from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
 from src.domain.ports import JobQueue, Runner
+from src.services.callbacks import CallbackDelivery
 from src.services.health import Check, Health
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
@@ -137,6 +140,7 @@ async def _start_services(core: _Core, stack: AsyncExitStack) -> Services:
     worker: JobWorker[Job] | None = None
     if settings.workers == "local":
         worker = await start_job_worker(settings, stores, core.pipeline, core.job_concurrency, stack)
+    delivery = start_callback_delivery(settings, core.database, stack)
     jobs = Jobs(
         stores.rows,
         worker or _remote_queue(core, stack),
@@ -162,7 +166,8 @@ async def _start_services(core: _Core, stack: AsyncExitStack) -> Services:
         languages=LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
         usage=usage,
         storage=stores.storage,
-        health=_health(core, worker),
+        health=_health(core, worker, delivery),
+        callbacks=callback_addresses(settings),
         sessions=sessions,
         audit=audit,
         max_audio_bytes=settings.max_audio_bytes,
@@ -188,8 +193,12 @@ def _redis_url(settings: Settings) -> str:
     return settings.redis_url.get_secret_value()
 
 
-def _health(core: _Core, worker: JobWorker[Job] | None) -> Health:
+def _health(core: _Core, worker: JobWorker[Job] | None, delivery: CallbackDelivery | None) -> Health:
     engines = core.engines
+
+    def notices() -> tuple[str, ...]:
+        callbacks = delivery.notices() if delivery else ()
+        return (*engines.notices, *engines.passing_notices(), *core.stores.shared.notices(), *callbacks)
 
     def runner_check(runner: Runner) -> Callable[[], Awaitable[None]]:
         async def check() -> None:
@@ -212,7 +221,7 @@ def _health(core: _Core, worker: JobWorker[Job] | None) -> Health:
             "translation": ", ".join(translator.name for translator in engines.translators) or "none",
             "voice": engines.voice.name,
         },
-        lambda: (*engines.notices, *engines.passing_notices(), *core.stores.shared.notices()),
+        notices,
         jobs,
     )
 

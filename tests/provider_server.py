@@ -49,12 +49,13 @@ def as_json(value: object, status: int = 200) -> Answer:
 class ProviderServer:
     """Answers with `faults` in turn while there are any, or with `always` when set; else as its subclass does."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        self.connections = 0
         self.requests: list[Request] = []
         self.faults: deque[Answer] = deque()
         self.always: Answer | None = None
         self.dropped = 0  # answers that nobody waited for any more
-        self._server = _Server(self)
+        self._server = _Server(self, address)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
@@ -97,9 +98,16 @@ def deaf_address() -> Iterator[str]:
 
 
 class _Server(ThreadingHTTPServer):
-    def __init__(self, provider: ProviderServer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    request_queue_size = 128  # of connections that wait; above it the kernel resets some
+
+    def __init__(self, provider: ProviderServer, address: tuple[str, int]) -> None:
+        super().__init__(address, _Handler)
         self.provider = provider
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        """Called for each connection before anything is read from it."""
+        self.provider.connections += 1
+        return True
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Request
 from src.domain.identity import Identity
 from src.domain.ports import IdempotencyStore, Storage, UsageRepository
 from src.services.audit import Audit
+from src.services.callbacks import CallbackAddresses
 from src.services.health import Health
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
@@ -34,6 +35,7 @@ class Services:
     health: Health
     sessions: Sessions
     audit: Audit
+    callbacks: CallbackAddresses
     max_audio_bytes: int
     sync_timeout_seconds: float
     public_base_url: str | None

@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+from src.config.callbacks import CallbackSettings
+from src.config.values import CommaList
 
 
 def _address(value: str) -> str:
@@ -37,7 +33,7 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
-class Settings(BaseSettings):
+class Settings(CallbackSettings, BaseSettings):
     """Defaults run the embedded service: no key, no weights, no server, only this machine may call it."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore")

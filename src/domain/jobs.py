@@ -50,6 +50,7 @@ class JobRequest:
     return_audio_url: bool = True
     return_base64: bool = True
     wording: Wording = AS_CONFIGURED
+    callback_url: str | None = None  # where to say that the job has ended
 
 
 @dataclass(frozen=True, slots=True)

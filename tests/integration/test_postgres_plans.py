@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from src.adapters.database.audit import SqlAuditLog
+from src.adapters.database.callbacks import SqlCallbackOutbox
 from src.adapters.database.engine import Database
 from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
@@ -44,6 +45,11 @@ FILL = """
         SELECT 'user:user-' || n, now(), now() + (n + 1000) * interval '1 second' FROM generate_series(1, 100000) n;
     INSERT INTO audit_log (at, user_id, action, subject, outcome)
         SELECT now() - n * interval '1 minute', 'user-' || n % 1000, 'profile.save', 'profile:p', 'completed'
+        FROM generate_series(1, 100000) n;
+    INSERT INTO callbacks (id, job_id, user_id, url, host, type, data, attempts, next_attempt_at, delivered_at,
+                           created_at)
+        SELECT 'msg_' || n, 'job-' || n, 'user-' || n % 1000, 'u', 'h', 'job.completed', '{}', 1,
+               now() + n * interval '1 minute', CASE WHEN n % 100 > 0 THEN now() END, now()
         FROM generate_series(1, 100000) n;
 """
 
@@ -180,10 +186,18 @@ async def test_no_query_of_the_repositories_reads_a_whole_table(database: Databa
             assert not [step for step in steps(plan) if step["Node Type"] == "Seq Scan"], statement
 
 
+async def test_a_look_for_due_callbacks_reads_none_that_are_not_due(database: Database) -> None:
+    ((statement, parameters),) = await statements_of(database, lambda: SqlCallbackOutbox(database).claim(30))
+    plan = (await plan_of(database, statement, parameters=parameters))["Plan"]
+    (search,) = [step for step in steps(plan) if step.get("Index Name") == "ix_callbacks_waiting"]
+    assert "next_attempt_at" in search["Index Cond"]
+
+
 def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
     """And the deletions of what is old, which find nothing here."""
     jobs, profiles = SqlJobRepository(database), SqlProfileRepository(database)
     usage, log = SqlUsageRepository(database), SqlAuditLog(database)
+    callbacks = SqlCallbackOutbox(database)
     missing = "nothing"
     keys, claim = SqlIdempotencyStore(database, 60), Claim("user-1", missing, "f")
     return [
@@ -203,4 +217,6 @@ def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
         lambda: SqlRevocations(database).of(["user:user-1", missing]),
         lambda: log.of_user("user-1"),
         lambda: log.forget_older_than(1e9),
+        lambda: callbacks.claim(30, ["busy.example"]),
+        lambda: callbacks.waiting_since(60, 1000),
     ]

@@ -155,6 +155,10 @@ class Database:
             return now() + timedelta(seconds=seconds)
         return func.clock_timestamp(type_=DateTime(timezone=True)) + timedelta(seconds=seconds)
 
+    def present(self) -> datetime | ColumnElement[datetime]:
+        """The same clock, the same moment for all rows of a statement: an index can be searched for it."""
+        return now() if self._is_sqlite else func.statement_timestamp(type_=DateTime(timezone=True))
+
     def insert(self, table: Table) -> Insert:
         return sqlite_dialect.insert(table) if self._is_sqlite else postgresql.insert(table)
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, ScalarSelect, and_, func, literal_column, null, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from src.adapters.database.callbacks import enqueue_callback
 from src.adapters.database.engine import Database
 from src.adapters.database.mapping import job_from_row, job_outcome, job_to_values, usage_to_values
 from src.adapters.database.statements import change, know_user, only
@@ -92,7 +93,8 @@ class SqlJobRepository:
         await change(self._database, jobs.update().where(_ours(job), _PROCESSING).values(values), repeatable=True)
 
     async def finish(self, job: Job, usage: UsageEvent) -> bool:
-        """Write the final state and count the use, both or neither. Repeating it changes nothing.
+        """Write the final state, count the use, and keep the callback to be sent: all or nothing. Repeating it changes
+        nothing.
 
         False, and nothing is written: the row is gone, has ended otherwise, or was leased to another worker since.
         """
@@ -105,6 +107,7 @@ class SqlJobRepository:
                 return (await connection.execute(is_done)).first() is not None
             await know_user(self._database, connection, usage.user_id)
             await connection.execute(usage_table.insert(), usage_to_values(usage))
+            await enqueue_callback(self._database, connection, job)
             return True
 
         return await self._database.write(work, repeatable=True)

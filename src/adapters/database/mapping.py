@@ -83,6 +83,7 @@ def request_to_json(request: JobRequest) -> Values:
         "return_audio_url": request.return_audio_url,
         "return_base64": request.return_base64,
         "wording": wording_to_json(request.wording),
+        "callback_url": request.callback_url,
     }
 
 

@@ -201,3 +201,25 @@ revocations = Table(
     Column("expires_at", UtcDateTime, nullable=False),  # when the last of them has expired by itself
     Index(None, "expires_at"),
 )
+
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    # one for each job, and gone with it: its receiver could fetch nothing any more
+    Column("job_id", Id, ForeignKey("translation_jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("host", String(255), nullable=False),  # also in `url`; here to be passed over by
+    Column("type", String(32), nullable=False),
+    Column("data", _json, nullable=False),
+    Column("attempts", Integer, nullable=False),  # that were begun; also the fence: an earlier one's outcome is stale
+    Column("next_attempt_at", UtcDateTime, nullable=False),  # while one runs: when its process is taken for dead
+    Column("last_status", Integer),  # of HTTP; null: there was no answer
+    Column("last_error", Text),
+    Column("delivered_at", UtcDateTime),
+    Column("given_up_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "job_id", unique=True),
+    Index("ix_callbacks_waiting", "next_attempt_at", **_where("delivered_at IS NULL AND given_up_at IS NULL")),
+)

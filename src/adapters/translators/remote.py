@@ -14,14 +14,13 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, TypeVar
 
 import httpx
 
 from src.adapters.translators.breaker import Breaker, BreakerOpen, BreakerState
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
+from src.utils.retry_after import retry_after_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -191,7 +190,7 @@ def check_status(name: str, status: int, retry_after: str | None) -> None:
     if status == 200:
         return
     if status == 429 or status >= 500:
-        raise ProviderFailed(f"status {status}", retryable=True, retry_after_seconds=_seconds(retry_after))
+        raise ProviderFailed(f"status {status}", retryable=True, retry_after_seconds=retry_after_seconds(retry_after))
     if status in (401, 403):
         logger.error("ALERT %s refuses the API key (status %d): translations go to the next engine", name, status)
         raise ProviderFailed(f"the API key was refused (status {status})", retryable=False)
@@ -199,18 +198,3 @@ def check_status(name: str, status: int, retry_after: str | None) -> None:
         logger.error("ALERT %s: the quota is used up (status 456): translations go to the next engine", name)
         raise ProviderFailed("the quota is used up (status 456)", retryable=False)
     raise RequestRefused(status)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Seconds of a Retry-After header, which is a number or a date; None for neither."""
-    if retry_after is None:
-        return None
-    if retry_after.strip().isdigit():
-        return float(retry_after)
-    try:
-        moment = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:  # "-0000" means UTC without saying where
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

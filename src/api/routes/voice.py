@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
 from src.api.problems import problems, raise_again
+from src.api.schemas.callbacks import job_ended
 from src.api.schemas.voice import (
     CloneRequest,
     CloneResponse,
@@ -51,6 +52,7 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
     "/translate",
     response_model=TranslateResponse,
     responses={**_ACCEPTED, **problems(400, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504)},
+    callbacks=job_ended.routes,
 )
 async def translate(
     body: TranslateRequest,
@@ -69,6 +71,8 @@ async def translate(
     """
     wanted = _job_request(body)
     services.languages.require_pair(wanted.source_language, wanted.target_language)
+    if wanted.callback_url is not None:
+        services.callbacks.check(wanted.callback_url)
     if wanted.voice_profile_id is not None:
         await services.profiles.get(wanted.voice_profile_id, caller.user_id)
     audio = await _decode(body.audio, services)
@@ -214,6 +218,7 @@ def _job_request(body: TranslateRequest) -> JobRequest:
             body.options.glossary_id,
             body.options.context,
         ),
+        callback_url=body.callback_url,
     )
 
 

@@ -90,6 +90,16 @@ class TranslateRequest(BaseModel):
     target_language: LanguageTag
     source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
     voice_profile_id: Annotated[ProfileId | None, Field(description="Null: speak with the voice in this audio.")] = None
+    callback_url: Annotated[
+        str | None,
+        Field(
+            max_length=2048,
+            description=(
+                "Where to POST a signed message when the job has ended, as under Callbacks. https, of the public "
+                "internet; only where the service has a secret to sign with."
+            ),
+        ),
+    ] = None
     options: TranslateOptions = TranslateOptions()
     quality: QualityChoice | None = None
     preserve_emotion: bool | None = None

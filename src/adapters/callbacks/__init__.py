@@ -1,0 +1,1 @@
+"""Messages to servers that callers name."""

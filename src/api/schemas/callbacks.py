@@ -1,0 +1,72 @@
+"""What the service POSTs to a caller's `callback_url`, for the OpenAPI pages."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EndedJob(BaseModel):
+    """No transcript and no audio: fetch those, with a token, at `job_path`."""
+
+    job_id: str
+    status: Literal["completed", "failed"]
+    target_language: str
+    source_language: Annotated[str | None, Field(description="As detected, or as it was given.")]
+    error_code: Annotated[str | None, Field(description="The `code` of the error, for a job that failed.")]
+    job_path: str
+
+
+class JobEnded(BaseModel):
+    type: Literal["job.completed", "job.failed"]
+    timestamp: Annotated[datetime, Field(description="When the job ended.")]
+    data: EndedJob
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "job.completed",
+                "timestamp": "2026-11-21T10:00:00.123Z",
+                "data": {
+                    "job_id": "5f0c2d9a4f6e4c1f9f3a8b0e6d7c1a2b",
+                    "status": "completed",
+                    "target_language": "es",
+                    "source_language": "en",
+                    "error_code": None,
+                    "job_path": "/api/v1/voice/job/5f0c2d9a4f6e4c1f9f3a8b0e6d7c1a2b",
+                },
+            }
+        }
+    )
+
+
+job_ended = APIRouter()
+
+WebhookId = Annotated[str, Header(alias="webhook-id", description="The same at each attempt: what was seen is known.")]
+WebhookTimestamp = Annotated[int, Header(alias="webhook-timestamp", description="Of this attempt, in Unix seconds.")]
+WebhookSignature = Annotated[
+    str,
+    Header(
+        alias="webhook-signature",
+        description=(
+            "`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`; while the secret changes two, with a space "
+            "between. The libraries of standardwebhooks.com check it."
+        ),
+    ),
+]
+
+
+@job_ended.post(
+    "{$request.body#/callback_url}",
+    status_code=204,
+    responses={
+        "2XX": {"description": "Taken."},
+        410: {"description": "Never again for this job."},
+        "default": {"description": "Tried again later, redirects too; `Retry-After` is heeded."},
+    },
+)
+def job_has_ended(
+    message: JobEnded, webhook_id: WebhookId, webhook_timestamp: WebhookTimestamp, webhook_signature: WebhookSignature
+) -> None:
+    """A job has ended. Answer 2xx within ten seconds; a message may come twice, with the same `webhook-id`."""
