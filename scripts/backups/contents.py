@@ -5,7 +5,6 @@ database, and for the schemas of earlier releases, which lack columns.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, inspect, select, text
@@ -13,13 +12,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from src.adapters.database.tables import audit_log, translation_jobs, voice_profiles
+from src.adapters.database.tables import translation_jobs, voice_profiles
 from src.domain.jobs import JobStatus
 
 REVISION_TABLE = "alembic_version"
 
+_LOCK_SECONDS = 30.0  # of SQLite, for another process's write
 _APPLICATION = "voice-translation-backup"
-_LISTED_EVENTS = 1000
 
 # Without the tables that an extension brought: no dump of ours has them.
 _POSTGRES_TABLES = text("""
@@ -43,7 +42,7 @@ class Contents:
 @asynccontextmanager
 async def connected(url: URL, connect_seconds: float) -> AsyncIterator[AsyncConnection]:
     """A connection that may take its time. Raises DBAPIError, OSError."""
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = {"timeout": _LOCK_SECONDS}
     if url.get_backend_name() == "postgresql":
         unlimited = dict.fromkeys(("statement_timeout", "idle_in_transaction_session_timeout"), "0")
         arguments = {"timeout": connect_seconds, "server_settings": {"application_name": _APPLICATION, **unlimited}}
@@ -68,7 +67,7 @@ async def count_rows(connection: AsyncConnection) -> dict[str, int]:
     """By table; empty for a database without tables."""
     quote = connection.dialect.identifier_preparer.quote
     counted = {}
-    for table in await _tables(connection):
+    for table in await tables_of(connection):
         query = f"SELECT count(*) FROM {quote(table)}"  # noqa: S608 - the database's own name for it, quoted
         counted[table] = int((await connection.execute(text(query))).scalar_one())
     return counted
@@ -83,19 +82,8 @@ async def profiles(connection: AsyncConnection) -> dict[str, tuple[str, ...]]:
     return found
 
 
-async def deletions_since(connection: AsyncConnection, at: datetime) -> list[dict[str, str]]:
-    """What the audit log says was deleted or revoked from then on, oldest first: the first 1000."""
-    if audit_log.name not in await _tables(connection):
-        return []
-    wanted = audit_log.c.action.like("%delete%") | audit_log.c.action.like("%revoke%")
-    query = select(audit_log).where(wanted, audit_log.c.at >= at).order_by(audit_log.c.at).limit(_LISTED_EVENTS)
-    return [
-        {"at": row.at.isoformat(), "user_id": row.user_id, "action": row.action, "subject": row.subject}
-        for row in await connection.execute(query)
-    ]
-
-
-async def _tables(connection: AsyncConnection) -> list[str]:
+async def tables_of(connection: AsyncConnection) -> list[str]:
+    """By name; those that an extension brought are not among them."""
     if connection.dialect.name == "postgresql":
         return sorted((await connection.execute(_POSTGRES_TABLES)).scalars())
     return sorted(await connection.run_sync(lambda one: inspect(one).get_table_names()))

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from scripts.backups.errors import BackupError, Damaged, told_of
 from scripts.backups.manifest import Manifest, StoredFile
@@ -26,6 +26,26 @@ async def look_up(storage: Place, keys: Iterable[str]) -> dict[str, StoredFile]:
         for folder in sorted({key.partition("/")[0] for key in wanted if is_key(key)}):
             sizes |= await storage.store.sizes_under(folder)
     return {key: StoredFile(size=sizes.get(key)) for key in wanted}
+
+
+async def without_a_row(storage: Place, keys: Collection[str]) -> list[str]:
+    """Voices and answers in the storage that are not among the `keys` that rows refer to. Raises BackupError."""
+    with told_of(storage.described):
+        found = [key for folder in COPIED for key in await storage.store.sizes_under(folder)]
+    return sorted(set(found) - set(keys))
+
+
+async def erase(storage: Place, keys: Iterable[str], folders: Iterable[str] = ()) -> None:
+    """These, and all in these folders. Raises BackupError."""
+
+    async def delete(key: str) -> None:
+        with told_of(storage.described):
+            await storage.store.delete(key)
+
+    await _for_each(delete, [key for key in keys if is_key(key)])
+    for folder in folders:
+        with told_of(storage.described):
+            await storage.store.delete_under(folder)
 
 
 async def copy_in(storage: Place, backups: Place, name: str, files: Mapping[str, StoredFile]) -> dict[str, StoredFile]:

@@ -1,16 +1,23 @@
 """The full circle: a service works, is backed up, all is lost, and another one serves the old jobs and voices."""
 
+import asyncio
 import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 
+from src.adapters.database.engine import Database
 from src.adapters.database.migrate import migrate
+from src.adapters.database.revocations import SqlRevocations
+from src.adapters.database.tables import audit_log, revocations
+from src.config.settings import Settings
+from src.domain.identity import Revocation
 from tests.backup_circle import State, backup_state, job_of, make_profile, profile_of, service, translate
 from tests.servers.postgres import PostgresServer, name_of
 from tests.servers.s3 import S3Server
@@ -102,6 +109,65 @@ def test_files_can_be_put_back_alone(backup_state: State, tmp_path: Path) -> Non
     assert backup_state.restore("latest", "--files-only")["files_put_back"] == 1
     with service() as http:
         assert job_of(http, job_id) == before
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_what_was_deleted_and_revoked_after_the_backup_stays_so_when_its_database_is_overwritten(
+    backup_state: State, kind: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    if kind == "postgres":
+        backup_state.set(DATABASE_URL=postgres.new_database())
+    with service() as http:
+        profile_id, kept_profile = make_profile(http), make_profile(http)
+        spoken = translate(http, voice_profile_id=profile_id)
+        deleted, kept = translate(http), translate(http)
+    asyncio.run(revoke("before"))
+    backup_state.backup("--with-files")
+    shutil.copytree(tmp_path / "data" / "audio", tmp_path / "copy")
+    with service() as http:
+        http.delete(f"/api/v1/voice/profile/{profile_id}").raise_for_status()
+        http.delete(f"/api/v1/voice/job/{deleted}").raise_for_status()
+        later = make_profile(http)
+    asyncio.run(revoke("after"))
+    # the storage, too, was brought back from before
+    shutil.copytree(tmp_path / "copy", tmp_path / "data" / "audio", dirs_exist_ok=True)
+
+    done = backup_state.restore("latest", "--overwrite", "--with-files")
+    assert done["carried_over"] is True
+    assert (done["profiles_deleted_again"], done["jobs_deleted_again"]) == ([profile_id], 2)
+    assert (done["revocations_carried_over"], done["files_missing"]) == (1, [])
+    # the voice of a profile whose row came after the backup
+    assert [key.partition("/")[0] for key in done["files_without_a_row"]] == ["embeddings", "references", "references"]
+    assert (
+        backup_state.restore("latest", "--files-only", "--erase-files")["files_erased"] == done["files_without_a_row"]
+    )
+    with service() as http:
+        for path in (f"profile/{profile_id}", f"profile/{later}", f"job/{spoken}", f"job/{deleted}"):
+            assert http.get(f"/api/v1/voice/{path}").status_code == 404, path
+        job_of(http, kept)
+        profile_of(http, kept_profile)
+    stored = [path.name for path in (tmp_path / "data" / "audio").rglob("*") if path.is_file()]
+    assert len(stored) == 4  # of the profile that was kept, and the answer of the job
+    events, revoked = asyncio.run(logged_and_revoked())
+    assert events.count(("profile.save", f"profile:{kept_profile}")) == 1
+    assert events.count(("profile.delete", f"profile:{profile_id}")) == 1
+    assert events.count(("job.delete", f"job:{deleted}")) == 1
+    assert revoked == ["after", "before"]
+
+
+async def revoke(subject: str) -> None:
+    database = Database(Settings(_env_file=None).effective_database_url)
+    until = datetime.now(UTC)
+    await SqlRevocations(database).add(Revocation(subject, until, until + timedelta(hours=1)))
+    await database.close()
+
+
+async def logged_and_revoked() -> tuple[list[tuple[str, str]], list[str]]:
+    database = Database(Settings(_env_file=None).effective_database_url)
+    events = [tuple(row) for row in await database.read(select(audit_log.c.action, audit_log.c.subject))]
+    revoked = [row.subject for row in await database.read(select(revocations).order_by(revocations.c.subject))]
+    await database.close()
+    return events, revoked
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

@@ -163,7 +163,7 @@ def test_overwriting_takes_away_what_a_newer_release_added(backup_state: State, 
     backup_state.backup()
     before = postgres.dump(address)
     postgres.sql("CREATE TABLE newer (user_id varchar(255) REFERENCES users)", name_of(address))
-    add_pair(postgres, address, 2)
+    postgres.sql("INSERT INTO users VALUES ('late', now())", name_of(address))
     assert "not empty" in backup_state.restore("latest", code=1)["error"]
     backup_state.restore("latest", "--overwrite")
     assert postgres.dump(address) == before
