@@ -27,7 +27,7 @@ from src.domain.audio import AudioFormat
 from src.domain.errors import ConsentRequired, Forbidden, about
 from src.domain.idempotency import Claim
 from src.domain.identity import Identity
-from src.domain.jobs import Consent, Job, JobRequest, VoiceProfile
+from src.domain.jobs import Consent, Job, JobRequest, Priority, VoiceProfile
 from src.domain.languages import canonical, variant
 from src.domain.speech import Wording
 from src.services import on_demand
@@ -66,8 +66,8 @@ async def translate(
     """Translate a spoken message and speak the translation in the same voice.
 
     Answers when the work is done. With `Prefer: respond-async`, or when it takes longer than the server holds a
-    request, the
-    answer is 202 with the job as it is, to be fetched at `Location`.
+    request, the answer is 202 with the job as it is, to be fetched at `Location`. Jobs of callers who wait are begun
+    before those of callers who do not, unless `priority` says otherwise.
     """
     wanted = _job_request(body)
     services.languages.require_pair(wanted.source_language, wanted.target_language)
@@ -77,13 +77,14 @@ async def translate(
         await services.profiles.get(wanted.voice_profile_id, caller.user_id)
     audio = await _decode(body.audio, services)
 
+    patience = prefer.patience(services.sync_timeout_seconds)
+    priority = _priority(body, patience)
     if idempotency_key is None:
-        job = await services.jobs.submit(caller.user_id, wanted, audio)
+        job = await services.jobs.submit(caller.user_id, wanted, audio, priority)
     else:
         fingerprint = await asyncio.to_thread(_fingerprint, "translate", wanted, (audio,))
-        job = await services.jobs.submit_once(caller.user_id, idempotency_key, fingerprint, wanted, audio)
+        job = await services.jobs.submit_once(caller.user_id, idempotency_key, fingerprint, wanted, audio, priority)
 
-    patience = prefer.patience(services.sync_timeout_seconds)
     job = await _wait(job, patience, services, request, cancel_when_gone=idempotency_key is None)
     if not job.ended:
         return await _accepted(job, services, links, prefer.applied)
@@ -220,6 +221,13 @@ def _job_request(body: TranslateRequest) -> JobRequest:
         ),
         callback_url=body.callback_url,
     )
+
+
+def _priority(body: TranslateRequest, patience: float) -> Priority:
+    """Who waits for the answer goes before who comes back for it."""
+    if body.priority is not None:
+        return Priority[body.priority.upper()]
+    return Priority.INTERACTIVE if patience > 0 else Priority.BATCH
 
 
 async def _decode(encoded: str, services: Services) -> bytes:

@@ -8,6 +8,7 @@ TRANSLATE_REQUEST: dict[str, Any] = {
     "target_language": "es",
     "source_language": None,
     "voice_profile_id": None,
+    "priority": None,
     "options": {
         "quality": "balanced",
         "preserve_emotion": True,

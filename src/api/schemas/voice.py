@@ -1,7 +1,7 @@
 """Bodies of the voice endpoints, as API.md's contract has them: flat JSON, snake_case."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -98,6 +98,16 @@ class TranslateRequest(BaseModel):
                 "Where to POST a signed message when the job has ended, as under Callbacks. https, of the public "
                 "internet; only where the service has a secret to sign with."
             ),
+        ),
+    ] = None
+    priority: Annotated[
+        Literal["interactive", "batch"] | None,
+        Field(
+            description=(
+                "Every waiting `interactive` job is begun before any `batch` job. Null: `interactive` when the caller "
+                "waits for the answer, `batch` after a bare `Prefer: respond-async`. A caller that shows the job to "
+                "somebody, such as an app that asks for it again and again, says `interactive`."
+            )
         ),
     ] = None
     options: TranslateOptions = TranslateOptions()

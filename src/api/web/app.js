@@ -150,6 +150,7 @@ async function request() {
     audio_format: clip.format,
     source_language: languages.source,
     target_language: languages.target,
+    priority: "interactive",
     options: { quality: document.querySelector("[name=quality]:checked").value, return_base64: true, return_audio_url: false },
   };
 }
