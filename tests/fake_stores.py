@@ -17,6 +17,7 @@ from src.domain.errors import (
 from src.domain.idempotency import Claim
 from src.domain.identity import Revocation
 from src.domain.jobs import AuditEvent, DailyUsage, Job, JobStatus, Stage, UsageEvent, VoiceProfile, now
+from src.domain.leases import Leased
 
 
 @dataclass
@@ -112,7 +113,7 @@ class HandedLeases:
     lost: dict[str, Callable[[], object]] = field(default_factory=dict)
 
     @contextmanager
-    def held(self, job: Job, lost: Callable[[], object]) -> Iterator[None]:
+    def held(self, job: Leased, lost: Callable[[], object]) -> Iterator[None]:
         self.lost[job.id] = lost
         try:
             yield

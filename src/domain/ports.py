@@ -12,6 +12,7 @@ from src.domain.audio import Audio, AudioFormat
 from src.domain.idempotency import Claim
 from src.domain.identity import Revocation
 from src.domain.jobs import AuditEvent, DailyUsage, Job, Stage, UsageEvent, VoiceProfile
+from src.domain.leases import Leased, LeasedRepository
 from src.domain.rates import Standing
 from src.domain.speech import (
     DecodedSpeech,
@@ -194,7 +195,7 @@ class RateCounter(Protocol):
         """
 
 
-class JobRepository(Protocol):
+class JobRepository(LeasedRepository[Job], Protocol):
     """The rows are the truth about jobs: who may do one, and what became of it."""
 
     async def add(self, job: Job, most_waiting: int) -> None:
@@ -206,9 +207,6 @@ class JobRepository(Protocol):
     async def get(self, job_id: str, user_id: str | None = None) -> Job:
         """Raises NotFound, also when `user_id` is given and the job is another's."""
 
-    async def claim(self, lease_seconds: float, *, only_new: bool = False) -> Job | None:
-        """Lease the next job in line, for one attempt; `only_new`: of those never begun. None when none waits."""
-
     async def save_stage(self, job: Job, stage: Stage) -> None:
         """For those who look. Nothing happens when the job is another worker's by now."""
 
@@ -218,17 +216,8 @@ class JobRepository(Protocol):
         False, and nothing is written: the row is gone, has ended otherwise, or was leased to another worker since.
         """
 
-    async def give_back(self, job: Job) -> None:
-        """Put a leased job back in its old place; the attempt does not count."""
-
     async def request_cancel(self, job_id: str) -> None:
         """Tell whoever has it, or will have it, that nobody wants it any more."""
-
-    async def requeue_expired(self, max_attempts: int) -> list[str]:
-        """Put jobs whose lease has run out back in line. Their ids; those begun `max_attempts` times stay."""
-
-    async def claim_spent(self, max_attempts: int, lease_seconds: float) -> list[Job]:
-        """Lease the jobs that stay, to end them."""
 
     async def counts(self) -> tuple[int, int]:
         """How many wait, and how many are being done."""
@@ -238,8 +227,6 @@ class JobRepository(Protocol):
 
     async def ended_before(self, seconds_ago: float) -> list[Job]:
         """Completed and failed jobs last updated that long ago or longer."""
-
-    async def delete(self, job_id: str) -> None: ...
 
 
 class LeaseRepository(Protocol):
@@ -252,7 +239,7 @@ class LeaseRepository(Protocol):
 class Leases(Protocol):
     """Keeps the leases of running jobs alive."""
 
-    def held(self, job: Job, lost: Callable[[], object]) -> AbstractContextManager[None]:
+    def held(self, job: Leased, lost: Callable[[], object]) -> AbstractContextManager[None]:
         """Inside, the lease is renewed. `lost` is called, on this event loop, when the job is not ours any more."""
 
 

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 from src.domain.errors import EngineUnavailable, VoiceServiceError
-from src.domain.jobs import Job
+from src.domain.leases import Leased
 from src.domain.ports import LeaseRepository
 from src.utils.tracing import where
 
@@ -31,7 +31,9 @@ class _Held:
 
 
 class LeaseKeeper:
-    """Implements Leases. `open_repository` is entered in the thread. A lease is renewed three times in its time."""
+    """Implements Leases. `open_repository` is entered in the thread; its `renew` is called three times in a lease, also
+    when none is held.
+    """
 
     def __init__(
         self, open_repository: Callable[[], AbstractAsyncContextManager[LeaseRepository]], lease_seconds: float
@@ -63,7 +65,7 @@ class LeaseKeeper:
             await asyncio.to_thread(self._thread.join, _STOP_SECONDS)
 
     @contextmanager
-    def held(self, job: Job, lost: Callable[[], object]) -> Iterator[None]:
+    def held(self, job: Leased, lost: Callable[[], object]) -> Iterator[None]:
         """Inside, the lease is renewed. `lost` is called, on this event loop, when the job is not ours any more."""
         held = _Held(job.fence, asyncio.get_running_loop(), lost)
         with self._lock:
@@ -99,8 +101,6 @@ class LeaseKeeper:
     async def _beat(self, repository: LeaseRepository) -> None:
         with self._lock:
             held = dict(self._held)
-        if not held:
-            return
         try:
             ours = await repository.renew({job_id: each.fence for job_id, each in held.items()}, self._lease_seconds)
         except VoiceServiceError as error:

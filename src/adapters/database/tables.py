@@ -146,6 +146,45 @@ translation_jobs = Table(
     Index("ix_translation_jobs_leased", "lease_until", **_where("status = 'processing'")),
 )
 
+engine_calls = Table(
+    "engine_calls",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user_id", Id, nullable=False),  # no key: a call may be of a user who has no row yet
+    Column("method", String(64), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", _json),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),  # when nobody waits for it any more
+    # as in translation_jobs
+    Column("priority", Integer, nullable=False, server_default=text("0")),
+    Column("turn", BigInteger, nullable=False, server_default=text("0")),
+    Column("lease_until", UtcDateTime),
+    Column("fence", BigInteger, nullable=False, server_default=text("0")),
+    Column("cancel_requested", Boolean, nullable=False, server_default=false()),
+    # A row is there only while its caller waits, so the table is small whatever is asked of it.
+    Index("ix_engine_calls_waiting", "priority", "turn", "created_at", "id", **_where("status = 'pending'")),
+    Index("ix_engine_calls_leased", "lease_until", **_where("status = 'processing'")),
+    Index(None, "expires_at"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("device", String(255), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("draining", Boolean, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("running", Integer, nullable=False),
+    Column("capabilities", _json, nullable=False),
+    Index(None, "seen_at"),
+)
+
 usage = Table(
     "usage",
     metadata,

@@ -1,0 +1,57 @@
+"""What is done by workers under a lease, and the ports of the rows that wait for them: beside those in `ports.py`."""
+
+from typing import Protocol, TypeVar
+
+from src.domain.calls import EngineCall
+
+
+class Leased(Protocol):
+    """What workers do under a lease: a job, or an engine call."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def fence(self) -> int:
+        """Counts the leases."""
+
+    @property
+    def cancel_requested(self) -> bool: ...
+
+
+L = TypeVar("L", bound=Leased)
+
+
+class LeasedRepository(Protocol[L]):
+    """Rows that wait in line for workers."""
+
+    async def get(self, row_id: str, /) -> L:
+        """Raises NotFound."""
+
+    async def claim(self, lease_seconds: float, *, only_new: bool = False) -> L | None:
+        """Lease the next row in line, for one attempt; `only_new`: of those never begun. None when none waits."""
+
+    async def give_back(self, row: L, /) -> None:
+        """Put a leased row back in its old place; the attempt does not count."""
+
+    async def requeue_expired(self, max_attempts: int) -> list[str]:
+        """Put rows whose lease has run out back in line. Their ids; those begun `max_attempts` times stay."""
+
+    async def claim_spent(self, max_attempts: int, lease_seconds: float) -> list[L]:
+        """Lease the rows that stay, to end them."""
+
+    async def delete(self, row_id: str, /) -> None: ...
+
+
+class CallRepository(LeasedRepository[EngineCall], Protocol):
+    async def add(self, call: EngineCall, most_waiting: int, seconds: float) -> None:
+        """Put it in line, for `seconds`: nobody begins it later. Raises Overloaded when `most_waiting` calls wait."""
+
+    async def finish(self, call: EngineCall) -> bool:
+        """Write the final state. Repeating it changes nothing.
+
+        False, and nothing is written: the row is gone, has ended otherwise, or was leased to another worker since.
+        """
+
+    async def overdue(self) -> list[EngineCall]:
+        """Calls whose time is over, and which their callers have not taken away."""
