@@ -3,11 +3,12 @@
 `job_runner.py` does them, in this process or in a worker's; `job_upkeep.py` sees to those whose worker is gone.
 """
 
+import hashlib
 import logging
 from contextlib import suppress
 from uuid import uuid4
 
-from src.domain.errors import JobCancelled, Unavailable
+from src.domain.errors import JobCancelled, NotFound, Unavailable
 from src.domain.idempotency import Claim
 from src.domain.jobs import Job, JobRequest, JobStatus, Priority
 from src.domain.ports import IdempotencyStore, JobEvents, JobQueue, JobRepository, Storage
@@ -46,10 +47,15 @@ class Jobs:
         self._wait = JobWait(jobs, events)
 
     async def submit(
-        self, user_id: str, request: JobRequest, audio: bytes, priority: Priority = Priority.INTERACTIVE
+        self,
+        user_id: str,
+        request: JobRequest,
+        audio: bytes,
+        priority: Priority = Priority.INTERACTIVE,
+        job_id: str | None = None,
     ) -> Job:
         """Keep the audio and the job, and put it in line. Raises Overloaded, and then nothing is kept."""
-        job_id = uuid4().hex
+        job_id = job_id or uuid4().hex
         job = Job(job_id, user_id, request, input_key=f"inputs/{job_id}.{request.audio_format}", priority=priority)
         try:
             await self._storage.put(job.input_key, audio)
@@ -72,11 +78,20 @@ class Jobs:
     ) -> Job:
         """As `submit`, but a repeated Idempotency-Key gets the first job. Raises IdempotencyConflict,
         IdempotencyMismatch, and NotFound when that job was deleted.
+
+        The job's id comes from the key: a job that was stored, and its caller not told so, is found again.
         """
+        job_id = hashlib.sha256(repr((user_id, key, fingerprint)).encode()).hexdigest()[:32]
+
+        async def make() -> Job:
+            with suppress(NotFound):
+                return await self._jobs.get(job_id, user_id)
+            return await self.submit(user_id, request, audio, priority, job_id)
+
         return await once(
             self._idempotency,
             Claim(user_id, key, fingerprint),
-            make=lambda: self.submit(user_id, request, audio, priority),
+            make=make,
             keep=lambda job: job.id,
             again=lambda job_id: self._jobs.get(job_id, user_id),
         )

@@ -29,7 +29,7 @@ class SqlIdempotencyStore:
         self,
         database: Database,
         ttl_seconds: float,
-        claim_ttl_seconds: float = 120.0,
+        claim_ttl_seconds: float = 30.0,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database

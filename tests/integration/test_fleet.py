@@ -1,0 +1,108 @@
+"""Workers in processes of their own, over a real Postgres and Redis, and what is done to them: the short form of
+`scripts/test chaos`.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.chaos.scenarios import (
+    Storm,
+    caller,
+    one_key,
+    outlast_the_lease,
+    poison,
+    terminate_in_the_middle,
+    weather,
+    without_redis,
+)
+from tests.servers.fleet import Fleet, fleet
+from tests.servers.postgres import PostgresServer
+from tests.servers.redis import RedisServer
+from tests.stand_in import Message
+
+pytestmark = pytest.mark.timeout(400)
+
+LEASE_SECONDS = 2.0
+ATTEMPTS = 5  # more than there are kills in the storm, of which all may hit the same job
+GENEROUS = 3.0
+"""Times what the full-length suite holds the service to: here, other tests may have the processor."""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Fleet]:
+    folder: Path = tmp_path_factory.mktemp("fleet")
+    for name in ("redis", "fleet"):
+        (folder / name).mkdir()
+    with (
+        RedisServer(folder / "redis", durable=True) as redis,
+        fleet(
+            folder / "fleet",
+            postgres,
+            redis,
+            workers=2,
+            JOB_LEASE_SECONDS=str(LEASE_SECONDS),
+            JOB_CONCURRENCY="2",
+            JOB_MAX_ATTEMPTS=str(ATTEMPTS),
+        ) as made,
+    ):
+        yield made
+
+
+async def test_callers_get_what_the_workers_made_of_their_own_message(small: Fleet) -> None:
+    app = caller(small)
+    messages = [Message(f"own {number}", 0.02) for number in range(16)]
+    async with app.http:
+        answers = await asyncio.gather(*(app.done(message) for message in messages))
+    assert [answer["translated_text"] for answer in answers] == [message.words[::-1] for message in messages]
+    assert len({start.process for start in small.starts()}) == 2
+    assert not app.refusals
+
+
+async def test_a_caller_who_goes_away_stops_the_work(small: Fleet) -> None:
+    message = Message("nobody listens", 60.0)
+    body = {"audio": message.encode(), "target_language": "es", "source_language": "en"}
+    async with httpx.AsyncClient(base_url=small.url, timeout=30) as http:
+        with pytest.raises(httpx.ReadTimeout):
+            await http.post("/api/v1/voice/translate", json=body, timeout=httpx.Timeout(30, read=2))
+        async with asyncio.timeout(20):
+            while (await http.get("/health")).json()["jobs"] != {"waiting": 0, "running": 0}:
+                await asyncio.sleep(0.1)
+    assert message.words in {start.words for start in small.starts()}
+
+
+async def test_a_job_that_outlasts_its_lease_runs_once(small: Fleet) -> None:
+    assert await outlast_the_lease(small, LEASE_SECONDS) == 1
+
+
+async def test_many_submits_with_one_key_make_one_job(small: Fleet) -> None:
+    assert len(await one_key(small, 60)) == 1
+
+
+async def test_without_redis_jobs_go_on(small: Fleet) -> None:
+    done, refused = await without_redis(small, 3)
+    assert done >= 1
+    assert not refused
+
+
+async def test_a_worker_that_is_told_to_end_drains(small: Fleet) -> None:
+    answers, _ = await terminate_in_the_middle(small, 8)
+    assert len(answers) == 8
+    small.start_workers(1)
+
+
+async def test_a_storm_loses_nothing_and_does_nothing_twice(small: Fleet) -> None:
+    storm = Storm(requests=12, jobs=24, worker_kills=3, redis_kills=1, postgres_kills=1, flushes=1, seconds_each=0.5)
+    figures = await weather(small, storm, random.Random(2))
+    assert (figures.lost, figures.wrong, figures.duplicated) == (0, 0, 0)
+    assert figures.idle_recovery_seconds <= GENEROUS * 2 * LEASE_SECONDS
+    assert figures.kills == 4
+
+
+async def test_a_job_that_kills_its_workers_is_dead_and_others_go_on(small: Fleet) -> None:
+    dead, begun = await poison(small, others=4)
+    assert (begun, dead["status"], dead["error"]["code"]) == (ATTEMPTS, "failed", "job_dead")
