@@ -75,6 +75,16 @@ async def test_a_caller_who_goes_away_stops_the_work(small: Fleet) -> None:
     assert message.words in {start.words for start in small.starts()}
 
 
+async def test_whatever_is_in_redis_has_our_prefix_and_a_time_to_live(small: Fleet) -> None:
+    with small.redis.client() as client:
+        async with asyncio.timeout(30):
+            while any(client.ttl(key) == -1 for key in client.scan_iter()):
+                await asyncio.sleep(0.5)
+        keys = [key.decode() for key in client.scan_iter()]
+    assert [key for key in keys if key.startswith("voice-translation:dramatiq:")]
+    assert not [key for key in keys if not key.startswith("voice-translation:")]
+
+
 async def test_a_job_that_outlasts_its_lease_runs_once(small: Fleet) -> None:
     assert await outlast_the_lease(small, LEASE_SECONDS) == 1
 

@@ -29,6 +29,10 @@ kills in three seconds; with Dramatiq's own values 12 did, in a minute."""
 _IDLE_MILLISECONDS = 10
 """Between two looks of an idle consumer: what a job waits, at most, before its worker hears of it."""
 _CONSUMER_TIMEOUT_SECONDS = 5.0
+_NAMESPACE = f"{PREFIX}:dramatiq"
+_KEYS_TTL_SECONDS = 24 * 3600
+_TTL_EVERY_SECONDS = 10.0
+"""Dramatiq gives its keys no time to live; the consumers do, so that nothing stays when the last of them is gone."""
 dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = 0.5
 """After Redis was away, and when it stops. Dramatiq's own are three."""
 
@@ -45,7 +49,7 @@ def _broker(url: str, timeout_seconds: float) -> RedisBroker:
     return RedisBroker(  # type: ignore[no-untyped-call]
         client=client,
         middleware=[],  # retries, time limits and results are the rows' business
-        namespace=f"{PREFIX}:dramatiq",
+        namespace=_NAMESPACE,
         heartbeat_timeout=_HEARTBEAT_MILLISECONDS,
         maintenance_chance=_ALWAYS,
     )
@@ -84,9 +88,11 @@ class DramatiqConsumer:
             self._broker, queues={_QUEUE}, worker_timeout=_IDLE_MILLISECONDS, worker_threads=concurrency
         )
         self._worker.queue_prefetch = concurrency
+        self._ttl: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await asyncio.to_thread(self._worker.start)
+        self._ttl = asyncio.create_task(self._renew_ttl_for_ever())
 
     def pause(self) -> None:
         """Take no more messages."""
@@ -95,8 +101,22 @@ class DramatiqConsumer:
 
     async def close(self, seconds: float) -> None:
         """Wait for calls of `serve`, that long at most. Messages that nobody has begun go back."""
+        if self._ttl is not None:
+            self._ttl.cancel()
+            await asyncio.gather(self._ttl, return_exceptions=True)
         await asyncio.to_thread(self._worker.stop, round(seconds * 1000))
         await asyncio.to_thread(self._broker.client.close)
+
+    async def _renew_ttl_for_ever(self) -> None:
+        while True:
+            with suppress(RedisError, OSError):  # while it is away nothing is kept too long
+                await asyncio.to_thread(self._renew_ttl)
+            await asyncio.sleep(_TTL_EVERY_SECONDS)
+
+    def _renew_ttl(self) -> None:
+        client = self._broker.client
+        for key in client.scan_iter(f"{_NAMESPACE}:*"):
+            client.expire(key, _KEYS_TTL_SECONDS)
 
     def _do_jobs(self, job_id: str) -> None:
         """In a thread of Dramatiq's."""
