@@ -49,13 +49,15 @@ def serving(app: FastAPI) -> Iterator[str]:
 
 
 @contextmanager
-def service_process(data_dir: Path, **settings: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def service_process(
+    data_dir: Path, program: tuple[str, ...] = ("src.main",), /, **settings: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The base URL and the process of `python -m src.main` on embedded engines, once it is ready."""
     port = free_port()
     environment = {**os.environ, "PORT": str(port), "DATA_DIR": str(data_dir), **_PATIENT, **settings}
     with (data_dir.parent / f"{data_dir.name}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "src.main"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            [sys.executable, "-m", *program], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         try:
             _await_ready(f"http://127.0.0.1:{port}", process, Path(log.name))

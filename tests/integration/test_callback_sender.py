@@ -262,6 +262,21 @@ async def test_many_at_a_time_take_their_turns(receiver: Receiver) -> None:
     assert receipts == [Receipt(204)] * 40
 
 
+async def test_attempts_that_end_badly_leave_room_for_others(receiver: Receiver) -> None:
+    names = Names(inside_test=[["10.0.0.1"]], silent_test=[["127.0.0.1"]])
+    receiver.always = Answer(204, delay=1.0)
+    async with sending(resolve=names) as sender:
+        for _ in range(20):
+            assert await sender.send(callback(receiver.at("inside.test"))) == REFUSED
+            cancelled = asyncio.create_task(sender.send(callback(receiver.at("silent.test"))))
+            await asyncio.sleep(0.01)
+            cancelled.cancel()
+            await asyncio.gather(cancelled, return_exceptions=True)
+            assert (await sender.send(callback(receiver.at("nowhere.test")))).error
+        receiver.always = None
+        assert await sender.send(callback(receiver.at("127.0.0.1"))) == Receipt(204)
+
+
 async def test_nothing_of_the_address_is_logged(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     await send(receiver.at("127.0.0.1", "/hook/path-secret?key=query-secret"))

@@ -20,12 +20,12 @@ from src.bootstrap_engines import Engines
 from src.config.settings import Settings
 from src.domain.errors import NoSpeechDetected
 from src.main import create_app
-from tests.conftest import serving
+from tests.conftest import service_process, serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
 from tests.provider_server import Answer
-from tests.servers.fake_service import fake_service_process
 from tests.servers.ports import free_port
 from tests.servers.receiver import SECRET, Receiver, verified
+from tests.stand_in import Message
 
 TRANSLATE = "/api/v1/voice/translate"
 BODY = {"audio": base64.b64encode(b"any bytes").decode(), "target_language": "es", "source_language": "en"}
@@ -200,28 +200,27 @@ def test_the_contract_describes_what_is_sent(serve: Serve) -> None:
     assert post["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/JobEnded"}
 
 
-def test_a_process_that_is_killed_before_it_delivered_leaves_that_to_the_next(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_before_it_delivered_leaves_that_to_the_next(tmp_path: Path, serve: Serve) -> None:
     port = free_port()  # nobody listens there until the first process is dead
     options = {
         "WEBHOOK_SECRET": SECRET,
         "CALLBACK_ALLOW_HTTP": "1",
         "CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8",
-        "CALLBACK_RETRY_SECONDS": "3,1,1,1,1",
+        "CALLBACK_RETRY_SECONDS": "3",
     }
-    with fake_service_process(tmp_path / "data", **options) as (url, process):
-        body = BODY | {"callback_url": f"http://127.0.0.1:{port}/hook"}
+    with service_process(tmp_path / "data", ("tests.stand_in", "api"), **options) as (url, process):
+        body = BODY | {"audio": Message("words").encode(), "callback_url": f"http://127.0.0.1:{port}/hook"}
         accepted = httpx.post(f"{url}{TRANSLATE}", json=body, headers=ASYNC, timeout=20)
         assert accepted.status_code == 202, accepted.text
         await_row(tmp_path / "data", "last_error")
         process.kill()
         process.wait(10)
-    with Receiver(port=port) as receiver, fake_service_process(tmp_path / "data", **options) as (url, _):
-        await_messages(receiver, 1)
+    with Receiver(port=port) as receiver, serve():
         row = await_row(tmp_path / "data", "delivered_at")
-        message = JobEnded.model_validate(verified(receiver.requests[0]))
-        assert (message.type, message.data.job_id) == ("job.completed", accepted.json()["job_id"])
-        assert row["id"] == receiver.requests[0].headers["webhook-id"]
-        assert len(receiver.requests) == 1
+    message = JobEnded.model_validate(verified(receiver.requests[0]))
+    assert (message.type, message.data.job_id) == ("job.completed", accepted.json()["job_id"])
+    assert row["id"] == receiver.requests[0].headers["webhook-id"]
+    assert len(receiver.requests) == 1
     assert "/hook" not in (tmp_path / "data.log").read_text()
 
 
