@@ -8,14 +8,20 @@ import asyncio
 import logging
 import signal
 import sys
+from pathlib import Path
 
 from src.bootstrap import running_worker
 from src.bootstrap_engines import Engines
 from src.bootstrap_process import configure_logging, load_settings
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
+from src.domain.jobs import Job
+from src.workers.job_worker import JobWorker
 
 logger = logging.getLogger(__name__)
+
+ALIVE_FILE = "worker.alive"
+_ALIVE_SECONDS = 5.0
 
 
 async def work(settings: Settings, engines: Engines | None = None) -> None:
@@ -24,11 +30,22 @@ async def work(settings: Settings, engines: Engines | None = None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running_worker(settings, engines):
+    async with running_worker(settings, engines) as worker:
         logger.info("the worker is ready")
+        life = asyncio.create_task(show_life(worker, settings.data_dir / ALIVE_FILE))
         await stop.wait()
         logger.info("the worker drains")
+    life.cancel()
+    await asyncio.gather(life, return_exceptions=True)
     logger.info("the worker has stopped")
+
+
+async def show_life(worker: JobWorker[Job], file: Path, seconds: float = _ALIVE_SECONDS) -> None:
+    """Touch `file` every few seconds while jobs are looked for: a health check has no port to ask and reads its age."""
+    while True:
+        if worker.alive:
+            await asyncio.to_thread(file.touch)
+        await asyncio.sleep(seconds)
 
 
 def main(engines: Engines | None = None) -> int:

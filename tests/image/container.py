@@ -9,12 +9,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.image.clean_root import Image
 
 _MEMORY = "noexec,nosuid,nodev"  # as Docker mounts a tmpfs
+VOLUMES = ("/models", "/var/cache/numba")
+"""New ones, which begin with what the image has there."""
+
 _SETUP = f"""
 set -eu
 root=$1 user=$2; shift 2
@@ -23,6 +26,11 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs -o {_MEMORY},mode=1777,size=512m tmpfs "$root/tmp"
 mount -t tmpfs -o {_MEMORY},mode=0700,uid=$user,gid=$user,size=64m tmpfs "$root/data"
+for volume in {" ".join(VOLUMES)}; do
+  mount -t tmpfs tmpfs "$root/mnt"
+  cp -a "$root$volume/." "$root/mnt"
+  mount --move "$root/mnt" "$root$volume"
+done
 mount -o remount,bind,ro "$root"
 exec chroot "$root" "$@"
 """
@@ -65,7 +73,7 @@ def running(
     user = (image.stage.user or "0").partition(":")[0]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--kill-child", "sh", "-c", _SETUP, "sh", str(image.root), user, *inside],
+            ["unshare", "--mount", "--pid", "--fork", "sh", "-c", _SETUP, "sh", str(image.root), user, *inside],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -73,8 +81,7 @@ def running(
         try:
             yield Container(image, process, environment)
         finally:
-            process.kill()  # and, by --kill-child, process 1, and with it all others
-            process.wait(10)
+            _kill(process)
 
 
 def _process_1(process: subprocess.Popen[bytes], name: str) -> int:
@@ -83,14 +90,31 @@ def _process_1(process: subprocess.Popen[bytes], name: str) -> int:
     while process.poll() is None:
         if time.monotonic() > deadline:
             raise RuntimeError(f"{name} did not start")
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        try:
-            if children and Path(f"/proc/{children[0]}/comm").read_text().strip() == name:
-                return int(children[0])
-        except FileNotFoundError:
-            continue
+        for child in _children(process):
+            with suppress(FileNotFoundError):
+                if Path(f"/proc/{child}/comm").read_text().strip() == name:
+                    return child
         time.sleep(0.01)
     return 0
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """All of the container's processes: they end before unshare learns that process 1 has."""
+    for child in _children(process):
+        os.kill(child, signal.SIGKILL)
+    try:
+        process.wait(_SECONDS)
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _children(process: subprocess.Popen[bytes]) -> list[int]:
+    """None once it has ended."""
+    try:
+        return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _as_user(image: Image, environment: Mapping[str, str], command: list[str]) -> list[str]:

@@ -118,6 +118,8 @@ def _stage(words: list[str]) -> Stage:
 
 def _read(stage: Stage, word: str, rest: str) -> None:
     flags, rest = _flags(rest)
+    if word == "RUN" and stage.user is not None:
+        raise ValueError("not known here: RUN after USER")
     if word in _STEPS and flags.keys() <= ({"from"} if word == "COPY" else set()):
         stage.steps.append(_STEPS[word](rest, flags))
     elif word == "HEALTHCHECK":

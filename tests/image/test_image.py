@@ -6,25 +6,21 @@ import time
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from jose import jwt
 
-from tests import audio_files
 from tests.conftest import free_port
+from tests.image.caller import SENTENCE, Caller
 from tests.image.clean_root import Image
 from tests.image.container import Container, running
 
 pytestmark = pytest.mark.timeout(3600)
 
-START_SECONDS = 120.0
 STOP_SECONDS = 40.0  # stop_grace_period in docker/docker-compose.yml
 LARGEST_BYTES = 3_500_000_000
 SECRET = "secret-of-the-image's-test-0123456789"
 ISSUER, AUDIENCE = "https://id.example", "voice"
-SENTENCE = "my sister will arrive at the airport tomorrow evening"
 
 
 @pytest.fixture(scope="module")
@@ -38,36 +34,8 @@ def container(image: Image, port: int, tmp_path_factory: pytest.TempPathFactory)
     log = tmp_path_factory.mktemp("container") / "log"
     settings = {"PORT": str(port), "JWT_SECRET": SECRET, "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE}
     with running(image, log, settings) as container:
-        await_ready(container, f"http://127.0.0.1:{port}", log)
+        Caller(port).await_ready(container, log)
         yield container
-
-
-def await_ready(container: Container, url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while container.running and time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/health/ready", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    raise RuntimeError(f"the container did not become ready:\n{log.read_text()[-4000:]}")
-
-
-def token() -> str:
-    now = int(time.time())
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "anna", "iat": now, "exp": now + 600}
-    return str(jwt.encode(claims, SECRET, "HS256"))
-
-
-def translated(url: str) -> dict[str, Any]:
-    """The answer to a spoken message."""
-    audio = audio_files.encode(audio_files.speech(16_000, SENTENCE), 16_000)
-    body = {"audio": base64.b64encode(audio).decode(), "audio_format": "wav", "target_language": "es"}
-    headers = {"Authorization": f"Bearer {token()}"}
-    response = httpx.post(f"{url}/api/v1/voice/translate", json=body, headers=headers, timeout=120)
-    assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    return answer
 
 
 def test_its_size_and_the_time_that_it_took(image: Image, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +74,7 @@ def test_it_is_an_ordinary_user_and_its_files_are_not_its_own(container: Contain
     assert "Uid:\t10001\t10001\t10001\t10001" in status
     assert "CapEff:\t0000000000000000" in status
     assert container.exec("sh", "-c", "echo x > /app/src/x").returncode != 0
-    assert container.exec("touch", "/data/x", "/tmp/x").returncode == 0  # noqa: S108 - the container's own
+    assert container.exec("touch", "/data/x", "/models/x", "/tmp/x").returncode == 0  # noqa: S108 - the container's own
 
 
 def test_its_health_check_tells_a_service_that_answers_from_none(image: Image, container: Container) -> None:
@@ -119,12 +87,19 @@ def test_it_asks_for_a_token(container: Container, port: int) -> None:
 
 
 def test_it_translates_a_message(container: Container, port: int) -> None:
-    answer = translated(f"http://127.0.0.1:{port}")
+    answer = Caller(port, SECRET, ISSUER, AUDIENCE).translate().json()
     assert answer["original_text"] == SENTENCE
     assert "hermana" in answer["translated_text"]
     assert answer["voice_similarity"] > 0.5
     with wave.open(io.BytesIO(base64.b64decode(answer["audio_base64"]))) as file:
         assert file.getnframes() / file.getframerate() > 1.0
+
+
+def test_it_compiles_nothing_at_its_start(image: Image, container: Container) -> None:
+    made = {path.name for path in (image.root / "var/cache/numba").rglob("*.nbc")}
+    now = container.exec("find", "/var/cache/numba", "-name", "*.nbc", "-printf", "%f\\n").stdout.split()
+    assert len(made) > 5
+    assert set(now) == made
 
 
 def test_models_can_be_fetched_with_it(container: Container) -> None:
@@ -137,8 +112,17 @@ def test_it_ends_in_order_when_it_is_stopped(image: Image, tmp_path: Path) -> No
     port = free_port()
     settings = {"PORT": str(port), "JWT_SECRET": SECRET, "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE}
     with running(image, tmp_path / "log", settings) as container:
-        await_ready(container, f"http://127.0.0.1:{port}", tmp_path / "log")
+        Caller(port).await_ready(container, tmp_path / "log")
         assert container.stop(STOP_SECONDS) in (0, 143)  # uvicorn ends by the signal that it got
+
+
+def test_a_container_of_these_tests_leaves_nothing_behind(image: Image, tmp_path: Path) -> None:
+    with running(image, tmp_path / "log", {}, ["sleep", "1000"]) as container:
+        while not (children := Path(f"/proc/{container.pid}/task/{container.pid}/children").read_text()):
+            time.sleep(0.01)
+    assert not Path(f"/proc/{container.pid}").exists()
+    assert not Path(f"/proc/{children.strip()}").exists()
+    assert not any(str(image.root) in line for line in Path("/proc/self/mounts").read_text().splitlines())
 
 
 def test_without_a_secret_it_refuses_to_start(image: Image, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """The images' recipes, without making them: `./scripts/test image` does that."""
 
+import asyncio
 import os
 import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,11 +15,14 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from src.config.settings import Settings
+from src.domain.jobs import Job
+from src.worker import ALIVE_FILE, show_life
+from src.workers.job_worker import JobWorker
 from tests.conftest import ROOT, free_port
 from tests.image.dockerfile import Context, Copy, Stage, parse, substitute
 
 NAMES = ("Dockerfile", "Dockerfile.gpu")
-NOT_OURS = {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "NUMBA_CACHE_DIR"}
+NOT_OURS = {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME"}
 PROBE = ROOT / "docker" / "probe.py"
 
 
@@ -128,6 +133,13 @@ def test_what_it_does_not_know_is_an_error(tmp_path: Path, line: str) -> None:
         parse(file)
 
 
+def test_a_command_of_another_user_than_root_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text("FROM a\nUSER 1:1\nRUN b\n")
+    with pytest.raises(ValueError, match="RUN"):
+        parse(file)
+
+
 def test_variables_are_put_in() -> None:
     assert substitute("$A/${B}/$C", {"A": "1", "B": "2"}) == "1/2/"
 
@@ -158,9 +170,9 @@ def _server(good: str) -> Iterator[int]:
         server.server_close()
 
 
-def _probe(port: int) -> int:
-    environment = {**os.environ, "PORT": str(port)}
-    return subprocess.run([sys.executable, PROBE], env=environment, timeout=30, check=False).returncode
+def _probe(port: int = 0, *words: str, **settings: str) -> int:
+    environment = {**os.environ, "PORT": str(port), **settings}
+    return subprocess.run([sys.executable, PROBE, *words], env=environment, timeout=30, check=False).returncode
 
 
 def test_the_probe_is_content_with_a_service_that_lives() -> None:
@@ -172,3 +184,37 @@ def test_the_probe_tells_a_service_that_fails_or_is_gone() -> None:
     with _server("/elsewhere") as port:
         assert _probe(port) == 1
     assert _probe(free_port()) == 1
+
+
+def test_the_probe_tells_a_worker_that_shows_no_life(tmp_path: Path) -> None:
+    assert _probe(0, "worker", DATA_DIR=str(tmp_path)) == 1
+    alive = tmp_path / ALIVE_FILE
+    alive.touch()
+    assert _probe(0, "worker", DATA_DIR=str(tmp_path)) == 0
+    os.utime(alive, (0, time.time() - 60))
+    assert _probe(0, "worker", DATA_DIR=str(tmp_path)) == 1
+
+
+async def test_a_worker_shows_life_while_it_looks_for_jobs(tmp_path: Path) -> None:
+    async def nothing() -> None:
+        return None
+
+    async def do(_job: Job) -> None:
+        raise AssertionError
+
+    worker: JobWorker[Job] = JobWorker(nothing, do, 1, lambda: 60.0)
+    file = tmp_path / ALIVE_FILE
+    life = asyncio.create_task(show_life(worker, file, 0.01))
+    await asyncio.sleep(0.1)
+    assert not file.exists()
+    worker.start()
+    async with asyncio.timeout(20):
+        while not file.exists():
+            await asyncio.sleep(0.01)
+    await worker.close(1)
+    await asyncio.sleep(0.1)
+    file.unlink()
+    await asyncio.sleep(0.1)
+    assert not file.exists()
+    life.cancel()
+    await asyncio.gather(life, return_exceptions=True)
