@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from src.adapters.database import sqlite
 from src.adapters.database.tables import translation_jobs, voice_profiles
 from src.domain.jobs import JobStatus
 
@@ -47,6 +48,8 @@ async def connected(url: URL, connect_seconds: float) -> AsyncIterator[AsyncConn
         unlimited = dict.fromkeys(("statement_timeout", "idle_in_transaction_session_timeout"), "0")
         arguments = {"timeout": connect_seconds, "server_settings": {"application_name": _APPLICATION, **unlimited}}
     engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
+    if url.get_backend_name() == "sqlite":
+        sqlite.add_pragmas(engine)  # a row that is deleted takes with it those that belong to it
     try:
         async with engine.connect() as connection:
             yield connection

@@ -15,7 +15,7 @@ from sqlalchemy import make_url, select
 from src.adapters.database.engine import Database
 from src.adapters.database.migrate import migrate
 from src.adapters.database.revocations import SqlRevocations
-from src.adapters.database.tables import audit_log, revocations
+from src.adapters.database.tables import audit_log, callbacks, revocations
 from src.config.settings import Settings
 from src.domain.identity import Revocation
 from tests.backup_circle import State, backup_state, job_of, make_profile, profile_of, service, translate
@@ -121,6 +121,8 @@ def test_what_was_deleted_and_revoked_after_the_backup_stays_so_when_its_databas
         profile_id, kept_profile = make_profile(http), make_profile(http)
         spoken = translate(http, voice_profile_id=profile_id)
         deleted, kept = translate(http), translate(http)
+    address = Settings(_env_file=None).effective_database_url
+    execute(postgres, address, _CALLBACK.replace("JOB", deleted))
     asyncio.run(revoke("before"))
     backup_state.backup("--with-files")
     shutil.copytree(tmp_path / "data" / "audio", tmp_path / "copy")
@@ -148,11 +150,12 @@ def test_what_was_deleted_and_revoked_after_the_backup_stays_so_when_its_databas
         profile_of(http, kept_profile)
     stored = [path.name for path in (tmp_path / "data" / "audio").rglob("*") if path.is_file()]
     assert len(stored) == 4  # of the profile that was kept, and the answer of the job
-    events, revoked = asyncio.run(logged_and_revoked())
+    events, revoked, messages = asyncio.run(left())
     assert events.count(("profile.save", f"profile:{kept_profile}")) == 1
     assert events.count(("profile.delete", f"profile:{profile_id}")) == 1
     assert events.count(("job.delete", f"job:{deleted}")) == 1
     assert revoked == ["after", "before"]
+    assert messages == 0
 
 
 async def revoke(subject: str) -> None:
@@ -162,12 +165,20 @@ async def revoke(subject: str) -> None:
     await database.close()
 
 
-async def logged_and_revoked() -> tuple[list[tuple[str, str]], list[str]]:
+_CALLBACK = """
+    INSERT INTO callbacks (id, job_id, user_id, url, host, type, data, attempts, next_attempt_at, created_at) VALUES
+    ('c', 'JOB', 'local', 'https://example.org', 'example.org', 'job', '{}', 0, '2099-01-01', '2026-11-21')
+"""
+
+
+async def left() -> tuple[list[tuple[str, str]], list[str], int]:
+    """Of the audit log, the revocations, and the messages to callers' servers."""
     database = Database(Settings(_env_file=None).effective_database_url)
     events = [tuple(row) for row in await database.read(select(audit_log.c.action, audit_log.c.subject))]
     revoked = [row.subject for row in await database.read(select(revocations).order_by(revocations.c.subject))]
+    messages = len(await database.read(select(callbacks)))
     await database.close()
-    return events, revoked
+    return events, revoked, messages
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
