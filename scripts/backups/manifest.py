@@ -3,6 +3,7 @@
 import re
 import secrets
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -72,7 +73,7 @@ class Manifest(_Part):
     files_included: bool
     files: dict[str, StoredFile]
 
-    @property
+    @cached_property
     def included(self) -> dict[str, StoredFile]:
         return {key: file for key, file in self.files.items() if file.sha256 is not None}
 

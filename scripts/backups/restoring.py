@@ -121,6 +121,7 @@ async def _with_files(place: Place, storage: Place, manifest: Manifest, state: _
         await files.erase(storage, set(manifest.files) - state.files, folders)
     found = await files.look_up(storage, state.files)
     missing = [key for key, file in found.items() if file.size is None]
+    gone = frozenset(missing)
     put_back = await files.put_back(place, storage, manifest, missing) if wanted.with_files else 0
     strays = await files.without_a_row(storage, state.files)
     if wanted.erase_files:
@@ -133,7 +134,7 @@ async def _with_files(place: Place, storage: Place, manifest: Manifest, state: _
         files=len(state.files),
         missing=missing,
         put_back=put_back,
-        profiles_without_files=[name for name, keys in state.profiles.items() if set(missing).issuperset(keys)],
+        profiles_without_files=[name for name, keys in state.profiles.items() if gone.issuperset(keys)],
         strays=strays,
         strays_erased=wanted.erase_files,
     )

@@ -81,3 +81,10 @@ def test_names_sort_by_their_time_and_are_read_back() -> None:
     assert new_name(NOW) != new_name(NOW)
     assert new_name(NOW) < new_name(NOW + timedelta(seconds=1))
     assert [time_of(name) for name in ("latest", "../x", "20269999T000000Z-123456", new_name(NOW) + "/x")] == [None] * 4
+
+
+def test_copied_files_are_picked_out_once() -> None:
+    """A restore asks for each of perhaps 100,000 files whether the backup has it."""
+    manifest = entry(1).manifest
+    assert manifest is not None
+    assert manifest.included is manifest.included
