@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from src.adapters.database.engine import Database
 from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
+from src.adapters.database.job_views import SqlJobViews
 from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRepository
 from src.api.dependencies import Services
 from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
@@ -27,6 +28,7 @@ from src.domain.jobs import Job
 from src.domain.ports import JobQueue, Runner
 from src.services.callbacks import CallbackDelivery
 from src.services.health import Check, Health
+from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
 from src.services.on_demand import OnDemand
@@ -152,6 +154,7 @@ async def _start_services(core: _Core, stack: AsyncExitStack) -> Services:
     )
     return Services(
         jobs=jobs,
+        board=JobBoard(SqlJobViews(core.database)),
         on_demand=OnDemand(
             engines.decoder,
             core.transcription,

@@ -1,9 +1,10 @@
 """What routes receive, each as one annotated alias, so that a route reads as its signature."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 from fastapi import Depends, Header, Request
 
@@ -12,6 +13,7 @@ from src.domain.ports import IdempotencyStore, Storage, UsageRepository
 from src.services.audit import Audit
 from src.services.callbacks import CallbackAddresses
 from src.services.health import Health
+from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
 from src.services.on_demand import OnDemand
@@ -26,6 +28,7 @@ class Services:
     """What `bootstrap` builds for the API: the use cases, and the few limits that routes apply themselves."""
 
     jobs: Jobs
+    board: JobBoard
     on_demand: OnDemand
     profiles: Profiles
     idempotency: IdempotencyStore
@@ -61,6 +64,10 @@ class Links:
     def audio(self, key: str) -> str:
         """A signed, expiring address of stored audio."""
         return urljoin(self.base_url, self.storage.url(key))
+
+    def to(self, path: str, query: Sequence[tuple[str, str]]) -> str:
+        """An address of this service."""
+        return urljoin(self.base_url, f"{path}?{urlencode(query)}")
 
 
 def _links(request: Request, services: Annotated[Services, Depends(_services)]) -> Links:

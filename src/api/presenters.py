@@ -5,7 +5,7 @@ import pybase64
 from src.api.dependencies import Links
 from src.api.error_handlers import STATUS
 from src.api.problems import title_of
-from src.api.schemas import common, voice
+from src.api.schemas import common, jobs, voice
 from src.domain.jobs import Job, JobError, TranslationResult, VoiceProfile
 from src.domain.ports import Storage
 from src.domain.speech import VoiceMatch
@@ -14,26 +14,32 @@ from src.services.on_demand import Heard, Spoken
 
 async def job_response(job: Job, storage: Storage, links: Links) -> voice.TranslateResponse:
     """A job in any state. Reads the spoken answer from storage when the caller asked for it in the body."""
-    response = voice.TranslateResponse(
-        job_id=job.id,
-        status=job.status,
-        stage=job.stage,
-        target_language=job.request.target_language,
-        target_variant=job.request.wording.target_variant,
-        source_language=job.request.source_language,
-        error=job_problem(job, job.error) if job.error else None,
-        created_at=job.created_at,
-    )
-    if (result := job.result) is None:
-        return response
-    wav = await storage.get(result.audio_key) if job.request.return_base64 else None
-    return response.model_copy(
-        update={
-            **_result_fields(result),
-            "audio_base64": encode(wav),
-            "audio_url": links.audio(result.audio_key) if job.request.return_audio_url else None,
-        }
-    )
+    wav = await storage.get(job.result.audio_key) if job.result and job.request.return_base64 else None
+    return voice.TranslateResponse.model_validate({**_job_fields(job, links), "audio_base64": encode(wav)})
+
+
+def job_summary(job: Job, links: Links) -> jobs.JobSummary:
+    """A job in any state, as lists have it."""
+    fields = _job_fields(job, links)
+    return jobs.JobSummary.model_validate({name: fields[name] for name in jobs.JobSummary.model_fields & fields.keys()})
+
+
+def _job_fields(job: Job, links: Links) -> dict[str, object]:
+    """All but the sound."""
+    fields: dict[str, object] = {
+        "job_id": job.id,
+        "status": job.status,
+        "stage": job.stage,
+        "target_language": job.request.target_language,
+        "target_variant": job.request.wording.target_variant,
+        "source_language": job.request.source_language,
+        "error": job_problem(job, job.error) if job.error else None,
+        "created_at": job.created_at,
+    }
+    if job.result is not None:
+        fields |= _result_fields(job.result)
+        fields["audio_url"] = links.audio(job.result.audio_key) if job.request.return_audio_url else None
+    return fields
 
 
 def _result_fields(result: TranslationResult) -> dict[str, object]:

@@ -426,6 +426,7 @@ def test_the_openapi_document_describes_every_path_with_an_example(service: Serv
         "/api/v1/voice/profile",
         "/api/v1/voice/profiles",
         "/api/v1/voice/profile/{profile_id}",
+        "/api/v1/voice/jobs",
         "/api/v1/voice/job/{job_id}",
         "/api/v1/voice/translate/{job_id}",
         "/api/v1/languages",

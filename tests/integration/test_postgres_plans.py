@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from src.adapters.database.callbacks import SqlCallbackOutbox
 from src.adapters.database.engine import Database
 from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
+from src.adapters.database.job_views import SqlJobViews
 from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRepository
 from src.adapters.database.revocations import SqlRevocations
 from src.domain.idempotency import Claim
+from src.domain.job_views import Place
+from src.domain.jobs import JobStatus, now
 from tests.job_rows import job
 from tests.servers.postgres import PostgresServer, name_of
 
@@ -30,6 +34,12 @@ FILL = """
                1, now() - n * interval '1 minute', now() - n * interval '1 minute',
                CASE WHEN n % 1000 = 1 THEN now() + (n - 50000) * interval '1 second' END
         FROM generate_series(1, 100000) n;
+    INSERT INTO users VALUES ('busy', now());
+    INSERT INTO translation_jobs (id, user_id, request, input_key, status, attempts, created_at, updated_at)
+        SELECT 'busy-' || n, 'busy', '{"audio_format": "wav", "target_language": "es", "quality": "balanced"}', 'k',
+               CASE WHEN n = 20000 THEN 'failed' ELSE 'completed' END, 1,
+               now() - n * interval '1 minute', now() - n * interval '1 minute'
+        FROM generate_series(1, 20000) n;
     INSERT INTO voice_profiles (id, user_id, pitch_hz, voice_type, brightness, duration_seconds, embedding_path,
                                 reference_audio_path, consent_statement, consent_recorded_at, created_at, updated_at)
         SELECT 'profile-' || n, 'user-' || n % 1000, 120, 'medium', 0.2, 3, 'e', 'r', 'I agree.', now(),
@@ -53,11 +63,6 @@ FILL = """
         FROM generate_series(1, 100000) n;
 """
 
-LIST = """
-    SELECT id FROM translation_jobs
-    WHERE user_id = 'user-7' AND (created_at, id) < (now() - interval '1 day', 'job-1')
-    ORDER BY created_at DESC, id DESC LIMIT 20
-"""
 LAST_MONTH = """
     SELECT day, source_language, target_language, translation_engine, outcome, count(*) FROM usage
     WHERE day > current_date - 30 GROUP BY 1, 2, 3, 4, 5
@@ -98,10 +103,9 @@ async def plan_of(database: Database, statement: str, options: str = "FORMAT JSO
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
-        (LIST, "ix_translation_jobs_user_id_created_at_id"),
         (LAST_MONTH, "ix_usage_day"),
     ],
-    ids=["list", "usage of all"],
+    ids=["usage of all"],
 )
 async def test_lists_use_their_index(database: Database, statement: str, index: str) -> None:
     plan = (await plan_of(database, statement))["Plan"]
@@ -109,8 +113,28 @@ async def test_lists_use_their_index(database: Database, statement: str, index: 
     assert not [step for step in steps(plan) if step["Node Type"] == "Seq Scan"]
 
 
-async def test_a_page_reads_a_few_blocks_however_many_jobs_have_ended(database: Database) -> None:
-    await reads_a_few_blocks(database, LIST)
+@pytest.mark.parametrize("user", ["user-7", "busy"])
+@pytest.mark.parametrize("page", ["first", "later"])
+@pytest.mark.parametrize(
+    "statuses",
+    [(), (JobStatus.FAILED,), (JobStatus.COMPLETED, JobStatus.FAILED)],
+    ids=lambda statuses: "+".join(statuses) or "all",
+)
+async def test_a_page_of_jobs_reads_a_few_blocks_however_many_the_user_has(
+    database: Database, user: str, page: str, statuses: tuple[JobStatus, ...]
+) -> None:
+    after = Place(now() - timedelta(days=1), "job-1") if page == "later" else None
+    views = SqlJobViews(database)
+    ((statement, parameters),) = await statements_of(
+        database, lambda: views.of_user(user, 21, after, frozenset(statuses))
+    )
+    plan = (await plan_of(database, statement, "ANALYZE, BUFFERS, FORMAT JSON", parameters))["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 60
+    index = (
+        "ix_translation_jobs_user_id_status_created_at_id" if statuses else "ix_translation_jobs_user_id_created_at_id"
+    )
+    assert {step["Index Name"] for step in steps(plan) if "Index Name" in step} == {index}
+    assert max(step["Actual Rows"] for step in steps(plan)) <= 42
 
 
 async def reads_a_few_blocks(database: Database, statement: str, parameters: Any = ()) -> None:
@@ -195,7 +219,7 @@ async def test_a_look_for_due_callbacks_reads_none_that_are_not_due(database: Da
 
 def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
     """And the deletions of what is old, which find nothing here."""
-    jobs, profiles = SqlJobRepository(database), SqlProfileRepository(database)
+    jobs, views, profiles = SqlJobRepository(database), SqlJobViews(database), SqlProfileRepository(database)
     usage, log = SqlUsageRepository(database), SqlAuditLog(database)
     callbacks = SqlCallbackOutbox(database)
     missing = "nothing"
@@ -207,6 +231,7 @@ def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
         lambda: jobs.request_cancel(missing),
         lambda: jobs.with_profile(missing),
         lambda: jobs.ended_before(1e9),
+        lambda: views.of_user("busy", 21, None, frozenset({JobStatus.PENDING, JobStatus.PROCESSING})),
         lambda: jobs.delete(missing),
         lambda: profiles.of_user(missing),
         lambda: profiles.delete(missing),

@@ -136,10 +136,10 @@ translation_jobs = Table(
     Column("lease_until", UtcDateTime),  # when the worker that has it is taken for dead
     Column("fence", BigInteger, nullable=False, server_default=text("0")),  # counts the leases: an older one's is stale
     Column("cancel_requested", Boolean, nullable=False, server_default=false()),
-    Index(None, "status", "created_at"),
     Index(None, "status", "updated_at"),
     Index(None, "voice_profile_id"),
     Index(None, "user_id", "created_at", "id"),
+    Index(None, "user_id", "status", "created_at", "id"),
     # These three hold only jobs that have not ended, so that they stay small however many have.
     Index("ix_translation_jobs_waiting", "priority", "turn", "created_at", "id", **_where("status = 'pending'")),
     Index("ix_translation_jobs_turns", "user_id", "priority", "turn", **_where("status = 'pending'")),

@@ -35,7 +35,16 @@ _PAGE_FILES = ("/web", "/docs-assets")
 
 _CALLER_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID", "traceparent"]
 _ANSWER_HEADERS = [
-    *("Location", "Preference-Applied", "Retry-After", "X-Request-ID", "traceparent", "RateLimit", "RateLimit-Policy"),
+    *(
+        "Link",
+        "Location",
+        "Preference-Applied",
+        "Retry-After",
+        "X-Request-ID",
+        "traceparent",
+        "RateLimit",
+        "RateLimit-Policy",
+    ),
     *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 ]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -182,25 +181,6 @@ async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesD
     await services.jobs.delete_with_profile(profile_id)
     await services.profiles.delete(profile_id, caller.user_id)
     await services.audit.record(caller.user_id, "profile.delete", f"profile:{profile_id}")
-
-
-@router.get("/job/{job_id}", responses=problems(404, 429))
-@router.get("/translate/{job_id}", responses=problems(404, 429))
-async def get_job(
-    job_id: ItemId, caller: Caller, services: ServicesDep, links: LinksDep, response: Response
-) -> TranslateResponse:
-    """A job's state; with its result when completed, and its `error` when failed."""
-    job = await services.jobs.get(job_id, caller.user_id)
-    if (wait := job.retry_after_seconds()) is not None:
-        response.headers["Retry-After"] = str(max(1, math.ceil(wait)))
-    return await presenters.job_response(job, services.storage, links)
-
-
-@router.delete("/job/{job_id}", status_code=204, responses=problems(404, 429))
-async def delete_job(job_id: ItemId, caller: Caller, services: ServicesDep) -> None:
-    """Cancel a job that has not ended, and delete everything that it stored."""
-    await services.jobs.delete(job_id, caller.user_id)
-    await services.audit.record(caller.user_id, "job.delete", f"job:{job_id}")
 
 
 def _job_request(body: TranslateRequest) -> JobRequest:

@@ -57,6 +57,19 @@ TRANSLATED: dict[str, Any] = {
     "created_at": "2026-11-21T02:04:56.154087Z",
 }
 
+JOBS: dict[str, Any] = {
+    "jobs": [
+        {
+            **{name: TRANSLATED[name] for name in ("job_id", "status", "stage")},
+            **{name: TRANSLATED[name] for name in ("target_language", "target_variant", "source_language")},
+            **{name: TRANSLATED[name] for name in ("original_text", "translated_text", "audio_url")},
+            **{name: TRANSLATED[name] for name in ("duration_seconds", "voice_similarity", "degraded")},
+            **{name: TRANSLATED[name] for name in ("processing_time_ms", "error", "created_at")},
+        }
+    ],
+    "next_cursor": "MS4xNzk1MjMwMjk2MTU0MDg3LjY4NjE2ZGNjYzRiOTQ1ZjM5MGY3OTQ2ZmQxMDkwNjk5",
+}
+
 TRANSCRIBED: dict[str, Any] = {
     "text": "my sister will arrive at the airport tomorrow evening",
     "source_language": "en",

@@ -1,0 +1,76 @@
+"""A caller's jobs: a list of them, one of them, and none of it any more."""
+
+import asyncio
+import math
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import AfterValidator
+
+from src.api import cursor as cursors
+from src.api import presenters
+from src.api.dependencies import Caller, LinksDep, ServicesDep
+from src.api.problems import problems
+from src.api.schemas.jobs import JobList
+from src.api.schemas.voice import TranslateResponse
+from src.domain.jobs import JobStatus
+
+router = APIRouter(prefix="/api/v1/voice", tags=["jobs"])
+
+JobId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Limit = Annotated[int, Query(ge=1, le=100, description="Jobs on a page.")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=cursors.MAX_LENGTH, description="The `next_cursor` of the page before this one."),
+    AfterValidator(lambda given: given if given is None else cursors.checked(given)),
+]
+Statuses = Annotated[list[JobStatus], Query(description="Only jobs in this state, or in one of several: repeat it.")]
+
+_LINKED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "headers": {
+            "Link": {"description": 'The next page, with `rel="next"` (RFC 8288).', "schema": {"type": "string"}}
+        }
+    }
+}
+
+
+@router.get("/jobs", responses={**_LINKED, **problems(422, 429)})
+async def list_jobs(
+    caller: Caller,
+    services: ServicesDep,
+    links: LinksDep,
+    response: Response,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    status: Statuses = [],  # noqa: B006 - pydantic copies it for each request
+) -> JobList:
+    """The caller's jobs, newest first, a page at a time. Jobs that come or go meanwhile shift no page."""
+    after = cursors.decode(cursor) if cursor is not None else None
+    page = await services.board.page(caller.user_id, limit, after, frozenset(status))
+    # in a thread, as signing a hundred addresses takes a while
+    jobs = await asyncio.to_thread(lambda: [presenters.job_summary(job, links) for job in page.jobs])
+    following = cursors.encode(page.last) if page.last is not None else None
+    if following is not None:
+        query = [("limit", str(limit)), *(("status", each) for each in sorted(set(status))), ("cursor", following)]
+        response.headers["Link"] = f'<{links.to("/api/v1/voice/jobs", query)}>; rel="next"'
+    return JobList(jobs=jobs, next_cursor=following)
+
+
+@router.get("/job/{job_id}", responses=problems(404, 429))
+@router.get("/translate/{job_id}", responses=problems(404, 429))
+async def get_job(
+    job_id: JobId, caller: Caller, services: ServicesDep, links: LinksDep, response: Response
+) -> TranslateResponse:
+    """A job's state; with its result when completed, and its `error` when failed."""
+    job = await services.jobs.get(job_id, caller.user_id)
+    if (wait := job.retry_after_seconds()) is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(wait)))
+    return await presenters.job_response(job, services.storage, links)
+
+
+@router.delete("/job/{job_id}", status_code=204, responses=problems(404, 429))
+async def delete_job(job_id: JobId, caller: Caller, services: ServicesDep) -> None:
+    """Cancel a job that has not ended, and delete everything that it stored."""
+    await services.jobs.delete(job_id, caller.user_id)
+    await services.audit.record(caller.user_id, "job.delete", f"job:{job_id}")
