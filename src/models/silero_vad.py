@@ -1,15 +1,19 @@
 """Where speech begins and ends, by silero-vad's packaged network: one probability for each 32 ms."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from src.domain.audio import Audio, Samples
 from src.domain.errors import EngineUnavailable
 from src.utils.audio import resample
+
+# Before its import: else the published builds tell their maker about this machine and what it runs, under a lasting id.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
 
 SAMPLE_RATE = 16_000
 FRAME_SAMPLES = 512

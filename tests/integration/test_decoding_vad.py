@@ -1,5 +1,9 @@
 """Speech detection at the two ends against silero-vad's own scan of the whole recording."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import silero_vad
@@ -8,6 +12,7 @@ import soxr
 from src.domain.audio import Audio, Samples
 from src.models.silero_vad import FRAME_SAMPLES, SileroVad
 from tests import audio_files as files
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +67,13 @@ def test_a_click_is_no_speech_and_does_not_move_the_ends(detector: SileroVad) ->
     samples[8_000:8_100] = 0.9
     samples[-8_000:-7_900] = 0.9
     assert detector.extent(Audio(samples, 16_000)) == pytest.approx(quiet, abs=0.1)
+
+
+def test_the_runtime_reports_nothing_about_this_machine(tmp_path: Path) -> None:
+    """Where it does, it begins by writing an identifier of the machine below the user's home. On CI it is silent by
+    itself, so the process gets no variables that tell it where it is.
+    """
+    code = "from src.models.silero_vad import SileroVad; SileroVad()"
+    environment = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, timeout=100, check=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
