@@ -63,7 +63,7 @@ def test_redis_asks_for_its_password_and_shows_it_to_nobody(tmp_path: Path) -> N
         assert PASSWORD.encode() not in command_line
 
 
-def test_redis_keeps_what_it_has_written_and_never_evicts_the_queue(tmp_path: Path) -> None:
+def test_redis_keeps_what_it_has_written_and_makes_room_in_the_cache(tmp_path: Path) -> None:
     port = free_port()
     with _redis(tmp_path, port):
         _await_ping(port)
