@@ -8,7 +8,8 @@ them.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from src.adapters.database.engine import Database
 from src.adapters.database.idempotency import SqlIdempotencyStore
@@ -17,8 +18,10 @@ from src.adapters.database.job_views import SqlJobViews
 from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRepository
 from src.api.dependencies import Services
 from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
+from src.bootstrap_database import open_database
 from src.bootstrap_engines import Engines, build_engines
-from src.bootstrap_jobs import JobStores, open_database, start_job_worker
+from src.bootstrap_jobs import JobStores, start_job_worker
+from src.bootstrap_remote import Front, Membership, start_call_worker, start_front
 from src.bootstrap_sessions import build_sessions
 from src.bootstrap_shared import SharedState, build_shared_state
 from src.bootstrap_storage import start_storage
@@ -37,6 +40,7 @@ from src.services.profiles import Profiles
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
+from src.workers.fleet import Fleet
 from src.workers.job_worker import JobWorker
 
 _CONSUMER_STOP_SECONDS = 5.0
@@ -55,6 +59,7 @@ class _Core:
     translation: TextTranslation
     voices: VoiceCloning
     profiles: Profiles
+    fleet: Fleet | None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -78,7 +83,8 @@ async def running_services(
 ) -> AsyncIterator[Services]:
     """What the API needs, started, and closed again in the reverse order, whatever happens in between."""
     async with AsyncExitStack() as stack:
-        core = await _start_core(settings, engines, shared or build_shared_state(settings), stack)
+        remote = settings.workers == "remote"
+        core = await _start_core(settings, engines, shared or build_shared_state(settings), stack, remote=remote)
         yield await _start_services(core, stack)
 
 
@@ -89,30 +95,37 @@ async def running_worker(settings: Settings, engines: Engines | None = None) -> 
     from src.adapters.queue.dramatiq_queue import DramatiqConsumer  # noqa: PLC0415
 
     async with AsyncExitStack() as stack:
-        core = await _start_core(settings, engines, build_shared_state(settings), stack)
-        worker = await start_job_worker(settings, core.stores, core.pipeline, core.job_concurrency, stack)
+        core = await _start_core(settings, engines, build_shared_state(settings), stack, remote=False)
+        member = Membership(settings, core.engines)
+        keeper = await member.start_heartbeat(stack)
+        worker = await start_job_worker(settings, core.stores, core.pipeline, core.job_concurrency, stack, keeper)
+        calls = start_call_worker(settings, core.database, core.stores, core.engines, keeper, stack)
         consumer = DramatiqConsumer(_redis_url(settings), worker.serve, core.job_concurrency)
         stack.push_async_callback(consumer.close, _CONSUMER_STOP_SECONDS)
-        stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
+        stack.push_async_callback(_drain, settings.shutdown_grace_seconds, worker, calls)
+        await member.join(core.database, core.stores.shared.events, worker, calls)
+        stack.push_async_callback(member.leave, core.database, core.stores.shared.events)
         stack.callback(consumer.pause)
         await consumer.start()
         yield worker
 
 
-async def _start_core(settings: Settings, engines: Engines | None, shared: SharedState, stack: AsyncExitStack) -> _Core:
+async def _drain(grace_seconds: float, *workers: JobWorker[Any]) -> None:
+    await asyncio.gather(*(worker.close(grace_seconds) for worker in workers))
+
+
+async def _start_core(
+    settings: Settings, engines: Engines | None, shared: SharedState, stack: AsyncExitStack, *, remote: bool
+) -> _Core:
+    """`remote`: other processes have the engines."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = open_database(settings)
     stack.push_async_callback(database.close)
     await database.start()
-    parts = engines if engines is not None else await asyncio.to_thread(build_engines, settings)
-    if parts.close is not None:
-        stack.push_async_callback(parts.close)
-    runners = list(dict.fromkeys(parts.runners.values()))
-    for runner in runners:
-        stack.push_async_callback(runner.close)
-    await asyncio.gather(*(runner.start() for runner in runners))
     await stack.enter_async_context(shared.running())
     storage, checks = await start_storage(settings, stack)
+    front = await start_front(settings, database, storage, shared, stack) if remote else None
+    parts = await _start_engines(settings, engines, front, stack)
     voices = VoiceCloning(parts.voice, parts.analyzer, shared.cache, parts.transcriber)
     return _Core(
         settings,
@@ -131,7 +144,26 @@ async def _start_core(settings: Settings, engines: Engines | None, shared: Share
             min_reference_seconds=settings.min_reference_seconds,
             max_reference_seconds=settings.max_audio_seconds,
         ),
+        front.fleet if front else None,
     )
+
+
+async def _start_engines(
+    settings: Settings, engines: Engines | None, front: Front | None, stack: AsyncExitStack
+) -> Engines:
+    """`engines`, or those that the settings name; of the large ones those in `front`, where there is one."""
+    afar = (front.transcriber, front.voice) if front else None
+    if engines is None:
+        parts = await asyncio.to_thread(build_engines, settings, afar)
+    else:
+        parts = replace(engines, transcriber=afar[0], voice=afar[1]) if afar else engines
+    if parts.close is not None:
+        stack.push_async_callback(parts.close)
+    runners = list(dict.fromkeys(parts.runners.values()))
+    for runner in runners:
+        stack.push_async_callback(runner.close)
+    await asyncio.gather(*(runner.start() for runner in runners))
+    return parts
 
 
 async def _start_services(core: _Core, stack: AsyncExitStack) -> Services:
@@ -197,11 +229,19 @@ def _redis_url(settings: Settings) -> str:
 
 
 def _health(core: _Core, worker: JobWorker[Job] | None, delivery: CallbackDelivery | None) -> Health:
-    engines = core.engines
+    engines, fleet = core.engines, core.fleet
+
+    def names() -> Mapping[str, str]:
+        return {
+            "transcription": engines.transcriber.name,
+            "translation": ", ".join(translator.name for translator in engines.translators) or "none",
+            "voice": engines.voice.name,
+        }
 
     def notices() -> tuple[str, ...]:
         callbacks = delivery.notices() if delivery else ()
-        return (*engines.notices, *engines.passing_notices(), *core.stores.shared.notices(), *callbacks)
+        workers = fleet.notices() if fleet else ()
+        return (*engines.notices, *engines.passing_notices(), *core.stores.shared.notices(), *callbacks, *workers)
 
     def runner_check(runner: Runner) -> Callable[[], Awaitable[None]]:
         async def check() -> None:
@@ -217,15 +257,13 @@ def _health(core: _Core, worker: JobWorker[Job] | None, delivery: CallbackDelive
         return {"waiting": waiting, "running": running}
 
     checks = {name: runner_check(runner) for name, runner in engines.runners.items()}
+    workers = {"workers": fleet.check} if fleet else {}
     return Health(
-        {"database": core.database.ping, "job_worker": job_worker, **core.checks, **checks},
-        {
-            "transcription": engines.transcriber.name,
-            "translation": ", ".join(translator.name for translator in engines.translators) or "none",
-            "voice": engines.voice.name,
-        },
+        {"database": core.database.ping, "job_worker": job_worker, **core.checks, **checks, **workers},
+        names,
         notices,
         jobs,
+        fleet.counts if fleet else None,
     )
 
 

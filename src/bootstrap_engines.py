@@ -14,13 +14,8 @@ from src.bootstrap_translators import build_translators
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceEngine
-from src.models import pocketsphinx_model, whisper_model
-from src.models.espeak_voice import engine as espeak
-from src.models.pocketsphinx_model import PocketsphinxModel
-from src.models.silero_vad import SileroVad
-from src.models.speaker_analysis import SpeakerAnalysis
-from src.models.whisper.batch import load_whisper
 from src.services.audio_processing import AudioProcessing
+from src.utils.named import Named
 from src.workers.decoder import RemoteDecoder, assemble
 from src.workers.engines import RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice
 from src.workers.gpu_worker import GpuWorker
@@ -66,24 +61,38 @@ class Chosen:
     varies: bool = False
 
 
-def build_engines(settings: Settings) -> Engines:
-    """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing."""
-    hearing, speaking = _recogniser(settings), _voice(settings)
-    transcription, voice = _runners(settings, hearing, speaking)
+def build_engines(settings: Settings, afar: tuple[Transcriber, VoiceEngine] | None = None) -> Engines:
+    """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing.
+
+    `afar`: those of other processes, for which nothing is made here.
+    """
+    hearing, speaking, large, concurrency = (*afar, {}, _JOBS) if afar else _large_engines(settings)
     decoder = decoder_pool(settings)
-    analysis = _pool(settings, SpeakerAnalysis, "speaker analysis")
+    analysis = _pool(settings, Named("src.models.speaker_analysis", "SpeakerAnalysis"), "speaker analysis")
     translation = build_translators(settings)
     return Engines(
         decoder=RemoteDecoder(decoder),
-        transcriber=RemoteTranscriber(transcription, hearing.name, hearing.languages),
+        transcriber=hearing,
         translators=translation.engines,
-        voice=RemoteVoice(voice, speaking.name, speaking.languages, varies=speaking.varies),
+        voice=speaking,
         analyzer=RemoteSpeakerAnalyzer(analysis),
-        runners={"decoder": decoder, "transcription": transcription, "voice": voice, "speaker_analysis": analysis},
-        job_concurrency=_BATCHED_JOBS if hearing.batches or speaking.batches else _JOBS,
+        runners={"decoder": decoder, **large, "speaker_analysis": analysis},
+        job_concurrency=concurrency,
         notices=translation.notices,
         passing_notices=translation.resting,
         close=translation.close,
+    )
+
+
+def _large_engines(settings: Settings) -> tuple[Transcriber, VoiceEngine, dict[str, Runner], int]:
+    """What hears and what speaks, what they run in, and for how many jobs at the same time."""
+    hearing, speaking = _recogniser(settings), _voice(settings)
+    transcription, voice = _runners(settings, hearing, speaking)
+    return (
+        RemoteTranscriber(transcription, hearing.name, hearing.languages),
+        RemoteVoice(voice, speaking.name, speaking.languages, varies=speaking.varies),
+        {"transcription": transcription, "voice": voice},
+        _BATCHED_JOBS if hearing.batches or speaking.batches else _JOBS,
     )
 
 
@@ -94,7 +103,7 @@ def decoder_pool(settings: Settings) -> ProcessPool:
             assemble,
             AudioProcessing,
             partial(PyAvDecoder, settings.min_audio_seconds, settings.max_audio_seconds),
-            SileroVad,
+            Named("src.models.silero_vad", "SileroVad"),
         ),
         size=settings.decoder_processes,
         queue_size=settings.job_queue_size,
@@ -108,11 +117,15 @@ def decoder_pool(settings: Settings) -> ProcessPool:
 
 def _recogniser(settings: Settings) -> Chosen:
     """Whisper when it is named, or with `auto` when its weights are there; else pocketsphinx."""
+    # Models are imported where they are chosen: a process whose engines are elsewhere does without torch.
+    from src.models import pocketsphinx_model, whisper_model  # noqa: PLC0415
+    from src.models.whisper.batch import load_whisper  # noqa: PLC0415
+
     weights = _whisper_weights(settings)
     if weights is None:
         name = pocketsphinx_model.NAME
         logger.info("transcription: %s (TRANSCRIPTION_ENGINE=%s)", name, settings.transcription_engine)
-        return Chosen(name, pocketsphinx_model.LANGUAGES, PocketsphinxModel)
+        return Chosen(name, pocketsphinx_model.LANGUAGES, pocketsphinx_model.PocketsphinxModel)
     high = settings.whisper_model_high
     factory = partial(
         load_whisper,
@@ -126,6 +139,8 @@ def _recogniser(settings: Settings) -> Chosen:
 
 
 def _whisper_weights(settings: Settings) -> Path | None:
+    from src.models import whisper_model  # noqa: PLC0415
+
     if settings.transcription_engine == "pocketsphinx":
         return None
     try:
@@ -140,6 +155,8 @@ def _whisper_weights(settings: Settings) -> Path | None:
 def _voice(settings: Settings) -> Chosen:
     """XTTS-v2 when named, or with `auto` when its checkpoint is there and its licence accepted; else espeak-ng."""
     if not _takes_xtts(settings):
+        from src.models.espeak_voice import engine as espeak  # noqa: PLC0415
+
         logger.info("voice: %s (VOICE_ENGINE=%s)", espeak.NAME, settings.voice_engine)
         return Chosen(espeak.NAME, espeak.spoken_languages(), espeak.EspeakVoice)
     # Imported here: coqui-tts is no part of an embedded installation.

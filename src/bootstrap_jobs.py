@@ -2,18 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from src.adapters.database.engine import Database
 from src.adapters.database.job_repository import SqlJobRepository
+from src.bootstrap_database import open_database
 from src.bootstrap_shared import SharedState
 from src.config.settings import Settings
 from src.domain.jobs import Job
-from src.domain.ports import Storage
+from src.domain.ports import LeaseRepository, Storage
 from src.services.job_ending import JobEnding
 from src.services.job_runner import JobRunner
 from src.services.job_upkeep import JobUpkeep
@@ -43,24 +43,26 @@ class JobStores:
         return JobEnding(self.rows, self.shared.events, self.storage)
 
 
-def open_database(settings: Settings, *, pool_size: int | None = None) -> Database:
-    return Database(
-        settings.effective_database_url,
-        pool_size=pool_size or settings.database_pool_size,
-        timeout_seconds=settings.database_pool_timeout_seconds,
-        connect_seconds=settings.database_connect_timeout_seconds,
-        statement_seconds=settings.database_statement_timeout_seconds,
-    )
+async def start_lease_keeper(
+    open_rows: Callable[[], AbstractAsyncContextManager[LeaseRepository]], lease_seconds: float, stack: AsyncExitStack
+) -> LeaseKeeper:
+    keeper = LeaseKeeper(open_rows, lease_seconds)
+    stack.push_async_callback(keeper.close)
+    await keeper.start()
+    return keeper
 
 
 async def start_job_worker(
-    settings: Settings, stores: JobStores, pipeline: Pipeline, concurrency: int, stack: AsyncExitStack
+    settings: Settings,
+    stores: JobStores,
+    pipeline: Pipeline,
+    concurrency: int,
+    stack: AsyncExitStack,
+    keeper: LeaseKeeper | None = None,
 ) -> JobWorker[Job]:
     """Jobs are done from now on, until `stack` closes: then those that run may end within the grace time."""
     lease = settings.job_lease_seconds
-    keeper = LeaseKeeper(partial(_lease_rows, settings), lease)
-    stack.push_async_callback(keeper.close)
-    await keeper.start()
+    keeper = keeper or await start_lease_keeper(partial(_lease_rows, settings), lease, stack)
     runner = JobRunner(
         stores.rows,
         keeper,

@@ -7,7 +7,7 @@ from src.adapters.cache.session_cache import SessionCache
 from src.adapters.database.audit import SqlAuditLog
 from src.adapters.database.engine import Database
 from src.adapters.database.revocations import SqlRevocations
-from src.bootstrap_jobs import open_database
+from src.bootstrap_database import open_database
 from src.bootstrap_shared import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.services.audit import Audit

@@ -1,7 +1,8 @@
 """The service and its workers on stand-in engines of fixed time: `python -m tests.stand_in api|worker`.
 
 Settings come from the environment, as always. A message is JSON, and says what becomes of it: {"words": "…",
-"seconds": 0.3, "kills": false}. Each start of one is written as a line to the file STAND_IN_STARTS.
+"seconds": 0.3, "kills": false, "fails": ""}. Each start of one is written as a line to the file STAND_IN_STARTS, and
+the words of each that was cancelled to the one beside it.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from src import main as service
 from src import worker
 from src.bootstrap_engines import Engines
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat
+from src.domain.errors import as_told
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
 from tests.fakes import FakeAnalyzer, FakeTranslator, FakeVoice
 
@@ -29,6 +31,7 @@ class Message:
     words: str
     seconds: float = 0.0
     kills: bool = False
+    fails: str = ""  # the code of an error, or `defect`
 
     def encode(self) -> str:
         """For the field `audio` of a request."""
@@ -48,6 +51,13 @@ def starts(path: Path) -> list[Start]:
     """In the order in which they were written."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [Start(**json.loads(line)) for line in lines]
+
+
+_AS_TOLD = "as the message says"
+
+
+def cancelled_beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}-cancelled")
 
 
 class ScriptDecoder:
@@ -72,7 +82,17 @@ class ScriptTranscriber:
                 file.write(line.encode())
         if message.kills:
             os.kill(os.getpid(), signal.SIGKILL)
-        await asyncio.sleep(message.seconds)
+        if message.fails == "defect":
+            raise ValueError(_AS_TOLD)
+        if message.fails:
+            raise as_told(message.fails, _AS_TOLD, None)
+        try:
+            await asyncio.sleep(message.seconds)
+        except asyncio.CancelledError:
+            if path:
+                with cancelled_beside(Path(path)).open("a") as file:
+                    file.write(f"{message.words}\n")
+            raise
         return Transcript((Segment(message.words, 0.0, 1.0, ()),), language or "en", None, 0.9)
 
 

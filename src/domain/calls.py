@@ -5,6 +5,9 @@ from datetime import datetime
 
 from src.domain.jobs import JobError, JobStatus, Priority, now
 
+WAITING = "engine-calls"
+"""What JobEvents are told, in place of an id, when a call waits: those workers look that are idle."""
+
 FOLDER = "inputs/calls"
 """Where arguments and results lie in storage while a call lasts: what is forgotten there expires as recordings do."""
 

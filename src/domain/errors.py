@@ -260,3 +260,23 @@ class InternalError(VoiceServiceError):
 
 class DamagedFile(InternalError):
     """A stored file does not have the checksum that it was stored with."""
+
+
+def as_told(code: str, detail: str, retry_after_seconds: float | None) -> VoiceServiceError:
+    """The error that another process has told of. InternalError for a code that is none of these."""
+    return _KINDS.get(code, InternalError)(detail, retry_after_seconds=retry_after_seconds)
+
+
+def _kinds(of: type[VoiceServiceError]) -> Iterator[type[VoiceServiceError]]:
+    """Those that have a code of their own."""
+    for kind in of.__subclasses__():
+        if "code" in vars(kind):
+            yield kind
+        yield from _kinds(kind)
+
+
+_KINDS: dict[str, type[VoiceServiceError]] = {
+    **{kind.code: kind for kind in _kinds(VoiceServiceError)},
+    InternalError.code: InternalError,
+    EngineUnavailable.code: EngineUnavailable,
+}

@@ -16,6 +16,10 @@ class Leased(Protocol):
         """Counts the leases."""
 
     @property
+    def attempts(self) -> int:
+        """Those that were begun and not given back."""
+
+    @property
     def cancel_requested(self) -> bool: ...
 
 

@@ -27,6 +27,7 @@ class HealthReport:
     engines: Mapping[str, str]
     notices: tuple[str, ...]
     jobs: Mapping[str, int]  # by state; empty when nobody can tell
+    workers: Mapping[str, int] | None  # of other processes: how many live, and what they do; None: there are none
     uptime_seconds: float
 
     @property
@@ -40,20 +41,24 @@ class Health:
     def __init__(
         self,
         checks: Mapping[str, Check],
-        engines: Mapping[str, str],
+        engines: Callable[[], Mapping[str, str]],
         notices: Callable[[], tuple[str, ...]],
         jobs: Callable[[], Awaitable[Mapping[str, int]]],
+        workers: Callable[[], Mapping[str, int]] | None = None,
     ) -> None:
         self._checks = checks
         self._engines = engines
         self._notices = notices
         self._jobs = jobs
+        self._workers = workers
         self._started = time.monotonic()
 
     async def report(self) -> HealthReport:
         results = await asyncio.gather(*(self._run(name, check) for name, check in self._checks.items()))
         uptime = time.monotonic() - self._started
-        return HealthReport(tuple(results), self._engines, self._notices(), await self._count_jobs(), uptime)
+        workers = self._workers() if self._workers else None
+        jobs = await self._count_jobs()
+        return HealthReport(tuple(results), self._engines(), self._notices(), jobs, workers, uptime)
 
     async def _count_jobs(self) -> Mapping[str, int]:
         try:

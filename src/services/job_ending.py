@@ -30,8 +30,7 @@ class JobEnding:
 
         Raises Overloaded, EngineUnavailable.
         """
-        told = JobError(error.code, error.detail, error.retryable, error.retry_after_seconds)
-        return await self._end(replace(job, status=JobStatus.FAILED, error=told))
+        return await self._end(replace(job, status=JobStatus.FAILED, error=told(error)))
 
     async def drop(self, *keys: str) -> None:
         """Erase files now; those that the storage keeps for itself now are left to the sweep."""
@@ -48,6 +47,11 @@ class JobEnding:
             await self._events.publish(job.id)
             await self.drop(job.input_key, *(result_key(job, fence) for fence in range(1, job.fence)))
         return written
+
+
+def told(error: VoiceServiceError) -> JobError:
+    """As rows have it."""
+    return JobError(error.code, error.detail, error.retryable, error.retry_after_seconds)
 
 
 def result_key(job: Job, fence: int | None = None) -> str:

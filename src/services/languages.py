@@ -1,9 +1,8 @@
 """What this deployment can do now, computed from the engines that are there."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
-from src.domain.errors import UnsupportedLanguage
+from src.domain.errors import EngineUnavailable, UnsupportedLanguage
 from src.domain.languages import LANGUAGES, Language
 from src.domain.ports import Transcriber, Translator, VoiceEngine
 
@@ -34,31 +33,35 @@ class LanguagePair:
 
 
 class LanguageCatalog:
-    """`translators` in the order in which they are asked."""
+    """`translators` in the order in which they are asked.
+
+    The languages of engines that are elsewhere may change, and nobody may know them: then none are listed, and
+    `require_pair` raises EngineUnavailable.
+    """
 
     def __init__(self, transcriber: Transcriber, translators: tuple[Translator, ...], voice: VoiceEngine) -> None:
         self._transcriber = transcriber
         self._translators = translators
         self._voice = voice
+        self._pairs: tuple[LanguagePair, ...] = ()
+        self._pairs_of: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
     @property
     def transcription(self) -> StageLanguages:
-        return StageLanguages(self._transcriber.name, _in_order(self._transcriber.languages))
+        return StageLanguages(self._transcriber.name, _listed(self._transcriber))
 
     @property
     def voice(self) -> StageLanguages:
-        return StageLanguages(self._voice.name, _in_order(self._voice.languages))
+        return StageLanguages(self._voice.name, _listed(self._voice))
 
-    @cached_property
+    @property
     def pairs(self) -> tuple[LanguagePair, ...]:
         """What can be heard, translated and spoken, in the service's order of languages."""
-        every = (
-            self._translation(source, target)
-            for source in self.transcription.languages
-            for target in self.voice.languages
-            if source != target
-        )
-        return tuple(pair for pair in every if pair is not None)
+        ends = hears, speaks = self.transcription.languages, self.voice.languages
+        if ends != self._pairs_of:
+            every = (self._translation(source, target) for source in hears for target in speaks if source != target)
+            self._pairs, self._pairs_of = tuple(pair for pair in every if pair is not None), ends
+        return self._pairs
 
     @property
     def languages(self) -> tuple[Language, ...]:
@@ -71,9 +74,9 @@ class LanguageCatalog:
         """Raises UnsupportedLanguage that names the stage that cannot do it and what to install.
 
         `source` None: the language is not known yet; some language that can be heard must lead to `target`. A message
-        may also be spoken anew in its own language.
+        may also be spoken anew in its own language. Raises EngineUnavailable when nobody knows.
         """
-        hears, speaks = self.transcription.languages, self.voice.languages
+        hears, speaks = _in_order(self._transcriber.languages), _in_order(self._voice.languages)
         if source is not None and source not in hears:
             raise UnsupportedLanguage(
                 _cannot("Transcription", self._transcriber.name, "hears", hears, source, HEARING_HINT)
@@ -98,6 +101,13 @@ class LanguageCatalog:
             if (route := translator.routes.get((source, target))) is not None:
                 return LanguagePair(source, target, route, translator.name)
         return None
+
+
+def _listed(engine: Transcriber | VoiceEngine) -> tuple[str, ...]:
+    try:
+        return _in_order(engine.languages)
+    except EngineUnavailable:
+        return ()
 
 
 def _in_order(codes: frozenset[str] | set[str]) -> tuple[str, ...]:

@@ -268,6 +268,9 @@ class _Link(ChildKeeper):
 
 if __name__ == "__main__":
     # The command that operators know; what it does stands in `src/worker.py`, which may name settings and stores.
-    from src.worker import main
+    if "--check" in sys.argv[1:]:
+        from src.worker_check import main
+    else:
+        from src.worker import main
 
     sys.exit(main())

@@ -39,6 +39,10 @@ class JobWorker(Generic[T]):
         self._watch: asyncio.Task[None] | None = None
 
     @property
+    def concurrency(self) -> int:
+        return self._concurrency
+
+    @property
     def running(self) -> int:
         """Jobs that are being done now."""
         return self._running

@@ -15,7 +15,7 @@ import httpx
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
-from tests.stand_in import Start, starts
+from tests.stand_in import Start, cancelled_beside, starts
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 90.0
@@ -30,7 +30,7 @@ class Fleet:
         self.postgres = postgres
         self.redis = redis
         self.database_url = postgres.new_database()
-        self._environment = {
+        self.environment = {
             **os.environ,
             "OMP_NUM_THREADS": "1",
             "WORKERS": "remote",
@@ -40,7 +40,7 @@ class Fleet:
             "STAND_IN_STARTS": str(folder / "starts"),
             **settings,
         }
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         self.workers: list[subprocess.Popen[bytes]] = []
         self.urls: list[str] = []
 
@@ -51,6 +51,14 @@ class Fleet:
     def starts(self) -> list[Start]:
         """Of messages, by all workers."""
         return starts(self.folder / "starts")
+
+    def cancelled(self) -> list[str]:
+        """The words of messages whose work was cancelled."""
+        path = cancelled_beside(self.folder / "starts")
+        return path.read_text().splitlines() if path.exists() else []
+
+    def log(self, process: subprocess.Popen[bytes]) -> str:
+        return (self.folder / f"{self.processes.index(process)}.log").read_text(errors="replace")
 
     def start_api(self) -> subprocess.Popen[bytes]:
         """Returns when it is ready."""
@@ -76,35 +84,32 @@ class Fleet:
         self.workers.remove(worker)
 
     def close(self) -> None:
-        for process in self._processes:
+        for process in self.processes:
             process.kill()
-        for process in self._processes:
+        for process in self.processes:
             process.wait(_STOP_SECONDS)
 
     def _spawn(self, role: str, **settings: str) -> subprocess.Popen[bytes]:
-        number = len(self._processes)
+        number = len(self.processes)
         with (self.folder / f"{number}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.stand_in", role],
                 cwd=_ROOT,
-                env={**self._environment, **settings},
+                env={**self.environment, **settings},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self._processes.append(process)
+        self.processes.append(process)
         return process
 
-    def _log(self, process: subprocess.Popen[bytes]) -> bytes:
-        return (self.folder / f"{self._processes.index(process)}.log").read_bytes()
-
     def _says_it_is_ready(self, process: subprocess.Popen[bytes]) -> bool:
-        return b"the worker is ready" in self._log(process)
+        return "the worker is ready" in self.log(process)
 
     def _await(self, process: subprocess.Popen[bytes], role: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not ready():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the {role} did not become ready:\n{self._log(process).decode()[-4000:]}")
+                raise RuntimeError(f"the {role} did not become ready:\n{self.log(process)[-4000:]}")
             time.sleep(0.05)
 
 

@@ -47,5 +47,6 @@ def _present(report: HealthReport) -> HealthResponse:
             for check in report.checks
         },
         jobs=dict(report.jobs),
+        workers=None if report.workers is None else dict(report.workers),
         uptime_seconds=round(report.uptime_seconds, 1),
     )

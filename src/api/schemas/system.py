@@ -58,4 +58,8 @@ class HealthResponse(BaseModel):
     degraded: list[str]
     checks: dict[str, HealthCheck]
     jobs: dict[str, int]
+    workers: Annotated[
+        dict[str, int] | None,
+        Field(description="Worker processes that live, their slots, and how many of these are busy; null without any."),
+    ]
     uptime_seconds: float
