@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from uuid import uuid4
 
 from src.domain.audio import AudioFormat
-from src.domain.errors import DeadlineExceeded, NotFound, RequestInvalid, VoiceServiceError
+from src.domain.errors import DeadlineExceeded, JobCancelled, NotFound, RequestInvalid, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
 from src.domain.ports import AudioDecoder, Storage, UsageRepository
@@ -161,6 +161,9 @@ class OnDemand:
             raise DeadlineExceeded(
                 f"The work took longer than {self._timeout_seconds:g} s. Send less, or try later."
             ) from None
+        except asyncio.CancelledError:
+            account.event = replace(account.event, outcome=JobCancelled.code)
+            raise
         except VoiceServiceError as error:
             account.event = replace(account.event, outcome=error.code)
             raise

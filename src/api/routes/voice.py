@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
+from src.api.disconnection import disconnected, unless_gone
 from src.api.problems import problems, raise_again
 from src.api.schemas.callbacks import job_ended
 from src.api.schemas.voice import (
@@ -93,12 +94,14 @@ async def translate(
 
 
 @router.post("/transcribe", responses=problems(400, 413, 415, 422, 429, 503, 504))
-async def transcribe(body: TranscribeRequest, caller: Caller, services: ServicesDep) -> TranscribeResponse:
+async def transcribe(
+    body: TranscribeRequest, caller: Caller, services: ServicesDep, request: Request
+) -> TranscribeResponse:
     """Speech to text alone, with segments and word times."""
     language = canonical(body.source_language) if body.source_language else None
     recorded = on_demand.RecordedSpeech(await _decode(body.audio, services), body.audio_format)
-    heard = await services.on_demand.transcribe(caller.user_id, recorded, language, body.quality)
-    return presenters.transcribed(heard)
+    hearing = services.on_demand.transcribe(caller.user_id, recorded, language, body.quality)
+    return presenters.transcribed(await unless_gone(request, hearing))
 
 
 @router.post("/clone", responses=problems(400, 404, 409, 413, 415, 422, 429, 503, 504))
@@ -107,6 +110,7 @@ async def clone(
     caller: Caller,
     services: ServicesDep,
     links: LinksDep,
+    request: Request,
     idempotency_key: IdempotencyKey = None,
 ) -> CloneResponse:
     """Speak a text in the voice of a reference recording or of a stored profile."""
@@ -116,19 +120,24 @@ async def clone(
         voice = on_demand.RecordedSpeech(await _decode(body.reference_audio, services), body.audio_format)
     wanted = on_demand.CloneRequest(body.text, language, voice, body.quality)
     recordings = () if isinstance(voice, str) else (voice.data,)
-    answer = await once(
+    speaking = once(
         services.idempotency,
         await _claim(caller, idempotency_key, "clone", body.model_dump(exclude={"reference_audio"}), recordings),
         make=lambda: services.on_demand.clone(caller.user_id, wanted),
         keep=on_demand.Spoken.facts,
         again=services.on_demand.spoken_before,
     )
+    answer = await unless_gone(request, speaking, goes_on=idempotency_key is not None)
     return presenters.spoken(answer, body, language, links)
 
 
 @router.post("/profile", responses=problems(400, 403, 404, 409, 413, 415, 422, 429, 503))
 async def save_profile(
-    body: ProfileRequest, caller: Caller, services: ServicesDep, idempotency_key: IdempotencyKey = None
+    body: ProfileRequest,
+    caller: Caller,
+    services: ServicesDep,
+    request: Request,
+    idempotency_key: IdempotencyKey = None,
 ) -> ProfileResponse:
     """Create a voice profile, or replace the voice of an existing one. Needs the speaker's consent."""
     if body.consent is None or not body.consent.given:
@@ -151,14 +160,14 @@ async def save_profile(
         await services.audit.record(caller.user_id, "profile.save", f"profile:{profile.id}", owner=profile.user_id)
         return profile
 
-    saved = await once(
+    saving = once(
         services.idempotency,
         await _claim(caller, idempotency_key, "profile", asked, new.recordings),
         make=save,
         keep=lambda profile: profile.id,
         again=lambda profile_id: services.profiles.get(profile_id, new.user_id),
     )
-    return presenters.profile(saved)
+    return presenters.profile(await unless_gone(request, saving, goes_on=idempotency_key is not None))
 
 
 @router.get("/profiles", responses=problems(429))
@@ -251,7 +260,7 @@ async def _wait(job: Job, seconds: float, services: Services, request: Request, 
     if seconds <= 0 or job.ended:
         return job
     ended = asyncio.create_task(services.jobs.wait(job.id, seconds))
-    gone = asyncio.create_task(_disconnected(request))
+    gone = asyncio.create_task(disconnected(request))
     try:
         await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done() and cancel_when_gone:
@@ -260,11 +269,6 @@ async def _wait(job: Job, seconds: float, services: Services, request: Request, 
     finally:
         gone.cancel()
         ended.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _accepted(job: Job, services: Services, links: Links, applied: str | None) -> Response:
