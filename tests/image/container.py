@@ -34,7 +34,7 @@ done
 mount -o remount,bind,ro "$root"
 exec chroot "$root" "$@"
 """
-_SECONDS = 60.0
+_SECONDS = 180.0
 
 
 class Container:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import time
 import wave
 from collections.abc import Iterator
@@ -65,6 +66,9 @@ def test_its_packages_fit_together(container: Container) -> None:
     code = "import torch; print(torch.version.cuda)"
     assert container.exec("python", "-c", code).stdout == "None\n", "this is not a CPU build of torch"
     code = "import src.workers.gpu_worker, src.adapters.storage.s3, asyncpg, redis"
+    if os.environ.get("PRODUCTION_ENGINES"):
+        code += ", whisper, cutlet; from src.models.xtts.coqui import xtts_classes"
+        code += "; assert xtts_classes() and cutlet.Cutlet().romaji('日本')"
     done = container.exec("python", "-c", code)
     assert done.returncode == 0, done.stderr
 
