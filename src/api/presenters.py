@@ -9,13 +9,20 @@ from src.api.schemas import common, jobs, voice
 from src.domain.jobs import Job, JobError, TranslationResult, VoiceProfile
 from src.domain.ports import Storage
 from src.domain.speech import VoiceMatch
+from src.services.job_board import Forecast
 from src.services.on_demand import Heard, Spoken
 
 
-async def job_response(job: Job, storage: Storage, links: Links) -> voice.TranslateResponse:
+async def job_response(
+    job: Job, storage: Storage, links: Links, forecast: Forecast | None = None
+) -> voice.TranslateResponse:
     """A job in any state. Reads the spoken answer from storage when the caller asked for it in the body."""
     wav = await storage.get(job.result.audio_key) if job.result and job.request.return_base64 else None
-    return voice.TranslateResponse.model_validate({**_job_fields(job, links), "audio_base64": encode(wav)})
+    fields = {**_job_fields(job, links), "audio_base64": encode(wav)}
+    if forecast is not None:
+        fields["position"] = forecast.position
+        fields["estimated_wait_seconds"] = forecast.wait_seconds and round(forecast.wait_seconds, 2)
+    return voice.TranslateResponse.model_validate(fields)
 
 
 def job_summary(job: Job, links: Links) -> jobs.JobSummary:

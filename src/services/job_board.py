@@ -1,9 +1,19 @@
 """What callers see of their jobs without changing them."""
 
+import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from src.domain.job_views import JobViews, Place
+from src.domain.errors import Unavailable
+from src.domain.job_views import JobViews, Pace, Place
 from src.domain.jobs import Job, JobStatus
+
+LAST_POSITION = 1_000
+"""Stands for itself and for all behind it: counting costs time."""
+
+_PACE_SECONDS = 2.0
+"""How long a pace is believed: those who wait ask several times a second, and it changes slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +24,41 @@ class Page:
     last: Place | None
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """`position`: 1 is taken next. `wait_seconds`: until it is begun; None where there is nothing to judge by."""
+
+    position: int
+    wait_seconds: float | None
+
+
 class JobBoard:
-    def __init__(self, views: JobViews) -> None:
+    """`clock` counts seconds."""
+
+    def __init__(self, views: JobViews, clock: Callable[[], float] = time.monotonic) -> None:
         self._views = views
+        self._clock = clock
+        self._known_pace: tuple[Pace, float] | None = None  # with the time until which it is believed
+        self._looking = asyncio.Lock()
 
     async def page(self, user_id: str, most: int, after: Place | None, statuses: frozenset[JobStatus]) -> Page:
         """At most `most` jobs of the user after a place; `statuses` empty: in any state."""
         found = await self._views.of_user(user_id, most + 1, after, statuses)
         jobs = tuple(found[:most])
         return Page(jobs, Place.of(jobs[-1]) if len(found) > most else None)
+
+    async def forecast(self, job: Job) -> Forecast | None:
+        """None for a job that does not wait, and while nobody can tell: it is no reason to fail a request."""
+        if job.status is not JobStatus.PENDING:
+            return None
+        try:
+            position = 1 + await self._views.ahead_of(job.id, LAST_POSITION - 1)
+            return Forecast(position, (await self._pace()).wait_seconds(position))
+        except Unavailable:
+            return None
+
+    async def _pace(self) -> Pace:
+        async with self._looking:  # of many who ask at once, one asks the database
+            if self._known_pace is None or self._known_pace[1] <= self._clock():
+                self._known_pace = (await self._views.pace(), self._clock() + _PACE_SECONDS)
+            return self._known_pace[0]

@@ -32,7 +32,6 @@ from src.domain.jobs import (
     AuditEvent,
     Consent,
     DailyUsage,
-    Engines,
     Job,
     JobError,
     JobRequest,
@@ -46,7 +45,7 @@ from src.domain.jobs import (
 )
 from src.domain.ports import JobRepository, ProfileRepository, UsageRepository
 from src.domain.speech import Formality, VoiceMatch, VoiceType, Wording
-from tests.job_rows import MANY, USED, job
+from tests.job_rows import MANY, RESULT, USED, job
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -90,22 +89,6 @@ def profile(profile_id: str, user_id: str = "ana", **fields: Any) -> VoiceProfil
     }
     return VoiceProfile(profile_id, user_id, **{**values, **fields})
 
-
-RESULT = TranslationResult(
-    original_text="Hello.",
-    translated_text="Hola.",
-    source_language="en",
-    segments=(TranslatedSegment(0.5, 1.25, "Hello.", "Hola."),),
-    confidence=0.75,
-    source_seconds=2.0,
-    duration_seconds=1.5,
-    voice_match=VoiceMatch(0.8, 0.9, 0.7),
-    engines=Engines("pocketsphinx", "apertium (en>es)", "espeak"),
-    degraded=("translation",),
-    timestamps=dict.fromkeys(Stage, 1.5),
-    processing_time_ms=7.5,
-    audio_key="results/a.wav",
-)
 
 # --- everything comes back
 

@@ -1,8 +1,12 @@
 """What a job's caller sees of it over HTTP, on fake engines: who is served first, and how far it is."""
 
 import base64
+import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,13 @@ from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice, Gate
+from tests.stand_in import Message, engines
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 BODY: dict[str, Any] = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
 ASYNC = {"Prefer": "respond-async"}
 PATIENCE_SECONDS = 20.0
+ONE_AT_A_TIME: dict[str, Any] = {"job_concurrency": 1, "shutdown_grace_seconds": 0.1}
 
 
 class OneSlot:
@@ -53,9 +59,9 @@ def until(condition: Any) -> None:
 def slot(tmp_path: Path) -> Iterator[OneSlot]:
     """Both engines are held from the start."""
     transcriber, voice = FakeTranscriber(gate=Gate()), FakeVoice(gate=Gate())
-    engines = Engines(FakeDecoder(), transcriber, (FakeTranslator(),), voice, FakeAnalyzer(), runners={})
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=0.2, job_concurrency=1)
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as http:
+    held = Engines(FakeDecoder(), transcriber, (FakeTranslator(),), voice, FakeAnalyzer(), runners={})
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=0.2, **ONE_AT_A_TIME)
+    with serving(create_app(settings, held)) as url, httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as http:
         yield OneSlot(http, transcriber, voice)
 
 
@@ -73,7 +79,7 @@ def test_a_backlog_of_batches_does_not_delay_who_waits(slot: OneSlot) -> None:
     slot.send(target_language="es")
     until(lambda: slot.transcriber.gate.inside)
     backlog = [slot.send(target_language="es") for _ in range(4)]
-    waiting = slot.send({"Prefer": "wait=0.2"}, target_language="fr")
+    waiting = slot.send({"Prefer": "wait=1"}, target_language="fr")
     assert slot.status(waiting, *backlog) == ["pending"] * 5
     let_all_through(slot)
     until(lambda: slot.status(*backlog) == ["completed"] * 4)
@@ -143,3 +149,73 @@ def test_deleting_a_waiting_job_takes_it_out_of_the_line(slot: OneSlot) -> None:
     until(lambda: slot.status(first) == ["completed"])
     until(lambda: slot.http.get("/health").json()["jobs"] == {"waiting": 0, "running": 0})
     assert slot.transcriber.gate.entered == 1
+
+
+@contextmanager
+def timed_service(tmp_path: Path, slots: int) -> Iterator[httpx.Client]:
+    """Each job takes as long as its message says."""
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", **ONE_AT_A_TIME | {"job_concurrency": slots})
+    with serving(create_app(settings, engines())) as url, httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as http:
+        yield http
+
+
+def send(http: httpx.Client, seconds: float, headers: dict[str, str], **changes: object) -> httpx.Response:
+    body = BODY | {"audio": Message("good morning", seconds).encode()} | changes
+    return http.post("/api/v1/voice/translate", json=body, headers=headers)
+
+
+def running(http: httpx.Client) -> list[str]:
+    """Ids; asked in a way that needs no estimate, as the service keeps one for two seconds."""
+    return [job["job_id"] for job in http.get("/api/v1/voice/jobs", params={"status": "processing"}).json()["jobs"]]
+
+
+def test_who_waits_is_told_its_place_and_about_how_long(tmp_path: Path) -> None:
+    with timed_service(tmp_path, slots=1) as http:
+        first = send(http, 30.0, ASYNC)
+        assert first.json()["position"] in (1, None)  # it may have been begun by now
+        until(lambda: http.get(first.headers["location"]).json()["status"] == "processing")
+        begun = http.get(first.headers["location"]).json()
+        assert (begun["position"], begun["estimated_wait_seconds"]) == (None, None)
+        waiting = [send(http, 0.0, ASYNC) for _ in range(3)]
+        assert [answer.json()["position"] for answer in waiting] == [1, 2, 3]
+        assert [answer.json()["estimated_wait_seconds"] for answer in waiting] == [None] * 3  # none has been done yet
+        assert {answer.headers["retry-after"] for answer in waiting} == {"1"}
+        assert http.delete(waiting[0].headers["location"]).status_code == 204
+        assert [http.get(answer.headers["location"]).json()["position"] for answer in waiting[1:]] == [1, 2]
+        hurried = send(http, 0.0, ASYNC, priority="interactive")
+        assert hurried.json()["position"] == 1
+        assert http.get(waiting[1].headers["location"]).json()["position"] == 2
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_the_estimate_is_made_of_what_jobs_took_and_grows_with_the_place(tmp_path: Path, slots: int) -> None:
+    with timed_service(tmp_path, slots) as http:
+        took = [send(http, 0.2, {}).json()["processing_time_ms"] / 1000 for _ in range(3)]
+        mean = sum(took) / len(took)
+        with ThreadPoolExecutor() as callers:
+            for _ in range(slots):
+                callers.submit(send, http, 60.0, {})
+            until(lambda: len(running(http)) == slots)
+            line = [send(http, 0.2, ASYNC) for _ in range(6)]
+            start = time.monotonic()
+            for job_id in running(http):
+                http.delete(f"/api/v1/voice/job/{job_id}")
+            until(lambda: http.get(line[-1].headers["location"]).json()["status"] != "pending")
+            real = time.monotonic() - start
+        estimates = [answer.json()["estimated_wait_seconds"] for answer in line]
+        assert estimates == pytest.approx([place * mean / slots for place in range(1, 7)], abs=0.01)
+        assert all(later - sooner > 0.19 / slots for sooner, later in pairwise(estimates))
+        assert real / 10 < estimates[-1] < real * 10
+        for answer, estimate in zip(line, estimates, strict=True):
+            assert int(answer.headers["retry-after"]) == max(1, math.ceil(estimate))
+
+
+def test_retry_after_is_never_longer_than_half_a_minute(tmp_path: Path) -> None:
+    with timed_service(tmp_path, slots=1) as http:
+        send(http, 1.1, {})
+        busy = send(http, 60.0, ASYNC)
+        until(lambda: running(http) == [busy.json()["job_id"]])
+        last = [send(http, 0.0, ASYNC) for _ in range(40)][-1]
+        assert last.json()["position"] == 40
+        assert last.json()["estimated_wait_seconds"] > 40
+        assert last.headers["retry-after"] == "30"

@@ -1,6 +1,7 @@
-"""Lists of a user's jobs, in SQLite and in Postgres."""
+"""Lists of a user's jobs, and the line they wait in, in SQLite and in Postgres."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from src.adapters.database.engine import Database
 from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.job_views import SqlJobViews
-from src.domain.job_views import Place
-from src.domain.jobs import Job, JobStatus
-from tests.job_rows import MANY, job
+from src.domain.job_views import Pace, Place
+from src.domain.jobs import Job, JobError, JobStatus, Priority
+from tests.job_rows import MANY, RESULT, USED, job
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -93,3 +94,55 @@ async def test_a_listed_job_is_the_job(jobs: SqlJobRepository, views: SqlJobView
     one = [await jobs.get("a")]
     assert await views.of_user("ana", 1) == one
     assert await views.of_user("ana", 1, statuses=frozenset({JobStatus.PENDING, JobStatus.FAILED})) == one
+
+
+async def test_the_place_in_the_line_is_the_order_in_which_jobs_are_taken(
+    jobs: SqlJobRepository, views: SqlJobViews
+) -> None:
+    users, levels = ("ana", "ben", "cleo"), (Priority.INTERACTIVE, Priority.BATCH)
+    for number in range(18):
+        await added(jobs, str(number), number, user_id=users[number % 7 % 3], priority=levels[number % 5 % 2])
+    waiting = {str(number) for number in range(18)}
+    places = {job_id: await views.ahead_of(job_id, 100) for job_id in waiting}
+    assert sorted(places.values()) == list(range(18))
+    for place in range(18):
+        taken = await jobs.claim(60)
+        assert taken is not None
+        assert places[taken.id] == place
+        waiting.remove(taken.id)
+        assert {await views.ahead_of(job_id, 100) for job_id in waiting} == set(range(17 - place))
+
+
+async def test_only_so_many_are_counted_and_only_those_that_wait(jobs: SqlJobRepository, views: SqlJobViews) -> None:
+    for number in range(6):
+        await added(jobs, str(number), number)
+    assert await views.ahead_of("5", 100) == 5
+    assert await views.ahead_of("5", 3) == 3
+    await jobs.claim(60)
+    await jobs.delete("1")
+    assert await views.ahead_of("5", 100) == 3
+    assert await views.ahead_of("no such job", 100) == 0
+
+
+async def test_the_pace_is_that_of_the_last_jobs_and_of_those_that_run(
+    jobs: SqlJobRepository, views: SqlJobViews
+) -> None:
+    assert await views.pace() == Pace(None, 0)
+    for number in range(25):  # the first five took long
+        await added(jobs, str(number), number)
+        leased = await jobs.claim(60)
+        assert leased is not None
+        spoken = replace(RESULT, processing_time_ms=60_000.0 if number < 5 else 1_000.0 + 100.0 * (number % 2))
+        ended = NOON + timedelta(hours=1, seconds=number)
+        await jobs.finish(replace(leased, status=JobStatus.COMPLETED, result=spoken, updated_at=ended), USED)
+    for job_id in ("failed", "runs", "runs, too", "waits"):
+        await added(jobs, job_id, 100)
+    for _ in range(3):
+        leased = await jobs.claim(60)
+        assert leased is not None
+        if leased.id == "failed":
+            error = JobError("engine_unavailable", "It is gone.", retryable=True)
+            await jobs.finish(replace(leased, status=JobStatus.FAILED, error=error), USED)
+    pace = await views.pace()
+    assert pace.mean_seconds == pytest.approx(1.05)
+    assert pace.running == 2

@@ -168,6 +168,15 @@ async def test_a_claim_reads_a_few_blocks_however_many_jobs_have_ended(database:
     await reads_a_few_blocks(database, statement, parameters)
 
 
+async def test_who_waits_costs_a_few_blocks_however_many_jobs_have_ended(database: Database) -> None:
+    """Those that wait, and the results of the last ones; the line here has 100 jobs, and 100 are being done."""
+    views = SqlJobViews(database)
+    for work in (lambda: views.ahead_of("job-50000", 999), views.pace):
+        ((statement, parameters),) = await statements_of(database, work)
+        plan = (await plan_of(database, statement, "ANALYZE, BUFFERS, FORMAT JSON", parameters))["Plan"]
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 200
+
+
 async def test_a_new_job_finds_its_turn_without_reading_the_others(database: Database) -> None:
     seen = await statements_of(database, lambda: SqlJobRepository(database).add(job("new", "user-1"), 1_000))
     for statement, parameters in seen:
@@ -231,6 +240,8 @@ def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
         lambda: jobs.request_cancel(missing),
         lambda: jobs.with_profile(missing),
         lambda: jobs.ended_before(1e9),
+        views.pace,
+        lambda: views.ahead_of("job-50000", 999),
         lambda: views.of_user("busy", 21, None, frozenset({JobStatus.PENDING, JobStatus.PROCESSING})),
         lambda: jobs.delete(missing),
         lambda: profiles.of_user(missing),

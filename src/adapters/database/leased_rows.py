@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Row,
     ScalarSelect,
     Table,
@@ -33,6 +34,16 @@ T = TypeVar("T", bound=Leased)
 _RETRY_AFTER_SECONDS = 5.0  # about the time of one short job
 
 
+def in_line(table: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """What waiting rows are taken by, the lowest first."""
+    return table.c.priority, table.c.turn, table.c.created_at, table.c.id
+
+
+def is_in(table: FromClause, status: JobStatus) -> ColumnElement[bool]:
+    """Written out, as in the partial indexes: a parameter would hide from Postgres that it may use them."""
+    return table.c.status == literal_column(f"'{status.value}'")
+
+
 class LeasedRows(Generic[T]):
     """Implements LeaseRepository, and LeasedRepository but for `get`.
 
@@ -50,7 +61,7 @@ class LeasedRows(Generic[T]):
         self._from_row = from_row
         self._noun = noun
         self._waits = {**fresh, "status": JobStatus.PENDING.value, "lease_until": null()}
-        self._pending, self._processing = self._is(JobStatus.PENDING), self._is(JobStatus.PROCESSING)
+        self._pending, self._processing = is_in(table, JobStatus.PENDING), is_in(table, JobStatus.PROCESSING)
         self._open = self._rows.status.in_([JobStatus.PENDING.value, JobStatus.PROCESSING.value])
 
     async def claim(self, lease_seconds: float, *, only_new: bool = False) -> T | None:
@@ -58,9 +69,8 @@ class LeasedRows(Generic[T]):
 
         None when none waits that nobody else is just taking.
         """
-        in_line = (self._rows.priority, self._rows.turn, self._rows.created_at, self._rows.id)
         waiting = select(self._rows.id).where(self._claimable(), *([self._rows.attempts == 0] if only_new else []))
-        first = waiting.order_by(*in_line).limit(1).with_for_update(skip_locked=True)
+        first = waiting.order_by(*in_line(self._table)).limit(1).with_for_update(skip_locked=True)
         attempt = {"status": JobStatus.PROCESSING.value, "attempts": self._rows.attempts + 1}
         leased = await self._lease(self._rows.id == first.scalar_subquery(), attempt, lease_seconds)
         return leased[0] if leased else None
@@ -159,10 +169,6 @@ class LeasedRows(Generic[T]):
     def _ours(self, row: T) -> ColumnElement[bool]:
         """Whoever took it since has counted its fence up."""
         return and_(self._rows.id == row.id, self._rows.fence == row.fence)
-
-    def _is(self, status: JobStatus) -> ColumnElement[bool]:
-        """Written out, as in the partial indexes: a parameter would hide from Postgres that it may use them."""
-        return self._rows.status == literal_column(f"'{status.value}'")
 
     async def _lease(self, which: ColumnElement[bool], values: Mapping[str, Any], seconds: float) -> list[T]:
         """Not repeatable: the lease of an answer that got lost runs out."""

@@ -62,11 +62,11 @@ async def list_jobs(
 async def get_job(
     job_id: JobId, caller: Caller, services: ServicesDep, links: LinksDep, response: Response
 ) -> TranslateResponse:
-    """A job's state; with its result when completed, and its `error` when failed."""
+    """A job's state; with its place in the line while it waits, its result when completed, its `error` when failed."""
     job = await services.jobs.get(job_id, caller.user_id)
     if (wait := job.retry_after_seconds()) is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(wait)))
-    return await presenters.job_response(job, services.storage, links)
+    return await presenters.job_response(job, services.storage, links, await services.board.forecast(job))
 
 
 @router.delete("/job/{job_id}", status_code=204, responses=problems(404, 429))

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -32,6 +33,7 @@ from src.domain.languages import canonical, variant
 from src.domain.speech import Wording
 from src.services import on_demand
 from src.services.idempotency import once
+from src.services.job_board import Forecast
 from src.services.profiles import NewProfile
 from src.utils.audio import decode_base64
 
@@ -39,11 +41,21 @@ router = APIRouter(prefix="/api/v1/voice", tags=["voice"])
 
 ItemId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
+_LOOK_AGAIN_SECONDS = (1, 30)
+"""The least and the most that Retry-After says of a job that goes on."""
+
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
         "model": TranslateResponse,
         "description": "The job goes on in the background; `Location` names it.",
-        "headers": {"Location": {"schema": {"type": "string"}}, "Preference-Applied": {"schema": {"type": "string"}}},
+        "headers": {
+            "Location": {"schema": {"type": "string"}},
+            "Preference-Applied": {"schema": {"type": "string"}},
+            "Retry-After": {
+                "description": "Seconds after which to look: as `estimated_wait_seconds`, from 1 to 30.",
+                "schema": {"type": "integer"},
+            },
+        },
     }
 }
 
@@ -272,8 +284,15 @@ async def _wait(job: Job, seconds: float, services: Services, request: Request, 
 
 
 async def _accepted(job: Job, services: Services, links: Links, applied: str | None) -> Response:
-    body = await presenters.job_response(job, services.storage, links)
-    headers = {"Location": f"/api/v1/voice/job/{job.id}", "Retry-After": "1"}
+    forecast = await services.board.forecast(job)
+    body = await presenters.job_response(job, services.storage, links, forecast)
+    headers = {"Location": f"/api/v1/voice/job/{job.id}", "Retry-After": str(_look_again_after(forecast))}
     if applied is not None:
         headers["Preference-Applied"] = applied
     return JSONResponse(body.model_dump(mode="json"), status_code=202, headers=headers)
+
+
+def _look_again_after(forecast: Forecast | None) -> int:
+    """Whole seconds: when the job may have been begun, but not so late that its end is seen late."""
+    wait = forecast.wait_seconds if forecast is not None else None
+    return max(_LOOK_AGAIN_SECONDS[0], min(math.ceil(wait or 0), _LOOK_AGAIN_SECONDS[1]))

@@ -24,6 +24,8 @@ TRANSLATED: dict[str, Any] = {
     "job_id": "68616dccc4b945f390f7946fd1090699",
     "status": "completed",
     "stage": None,
+    "position": None,
+    "estimated_wait_seconds": None,
     "target_language": "es",
     "target_variant": None,
     "source_language": "en",

@@ -26,6 +26,7 @@ from src.api.schemas.examples import (
 from src.domain.audio import AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Formality, Quality, VoiceType
+from src.services.job_board import LAST_POSITION
 from src.services.profiles import MAX_ADDITIONAL_REFERENCES
 
 Milliseconds = Annotated[float, Field(ge=0)]
@@ -154,6 +155,27 @@ class TranslateResponse(BaseModel):
     job_id: str
     status: JobStatus
     stage: Annotated[Stage | None, Field(description="The step that runs now.")] = None
+    position: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=LAST_POSITION,
+            description=(
+                f"In the line, while `status` is `pending`: 1 is taken next, {LAST_POSITION} is that or further back. "
+                "It grows when others come whose turn is before."
+            ),
+        ),
+    ] = None
+    estimated_wait_seconds: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            description=(
+                "Until the job is begun, while `status` is `pending`: its position times what the last jobs took, "
+                "shared among those that are done at the same time. Null while there is nothing to judge by."
+            ),
+        ),
+    ] = None
     target_language: str
     target_variant: Annotated[
         str | None,

@@ -157,7 +157,7 @@ async function request() {
 
 function showProgress(job) {
   const current = stages.show(job);
-  if (job.status === "pending") $("stages-title").textContent = "Waiting for its turn";
+  if (job.status === "pending") $("stages-title").textContent = job.position > 1 ? `Waiting for its turn: ${job.position - 1} before it` : "Waiting for its turn";
   else $("stages-title").textContent = "Working on it";
   if (current && $("status").textContent !== current) say(current);
 }
