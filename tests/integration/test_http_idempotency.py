@@ -137,8 +137,9 @@ def test_of_100_at_once_one_does_the_work_and_all_end_with_its_answer(
     service: Service, operation: str, body: dict[str, Any]
 ) -> None:
     def ask(_: int) -> httpx.Response:
-        while (answer := service.post(operation, body)).status_code == 409:
-            time.sleep(0.05)
+        while (answer := service.post(operation, body)).status_code in (409, 503):
+            assert answer.json()["retryable"]
+            time.sleep(0.2)
         return answer
 
     with ThreadPoolExecutor(100) as pool:
