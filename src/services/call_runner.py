@@ -37,6 +37,14 @@ class CallRunner(LeasedRunner[EngineCall, None]):
         self._storage = storage
         self._methods = methods
 
+    async def run(self, row: EngineCall) -> None:
+        """As for any row; another worker hears at once of a call that goes back in line."""
+        try:
+            await super().run(row)
+        except asyncio.CancelledError:
+            await self._events.publish(WAITING)
+            raise
+
     async def _attempt(self, row: EngineCall) -> None:
         method = self._methods.get(row.method)
         if method is None:

@@ -15,6 +15,7 @@ import pytest
 from tests.servers.fleet import Fleet, fleet
 from tests.servers.postgres import PostgresServer, name_of
 from tests.servers.redis import RedisServer
+from tests.servers.waiting import files_under
 from tests.stand_in import Message
 
 LEASE_SECONDS = 1.0
@@ -69,7 +70,7 @@ def left(workplace: Fleet) -> tuple[str, list[Path]]:
     deadline = time.monotonic() + 10
     while True:
         rows = workplace.postgres.sql("SELECT count(*) FROM engine_calls", name_of(workplace.database_url))
-        files = [path for path in (workplace.folder / "data/audio/inputs").rglob("*") if path.is_file()]
+        files = files_under(workplace.folder / "data/audio/inputs")
         if (rows, files) == ("0", []) or time.monotonic() > deadline:
             return rows, files
         time.sleep(0.05)
@@ -125,16 +126,21 @@ def test_the_engines_own_errors_reach_the_caller(workplace: Fleet, http: httpx.C
     assert left(workplace) == ("0", [])
 
 
-def test_a_call_whose_worker_is_killed_is_done_by_another(workplace: Fleet, http: httpx.Client) -> None:
+@pytest.mark.parametrize(("how", "times"), [(signal.SIGKILL, 2), (signal.SIGTERM, 1)], ids=["killed", "told to end"])
+def test_a_call_survives_the_end_of_its_worker(
+    workplace: Fleet, http: httpx.Client, how: signal.Signals, times: int
+) -> None:
+    """Another one does it again after a kill; who is told to end ends it first."""
     workplace.start_workers(1)
-    message = Message("twice", seconds=1.5)
+    message = Message(f"ends by {how.name}", seconds=1.5)
     with ThreadPoolExecutor() as pool:
         asking = pool.submit(post, http, "transcribe", audio=message.encode())
         first = started(workplace, message.words, 1)
-        workplace.kill(next(worker for worker in workplace.workers if worker.pid == first))
+        workplace.kill(next(worker for worker in workplace.workers if worker.pid == first), how)
         answer = asking.result(60)
-    assert (answer.status_code, answer.json()["text"]) == (200, "twice")
-    assert started(workplace, message.words, 2) == workplace.workers[0].pid
+    assert (answer.status_code, answer.json()["text"]) == (200, message.words)
+    begun = [start.process for start in workplace.starts() if start.words == message.words]
+    assert begun == [first, workplace.workers[0].pid][:times]
     assert left(workplace) == ("0", [])
 
 

@@ -127,6 +127,18 @@ async def test_put_beside_deletes_that_empty_the_folder_succeeds(storage: LocalS
     await asyncio.gather(*(come_and_go(name) for name in "abcdef"))
 
 
+async def test_services_that_share_a_folder_do_not_take_it_from_each_other(root: Path, clock: Clock) -> None:
+    async def use(name: str) -> None:
+        storage = LocalStorage(root, b"k" * 32, 60, clock=clock)
+        for number in range(400):
+            await storage.put(f"calls/{name}-{number}/arguments", b"x")
+            await storage.delete_under(f"calls/{name}-{number}")
+            await storage.delete_under("calls", 100.0)
+
+    await asyncio.gather(*(use(name) for name in "abcd"))
+    assert stored(root) == []
+
+
 async def test_cancelled_put_writes_no_more_once_it_has_ended(storage: LocalStorage, root: Path) -> None:
     for attempt in range(20):
         writer = asyncio.create_task(storage.put(f"a{attempt}", b"x" * 8_000_000))

@@ -27,6 +27,7 @@ KEY_BYTES = 32
 _EXPIRES = re.compile(r"[0-9]{1,12}")
 _NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _BLOCK_BYTES = 2**20
+_MOVES = 50
 _LEFTOVER_SECONDS = 600.0  # no write pauses as long
 
 
@@ -153,11 +154,21 @@ class LocalStorage:
         partial = self._partial / secrets.token_hex(16)
         try:
             fill(partial)
-            with self._folders:
-                self._make_folder(path.parent)
-                partial.replace(path)
+            self._move_in(partial, path)
         finally:
             partial.unlink(missing_ok=True)
+
+    def _move_in(self, partial: Path, path: Path) -> None:
+        for left in reversed(range(_MOVES)):
+            try:
+                with self._folders:
+                    self._make_folder(path.parent)
+                    partial.replace(path)
+            except (FileNotFoundError, FileExistsError):  # another process took a folder away, which was empty
+                if not left:
+                    raise
+            else:
+                return
 
     def _remove(self, path: Path) -> None:
         with suppress(*_NOT_THERE):
@@ -168,20 +179,24 @@ class LocalStorage:
 
     def _remove_under(self, folder: Path, written_before: float) -> int:
         removed = 0
-        for path in list(folder.rglob("*")):
+        for path in _files_under(folder):
             with suppress(FileNotFoundError):  # a delete at the same time
-                if path.is_file() and path.stat().st_mtime <= written_before:
+                if path.stat().st_mtime <= written_before:
                     self._remove(path)
                     removed += 1
         return removed
 
     def _sizes_under(self, folder: Path) -> dict[str, int]:
         sizes = {}
-        for path in folder.rglob("*"):
+        for path in _files_under(folder):
             with suppress(FileNotFoundError):  # a delete at the same time
-                if path.is_file():
-                    sizes[path.relative_to(self._root).as_posix()] = path.stat().st_size
+                sizes[path.relative_to(self._root).as_posix()] = path.stat().st_size
         return sizes
+
+
+def _files_under(folder: Path) -> list[Path]:
+    """os.walk passes over a folder that is gone when its turn comes, which pathlib does not."""
+    return [Path(inside, name) for inside, _, names in os.walk(folder) for name in names]
 
 
 def load_or_create_key(path: Path) -> bytes:
