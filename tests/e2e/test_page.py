@@ -4,6 +4,7 @@ import io
 import re
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,6 +167,40 @@ def test_a_running_translation_can_be_cancelled(watched: Watched, spoken: Path) 
     expect_state(page, "ready")
     expect(page.get_by_role("button", name="Translate")).to_be_focused()
     expect(page.locator("#status")).to_have_text("Cancelled.")
+
+
+def test_who_waits_sees_how_many_are_before(watched: Watched, spoken: Path) -> None:
+    """The line of jobs is played: the service here has none."""
+    page = watched.page
+    places = iter([3, 2])
+    sent: list[Any] = []
+
+    def answer(route: Route) -> None:
+        if route.request.method == "DELETE":
+            route.fulfill(status=204)
+            return
+        if route.request.method == "POST":
+            sent.append(route.request.post_data_json)
+        job = {"job_id": "played", "status": "pending", "stage": None, "position": next(places, 1)}
+        route.fulfill(status=202 if route.request.method == "POST" else 200, json=job)
+
+    page.route("**/api/v1/voice/**", answer)
+    page.evaluate(
+        """() => {
+          const title = document.getElementById("stages-title");
+          window.titles = [];
+          new MutationObserver(() => window.titles.push(title.textContent)).observe(title, { childList: true });
+        }"""
+    )
+    page.locator("#file").set_input_files(as_upload("spoken.wav", spoken.read_bytes()))
+    expect_state(page, "ready")
+    page.get_by_role("button", name="Translate").click()
+    expect(page.locator("#stages-title")).to_have_text("Waiting for its turn")
+    said = [title for title in page.evaluate("window.titles") if title.startswith("Waiting")]
+    assert said[:3] == [f"Waiting for its turn{rest}" for rest in (": 2 before it", ": 1 before it", "")]
+    assert sent[0]["priority"] == "interactive"
+    page.get_by_role("button", name="Cancel").click()
+    expect_state(page, "ready")
 
 
 @pytest.mark.parametrize(
