@@ -2,7 +2,7 @@
 
 `bootstrap_engines` and `bootstrap_translators` name the engines, `bootstrap_storage` and `bootstrap_shared` what is
 kept outside of the database, `bootstrap_jobs` puts together what does the jobs, `bootstrap_callbacks` what tells of
-them.
+them, `bootstrap_remote` what lies between a process without engines and its workers.
 """
 
 import asyncio

@@ -120,14 +120,14 @@ class Settings(CallbackSettings, BaseSettings):
     """Jobs that run at the same time in this process. None: 16 with Whisper or XTTS, which do many calls for little
     more than one, else 2."""
     workers: Literal["local", "remote"] = "local"
-    """local: this process does its jobs itself. remote: processes that run `python -m src.workers.gpu_worker` do, which
-    share its DATABASE_URL (Postgres), REDIS_URL and STORAGE."""
+    """local: this process does its work itself. remote: processes that run `python -m src.workers.gpu_worker` do all
+    that needs the engines that hear and speak; they share its DATABASE_URL (Postgres), REDIS_URL and STORAGE."""
     job_queue_size: int = Field(64, ge=1)
     """Jobs that may wait; above it a request gets 503 `overloaded`."""
     job_lease_seconds: float = Field(15.0, gt=0)
     """A job whose process has not been heard of for so long is done by another. The clock is the database's."""
     engine_queue_size: int = Field(32, ge=1)
-    """Calls that may wait for one engine; above it a request gets 503 `overloaded`."""
+    """Calls that may wait for one engine, or for the workers; above it a request gets 503 `overloaded`."""
     job_timeout_seconds: float = Field(600.0, gt=0)
     """A job that runs longer fails with `deadline_exceeded`."""
     job_max_attempts: int = Field(3, ge=1)

@@ -5,5 +5,6 @@ gpu_worker, device      networks: one child process that owns a device and does 
 child_keeper, calls     what both are made of, in the service
 child, child_process    the child's side, and the child as the service holds it
 engines, decoder        the ports of the domain over either of them
-job_worker              the loop that takes jobs from the queue
+fleet                   the same ports over the workers of other processes
+job_worker              the loop that takes jobs, or calls, from the queue
 """
