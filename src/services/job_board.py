@@ -33,10 +33,13 @@ class Forecast:
 
 
 class JobBoard:
-    """`clock` counts seconds."""
+    """`patience_seconds` bounds the making of a forecast. `clock` counts seconds."""
 
-    def __init__(self, views: JobViews, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, views: JobViews, *, patience_seconds: float = 2.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._views = views
+        self._patience_seconds = patience_seconds
         self._clock = clock
         self._known_pace: tuple[Pace, float] | None = None  # with the time until which it is believed
         self._looking = asyncio.Lock()
@@ -52,9 +55,10 @@ class JobBoard:
         if job.status is not JobStatus.PENDING:
             return None
         try:
-            position = 1 + await self._views.ahead_of(job.id, LAST_POSITION - 1)
-            return Forecast(position, (await self._pace()).wait_seconds(position))
-        except Unavailable:
+            async with asyncio.timeout(self._patience_seconds):
+                position = 1 + await self._views.ahead_of(job.id, LAST_POSITION - 1)
+                return Forecast(position, (await self._pace()).wait_seconds(position))
+        except (Unavailable, TimeoutError):
             return None
 
     async def _pace(self) -> Pace:

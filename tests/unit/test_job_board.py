@@ -88,6 +88,17 @@ async def test_a_database_that_is_away_fails_no_request_and_is_asked_again() -> 
     assert await board.forecast(WAITING) == Forecast(1, 2.0)
 
 
+async def test_a_database_that_keeps_silent_holds_nobody_for_long() -> None:
+    class Silent(SetViews):
+        async def pace(self) -> Pace:
+            await asyncio.Event().wait()
+            raise AssertionError("nothing wakes it")
+
+    board = JobBoard(Silent(), patience_seconds=0.05)
+    async with asyncio.timeout(1.5):  # one after the other they would take 5 s
+        assert await asyncio.gather(*(board.forecast(WAITING) for _ in range(100))) == [None] * 100
+
+
 async def test_the_pace_is_asked_once_for_all_who_wait_and_again_after_two_seconds() -> None:
     time = [100.0]
     views = SetViews()
