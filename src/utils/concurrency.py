@@ -1,4 +1,4 @@
-"""Two small ways of doing things at the same time without leaking tasks."""
+"""Small ways of doing things at the same time without leaking tasks, or what they hold."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -17,6 +17,21 @@ async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) ->
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
     return one.result(), two.result()
+
+
+async def to_its_end(work: Coroutine[Any, Any, A]) -> A:
+    """Like `await work`; but a caller that is cancelled waits until it has ended, and is cancelled then.
+
+    For work that must not be left half-way: a connection that is being opened belongs to nobody yet who could close it.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # seen
+        raise
 
 
 @asynccontextmanager

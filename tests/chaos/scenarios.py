@@ -242,10 +242,7 @@ async def poison(fleet: Fleet, others: int) -> tuple[dict[str, Any], int]:
 
 async def _replace_dead_workers(fleet: Fleet) -> None:
     while True:
-        for worker in list(fleet.workers):
-            if worker.poll() is not None:
-                fleet.workers.remove(worker)
-                await asyncio.to_thread(fleet.start_workers, 1)
+        await asyncio.to_thread(fleet.replace_dead_workers)
         await asyncio.sleep(0.1)
 
 

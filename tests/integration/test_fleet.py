@@ -97,6 +97,9 @@ async def test_without_redis_jobs_go_on(small: Fleet) -> None:
     done, refused = await without_redis(small, 3)
     assert done >= 1
     assert not refused
+    log = small.log(small.workers[0])
+    assert log.count("redis: does not serve") == 1
+    assert "Restarting consumer" not in log  # Dramatiq would say it twice a second
 
 
 async def test_a_worker_that_is_told_to_end_drains(small: Fleet) -> None:

@@ -77,6 +77,12 @@ class Fleet:
         self.workers += new
         return new
 
+    def replace_dead_workers(self) -> None:
+        """As an orchestrator does; the new ones may die before they are ready."""
+        for worker in [worker for worker in self.workers if worker.poll() is not None]:
+            self.workers.remove(worker)
+            self.workers.append(self._spawn("worker"))
+
     def kill(self, worker: subprocess.Popen[bytes], how: signal.Signals = signal.SIGKILL) -> None:
         """Returns when it is gone."""
         worker.send_signal(how)

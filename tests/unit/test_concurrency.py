@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from src.utils.concurrency import both, started_early
+from src.utils.concurrency import both, started_early, to_its_end
 from src.utils.text import split_sentences
 
 
@@ -58,3 +58,35 @@ async def test_an_error_that_nobody_awaits_is_swallowed_with_the_block() -> None
 )
 def test_sentences(text: str, sentences: tuple[str, ...]) -> None:
     assert split_sentences(text) == sentences
+
+
+async def test_work_that_must_not_be_left_half_way_ends_before_its_caller_is_cancelled() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> str:
+        begun.set()
+        await asyncio.sleep(0.05)
+        ended.set()
+        return "done"
+
+    caller = asyncio.create_task(to_its_end(work()))
+    await begun.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended.is_set()
+    assert await to_its_end(work()) == "done"
+
+
+async def test_what_such_work_raises_is_its_callers() -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await to_its_end(fail())
+    caller = asyncio.create_task(to_its_end(fail()))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller

@@ -12,7 +12,7 @@ answered is done again only when doing it twice is the same as doing it once.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ from src.adapters.database.migrate import migrate
 from src.adapters.database.postgres import Trouble
 from src.domain.errors import EngineUnavailable, Overloaded
 from src.domain.jobs import now
+from src.utils.concurrency import to_its_end
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ class Database:
         async with self._reader.connect() as connection:
             return (await connection.execute(query)).all()
 
-    async def _served(self, once: Callable[[], Awaitable[T]]) -> T:
+    async def _served(self, once: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What `once` returns, perhaps not at the first try; while the server is known to be away there is but one."""
         try:
             result = await self._until_answered(once, self._retry_seconds if self._answers else 0.0)
@@ -176,13 +177,13 @@ class Database:
         self._answers = True
         return result
 
-    async def _until_answered(self, once: Callable[[], Awaitable[T]], retry_seconds: float) -> T:
+    async def _until_answered(self, once: Callable[[], Coroutine[Any, Any, T]], retry_seconds: float) -> T:
         """What `once` returns; again, after a pause, while connections are lost or other transactions in the way."""
         deadline = time.monotonic() + retry_seconds
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return await once()
+                return await to_its_end(once())
             except (DBAPIError, OSError) as error:
                 if not self._is_passing(error) or time.monotonic() + pause > deadline:
                     raise

@@ -13,6 +13,7 @@ import dramatiq
 import dramatiq.worker
 import redis
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import dq_name
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -35,6 +36,16 @@ _TTL_EVERY_SECONDS = 10.0
 """Dramatiq gives its keys no time to live; the consumers do, so that nothing stays when the last of them is gone."""
 dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = 0.5
 """After Redis was away, and when it stops. Dramatiq's own are three."""
+
+
+class _OnceSaid(logging.Filter):
+    """Leaves out what Dramatiq says about a lost Redis, twice a second: the link says it once, and when it is back."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith(("Consumer encountered a connection error", "Restarting consumer"))
+
+
+_ONCE_SAID = _OnceSaid()
 
 
 def _broker(url: str, timeout_seconds: float) -> RedisBroker:
@@ -88,6 +99,8 @@ class DramatiqConsumer:
             self._broker, queues={_QUEUE}, worker_timeout=_IDLE_MILLISECONDS, worker_threads=concurrency
         )
         self._worker.queue_prefetch = concurrency
+        for name in (_QUEUE, dq_name(_QUEUE)):
+            logging.getLogger(f"dramatiq.worker.ConsumerThread({name})").addFilter(_ONCE_SAID)
         self._ttl: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
