@@ -28,7 +28,7 @@ from tests.stand_in import Message
 pytestmark = pytest.mark.timeout(400)
 
 LEASE_SECONDS = 2.0
-ATTEMPTS = 5  # more than there are kills in the storm, of which all may hit the same job
+ATTEMPTS = 4  # more than there are kills in the storm, of which all may hit the same job
 GENEROUS = 3.0
 """Times what the full-length suite holds the service to: here, other tests may have the processor."""
 
