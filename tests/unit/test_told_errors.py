@@ -7,7 +7,9 @@ from src.domain.errors import VoiceServiceError, as_told
 
 
 def every(kind: type[VoiceServiceError] = VoiceServiceError) -> list[type[VoiceServiceError]]:
-    return [kind, *(deeper for below in kind.__subclasses__() for deeper in every(below))]
+    """Of the domain: the API has some more, which nobody else raises."""
+    below = [each for each in kind.__subclasses__() if each.__module__ == errors.__name__]
+    return [kind, *(deeper for each in below for deeper in every(each))]
 
 
 @pytest.mark.parametrize("kind", every(), ids=lambda kind: kind.__name__)
