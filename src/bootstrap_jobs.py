@@ -70,6 +70,7 @@ async def start_job_worker(
         stores.ending,
         pipeline,
         lease_seconds=lease,
+        max_attempts=settings.job_max_attempts,
         timeout_seconds=settings.job_timeout_seconds,
     )
 

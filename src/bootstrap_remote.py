@@ -170,7 +170,8 @@ def start_call_worker(
         "condition": engines.voice.condition,
         "speak": engines.voice.speak,
     }
-    runner = CallRunner(rows, keeper, events, stores.storage, methods, lease_seconds=lease)
+    attempts = settings.job_max_attempts
+    runner = CallRunner(rows, keeper, events, stores.storage, methods, lease_seconds=lease, max_attempts=attempts)
     concurrency = _CALLS_PER_JOB * (settings.job_concurrency or engines.job_concurrency)
     worker = JobWorker(runner.claim, runner.run, concurrency, lambda: lease / _LOOKS_PER_LEASE)
     start_background(_wake_for_ever(worker, events), stack)

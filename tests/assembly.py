@@ -85,6 +85,7 @@ class Bench:
             ending,
             self.pipeline,
             lease_seconds=10.0,
+            max_attempts=3,
             timeout_seconds=self.timeout_seconds,
         )
         self.upkeep = JobUpkeep(self.rows, self.storage, ending, max_attempts=3, lease_seconds=10.0)

@@ -41,9 +41,9 @@ class MemoryJobs:
             raise NotFound(f"There is no job {job_id}.")
         return job
 
-    async def claim(self, lease_seconds: float, *, only_new: bool = False) -> Job | None:
+    async def claim(self, lease_seconds: float, *, begun_below: int | None = None) -> Job | None:
         waiting = sorted(self._with(JobStatus.PENDING), key=lambda job: job.priority)
-        waiting = [job for job in waiting if not (only_new and job.attempts)]
+        waiting = [job for job in waiting if begun_below is None or job.attempts < begun_below]
         return self._lease(waiting[0], attempts=waiting[0].attempts + 1) if waiting else None
 
     async def save_stage(self, job: Job, stage: Stage) -> None:

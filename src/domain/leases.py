@@ -32,8 +32,8 @@ class LeasedRepository(Protocol[L]):
     async def get(self, row_id: str, /) -> L:
         """Raises NotFound."""
 
-    async def claim(self, lease_seconds: float, *, only_new: bool = False) -> L | None:
-        """Lease the next row in line, for one attempt; `only_new`: of those never begun. None when none waits."""
+    async def claim(self, lease_seconds: float, *, begun_below: int | None = None) -> L | None:
+        """Lease the next row in line, for one attempt; `begun_below`: of those begun fewer times."""
 
     async def give_back(self, row: L, /) -> None:
         """Put a leased row back in its old place; the attempt does not count."""

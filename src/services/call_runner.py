@@ -31,8 +31,11 @@ class CallRunner(LeasedRunner[EngineCall, None]):
         methods: Mapping[str, Callable[..., Awaitable[Any]]],
         *,
         lease_seconds: float,
+        max_attempts: int,
     ) -> None:
-        super().__init__(calls, leases, events, lease_seconds=lease_seconds, noun="engine call")
+        super().__init__(
+            calls, leases, events, lease_seconds=lease_seconds, max_attempts=max_attempts, noun="engine call"
+        )
         self._calls = calls
         self._storage = storage
         self._methods = methods

@@ -26,9 +26,10 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
         pipeline: Pipeline,
         *,
         lease_seconds: float,
+        max_attempts: int,
         timeout_seconds: float,
     ) -> None:
-        super().__init__(jobs, leases, events, lease_seconds=lease_seconds, noun="job")
+        super().__init__(jobs, leases, events, lease_seconds=lease_seconds, max_attempts=max_attempts, noun="job")
         self._jobs = jobs
         self._ending = ending
         self._pipeline = pipeline

@@ -27,20 +27,28 @@ _END_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 class LeasedRunner(ABC, Generic[T, R]):
     """`lease_seconds`: how long a row whose worker is gone waits for the next. `noun`, for the log.
 
-    When a worker dies, any of the rows that it did may be why. So of those that have lost a worker it does one at a
-    time: else the one that kills would take the same others with it each time, until all are dead.
+    When a worker dies, any of the rows that it did may be why. So of those that are at the last of `max_attempts` it
+    does one at a time: else the one that kills would take the same others with it each time, until all are dead.
     """
 
     def __init__(
-        self, rows: LeasedRepository[T], leases: Leases, events: JobEvents, *, lease_seconds: float, noun: str
+        self,
+        rows: LeasedRepository[T],
+        leases: Leases,
+        events: JobEvents,
+        *,
+        lease_seconds: float,
+        max_attempts: int,
+        noun: str,
     ) -> None:
         self._rows = rows
         self._leases = leases
         self._events = events
         self._lease_seconds = lease_seconds
+        self._max_attempts = max_attempts
         self._noun = noun
         self._claiming = asyncio.Lock()
-        self._suspect: str | None = None  # the id of a running row that has lost a worker
+        self._suspect: str | None = None  # the id of a running row that is at its last attempt
 
     @abstractmethod
     async def _attempt(self, row: T) -> R:
@@ -57,8 +65,9 @@ class LeasedRunner(ABC, Generic[T, R]):
     async def claim(self) -> T | None:
         """The next row in line, which this process then has to `run`. Raises Overloaded, EngineUnavailable."""
         async with self._claiming:
-            row = await self._rows.claim(self._lease_seconds, only_new=self._suspect is not None)
-            if row is not None and row.attempts > 1:
+            below = None if self._suspect is None else self._max_attempts - 1
+            row = await self._rows.claim(self._lease_seconds, begun_below=below)
+            if row is not None and row.attempts >= self._max_attempts > 1:
                 self._suspect = row.id
             return row
 

@@ -87,7 +87,7 @@ class Storm:
     redis_kills: int
     postgres_kills: int
     flushes: int
-    seconds_each: float = 2.0
+    seconds_each: float = 1.5
 
 
 @dataclass

@@ -97,7 +97,9 @@ class Road:
             "break_down": engine.break_down,
             "answer_wrongly": engine.answer_wrongly,
         }
-        return CallRunner(self.rows, HandedLeases(), self.events, self.storage, methods, lease_seconds=30.0)
+        return CallRunner(
+            self.rows, HandedLeases(), self.events, self.storage, methods, lease_seconds=30.0, max_attempts=3
+        )
 
     @asynccontextmanager
     async def worker(self, slots: int = 2) -> AsyncIterator[JobWorker[EngineCall]]:

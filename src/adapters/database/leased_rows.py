@@ -64,12 +64,14 @@ class LeasedRows(Generic[T]):
         self._pending, self._processing = is_in(table, JobStatus.PENDING), is_in(table, JobStatus.PROCESSING)
         self._open = self._rows.status.in_([JobStatus.PENDING.value, JobStatus.PROCESSING.value])
 
-    async def claim(self, lease_seconds: float, *, only_new: bool = False) -> T | None:
-        """Lease the next row in line, for one attempt; `only_new`: of those that were never begun.
+    async def claim(self, lease_seconds: float, *, begun_below: int | None = None) -> T | None:
+        """Lease the next row in line, for one attempt; `begun_below`: of those begun fewer times.
 
         None when none waits that nobody else is just taking.
         """
-        waiting = select(self._rows.id).where(self._claimable(), *([self._rows.attempts == 0] if only_new else []))
+        waiting = select(self._rows.id).where(self._claimable())
+        if begun_below is not None:
+            waiting = waiting.where(self._rows.attempts < begun_below)
         first = waiting.order_by(*in_line(self._table)).limit(1).with_for_update(skip_locked=True)
         attempt = {"status": JobStatus.PROCESSING.value, "attempts": self._rows.attempts + 1}
         leased = await self._lease(self._rows.id == first.scalar_subquery(), attempt, lease_seconds)
