@@ -18,6 +18,8 @@ from tests.stand_in import Message, Start
 
 _PATIENCE_SECONDS = 300.0
 _RETRIED = (429, 503, 504)
+_MEAN_PAUSE_SECONDS = 0.8
+"""Between two blows."""
 _NEAR_SECONDS = 10.0
 """A restart of Postgres so soon after a kill delays what comes after it."""
 
@@ -79,7 +81,7 @@ def caller(fleet: Fleet) -> Caller:
 
 @dataclass
 class Storm:
-    """`requests` are waited for, `jobs` are asked for later; the faults fall at random moments, the last on one job."""
+    """`requests` come at once and are waited for, `jobs` come all the while; the last kill falls on a single job."""
 
     requests: int
     jobs: int
@@ -87,7 +89,11 @@ class Storm:
     redis_kills: int
     postgres_kills: int
     flushes: int
-    seconds_each: float = 1.5
+    seconds_each: float = 0.7
+
+    @property
+    def blows(self) -> int:
+        return self.worker_kills + self.redis_kills + self.postgres_kills + self.flushes
 
 
 @dataclass
@@ -111,9 +117,14 @@ async def weather(fleet: Fleet, storm: Storm, rng: random.Random) -> Figures:
     messages = [
         Message(f"message {number} {uuid4().hex}", storm.seconds_each) for number in range(storm.requests + storm.jobs)
     ]
+
+    async def later(message: Message) -> dict[str, Any]:
+        await asyncio.sleep(rng.uniform(0, storm.blows * _MEAN_PAUSE_SECONDS))
+        return await app.done(message, respond_async=True)
+
     async with app.http:
         asking = [
-            asyncio.create_task(app.done(message, respond_async=number >= storm.requests))
+            asyncio.create_task(app.done(message) if number < storm.requests else later(message))
             for number, message in enumerate(messages)
         ]
         killed = await _strike(fleet, storm, rng)
@@ -149,7 +160,7 @@ async def _strike(fleet: Fleet, storm: Storm, rng: random.Random) -> list[tuple[
     back: list[float] = []  # when Postgres was up again
     replacing: list[asyncio.Task[Any]] = []
     for blow in blows:
-        await asyncio.sleep(rng.uniform(0.4, 1.2))
+        await asyncio.sleep(rng.uniform(0.5, 1.5) * _MEAN_PAUSE_SECONDS)
         if blow == "worker":
             while len(fleet.workers) < 2:  # somebody must do the work
                 await asyncio.sleep(0.1)
