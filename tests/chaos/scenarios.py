@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 
+from src.utils.concurrency import started_early
 from tests.servers.fleet import Fleet
 from tests.servers.postgres import name_of
 from tests.stand_in import Message, Start
@@ -127,9 +128,10 @@ async def weather(fleet: Fleet, storm: Storm, rng: random.Random) -> Figures:
             asyncio.create_task(app.done(message) if number < storm.requests else later(message))
             for number, message in enumerate(messages)
         ]
-        killed = await _strike(fleet, storm, rng)
-        answers = await asyncio.gather(*asking)
-        figures.idle_recovery_seconds = await _kill_when_idle(fleet, app)
+        async with started_early(_replace_dead_workers(fleet)):
+            killed = await _strike(fleet, storm, rng)
+            answers = await asyncio.gather(*asking)
+            figures.idle_recovery_seconds = await _kill_when_idle(fleet, app)
     figures.jobs, figures.kills = len(messages) + 1, len(killed) + 1
     figures.lost = sum(answer["status"] != "completed" for answer in answers)
     figures.wrong = sum(
@@ -158,16 +160,14 @@ async def _strike(fleet: Fleet, storm: Storm, rng: random.Random) -> list[tuple[
     rng.shuffle(blows)
     killed: list[tuple[int, float]] = []
     back: list[float] = []  # when Postgres was up again
-    replacing: list[asyncio.Task[Any]] = []
     for blow in blows:
         await asyncio.sleep(rng.uniform(0.5, 1.5) * _MEAN_PAUSE_SECONDS)
         if blow == "worker":
-            while len(fleet.workers) < 2:  # somebody must do the work
+            while len(ready := await asyncio.to_thread(fleet.ready_workers)) < 2:  # somebody must do the work
                 await asyncio.sleep(0.1)
-            victim = rng.choice(fleet.workers)
-            await asyncio.to_thread(fleet.kill, victim)
+            victim = rng.choice(ready)
+            await asyncio.to_thread(fleet.end, victim)
             killed.append((victim.pid, time.time()))
-            replacing.append(asyncio.create_task(asyncio.to_thread(fleet.start_workers, 1)))
         elif blow == "redis":
             await asyncio.to_thread(fleet.redis.kill)
             await asyncio.sleep(rng.uniform(0.2, 1.0))
@@ -177,7 +177,6 @@ async def _strike(fleet: Fleet, storm: Storm, rng: random.Random) -> list[tuple[
             back.append(time.time())
         else:
             await asyncio.to_thread(fleet.redis.flush_all)
-    await asyncio.gather(*replacing)
     return [
         (process, at, max((up for up in back if 0 < up - at < _NEAR_SECONDS), default=at)) for process, at in killed
     ]
@@ -202,7 +201,7 @@ async def _kill_when_idle(fleet: Fleet, app: Caller) -> float:
     asking = asyncio.create_task(app.done(message, respond_async=True))
     first = await _started(fleet, words, 1)
     victim = next(worker for worker in fleet.workers if worker.pid == first.process)
-    await asyncio.to_thread(fleet.kill, victim)
+    await asyncio.to_thread(fleet.end, victim)
     killed_at = time.time()
     again = await _started(fleet, words, 2)
     answer = await asking
@@ -238,15 +237,10 @@ async def poison(fleet: Fleet, others: int) -> tuple[dict[str, Any], int]:
     app = caller(fleet)
     bad = Message(f"poison {uuid4().hex}", kills=True)
     good = [Message(f"good {number} {uuid4().hex}", 0.2) for number in range(others)]
-    replacing = asyncio.create_task(_replace_dead_workers(fleet))
-    try:
-        async with app.http:
-            dead, *done = await asyncio.gather(
-                app.done(bad, respond_async=True), *(app.done(message, respond_async=True) for message in good)
-            )
-    finally:
-        replacing.cancel()
-        await asyncio.gather(replacing, return_exceptions=True)
+    async with started_early(_replace_dead_workers(fleet)), app.http:
+        dead, *done = await asyncio.gather(
+            app.done(bad, respond_async=True), *(app.done(message, respond_async=True) for message in good)
+        )
     assert [answer["translated_text"] for answer in done] == [message.words[::-1] for message in good]
     return dead, sum(start.words == bad.words for start in fleet.starts())
 

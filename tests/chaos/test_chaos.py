@@ -23,7 +23,7 @@ from tests.servers.redis import RedisServer
 
 pytestmark = pytest.mark.timeout(900)
 
-LEASE_SECONDS = 3.0
+LEASE_SECONDS = 5.0
 WORKERS, SLOTS = 4, 4
 
 

@@ -77,17 +77,24 @@ class Fleet:
         self.workers += new
         return new
 
+    def ready_workers(self) -> list[subprocess.Popen[bytes]]:
+        return [worker for worker in self.workers if worker.poll() is None and self._says_it_is_ready(worker)]
+
     def replace_dead_workers(self) -> None:
-        """As an orchestrator does; the new ones may die before they are ready."""
+        """As an orchestrator does; the new ones may die before they are ready, as while there is no database."""
         for worker in [worker for worker in self.workers if worker.poll() is not None]:
             self.workers.remove(worker)
             self.workers.append(self._spawn("worker"))
 
     def kill(self, worker: subprocess.Popen[bytes], how: signal.Signals = signal.SIGKILL) -> None:
         """Returns when it is gone."""
+        self.end(worker, how)
+        self.workers.remove(worker)
+
+    def end(self, worker: subprocess.Popen[bytes], how: signal.Signals = signal.SIGKILL) -> None:
+        """As `kill`, but it is one of the dead that are to be replaced."""
         worker.send_signal(how)
         worker.wait(_STOP_SECONDS)
-        self.workers.remove(worker)
 
     def close(self) -> None:
         for process in self.processes:
