@@ -1,7 +1,7 @@
 """Suite `scale`: workers in processes of their own over a real Postgres and Redis, with an engine of fixed time.
 
 - throughput of 1, 2 and 4 workers, as a share of so many times one;
-- from the acceptance of a job to its start, when nobody else is served;
+- from enqueueing a job to its start, when nobody else is served;
 - what a claim costs, with few and with 100,000 finished jobs in the table.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +19,10 @@ import httpx
 
 from src.adapters.database.engine import Database
 from src.adapters.database.job_repository import SqlJobRepository
+from src.adapters.queue.dramatiq_queue import DramatiqConsumer, DramatiqQueue
+from src.adapters.redis_link import RedisLink
+from src.domain.jobs import Job
+from src.workers.job_worker import JobWorker
 from tests.chaos.scenarios import Caller
 from tests.job_rows import MANY, job
 from tests.servers.fleet import Fleet, fleet
@@ -55,8 +60,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 path / "fleet", postgres, redis, workers=1, JOB_CONCURRENCY=str(SLOTS), JOB_QUEUE_SIZE="5000"
             ) as made,
         ):
+            alone = redis.url.removesuffix("/0") + "/1"  # where the fleet does not listen
             measured = {
-                "latency_milliseconds": asyncio.run(_latency(made)),
+                "enqueue_to_start_milliseconds": asyncio.run(_enqueue_to_start(postgres.new_database(), alone)),
+                "accept_to_start_milliseconds": asyncio.run(_accept_to_start(made)),
                 "jobs_per_second": _throughput(made, arguments.jobs, arguments.seconds),
             }
         measured["claim_milliseconds"] = asyncio.run(_claims(postgres, arguments.claims))
@@ -87,8 +94,43 @@ async def _jobs_per_second(made: Fleet, count: int, seconds: float) -> float:
     return count / (ended - min(start.at for start in made.starts() if start.words in words))
 
 
-async def _latency(made: Fleet, times: int = 60) -> dict[str, float]:
-    """From the time that a job's row bears to the first thing that its worker does with it."""
+async def _enqueue_to_start(database_url: str, redis_url: str, times: int = 100) -> dict[str, float]:
+    """From when a job's row is there to when a worker that has nothing to do, told by Dramatiq, has claimed it."""
+    database, link = Database(database_url), RedisLink(redis_url)
+    await database.start()
+    await link.start()
+    rows, queue = SqlJobRepository(database), DramatiqQueue(redis_url, link, 1.0)
+    started: dict[str, float] = {}
+
+    async def start(claimed: Job) -> None:
+        started[claimed.id] = time.perf_counter()
+
+    worker = JobWorker(partial(rows.claim, 60.0), start, SLOTS, lambda: 60.0)
+    consumer = DramatiqConsumer(redis_url, worker.serve, SLOTS)
+    worker.start()
+    await consumer.start()
+    waits = []
+    for _ in range(times):
+        await asyncio.sleep(0.1)
+        new = job(uuid4().hex)
+        await rows.add(new, MANY)
+        began = time.perf_counter()
+        await queue.put(new.id)
+        async with asyncio.timeout(10):
+            while new.id not in started:  # noqa: ASYNC110 - what is timed does not wait for this
+                await asyncio.sleep(0.005)
+        waits.append(started[new.id] - began)
+    consumer.pause()
+    await worker.close(1)
+    await consumer.close(5)
+    await queue.close()
+    await link.close()
+    await database.close()
+    return _quantiles(waits)
+
+
+async def _accept_to_start(made: Fleet, times: int = 60) -> dict[str, float]:
+    """From the time that a job's row bears to its transcription: storing its sound and its row, the above, decoding."""
     waits = []
     async with httpx.AsyncClient(base_url=made.url, timeout=60) as http:
         app = Caller(http)
@@ -141,6 +183,13 @@ def _print(measured: dict[str, Any], seconds: float) -> None:
         ideal = speed * seconds / (count * SLOTS)
         print(f"  {count} worker(s): {speed:6.2f} jobs/s, {share:.2f} of linear, {ideal:.2f} of what the engine allows")
     print("milliseconds                               p50      p95")
-    print("  from acceptance to start, idle      {p50:8.1f} {p95:8.1f}".format(**measured["latency_milliseconds"]))
+    print(
+        "  from enqueueing to start, idle      {p50:8.1f} {p95:8.1f}".format(
+            **measured["enqueue_to_start_milliseconds"]
+        )
+    )
+    print(
+        "  from acceptance to transcription    {p50:8.1f} {p95:8.1f}".format(**measured["accept_to_start_milliseconds"])
+    )
     for rows, took in measured["claim_milliseconds"].items():
         print("  claim, {rows:>7} finished jobs       {p50:8.2f} {p95:8.2f}".format(rows=rows, **took))
