@@ -106,6 +106,9 @@ class LeaseKeeper:
         except VoiceServiceError as error:
             logger.warning("%d leases were not renewed: %s", len(held), error.code)
             return
+        except Exception as error:  # noqa: BLE001 - a thread that ended would cost every job
+            logger.error("%d leases were not renewed, by a defect\n%s", len(held), where(error))
+            return
         for job_id in held.keys() - ours:
             with self._lock:
                 is_held = self._held.get(job_id) is held[job_id]

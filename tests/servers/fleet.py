@@ -38,6 +38,9 @@ class Fleet:
             "REDIS_URL": redis.url,
             "DATA_DIR": str(folder / "data"),
             "STAND_IN_STARTS": str(folder / "starts"),
+            # High, but there: what limits does without Redis has to be seen.
+            "RATE_LIMIT_REQUESTS_PER_MINUTE": "1000000",
+            "RATE_LIMIT_TRANSLATIONS_PER_MINUTE": "1000000",
             **settings,
         }
         self.processes: list[subprocess.Popen[bytes]] = []
