@@ -1,5 +1,19 @@
-"""Fixtures that start real servers."""
+"""Fixtures that start real servers, or connect to them."""
 
+from collections.abc import AsyncIterator
+
+import pytest
+
+from src.adapters.database.engine import Database
 from tests.servers.redis import redis_server
 
 __all__ = ["redis_server"]
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """Empty, with the newest schema; the test runs once on SQLite and once on Postgres."""
+    database = Database(database_url)
+    await database.start()
+    yield database
+    await database.close()

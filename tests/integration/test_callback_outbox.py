@@ -1,7 +1,6 @@
 """The outbox of callbacks in SQLite and in Postgres: each is one process's at a time, and goes with its job."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -22,14 +21,6 @@ from tests.servers.postgres import PostgresServer
 
 FAILED = Receipt(500, "status 500")
 USE = UsageEvent("ann", "translate", "completed", "en", "es", 1.0, 1.0, 10)
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.start()
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Idempotency keys on both databases: one of many wins, for as long as it is at work, and its answer stays."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,14 +29,6 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.start()
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Jobs, profiles and usage in SQLite and in Postgres: everything comes back as it went in, to its owner only."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -48,14 +48,6 @@ from src.domain.speech import Formality, VoiceMatch, VoiceType, Wording
 from tests.job_rows import MANY, RESULT, USED, job
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.start()
-    yield database
-    await database.close()
 
 
 @pytest.fixture

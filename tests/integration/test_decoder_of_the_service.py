@@ -8,13 +8,9 @@ import pytest
 
 from src.bootstrap_engines import decoder_pool
 from src.config.settings import Settings
+from tests.process_children import children
 
 SECRET = "URL_SIGNING_KEY"
-
-
-def _children() -> set[int]:
-    threads = Path("/proc/self/task").iterdir()
-    return {int(pid) for thread in threads for pid in (thread / "children").read_text().split()}
 
 
 def _environment(pid: int) -> str:
@@ -24,11 +20,11 @@ def _environment(pid: int) -> str:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits that only Linux has")
 async def test_its_processes_are_limited_and_know_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SECRET, "a secret that is none of the decoder's business")
-    others = _children()
+    others = children()
     pool = decoder_pool(Settings(_env_file=None, decoder_processes=2))
     try:
         await pool.start()
-        decoders = _children() - others
+        decoders = children() - others
         assert len(decoders) == 2
         for pid in decoders:
             assert resource.prlimit(pid, resource.RLIMIT_AS)[0] <= 2**30

@@ -23,6 +23,7 @@ from src.services.audio_processing import AudioProcessing
 from src.workers.decoder import RemoteDecoder, assemble
 from src.workers.process_pool import ProcessPool
 from tests import audio_files as files
+from tests.process_children import children
 
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="limits that only Linux has")
 
@@ -120,23 +121,18 @@ def memory_mib(pid: int, field: str) -> float:
     return int(line.split()[1]) / 1024
 
 
-def all_children() -> set[int]:
-    threads = Path("/proc/self/task").iterdir()
-    return {int(pid) for thread in threads for pid in (thread / "children").read_text().split()}
-
-
 OTHERS: set[int] = set()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _other_children() -> None:
     """Servers that other test modules keep for the whole run are no children of the pool."""
-    OTHERS.update(all_children())
+    OTHERS.update(children())
 
 
 def the_child() -> int:
     """Process id of this process's only other child; 0 while there is none."""
-    found = all_children() - OTHERS
+    found = children() - OTHERS
     return found.pop() if len(found) == 1 else 0
 
 

@@ -50,7 +50,7 @@ class Service:
 def service(tmp_path: Path) -> Iterator[Service]:
     transcriber, translator, voice = FakeTranscriber(), FakeTranslator(), FakeVoice()
     engines = Engines(FakeDecoder(), transcriber, (translator,), voice, FakeAnalyzer(), runners={})
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=0.5, job_queue_size=4)
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=2.0, job_queue_size=4)
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
         yield Service(http, transcriber, translator, voice)
 
@@ -190,7 +190,7 @@ def test_a_call_that_outlives_the_limit_becomes_a_202_and_loses_nothing(service:
 def test_a_caller_that_goes_away_stops_the_engine(service: Service) -> None:
     service.voice.gate.opened.clear()
     with pytest.raises(httpx.ReadTimeout):
-        service.http.post("/api/v1/voice/translate", json=BODY, timeout=0.25)
+        service.http.post("/api/v1/voice/translate", json=BODY, timeout=1.0)
     deadline = time.monotonic() + 5
     while not service.voice.gate.cancelled and time.monotonic() < deadline:
         time.sleep(0.02)

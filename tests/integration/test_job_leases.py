@@ -1,7 +1,6 @@
 """Who may do a job, and in which order, in SQLite and in Postgres: one worker at a time, users in turn."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -15,14 +14,6 @@ from tests.job_rows import MANY, USED, ids_with, job
 
 SHORT = 0.05
 LONG = 60.0
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.start()
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Lists of a user's jobs, and the line they wait in, in SQLite and in Postgres."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,14 +14,6 @@ from src.domain.jobs import Job, JobError, JobStatus, Priority
 from tests.job_rows import MANY, RESULT, USED, job
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.start()
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -173,14 +173,6 @@ async def test_entries_name_nobody_have_a_prefix_and_end(redis_server: RedisServ
 # --- the truth
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.start()
-    yield database
-    await database.close()
-
-
 async def test_the_database_keeps_the_later_revocation_of_a_subject(database: Database) -> None:
     kept = SqlRevocations(database)
     newer = revocation(issued_until=datetime(2026, 3, 2, tzinfo=UTC))

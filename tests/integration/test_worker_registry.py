@@ -1,11 +1,8 @@
 """Workers in SQLite and in Postgres: seen, and not seen any more."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-
-import pytest
 
 from src.adapters.database.engine import Database
 from src.adapters.database.tables import workers
@@ -23,14 +20,6 @@ WORKER = WorkerState(
     speaks=Abilities("xtts", frozenset({"es"}), varies=True),
     notices=("translation: no DeepL",),
 )
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.start()
-    yield database
-    await database.close()
 
 
 async def test_a_worker_is_found_as_it_told_last(database: Database) -> None:
