@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 _SWEEP_SECONDS = 600.0
 _LOOKS_PER_LEASE = 3
 _LOOK_SECONDS = 0.5
-"""Between two looks of a worker that nobody can tell about new jobs."""
+"""Between two looks while Redis, by which others tell of new jobs, is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,18 @@ async def start_job_worker(
 
     def patience() -> float:
         link = stores.shared.link
-        unheard = settings.workers == "remote" and link is not None and not link.up
-        return _LOOK_SECONDS if unheard else lease / _LOOKS_PER_LEASE
+        return _LOOK_SECONDS if link is not None and not link.up else lease / _LOOKS_PER_LEASE
 
     worker = JobWorker(runner.claim, runner.run, concurrency, patience)
     upkeep = JobUpkeep(
         stores.rows, stores.storage, stores.ending, max_attempts=settings.job_max_attempts, lease_seconds=lease
     )
-    start_background(_recover_for_ever(upkeep, worker, lease / _LOOKS_PER_LEASE), stack)
+
+    async def recover() -> None:
+        if await upkeep.recover():
+            await worker.put("")
+
+    start_background(recover_for_ever(recover, lease, "jobs"), stack)
     start_background(_sweep_for_ever(upkeep, stores.storage, settings), stack)
     worker.start()
     stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
@@ -107,14 +111,14 @@ async def _lease_rows(settings: Settings) -> AsyncIterator[SqlJobRepository]:
         await database.close()
 
 
-async def _recover_for_ever(upkeep: JobUpkeep, worker: JobWorker[Job], seconds: float) -> None:
+async def recover_for_ever(recover: Callable[[], Awaitable[None]], lease_seconds: float, noun: str) -> None:
+    """`noun`, in the plural, for the log."""
     while True:
         try:
-            if await upkeep.recover():
-                await worker.put("")
+            await recover()
         except Exception as error:  # noqa: BLE001 - the database may be away; the next round tries again
-            logger.warning("jobs of lost workers were not looked for: %s", type(error).__name__)
-        await asyncio.sleep(seconds)
+            logger.warning("%s of lost workers were not looked for: %s", noun, type(error).__name__)
+        await asyncio.sleep(lease_seconds / _LOOKS_PER_LEASE)
 
 
 async def _sweep_for_ever(upkeep: JobUpkeep, storage: Storage, settings: Settings) -> None:

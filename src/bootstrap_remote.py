@@ -1,10 +1,9 @@
 """Settings to what stands between processes without engines and the workers that have them."""
 
-import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.worker_registry import SqlWorkerRegistry
 from src.bootstrap_database import live_seconds, open_database
 from src.bootstrap_engines import Engines
-from src.bootstrap_jobs import JobStores, start_background, start_lease_keeper
+from src.bootstrap_jobs import JobStores, recover_for_ever, start_background, start_lease_keeper
 from src.bootstrap_shared import SharedState
 from src.config.settings import Settings
 from src.domain.calls import WAITING, EngineCall
@@ -67,7 +66,7 @@ async def start_front(
     stack.push_async_callback(runner.close)
     await fleet.look()
     start_background(_watch(fleet, shared.events, settings.job_lease_seconds / _LOOKS_PER_LEASE), stack)
-    start_background(_recover_for_ever(_upkeep(settings, rows, storage, shared.events), settings), stack)
+    start_background(_recovery(_upkeep(settings, rows, storage, shared.events), settings), stack)
     return Front(fleet, FleetTranscriber(runner, fleet), FleetVoice(runner, fleet))
 
 
@@ -175,7 +174,7 @@ def start_call_worker(
     concurrency = _CALLS_PER_JOB * (settings.job_concurrency or engines.job_concurrency)
     worker = JobWorker(runner.claim, runner.run, concurrency, lambda: lease / _LOOKS_PER_LEASE)
     start_background(_wake_for_ever(worker, events), stack)
-    start_background(_recover_for_ever(_upkeep(settings, rows, stores.storage, events), settings), stack)
+    start_background(_recovery(_upkeep(settings, rows, stores.storage, events), settings), stack)
     worker.start()
     stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
     return worker
@@ -201,10 +200,5 @@ def _upkeep(settings: Settings, rows: SqlCallRepository, storage: Storage, event
     )
 
 
-async def _recover_for_ever(upkeep: CallUpkeep, settings: Settings) -> None:
-    while True:
-        try:
-            await upkeep.recover()
-        except Exception as error:  # noqa: BLE001 - the database may be away; the next round tries again
-            logger.warning("engine calls of lost workers were not looked for: %s", type(error).__name__)
-        await asyncio.sleep(settings.job_lease_seconds / _LOOKS_PER_LEASE)
+def _recovery(upkeep: CallUpkeep, settings: Settings) -> Coroutine[Any, Any, None]:
+    return recover_for_ever(upkeep.recover, settings.job_lease_seconds, "engine calls")

@@ -33,7 +33,6 @@ class Fleet:
         self.environment = {
             **os.environ,
             "OMP_NUM_THREADS": "1",
-            "WORKERS": "remote",
             "DATABASE_URL": self.database_url,
             "REDIS_URL": redis.url,
             "DATA_DIR": str(folder / "data"),
@@ -66,7 +65,7 @@ class Fleet:
     def start_api(self) -> subprocess.Popen[bytes]:
         """Returns when it is ready."""
         port = free_port()
-        process = self._spawn("api", PORT=str(port))
+        process = self._spawn("api", PORT=str(port), WORKERS="remote")
         url = f"http://127.0.0.1:{port}"
         self._await(process, "api", lambda: _is_ready(url))
         self.urls.append(url)
