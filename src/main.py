@@ -15,7 +15,7 @@ from src import __version__
 from src.api import middleware
 from src.api.dependencies import Services
 from src.api.middleware.auth import TokenVerifier
-from src.api.routes import audio, health, jobs, languages, page, usage, voice
+from src.api.routes import audio, health, jobs, languages, page, profiles, usage, voice
 from src.bootstrap import running_services
 from src.bootstrap_engines import Engines
 from src.bootstrap_process import configure_logging, load_settings
@@ -60,8 +60,8 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
         description=DESCRIPTION,
         lifespan=lifespan,
     )
-    for router in (voice.router, jobs.router, languages.router, usage.router, audio.router, health.router, page.router):
-        app.include_router(router)
+    for part in (voice, profiles, jobs, languages, usage, audio, health, page):
+        app.include_router(part.router)
     middleware.install(app, _edge(settings, shared))
     return app
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode, urljoin
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Path, Request
 
 from src.domain.identity import Identity
 from src.domain.ports import IdempotencyStore, Storage, UsageRepository
@@ -111,6 +111,7 @@ ServicesDep = Annotated[Services, Depends(_services)]
 Caller = Annotated[Identity, Depends(_caller)]
 LinksDep = Annotated[Links, Depends(_links)]
 PreferDep = Annotated[Prefer, Depends(_prefer)]
+ItemId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -5,7 +5,7 @@ import pybase64
 from src.api.dependencies import Links
 from src.api.error_handlers import STATUS
 from src.api.problems import title_of
-from src.api.schemas import common, jobs, voice
+from src.api.schemas import common, jobs, profiles, voice
 from src.domain.jobs import Job, JobError, TranslationResult, VoiceProfile
 from src.domain.ports import Storage
 from src.domain.speech import VoiceMatch
@@ -135,12 +135,12 @@ def spoken(answer: Spoken, request: voice.CloneRequest, language: str, links: Li
     )
 
 
-def profile(stored: VoiceProfile) -> voice.ProfileResponse:
-    return voice.ProfileResponse(
+def profile(stored: VoiceProfile) -> profiles.ProfileResponse:
+    return profiles.ProfileResponse(
         profile_id=stored.id,
         name=stored.name,
         user_id=stored.user_id,
-        voice_characteristics=voice.VoiceCharacteristics(
+        voice_characteristics=profiles.VoiceCharacteristics(
             pitch_hz=round(stored.pitch_hz, 1), voice_type=stored.voice_type, brightness=round(stored.brightness, 4)
         ),
         duration_seconds=round(stored.duration_seconds, 3),

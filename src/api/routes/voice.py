@@ -1,45 +1,35 @@
-"""The voice endpoints. `translate` makes a job; `services/pipeline.py` tells what happens to it."""
+"""Speech in, speech out. `translate` makes a job; `services/pipeline.py` tells what happens to it."""
 
 import asyncio
-import hashlib
 import math
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
 from src.api.disconnection import disconnected, unless_gone
+from src.api.intake import claim_of, decode_audio, fingerprint_of
 from src.api.problems import problems, raise_again
 from src.api.schemas.callbacks import job_ended
 from src.api.schemas.voice import (
     CloneRequest,
     CloneResponse,
-    ProfileList,
-    ProfileRequest,
-    ProfileResponse,
     TranscribeRequest,
     TranscribeResponse,
     TranslateRequest,
     TranslateResponse,
 )
 from src.domain.audio import AudioFormat
-from src.domain.errors import ConsentRequired, Forbidden, about
-from src.domain.idempotency import Claim
-from src.domain.identity import Identity
-from src.domain.jobs import Consent, Job, JobRequest, Priority, VoiceProfile
+from src.domain.jobs import Job, JobRequest, Priority
 from src.domain.languages import canonical, variant
 from src.domain.speech import Wording
 from src.services import on_demand
 from src.services.idempotency import once
 from src.services.job_board import Forecast
-from src.services.profiles import NewProfile
-from src.utils.audio import decode_base64
 
 router = APIRouter(prefix="/api/v1/voice", tags=["voice"])
-
-ItemId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 _LOOK_AGAIN_SECONDS = (1, 30)
 """The least and the most that Retry-After says of a job that goes on."""
@@ -87,14 +77,14 @@ async def translate(
         services.callbacks.check(wanted.callback_url)
     if wanted.voice_profile_id is not None:
         await services.profiles.get(wanted.voice_profile_id, caller.user_id)
-    audio = await _decode(body.audio, services)
+    audio = await decode_audio(body.audio, services)
 
     patience = prefer.patience(services.sync_timeout_seconds)
     priority = _priority(body, patience)
     if idempotency_key is None:
         job = await services.jobs.submit(caller.user_id, wanted, audio, priority)
     else:
-        fingerprint = await asyncio.to_thread(_fingerprint, "translate", wanted, (audio,))
+        fingerprint = await asyncio.to_thread(fingerprint_of, "translate", wanted, (audio,))
         job = await services.jobs.submit_once(caller.user_id, idempotency_key, fingerprint, wanted, audio, priority)
 
     job = await _wait(job, patience, services, request, cancel_when_gone=idempotency_key is None)
@@ -111,7 +101,7 @@ async def transcribe(
 ) -> TranscribeResponse:
     """Speech to text alone, with segments and word times."""
     language = canonical(body.source_language) if body.source_language else None
-    recorded = on_demand.RecordedSpeech(await _decode(body.audio, services), body.audio_format)
+    recorded = on_demand.RecordedSpeech(await decode_audio(body.audio, services), body.audio_format)
     hearing = services.on_demand.transcribe(caller.user_id, recorded, language, body.quality)
     return presenters.transcribed(await unless_gone(request, hearing))
 
@@ -129,79 +119,18 @@ async def clone(
     language = canonical(body.target_language)
     voice: on_demand.RecordedSpeech | str = body.voice_profile_id or ""
     if body.reference_audio is not None:
-        voice = on_demand.RecordedSpeech(await _decode(body.reference_audio, services), body.audio_format)
+        voice = on_demand.RecordedSpeech(await decode_audio(body.reference_audio, services), body.audio_format)
     wanted = on_demand.CloneRequest(body.text, language, voice, body.quality)
     recordings = () if isinstance(voice, str) else (voice.data,)
     speaking = once(
         services.idempotency,
-        await _claim(caller, idempotency_key, "clone", body.model_dump(exclude={"reference_audio"}), recordings),
+        await claim_of(caller, idempotency_key, "clone", body.model_dump(exclude={"reference_audio"}), recordings),
         make=lambda: services.on_demand.clone(caller.user_id, wanted),
         keep=on_demand.Spoken.facts,
         again=services.on_demand.spoken_before,
     )
     answer = await unless_gone(request, speaking, goes_on=idempotency_key is not None)
     return presenters.spoken(answer, body, language, links)
-
-
-@router.post("/profile", responses=problems(400, 403, 404, 409, 413, 415, 422, 429, 503))
-async def save_profile(
-    body: ProfileRequest,
-    caller: Caller,
-    services: ServicesDep,
-    request: Request,
-    idempotency_key: IdempotencyKey = None,
-) -> ProfileResponse:
-    """Create a voice profile, or replace the voice of an existing one. Needs the speaker's consent."""
-    if body.consent is None or not body.consent.given:
-        raise ConsentRequired(
-            "Send `consent` with `given`: true, the `statement` that the speaker agreed to, and `recorded_at`."
-        )
-    new = NewProfile(
-        user_id=_profile_owner(body.user_id, caller),
-        reference_audio=await _decode(body.reference_audio, services),
-        additional_references=await _decode_additional(body.additional_references, services),
-        audio_format=body.audio_format,
-        consent=Consent(body.consent.statement, body.consent.recorded_at),
-        name=body.name,
-        profile_id=body.profile_id,
-    )
-    asked = body.model_dump(exclude={"reference_audio", "additional_references"})
-
-    async def save() -> VoiceProfile:
-        profile = await services.profiles.save(new)
-        await services.audit.record(caller.user_id, "profile.save", f"profile:{profile.id}", owner=profile.user_id)
-        return profile
-
-    saving = once(
-        services.idempotency,
-        await _claim(caller, idempotency_key, "profile", asked, new.recordings),
-        make=save,
-        keep=lambda profile: profile.id,
-        again=lambda profile_id: services.profiles.get(profile_id, new.user_id),
-    )
-    return presenters.profile(await unless_gone(request, saving, goes_on=idempotency_key is not None))
-
-
-@router.get("/profiles", responses=problems(429))
-async def list_profiles(caller: Caller, services: ServicesDep) -> ProfileList:
-    """The caller's profiles, newest first."""
-    stored = await services.profiles.of_user(caller.user_id)
-    return ProfileList(profiles=[presenters.profile(item) for item in stored])
-
-
-@router.get("/profile/{profile_id}", responses=problems(404, 429))
-async def get_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> ProfileResponse:
-    """One profile of the caller's."""
-    return presenters.profile(await services.profiles.get(profile_id, caller.user_id))
-
-
-@router.delete("/profile/{profile_id}", status_code=204, responses=problems(404, 429))
-async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> None:
-    """Delete a profile with everything derived from it: its recording, its voice, and the jobs that spoke with it."""
-    await services.profiles.get(profile_id, caller.user_id)
-    await services.jobs.delete_with_profile(profile_id)
-    await services.profiles.delete(profile_id, caller.user_id)
-    await services.audit.record(caller.user_id, "profile.delete", f"profile:{profile_id}")
 
 
 def _job_request(body: TranslateRequest) -> JobRequest:
@@ -229,42 +158,6 @@ def _priority(body: TranslateRequest, patience: float) -> Priority:
     if body.priority is not None:
         return Priority[body.priority.upper()]
     return Priority.INTERACTIVE if patience > 0 else Priority.BATCH
-
-
-async def _decode(encoded: str, services: Services) -> bytes:
-    """Base64 of up to 50 MB: in a thread, so that other callers do not wait for it."""
-    return await asyncio.to_thread(decode_base64, encoded, services.max_audio_bytes)
-
-
-async def _decode_additional(encoded: list[str], services: Services) -> tuple[bytes, ...]:
-    recordings = []
-    for index, each in enumerate(encoded):
-        with about(f"additional_references[{index}]"):
-            recordings.append(await _decode(each, services))
-    return tuple(recordings)
-
-
-async def _claim(
-    caller: Identity, key: str | None, operation: str, asked: object, recordings: tuple[bytes, ...]
-) -> Claim | None:
-    """The caller's claim on its Idempotency-Key; None where it gave none."""
-    if key is None:
-        return None
-    return Claim(caller.user_id, key, await asyncio.to_thread(_fingerprint, operation, asked, recordings))
-
-
-def _fingerprint(operation: str, asked: object, recordings: tuple[bytes, ...]) -> str:
-    """What makes two requests the same."""
-    total = hashlib.sha256(f"{operation} {asked!r}".encode())
-    for recording in recordings:
-        total.update(hashlib.sha256(recording).digest())
-    return total.hexdigest()
-
-
-def _profile_owner(user_id: str | None, caller: Identity) -> str:
-    if user_id is None or user_id == caller.user_id or caller.may_act_for_others:
-        return user_id or caller.user_id
-    raise Forbidden("Only a caller with the scope `voice:service` may name another user.")
 
 
 async def _wait(job: Job, seconds: float, services: Services, request: Request, *, cancel_when_gone: bool) -> Job:

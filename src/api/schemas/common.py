@@ -33,6 +33,7 @@ EncodedAudio = Annotated[
     ),
 ]
 
+ProfileId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Format = Annotated[AudioFormat, Field(description="The file's real container: `m4a` holds AAC or ALAC.")]
 QualityChoice = Annotated[Quality, Field(description="How much time the engines may spend for a better result.")]
 

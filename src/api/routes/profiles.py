@@ -1,0 +1,84 @@
+"""The endpoints of voice profiles."""
+
+from fastapi import APIRouter, Request
+
+from src.api import presenters
+from src.api.dependencies import Caller, IdempotencyKey, ItemId, ServicesDep
+from src.api.disconnection import unless_gone
+from src.api.intake import claim_of, decode_all, decode_audio
+from src.api.problems import problems
+from src.api.schemas.profiles import ProfileList, ProfileRequest, ProfileResponse
+from src.domain.errors import ConsentRequired, Forbidden
+from src.domain.identity import Identity
+from src.domain.jobs import Consent, VoiceProfile
+from src.services.idempotency import once
+from src.services.profiles import NewProfile
+
+router = APIRouter(prefix="/api/v1/voice", tags=["voice"])
+
+
+@router.post("/profile", responses=problems(400, 403, 404, 409, 413, 415, 422, 429, 503))
+async def save_profile(
+    body: ProfileRequest,
+    caller: Caller,
+    services: ServicesDep,
+    request: Request,
+    idempotency_key: IdempotencyKey = None,
+) -> ProfileResponse:
+    """Create a voice profile, or replace the voice of an existing one. Needs the speaker's consent."""
+    if body.consent is None or not body.consent.given:
+        raise ConsentRequired(
+            "Send `consent` with `given`: true, the `statement` that the speaker agreed to, and `recorded_at`."
+        )
+    new = NewProfile(
+        user_id=_profile_owner(body.user_id, caller),
+        reference_audio=await decode_audio(body.reference_audio, services),
+        additional_references=await decode_all("additional_references", body.additional_references, services),
+        audio_format=body.audio_format,
+        consent=Consent(body.consent.statement, body.consent.recorded_at),
+        name=body.name,
+        profile_id=body.profile_id,
+    )
+    asked = body.model_dump(exclude={"reference_audio", "additional_references"})
+
+    async def save() -> VoiceProfile:
+        profile = await services.profiles.save(new)
+        await services.audit.record(caller.user_id, "profile.save", f"profile:{profile.id}", owner=profile.user_id)
+        return profile
+
+    saving = once(
+        services.idempotency,
+        await claim_of(caller, idempotency_key, "profile", asked, new.recordings),
+        make=save,
+        keep=lambda profile: profile.id,
+        again=lambda profile_id: services.profiles.get(profile_id, new.user_id),
+    )
+    return presenters.profile(await unless_gone(request, saving, goes_on=idempotency_key is not None))
+
+
+@router.get("/profiles", responses=problems(429))
+async def list_profiles(caller: Caller, services: ServicesDep) -> ProfileList:
+    """The caller's profiles, newest first."""
+    stored = await services.profiles.of_user(caller.user_id)
+    return ProfileList(profiles=[presenters.profile(item) for item in stored])
+
+
+@router.get("/profile/{profile_id}", responses=problems(404, 429))
+async def get_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> ProfileResponse:
+    """One profile of the caller's."""
+    return presenters.profile(await services.profiles.get(profile_id, caller.user_id))
+
+
+@router.delete("/profile/{profile_id}", status_code=204, responses=problems(404, 429))
+async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> None:
+    """Delete a profile with everything derived from it: its recording, its voice, and the jobs that spoke with it."""
+    await services.profiles.get(profile_id, caller.user_id)
+    await services.jobs.delete_with_profile(profile_id)
+    await services.profiles.delete(profile_id, caller.user_id)
+    await services.audit.record(caller.user_id, "profile.delete", f"profile:{profile_id}")
+
+
+def _profile_owner(user_id: str | None, caller: Identity) -> str:
+    if user_id is None or user_id == caller.user_id or caller.may_act_for_others:
+        return user_id or caller.user_id
+    raise Forbidden("Only a caller with the scope `voice:service` may name another user.")
