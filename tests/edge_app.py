@@ -6,6 +6,7 @@ import httpx
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field
 
+from src.api.json_route import JsonRoute
 from src.api.middleware import Edge, install
 from src.domain.errors import VoiceServiceError
 
@@ -19,6 +20,7 @@ class Message(BaseModel):
 def edge_app(edge: Edge | None = None, error: Exception | None = None) -> FastAPI:
     """Echoes what it was sent; GET /api/v1/failing raises `error`, GET /api/v1/breaking after its answer has begun."""
     app = FastAPI()
+    app.router.route_class = JsonRoute
 
     @app.post("/api/v1/voice/translate")
     async def translate(body: Message) -> dict[str, int]:

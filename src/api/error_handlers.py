@@ -185,6 +185,8 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 
 def _of_http(error: HTTPException) -> Problem:
+    if isinstance(error.__cause__, VoiceServiceError):  # the framework wraps what reading a body raises
+        return _of_service_error(error.__cause__)
     status, headers = error.status_code, dict(error.headers or {})
     kind = _OF_STATUS.get(status)
     if kind is not None:

