@@ -266,13 +266,27 @@ class ListQueue:
 
 @dataclass
 class DictCache:
+    """`owners`: of the keys that have one."""
+
     values: dict[str, bytes] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
 
-    async def get(self, key: str) -> bytes | None:
-        return self.values.get(key)
+    async def get(self, key: str, owner: str = "") -> bytes | None:
+        return self.values.get(key) if self.owners.get(key, "") == owner else None
 
-    async def set(self, key: str, value: bytes, ttl_seconds: float) -> None:
-        self.values[key] = value
+    async def set(self, key: str, value: bytes, ttl_seconds: float, owner: str = "") -> None:
+        self.values[key], self.owners[key] = value, owner
 
-    async def delete(self, key: str) -> None:
-        self.values.pop(key, None)
+    async def delete(self, key: str, owner: str = "") -> None:
+        if self.owners.get(key, "") == owner:
+            self.values.pop(key, None)
+
+    async def forget(self, owner: str) -> None:
+        for key in [key for key in self.values if self.owners[key] == owner]:
+            del self.values[key]
+
+    async def forget_here(self, owner: str | None = None) -> None:
+        if owner is None:
+            self.values.clear()
+        else:
+            await self.forget(owner)

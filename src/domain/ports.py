@@ -180,11 +180,21 @@ class Storage(Protocol):
 
 
 class Cache(Protocol):
-    async def get(self, key: str) -> bytes | None: ...
+    """Each value has an owner, whose own it is: nobody else gets it, or learns from the time of an answer that it is
+    there.
+    """
 
-    async def set(self, key: str, value: bytes, ttl_seconds: float) -> None: ...
+    async def get(self, key: str, owner: str = "") -> bytes | None: ...
 
-    async def delete(self, key: str) -> None: ...
+    async def set(self, key: str, value: bytes, ttl_seconds: float, owner: str = "") -> None: ...
+
+    async def delete(self, key: str, owner: str = "") -> None: ...
+
+    async def forget(self, owner: str) -> None:
+        """Drop all that this owner has, here and where processes share it. Raises Unavailable: some may be left."""
+
+    async def forget_here(self, owner: str | None = None) -> None:
+        """The same in the memory of this process alone; None: of every owner."""
 
 
 class RateCounter(Protocol):

@@ -194,6 +194,6 @@ class Profiles:
             raise
 
     async def _delete_files(self, profile: VoiceProfile) -> None:
-        await self._voices.forget(profile.embedding_path)
+        await self._voices.forget(profile.embedding_path, profile.user_id)
         for path in (profile.embedding_path, *profile.audio_paths):
             await self._storage.delete(path)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from src.domain.errors import TranslationUnavailable, Unavailable, UnsupportedLanguage
+from src.domain.identity import current_user
 from src.domain.ports import Cache, Translator
 from src.domain.speech import AS_CONFIGURED, Translation, Wording
 from src.services.languages import TRANSLATING_HINT
@@ -18,7 +19,7 @@ _CACHE_SECONDS = 24 * 3600.0
 
 
 class TextTranslation:
-    """`translators` in the order in which they are asked."""
+    """`translators` in the order in which they are asked. What one user said is remembered for that user alone."""
 
     def __init__(self, translators: tuple[Translator, ...], cache: Cache) -> None:
         self._translators = translators
@@ -62,8 +63,8 @@ class TextTranslation:
         """As the translator's answer, asking it only for what it was not asked before."""
         wanted = tuple(dict.fromkeys(texts))
         scope = _scope(translator, source, target, wording, texts)
-        keys = {text: _key(scope, text) for text in wanted}
-        found = await asyncio.gather(*(self._cache.get(key) for key in keys.values()))
+        keys, owner = {text: _key(scope, text) for text in wanted}, current_user.get()
+        found = await asyncio.gather(*(self._cache.get(key, owner) for key in keys.values()))
         known = {text: _unpack(packed) for text, packed in zip(wanted, found, strict=True) if packed is not None}
         missing = tuple(text for text in wanted if text not in known)
         if missing or not known:
@@ -75,8 +76,9 @@ class TextTranslation:
         return replace(fresh, texts=tuple(known[text].texts[0] for text in texts))
 
     async def _remember(self, keys: Iterable[str], fresh: Translation) -> None:
+        owner = current_user.get()
         packed = (_pack(replace(fresh, texts=(text,))) for text in fresh.texts)
-        writes = (self._cache.set(key, value, _CACHE_SECONDS) for key, value in zip(keys, packed, strict=True))
+        writes = (self._cache.set(key, value, _CACHE_SECONDS, owner) for key, value in zip(keys, packed, strict=True))
         await asyncio.gather(*writes)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from src.domain.audio import Audio
 from src.domain.errors import UnsupportedLanguage
+from src.domain.identity import current_user
 from src.domain.ports import Cache, SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, VoiceMatch, VoicePrint, compare
 from src.services.takes import Takes
@@ -84,7 +85,7 @@ class Speech:
 
 class VoiceCloning:
     """`cache` keeps what was learned from a message for ten minutes, for the same message into another language, and
-    for a minute what was read from storage.
+    for a minute what was read from storage; each for the user whose work is done.
     `transcriber` listens to what was spoken where several takes are compared.
     """
 
@@ -121,7 +122,7 @@ class VoiceCloning:
         voice = await self._cached(key)
         if voice is None:
             voice = await self._learn((reference,), recordings)
-            await self._cache.set(key, voice.pack(), _CACHE_SECONDS)
+            await self._cache.set(key, voice.pack(), _CACHE_SECONDS, current_user.get())
         return voice
 
     async def recall(self, path: str) -> LearnedVoice | None:
@@ -129,17 +130,17 @@ class VoiceCloning:
         return await self._cached(self._key_of(path))
 
     async def remember(self, path: str, voice: LearnedVoice) -> None:
-        await self._cache.set(self._key_of(path), voice.pack(), _STORED_CACHE_SECONDS)
+        await self._cache.set(self._key_of(path), voice.pack(), _STORED_CACHE_SECONDS, current_user.get())
 
-    async def forget(self, path: str) -> None:
+    async def forget(self, path: str, user_id: str) -> None:
         """Where that is not possible now, it ends by itself within a minute."""
-        await self._cache.delete(self._key_of(path))
+        await self._cache.delete(self._key_of(path), user_id)
 
     def _key_of(self, path: str) -> str:
         return f"stored-voice:{self._engine.name}:{path}"
 
     async def _cached(self, key: str) -> LearnedVoice | None:
-        packed = await self._cache.get(key)
+        packed = await self._cache.get(key, current_user.get())
         try:
             return None if packed is None else LearnedVoice.unpack(packed)
         except DamagedVoice:

@@ -10,11 +10,15 @@ from src.domain.ports import Cache
 _FRONT_SECONDS = 60.0
 
 
+_Key = tuple[str, str]
+"""The owner, and the key."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     value: bytes
     expires_at: float  # on the cache's clock
-    size: int  # bytes of key and value
+    size: int  # bytes of key, owner and value
 
 
 class MemoryCache:
@@ -26,39 +30,48 @@ class MemoryCache:
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_bytes = max_bytes
         self._clock = clock
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()  # least recently used first
+        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()  # least recently used first
         self._bytes = 0
 
     @property
     def size_bytes(self) -> int:
         return self._bytes
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str, owner: str = "") -> bytes | None:
         """None: never set, expired, or pushed out."""
-        entry = self._entries.get(key)
+        entry = self._entries.get((owner, key))
         if entry is None:
             return None
         if entry.expires_at <= self._clock():
-            self._drop(key)
+            self._drop((owner, key))
             return None
-        self._entries.move_to_end(key)
+        self._entries.move_to_end((owner, key))
         return entry.value
 
-    async def set(self, key: str, value: bytes, ttl_seconds: float) -> None:
-        self._drop(key)
-        entry = _Entry(value, self._clock() + ttl_seconds, len(key.encode()) + len(value))
+    async def set(self, key: str, value: bytes, ttl_seconds: float, owner: str = "") -> None:
+        self._drop((owner, key))
+        size = len(key.encode()) + len(owner.encode(errors="replace")) + len(value)
+        entry = _Entry(value, self._clock() + ttl_seconds, size)
         if entry.size > self._max_bytes or ttl_seconds <= 0:
             return
         while self._bytes + entry.size > self._max_bytes:
             self._drop(next(iter(self._entries)))
-        self._entries[key] = entry
+        self._entries[owner, key] = entry
         self._bytes += entry.size
 
-    async def delete(self, key: str) -> None:
-        self._drop(key)
+    async def delete(self, key: str, owner: str = "") -> None:
+        self._drop((owner, key))
 
-    def _drop(self, key: str) -> None:
-        entry = self._entries.pop(key, None)
+    async def forget(self, owner: str) -> None:
+        await self.forget_here(owner)
+
+    async def forget_here(self, owner: str | None = None) -> None:
+        """As `forget`; None: everything."""
+        for name in [name for name in self._entries if owner in (None, name[0])]:
+            self._drop(name)
+
+    def _drop(self, name: _Key) -> None:
+        entry = self._entries.pop(name, None)
         if entry is not None:
             self._bytes -= entry.size
 
@@ -66,25 +79,32 @@ class MemoryCache:
 class Cached:
     """Implements Cache: what this process wrote, or read in the last minute, and behind it what all of them share.
 
-    `front` alone serves while `back` is away. It does not learn of another process's deletions: for keys that say what
-    their value is made of, which are never wrong, only old.
+    `front` alone serves while `back` is away. It does not learn of another process's deletions by itself: those who
+    watch for them call `forget_here`.
     """
 
     def __init__(self, front: MemoryCache, back: Cache) -> None:
         self._front = front
         self._back = back
 
-    async def get(self, key: str) -> bytes | None:
-        if (value := await self._front.get(key)) is not None:
+    async def get(self, key: str, owner: str = "") -> bytes | None:
+        if (value := await self._front.get(key, owner)) is not None:
             return value
-        if (value := await self._back.get(key)) is not None:
-            await self._front.set(key, value, _FRONT_SECONDS)
+        if (value := await self._back.get(key, owner)) is not None:
+            await self._front.set(key, value, _FRONT_SECONDS, owner)
         return value
 
-    async def set(self, key: str, value: bytes, ttl_seconds: float) -> None:
-        await self._front.set(key, value, ttl_seconds)
-        await self._back.set(key, value, ttl_seconds)
+    async def set(self, key: str, value: bytes, ttl_seconds: float, owner: str = "") -> None:
+        await self._front.set(key, value, ttl_seconds, owner)
+        await self._back.set(key, value, ttl_seconds, owner)
 
-    async def delete(self, key: str) -> None:
-        await self._front.delete(key)
-        await self._back.delete(key)
+    async def delete(self, key: str, owner: str = "") -> None:
+        await self._front.delete(key, owner)
+        await self._back.delete(key, owner)
+
+    async def forget(self, owner: str) -> None:
+        await self._front.forget_here(owner)
+        await self._back.forget(owner)
+
+    async def forget_here(self, owner: str | None = None) -> None:
+        await self._front.forget_here(owner)

@@ -3,7 +3,10 @@
 import asyncio
 import time
 
+import pytest
+
 from src.adapters.cache.redis_cache import RedisCache
+from src.domain.errors import EngineUnavailable
 from src.domain.ports import Cache
 from src.services.translation import TextTranslation
 from src.utils.cache import Cached, MemoryCache
@@ -92,3 +95,56 @@ async def test_translations_are_shared_and_a_silent_redis_only_makes_them_slower
             assert (await translating.translate(texts, "en", "es")).texts == said.texts
             assert time.perf_counter() - began < 8  # two deadlines at most, and not two for each sentence
             assert second.calls == 1
+
+
+async def test_what_is_one_owners_is_no_others_and_none_of_it_is_left_when_it_is_forgotten(
+    redis_server: RedisServer,
+) -> None:
+    async with linked(redis_server.url, timeout_seconds=2.0) as link:
+        cache = RedisCache(link)
+        for number in range(600):  # more than are dropped at once
+            await cache.set(f"voice:{number}", b"the voice of ann", 60, "ann")
+        await cache.set("voice:1", b"the voice of eve", 60, "eve")
+        assert [await cache.get("voice:1", owner) for owner in ("eve", "")] == [b"the voice of eve", None]
+        await cache.forget("ann")
+        assert await cache.get("voice:1", "ann") is None
+        assert await cache.get("voice:1", "eve") == b"the voice of eve"
+        with redis_server.client() as redis:
+            values = list(redis.scan_iter("*:cache*"))
+            assert len(values) == 2, "eve's value, and the list of what is eve's"
+
+
+async def test_the_list_of_an_owners_values_lives_as_long_as_the_last_of_them(redis_server: RedisServer) -> None:
+    async with linked(redis_server.url, timeout_seconds=2.0) as link:
+        cache = RedisCache(link)
+        await cache.set("long", b"1", 60, "ann")
+        await cache.set("short", b"1", 0.05, "ann")
+        with redis_server.client() as redis:
+            (listed,) = redis.scan_iter("*:cached-of:*")
+            assert 50_000 < redis_server.milliseconds_left(listed.decode()) <= 60_000
+            await asyncio.sleep(0.1)
+            await cache.set("last", b"1", 1, "ann")
+            assert redis.zcard(listed) == 2, "what has ended is not listed any more"
+
+
+async def test_forgetting_says_so_when_redis_cannot_be_told(redis_server: RedisServer) -> None:
+    async with linked(redis_server.url, timeout_seconds=2.0) as link:
+        cache = RedisCache(link)
+        await cache.set("a", b"1", 60, "ann")
+        await asyncio.to_thread(redis_server.stop)
+        with pytest.raises(EngineUnavailable):
+            await cache.forget("ann")
+
+
+async def test_another_processes_memory_forgets_when_it_is_told(redis_server: RedisServer) -> None:
+    async with (
+        linked(redis_server.url, timeout_seconds=2.0) as one,
+        linked(redis_server.url, timeout_seconds=2.0) as other,
+    ):
+        here, there = Cached(MemoryCache(1000), RedisCache(one)), Cached(MemoryCache(1000), RedisCache(other))
+        await here.set("a", b"1", 60, "ann")
+        assert await there.get("a", "ann") == b"1"
+        await here.forget("ann")
+        assert await there.get("a", "ann") == b"1", "it was not told"
+        await there.forget_here("ann")
+        assert await there.get("a", "ann") is None

@@ -87,3 +87,15 @@ async def test_never_exceeds_its_bound_and_never_gives_anything_but_the_last_val
         found = {k: v for k in last if (v := await cache.get(k)) is not None}
         assert all(last[k][0] == v and last[k][1] > clock.seconds for k, v in found.items())
         assert cache.size_bytes == sum(len(k.encode()) + len(v) for k, v in found.items()) <= max_bytes
+
+
+async def test_what_is_one_owners_is_no_others_and_is_forgotten_with_it() -> None:
+    cache = MemoryCache(100)
+    await cache.set("a", b"ann", 60, "ann")
+    await cache.set("a", b"eve", 60, "eve")
+    assert [await cache.get("a", owner) for owner in ("ann", "eve", "")] == [b"ann", b"eve", None]
+    await cache.forget("ann")
+    assert [await cache.get("a", owner) for owner in ("ann", "eve")] == [None, b"eve"]
+    assert cache.size_bytes == len(b"aeveeve")
+    await cache.forget_here()
+    assert cache.size_bytes == 0

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from src.domain.errors import EngineUnavailable, TranslationUnavailable, UnsupportedLanguage
+from src.domain.identity import current_user
 from src.domain.speech import AS_CONFIGURED, Formality, Translation, Wording
 from src.services.translation import TextTranslation
 from tests.fake_stores import DictCache
@@ -148,3 +149,12 @@ async def test_a_failure_is_not_kept() -> None:
     first.error = None
     recovered = await service.translate(("one",), "en", "es")
     assert (recovered.engine, recovered.degraded) == ("first (en>es)", ())
+
+
+async def test_one_user_does_not_learn_from_the_time_of_an_answer_what_another_said() -> None:
+    translator, cache = FakeTranslator(), DictCache()
+    service = TextTranslation((translator,), cache)
+    for user, calls in (("ann", 1), ("ann", 1), ("eve", 2)):
+        current_user.set(user)
+        await service.translate(("one",), "en", "es")
+        assert translator.calls == calls, user
