@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.types import Scope
@@ -19,6 +18,7 @@ from src.api.routes import audio, health, jobs, languages, page, profiles, usage
 from src.bootstrap import running_services
 from src.bootstrap_engines import Engines
 from src.bootstrap_process import configure_logging, load_settings
+from src.bootstrap_server import build_server
 from src.bootstrap_shared import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
@@ -106,18 +106,7 @@ def main(engines: Engines | None = None) -> int:
         return 2
     configure_logging(settings.log_level)
     app = create_app(settings, engines)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,  # the rate limiter reads X-Forwarded-For itself, from trusted proxies only
-            server_header=False,
-            timeout_graceful_shutdown=round(settings.shutdown_grace_seconds),
-        )
-    )
+    server = build_server(app, settings)
     try:
         server.run()
     finally:

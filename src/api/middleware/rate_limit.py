@@ -84,18 +84,19 @@ def client_of(trusted_proxies: Iterable[str], is_exempt: Callable[[str], bool]) 
         hops = [hop.strip() for line in Headers(scope=scope).getlist("x-forwarded-for") for hop in line.split(",")]
         peer = scope["client"][0] if scope.get("client") else "unknown"
         for hop in [*hops, peer][::-1]:
-            address = _address(hop)
+            address = address_of(hop)
             if address is None:
                 break
             peer = hop
             if not any(address in network for network in trusted):
                 break
-        return _bucket(peer)
+        return bucket(peer)
 
     return key_of
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None: it is none."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -103,8 +104,9 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _bucket(text: str) -> str:
-    address = _address(text)
+def bucket(text: str) -> str:
+    """What an address is counted as: of an IPv6 address its /64."""
+    address = address_of(text)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address.packed, 64), strict=False))
     return str(address or text)
