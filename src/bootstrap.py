@@ -17,6 +17,7 @@ from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.job_views import SqlJobViews
 from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRepository
 from src.api.dependencies import Services
+from src.bootstrap_access import Access
 from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
 from src.bootstrap_database import open_database
 from src.bootstrap_engines import Engines, build_engines
@@ -79,13 +80,13 @@ class _Core:
 
 @asynccontextmanager
 async def running_services(
-    settings: Settings, engines: Engines | None = None, shared: SharedState | None = None
+    settings: Settings, engines: Engines | None, shared: SharedState, access: Access
 ) -> AsyncIterator[Services]:
     """What the API needs, started, and closed again in the reverse order, whatever happens in between."""
     async with AsyncExitStack() as stack:
         remote = settings.workers == "remote"
-        core = await _start_core(settings, engines, shared or build_shared_state(settings), stack, remote=remote)
-        yield await _start_services(core, stack)
+        core = await _start_core(settings, engines, shared, stack, remote=remote)
+        yield await _start_services(core, access, stack)
 
 
 @asynccontextmanager
@@ -166,7 +167,7 @@ async def _start_engines(
     return parts
 
 
-async def _start_services(core: _Core, stack: AsyncExitStack) -> Services:
+async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) -> Services:
     settings, engines, stores = core.settings, core.engines, core.stores
     usage = SqlUsageRepository(core.database)
     idempotency = SqlIdempotencyStore(core.database, settings.idempotency_ttl_seconds)
@@ -201,7 +202,7 @@ async def _start_services(core: _Core, stack: AsyncExitStack) -> Services:
         languages=LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
         usage=usage,
         storage=stores.storage,
-        health=_health(core, worker, delivery),
+        health=_health(core, access, worker, delivery),
         callbacks=callback_addresses(settings),
         sessions=sessions,
         audit=audit,
@@ -228,7 +229,7 @@ def _redis_url(settings: Settings) -> str:
     return settings.redis_url.get_secret_value()
 
 
-def _health(core: _Core, worker: JobWorker[Job] | None, delivery: CallbackDelivery | None) -> Health:
+def _health(core: _Core, access: Access, worker: JobWorker[Job] | None, delivery: CallbackDelivery | None) -> Health:
     engines, fleet = core.engines, core.fleet
 
     def names() -> Mapping[str, str]:
@@ -241,7 +242,8 @@ def _health(core: _Core, worker: JobWorker[Job] | None, delivery: CallbackDelive
     def notices() -> tuple[str, ...]:
         callbacks = delivery.notices() if delivery else ()
         workers = fleet.notices() if fleet else ()
-        return (*engines.notices, *engines.passing_notices(), *core.stores.shared.notices(), *callbacks, *workers)
+        here = (*access.notices(), *engines.notices, *engines.passing_notices())
+        return (*here, *core.stores.shared.notices(), *callbacks, *workers)
 
     def runner_check(runner: Runner) -> Callable[[], Awaitable[None]]:
         async def check() -> None:
@@ -259,7 +261,14 @@ def _health(core: _Core, worker: JobWorker[Job] | None, delivery: CallbackDelive
     checks = {name: runner_check(runner) for name, runner in engines.runners.items()}
     workers = {"workers": fleet.check} if fleet else {}
     return Health(
-        {"database": core.database.ping, "job_worker": job_worker, **core.checks, **checks, **workers},
+        {
+            "database": core.database.ping,
+            "job_worker": job_worker,
+            **access.checks(),
+            **core.checks,
+            **checks,
+            **workers,
+        },
         names,
         notices,
         jobs,

@@ -13,9 +13,9 @@ from starlette.types import Scope
 from src import __version__
 from src.api import middleware
 from src.api.dependencies import Services
-from src.api.middleware.auth import TokenVerifier
 from src.api.routes import audio, health, jobs, languages, page, profiles, usage, voice
 from src.bootstrap import running_services
+from src.bootstrap_access import Access, build_access
 from src.bootstrap_engines import Engines
 from src.bootstrap_process import configure_logging, load_settings
 from src.bootstrap_server import build_server
@@ -37,14 +37,17 @@ _JSON_OVERHEAD_BYTES = 64 * 1024
 
 
 def create_app(settings: Settings | None = None, engines: Engines | None = None) -> FastAPI:
-    """`engines` stands in for those that the settings name, in tests and benchmarks."""
+    """`engines` stands in for those that the settings name, in tests and benchmarks.
+
+    Raises EngineUnavailable for a file of the settings that cannot be used.
+    """
     settings = settings or Settings()
-    shared = build_shared_state(settings)
+    shared, access = build_shared_state(settings), build_access(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         try:
-            async with running_services(settings, engines, shared) as services:
+            async with access.running(), running_services(settings, engines, shared, access) as services:
                 yield {"services": services}
         except VoiceServiceError as error:
             app.state.why_not_started = error.detail
@@ -62,33 +65,21 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
     )
     for part in (voice, profiles, jobs, languages, usage, audio, health, page):
         app.include_router(part.router)
-    middleware.install(app, _edge(settings, shared))
+    middleware.install(app, _edge(settings, shared, access))
     return app
 
 
-def _edge(settings: Settings, shared: SharedState) -> middleware.Edge:
+def _edge(settings: Settings, shared: SharedState, access: Access) -> middleware.Edge:
     return middleware.Edge(
         max_body_bytes=round(settings.max_audio_bytes * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
         body_timeout_seconds=settings.body_timeout_seconds,
-        verifier=_token_verifier(settings),
+        verifier=access.verifier,
         session_check=_require_session,
         translations_per_minute=settings.rate_limit_translations_per_minute,
         requests_per_minute=settings.rate_limit_requests_per_minute,
         counter=shared.counter,
         trusted_proxies=tuple(settings.trusted_proxies),
         cors_origins=tuple(settings.cors_origins),
-    )
-
-
-def _token_verifier(settings: Settings) -> TokenVerifier | None:
-    if settings.auth_mode == "off" or settings.jwt_secret is None:
-        return None
-    secret = settings.jwt_secret.get_secret_value()
-    return TokenVerifier(
-        secret,
-        settings.jwt_issuer or "",
-        settings.jwt_audience or "",
-        max_lifetime_seconds=settings.jwt_max_lifetime_seconds,
     )
 
 
@@ -105,7 +96,11 @@ def main(engines: Engines | None = None) -> int:
     if settings is None:
         return 2
     configure_logging(settings.log_level)
-    app = create_app(settings, engines)
+    try:
+        app = create_app(settings, engines)
+    except VoiceServiceError as error:
+        logger.error("The service cannot start: %s", error.detail)
+        return 1
     server = build_server(app, settings)
     try:
         server.run()

@@ -1,7 +1,6 @@
 """Every setting of the service. Each is an environment variable of the same name in capitals, or a line in `.env`."""
 
 from functools import cached_property
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from src.config.access import AccessSettings
 from src.config.callbacks import CallbackSettings
 from src.config.edge import EdgeSettings
 from src.config.limits import LimitSettings
@@ -35,14 +35,12 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
-class Settings(CallbackSettings, EdgeSettings, LimitSettings, BaseSettings):
+class Settings(AccessSettings, CallbackSettings, EdgeSettings, LimitSettings, BaseSettings):
     """Defaults run the embedded service: no key, no weights, no server, only this machine may call it."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore")
 
     # --- server
-    host: str = "127.0.0.1"
-    """Address to listen on."""
     port: int = Field(8000, ge=0, le=65535)
     """0: any free port."""
     public_base_url: str | None = None
@@ -208,27 +206,8 @@ class Settings(CallbackSettings, EdgeSettings, LimitSettings, BaseSettings):
     backup_keep_last: int = Field(3, ge=1)
     """So many of the newest are kept however old they are."""
 
-    # --- who may call
-    auth_mode: Literal["off", "jwt"] = "off"
-    """off: every caller is the user `local`, allowed on loopback addresses only."""
-    jwt_secret: SecretStr | None = None
-    """HS256 secret, at least 32 bytes."""
-    jwt_issuer: str | None = None
-    jwt_audience: str | None = None
-    jwt_max_lifetime_seconds: float = Field(366 * 24 * 3600, gt=0)
-    """Tokens that live longer, from `iat` to `exp`, are refused: a revocation is kept for this long."""
-
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.auth_mode == "off" and not self.listens_on_loopback:
-            raise ValueError(
-                f"AUTH_MODE=off is for loopback addresses only, and HOST is {self.host}: set AUTH_MODE=jwt."
-            )
-        if self.auth_mode == "jwt":
-            if self.jwt_secret is None or len(self.jwt_secret.get_secret_value().encode()) < 32:
-                raise ValueError("AUTH_MODE=jwt needs JWT_SECRET with at least 32 bytes.")
-            if not self.jwt_issuer or not self.jwt_audience:
-                raise ValueError("AUTH_MODE=jwt needs JWT_ISSUER and JWT_AUDIENCE.")
         if self.url_signing_key is not None and len(self.url_signing_key.get_secret_value()) < 32:
             raise ValueError("URL_SIGNING_KEY needs at least 32 characters.")
         if "*" in self.cors_origins and (self.auth_mode == "off" or len(self.cors_origins) > 1):
@@ -257,15 +236,6 @@ class Settings(CallbackSettings, EdgeSettings, LimitSettings, BaseSettings):
         if self.cdn_key_pair_id is not None and self.cdn_base_url is None:
             raise ValueError("CDN_KEY_PAIR_ID needs CDN_BASE_URL.")
         return self
-
-    @property
-    def listens_on_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
 
     @cached_property
     def effective_database_url(self) -> str:

@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jose import jwt
 
 from src.api.middleware import Edge, is_public
-from src.api.middleware.auth import TokenVerifier
+from src.api.middleware.tokens import OneKey, TokenVerifier
 from src.domain.errors import Unauthenticated
 from src.domain.identity import ALL_SCOPES, Identity, Token
+from src.utils.token_keys import secret_key
 from tests.edge_app import client, edge_app
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -24,7 +25,7 @@ GOOD: dict[str, Any] = {"iss": "https://id", "aud": "voice", "sub": "anna", "iat
 
 
 def verifier(secret: str = SECRET) -> TokenVerifier:
-    return TokenVerifier(secret, "https://id", "voice", leeway_seconds=10, clock=lambda: float(NOW))
+    return TokenVerifier(OneKey(secret_key(secret)), "https://id", "voice", leeway_seconds=10, clock=lambda: float(NOW))
 
 
 def signed(header: dict[str, Any] | bytes, claims: dict[str, Any] | bytes, key: bytes = SECRET.encode()) -> str:
@@ -40,20 +41,20 @@ def token(**changes: Any) -> str:
     return signed({"alg": "HS256", "typ": "JWT"}, claims)
 
 
-def test_a_good_token_names_its_user_and_scopes() -> None:
-    assert verifier().verify(token(scope="voice voice:service")) == Identity(
+async def test_a_good_token_names_its_user_and_scopes() -> None:
+    assert await verifier().verify(token(scope="voice voice:service")) == Identity(
         "anna", frozenset({"voice", "voice:service"})
     )
-    assert verifier().verify(token(scope="voice:service")).may_act_for_others
-    assert not verifier().verify(token(scope="voice")).may_act_for_others
-    assert verifier().verify(token(aud=["other", "voice"], nbf=NOW)).user_id == "anna"
-    assert verifier().verify(jwt.encode(GOOD, SECRET, "HS256")).user_id == "anna"
+    assert (await verifier().verify(token(scope="voice:service"))).may_act_for_others
+    assert not (await verifier().verify(token(scope="voice"))).may_act_for_others
+    assert (await verifier().verify(token(aud=["other", "voice"], nbf=NOW))).user_id == "anna"
+    assert (await verifier().verify(jwt.encode(GOOD, SECRET, "HS256"))).user_id == "anna"
 
 
 @pytest.mark.parametrize("name", ["exp", "iat", "aud", "iss", "sub"])
-def test_each_claim_is_required(name: str) -> None:
+async def test_each_claim_is_required(name: str) -> None:
     with pytest.raises(Unauthenticated):
-        verifier().verify(token(**{name: ...}))
+        await verifier().verify(token(**{name: ...}))
 
 
 @pytest.mark.parametrize(
@@ -91,26 +92,28 @@ def test_each_claim_is_required(name: str) -> None:
     ],
     ids=str,
 )
-def test_each_wrong_claim_is_refused(claims: dict[str, Any]) -> None:
+async def test_each_wrong_claim_is_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(Unauthenticated):
-        verifier().verify(token(**claims))
+        await verifier().verify(token(**claims))
 
 
-def test_leeway_is_kept() -> None:
-    assert verifier().verify(token(exp=NOW - 9, nbf=NOW + 9, iat=NOW + 9)).user_id == "anna"
+async def test_leeway_is_kept() -> None:
+    assert (await verifier().verify(token(exp=NOW - 9, nbf=NOW + 9, iat=NOW + 9))).user_id == "anna"
 
 
-def test_a_token_tells_what_it_can_be_revoked_by() -> None:
-    assert verifier().verify(token(jti="t-1")).token == Token("t-1", NOW - 5)
-    assert verifier().verify(token()).token == Token(None, NOW - 5)
+async def test_a_token_tells_what_it_can_be_revoked_by() -> None:
+    assert (await verifier().verify(token(jti="t-1"))).token == Token("t-1", NOW - 5)
+    assert (await verifier().verify(token())).token == Token(None, NOW - 5)
 
 
-def test_a_token_that_lives_too_long_is_refused() -> None:
-    strict = TokenVerifier(SECRET, "https://id", "voice", max_lifetime_seconds=605, clock=lambda: float(NOW))
-    assert strict.verify(token()).user_id == "anna"
+async def test_a_token_that_lives_too_long_is_refused() -> None:
+    strict = TokenVerifier(
+        OneKey(secret_key(SECRET)), "https://id", "voice", max_lifetime_seconds=605, clock=lambda: float(NOW)
+    )
+    assert (await strict.verify(token())).user_id == "anna"
     for claims in ({"exp": NOW + 601}, {"iat": NOW - 6}, {"iat": -1e300}, {"exp": 1e300}):
         with pytest.raises(Unauthenticated):
-            strict.verify(token(**claims))
+            await strict.verify(token(**claims))
 
 
 def _forgeries() -> dict[str, str]:
@@ -152,16 +155,16 @@ def _forgeries() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("name", "forged"), _forgeries().items(), ids=lambda value: value if len(value) < 30 else "")
-def test_forgeries_are_refused(name: str, forged: str) -> None:
+async def test_forgeries_are_refused(name: str, forged: str) -> None:
     with pytest.raises(Unauthenticated):
-        verifier().verify(forged)
+        await verifier().verify(forged)
 
 
-def test_a_secret_is_never_read_as_a_list_of_keys() -> None:
+async def test_a_secret_is_never_read_as_a_list_of_keys() -> None:
     secret = json.dumps(["0123456789abcdef", "fedcba9876543210"])
     with pytest.raises(Unauthenticated):
-        verifier(secret).verify(signed({"alg": "HS256"}, GOOD, b"0123456789abcdef"))
-    assert verifier(secret).verify(signed({"alg": "HS256"}, GOOD, secret.encode())).user_id == "anna"
+        await verifier(secret).verify(signed({"alg": "HS256"}, GOOD, b"0123456789abcdef"))
+    assert (await verifier(secret).verify(signed({"alg": "HS256"}, GOOD, secret.encode()))).user_id == "anna"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +173,7 @@ def test_a_secret_is_never_read_as_a_list_of_keys() -> None:
 )
 def test_weak_settings_are_refused(secret: str, issuer: str, audience: str, leeway: float) -> None:
     with pytest.raises(ValueError, match=r"secret|leeway|empty"):
-        TokenVerifier(secret, issuer, audience, leeway_seconds=leeway)
+        TokenVerifier(OneKey(secret_key(secret)), issuer, audience, leeway_seconds=leeway)
 
 
 async def test_over_http_a_token_is_asked_for_but_on_public_paths() -> None:

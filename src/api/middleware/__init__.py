@@ -17,13 +17,14 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from src.api import error_handlers
-from src.api.middleware.auth import AuthMiddleware, SessionCheck, TokenVerifier
+from src.api.middleware.auth import AuthMiddleware, SessionCheck
 from src.api.middleware.body_limit import BodyLimitMiddleware
 from src.api.middleware.envelope import EnvelopeMiddleware
 from src.api.middleware.errors import ErrorMiddleware
 from src.api.middleware.headers import SecurityHeadersMiddleware
 from src.api.middleware.rate_limit import RateLimitMiddleware, client_of, user_of
 from src.api.middleware.request_id import RequestIdMiddleware
+from src.api.middleware.tokens import TokenVerifier
 from src.domain.ports import RateCounter
 from src.utils.rate_counter import WindowCounter
 

@@ -1,0 +1,1 @@
+"""Where the keys come from that tokens are verified with."""

@@ -1,0 +1,76 @@
+"""Settings to who may call: what tokens are verified with."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from src.adapters.tokens.jwks import JwksKeys
+from src.api.middleware.tokens import KeySource, OneKey, TokenVerifier
+from src.config.settings import Settings
+from src.domain.errors import EngineUnavailable
+from src.services.health import Check
+from src.utils.token_keys import public_key_file, secret_key
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """`verifier` None: every caller is the user `local`."""
+
+    verifier: TokenVerifier | None
+    keys: KeySource | None = None
+    standing_notices: tuple[str, ...] = ()
+
+    def notices(self) -> tuple[str, ...]:
+        """What is less safe, or less sure, than it should be now."""
+        passing = self.keys.notices() if isinstance(self.keys, JwksKeys) else ()
+        return (*self.standing_notices, *passing)
+
+    def checks(self) -> Mapping[str, Check]:
+        """Fails while no token can be checked."""
+        return {"token_keys": self.keys.check} if isinstance(self.keys, JwksKeys) else {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """While callers are let in."""
+        for notice in self.standing_notices:
+            logger.warning("%s", notice)
+        if isinstance(self.keys, JwksKeys):
+            async with self.keys.running():
+                yield
+        else:
+            yield
+
+
+def build_access(settings: Settings) -> Access:
+    """Connects to nothing yet. Raises EngineUnavailable for a key file that cannot be used."""
+    if settings.auth_mode == "off":
+        open_to_all = f"AUTH_MODE=off and HOST={settings.host}: whoever can reach this service may do everything"
+        return Access(None, standing_notices=() if settings.listens_on_loopback else (open_to_all,))
+    keys = _key_source(settings)
+    verifier = TokenVerifier(
+        keys,
+        settings.jwt_issuer or "",
+        settings.jwt_audience or "",
+        max_lifetime_seconds=settings.jwt_max_lifetime_seconds,
+    )
+    return Access(verifier, keys)
+
+
+def _key_source(settings: Settings) -> KeySource:
+    """The settings have exactly one."""
+    if settings.jwt_secret is not None:
+        return OneKey(secret_key(settings.jwt_secret.get_secret_value()))
+    if settings.jwt_public_key_file is not None:
+        try:
+            return OneKey(public_key_file(settings.jwt_public_key_file))
+        except ValueError as error:
+            raise EngineUnavailable(f"JWT_PUBLIC_KEY_FILE: {error}.") from error
+    return JwksKeys(
+        settings.jwt_jwks_url or "",
+        ttl_seconds=settings.jwt_jwks_ttl_seconds,
+        stale_seconds=settings.jwt_jwks_stale_seconds,
+        refetch_seconds=settings.jwt_jwks_refetch_seconds,
+    )
