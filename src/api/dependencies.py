@@ -7,6 +7,7 @@ from typing import Annotated
 from urllib.parse import urlencode, urljoin
 
 from fastapi import Depends, Header, Path, Request
+from fastapi.security import HTTPBearer
 
 from src.domain.identity import Identity
 from src.domain.ports import IdempotencyStore, Storage, UsageRepository
@@ -49,7 +50,11 @@ def _services(request: Request) -> Services:
     return services
 
 
-def _caller(request: Request) -> Identity:
+BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT", description="Where the service runs with AUTH_MODE=jwt.")
+"""For the OpenAPI pages: `api/middleware/auth.py` looks at the token before a route is reached."""
+
+
+def _caller(request: Request, _: Annotated[object, Depends(BEARER)] = None) -> Identity:
     identity: Identity = request.state.identity
     return identity
 

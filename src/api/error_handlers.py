@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from src.domain.errors import (
@@ -205,7 +206,22 @@ def log_unexpected(error: BaseException, scope: Scope) -> None:
 async def _handle(request: Request, error: Exception) -> Response:
     if isinstance(error, RecursionError):  # a body nested too deep; or a defect, which must not go unseen
         log_unexpected(error, request.scope)
-    return problem(error).response(request.scope)
+    found = problem(error)
+    if found.status == 405:
+        found = replace(found, headers={**found.headers, "Allow": ", ".join(_methods_at(request))})
+    return found.response(request.scope)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Those that this address takes. The framework's own `Allow` has only those of the first route that it finds."""
+    asked = {key: request.scope[key] for key in ("type", "path", "root_path", "headers", "app")}
+    routes = request.app.router.routes
+    taken = [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in routes)
+    ]
+    return [*taken, "HEAD"] if "GET" in taken else taken
 
 
 async def _handle_unexpected(request: Request, error: Exception) -> Response:

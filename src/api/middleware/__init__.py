@@ -1,5 +1,6 @@
 """What every request passes through before it reaches a route, from the outside in:
 
+head          answers HEAD as GET
 request_id    takes or makes X-Request-ID and traceparent; writes the access log
 headers       security headers
 cors          answers preflights, when origins are allowed at all
@@ -21,6 +22,7 @@ from src.api.middleware.auth import AuthMiddleware, SessionCheck
 from src.api.middleware.body_limit import BodyLimitMiddleware
 from src.api.middleware.envelope import EnvelopeMiddleware
 from src.api.middleware.errors import ErrorMiddleware
+from src.api.middleware.head import HeadMiddleware
 from src.api.middleware.headers import SecurityHeadersMiddleware
 from src.api.middleware.rate_limit import RateLimitMiddleware, client_of, user_of
 from src.api.middleware.request_id import RequestIdMiddleware
@@ -102,6 +104,7 @@ def install(app: FastAPI, edge: Edge) -> None:
         )
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(RequestIdMiddleware)
+    app.add_middleware(HeadMiddleware)
 
 
 def is_public(path: str) -> bool:

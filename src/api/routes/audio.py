@@ -12,13 +12,13 @@ from src.api.problems import problems
 
 router = APIRouter(prefix="/api/v1/audio", tags=["audio"])
 
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"^bytes=([0-9]{0,18})-([0-9]{0,18})$")
 
 
 @router.get(
     "/{key:path}",
     response_class=Response,
-    responses={200: {"content": {"audio/wav": {}}}, 206: {"content": {"audio/wav": {}}}, 416: {}, **problems(404)},
+    responses={200: {"content": {"audio/wav": {}}}, 206: {"content": {"audio/wav": {}}}, 416: {}, **problems(404, 422)},
 )
 async def download(
     key: str, request: Request, services: ServicesDep, wanted: Annotated[str | None, Header(alias="Range")] = None

@@ -57,8 +57,8 @@ async def list_jobs(
     return JobList(jobs=jobs, next_cursor=following)
 
 
-@router.get("/job/{job_id}", responses=problems(404, 429))
-@router.get("/translate/{job_id}", responses=problems(404, 429))
+@router.get("/job/{job_id}", responses=problems(404, 422, 429))
+@router.get("/translate/{job_id}", responses=problems(404, 422, 429))
 async def get_job(
     job_id: JobId, caller: Caller, services: ServicesDep, links: LinksDep, response: Response
 ) -> TranslateResponse:
@@ -69,7 +69,7 @@ async def get_job(
     return await presenters.job_response(job, services.storage, links, await services.board.forecast(job))
 
 
-@router.delete("/job/{job_id}", status_code=204, responses=problems(404, 429))
+@router.delete("/job/{job_id}", status_code=204, responses=problems(404, 422, 429))
 async def delete_job(job_id: JobId, caller: Caller, services: ServicesDep) -> None:
     """Cancel a job that has not ended, and delete everything that it stored."""
     await services.jobs.delete(job_id, caller.user_id)

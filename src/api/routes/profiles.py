@@ -18,7 +18,7 @@ from src.services.profiles import NewProfile
 router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 
 
-@router.post("/profile", responses=problems(400, 403, 404, 409, 413, 415, 422, 429, 503))
+@router.post("/profile", responses=problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 503))
 async def save_profile(
     body: ProfileRequest,
     caller: Caller,
@@ -64,13 +64,13 @@ async def list_profiles(caller: Caller, services: ServicesDep) -> ProfileList:
     return ProfileList(profiles=[presenters.profile(item) for item in stored])
 
 
-@router.get("/profile/{profile_id}", responses=problems(404, 429))
+@router.get("/profile/{profile_id}", responses=problems(404, 422, 429))
 async def get_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> ProfileResponse:
     """One profile of the caller's."""
     return presenters.profile(await services.profiles.get(profile_id, caller.user_id))
 
 
-@router.delete("/profile/{profile_id}", status_code=204, responses=problems(404, 429))
+@router.delete("/profile/{profile_id}", status_code=204, responses=problems(404, 422, 429))
 async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> None:
     """Delete a profile with everything derived from it: its recording, its voice, and the jobs that spoke with it."""
     await services.profiles.get(profile_id, caller.user_id)

@@ -54,7 +54,7 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/translate",
     response_model=TranslateResponse,
-    responses={**_ACCEPTED, **problems(400, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504)},
+    responses={**_ACCEPTED, **problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 502, 503, 504)},
     callbacks=job_ended.routes,
 )
 async def translate(
@@ -96,7 +96,7 @@ async def translate(
     return await presenters.job_response(job, services.storage, links)
 
 
-@router.post("/transcribe", responses=problems(400, 413, 415, 422, 429, 503, 504))
+@router.post("/transcribe", responses=problems(400, 408, 413, 415, 422, 429, 503, 504))
 async def transcribe(
     body: TranscribeRequest, caller: Caller, services: ServicesDep, request: Request
 ) -> TranscribeResponse:
@@ -107,7 +107,7 @@ async def transcribe(
     return presenters.transcribed(await unless_gone(request, hearing))
 
 
-@router.post("/clone", responses=problems(400, 404, 409, 413, 415, 422, 429, 503, 504))
+@router.post("/clone", responses=problems(400, 404, 408, 409, 413, 415, 422, 429, 503, 504))
 async def clone(
     body: CloneRequest,
     caller: Caller,

@@ -7,6 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from src.domain.audio import AudioFormat
 from src.domain.speech import Quality
 
+Text = Annotated[str, Field(pattern=r"^[^\u0000]*$")]
+"""What callers write, to be kept: without NUL, which Postgres takes in no text, and without half a surrogate pair,
+which JSON may hold (`"\\ud800"`) and a pattern refuses.
+"""
+
 LanguageTag = Annotated[
     str,
     Field(

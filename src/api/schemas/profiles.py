@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.api.schemas.common import EncodedAudio, Format, ProfileId
+from src.api.schemas.common import EncodedAudio, Format, ProfileId, Text
 from src.api.schemas.examples import PROFILE, PROFILE_REQUEST
 from src.domain.audio import AudioFormat
 from src.domain.speech import VoiceType
@@ -16,7 +16,7 @@ class ConsentRequest(BaseModel):
     """The speaker's agreement to have this voice cloned. Without `given: true` the answer is 403 `consent_required`."""
 
     given: bool
-    statement: Annotated[str, Field(min_length=1, max_length=2000, description="The sentence that was agreed to.")]
+    statement: Annotated[Text, Field(min_length=1, max_length=2000, description="The sentence that was agreed to.")]
     recorded_at: datetime
 
 
@@ -32,9 +32,9 @@ class ProfileRequest(BaseModel):
         ),
     ] = []
     audio_format: Format = AudioFormat.WAV
-    name: Annotated[str | None, Field(max_length=200)] = None
+    name: Annotated[Text | None, Field(max_length=200)] = None
     user_id: Annotated[
-        str | None, Field(max_length=200, description="Another user, for callers with the scope `voice:service`.")
+        Text | None, Field(max_length=200, description="Another user, for callers with the scope `voice:service`.")
     ] = None
     profile_id: ProfileId | None = None
     consent: ConsentRequest | None = None

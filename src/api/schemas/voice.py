@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from src.api.schemas.common import (
     EncodedAudio,
@@ -12,6 +12,7 @@ from src.api.schemas.common import (
     LanguageTag,
     ProfileId,
     QualityChoice,
+    Text,
     VoiceMatch,
 )
 from src.api.schemas.examples import (
@@ -28,13 +29,6 @@ from src.domain.speech import Formality, Quality
 from src.services.job_board import LAST_POSITION
 
 Milliseconds = Annotated[float, Field(ge=0)]
-
-
-def _encodable(text: str | None) -> str | None:
-    """JSON may hold half of a surrogate pair (`"\\ud800"`), which is no character."""
-    if text is not None and any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("is not valid Unicode")
-    return text
 
 
 class TranslateOptions(BaseModel):
@@ -68,8 +62,7 @@ class TranslateOptions(BaseModel):
         ),
     ] = None
     context: Annotated[
-        str | None,
-        AfterValidator(_encodable),
+        Text | None,
         Field(
             max_length=2000,
             description=(
@@ -89,7 +82,7 @@ class TranslateRequest(BaseModel):
     source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
     voice_profile_id: Annotated[ProfileId | None, Field(description="Null: speak with the voice in this audio.")] = None
     callback_url: Annotated[
-        str | None,
+        Text | None,
         Field(
             max_length=2048,
             description=(
@@ -243,7 +236,7 @@ class TranscribeResponse(BaseModel):
 class CloneRequest(BaseModel):
     """Give `reference_audio` or `voice_profile_id`, not both."""
 
-    text: Annotated[str, Field(min_length=1, max_length=5000)]
+    text: Annotated[Text, Field(min_length=1, max_length=5000)]
     target_language: LanguageTag
     reference_audio: EncodedAudio | None = None
     audio_format: Format = AudioFormat.WAV

@@ -1,0 +1,36 @@
+"""Ten thousand cases made from the served OpenAPI document, with every check of schemathesis."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.openapi_run import run_cases
+from tests.process_watch import Watch
+from tests.reporting import say
+from tests.servers.fuzzed_service import fuzzed_service
+
+pytestmark = pytest.mark.timeout(1500)
+
+CASES = 10_000
+EXAMPLES = 500
+"""For each operation: all together come to a few more than CASES."""
+MEGABYTES = 200
+
+
+def test_ten_thousand_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with fuzzed_service(tmp_path) as service:
+        warm = run_cases(service, tmp_path, examples=1, seed=0)
+        with Watch(service.process.pid, service.url) as watch:
+            outcome = run_cases(service, tmp_path, examples=EXAMPLES, seed=20261121)
+        assert service.process.poll() is None
+    say(
+        capsys,
+        f"{outcome.cases} cases in {outcome.seconds:.0f} s: {len(outcome.failures)} failures, "
+        f"{outcome.server_errors} answers of 500 or more; {watch}\n{outcome.table()}",
+    )
+    assert warm.failures + outcome.failures == [], outcome.output
+    assert outcome.server_errors == 0
+    assert outcome.never_served == []
+    assert outcome.cases >= CASES
+    assert watch.unanswered == 0
+    assert watch.growth <= MEGABYTES
