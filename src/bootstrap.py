@@ -22,6 +22,7 @@ from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
 from src.bootstrap_database import open_database
 from src.bootstrap_engines import Engines, build_engines
 from src.bootstrap_jobs import JobStores, start_job_worker
+from src.bootstrap_provenance import Provenance, start_provenance
 from src.bootstrap_remote import Front, Membership, start_call_worker, start_front
 from src.bootstrap_sessions import build_sessions
 from src.bootstrap_shared import SharedState, build_shared_state
@@ -60,6 +61,7 @@ class _Core:
     translation: TextTranslation
     voices: VoiceCloning
     profiles: Profiles
+    provenance: Provenance
     fleet: Fleet | None
 
     @property
@@ -71,6 +73,7 @@ class _Core:
             self.voices,
             self.profiles,
             self.stores.storage,
+            self.provenance.marks.marking,
         )
 
     @property
@@ -145,6 +148,7 @@ async def _start_core(
             min_reference_seconds=settings.min_reference_seconds,
             max_reference_seconds=settings.max_audio_seconds,
         ),
+        await start_provenance(settings, parts.decoder, stack),
         front.fleet if front else None,
     )
 
@@ -195,6 +199,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
             core.profiles,
             stores.storage,
             usage,
+            core.provenance.marks,
             timeout_seconds=settings.sync_timeout_seconds,
         ),
         profiles=core.profiles,
@@ -242,7 +247,7 @@ def _health(core: _Core, access: Access, worker: JobWorker[Job] | None, delivery
     def notices() -> tuple[str, ...]:
         callbacks = delivery.notices() if delivery else ()
         workers = fleet.notices() if fleet else ()
-        here = (*access.notices(), *engines.notices, *engines.passing_notices())
+        here = (*access.notices(), *engines.notices, *engines.passing_notices(), *core.provenance.notices())
         return (*here, *core.stores.shared.notices(), *callbacks, *workers)
 
     def runner_check(runner: Runner) -> Callable[[], Awaitable[None]]:
@@ -273,6 +278,7 @@ def _health(core: _Core, access: Access, worker: JobWorker[Job] | None, delivery
         notices,
         jobs,
         fleet.counts if fleet else None,
+        core.provenance.marks.marking.names,
     )
 
 

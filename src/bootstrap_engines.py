@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
@@ -14,7 +14,9 @@ from src.bootstrap_translators import build_translators
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceEngine
+from src.domain.provenance import MarkReader
 from src.services.audio_processing import AudioProcessing
+from src.services.provenance import MarkProcessing
 from src.utils.named import Named
 from src.workers.decoder import RemoteDecoder, assemble
 from src.workers.engines import RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice
@@ -27,6 +29,10 @@ _JOBS, _BATCHED_JOBS = 2, 16
 """At the same time: engines in pools do one call for each process; networks do many for little more than one."""
 
 
+class Decoder(AudioDecoder, MarkReader, Protocol):
+    """What untrusted bytes are given to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
     """What does the work. Tests and benchmarks put their own here.
@@ -36,7 +42,7 @@ class Engines:
     should be since the start, `passing_notices` what is so now.
     """
 
-    decoder: AudioDecoder
+    decoder: Decoder
     transcriber: Transcriber
     translators: tuple[Translator, ...]
     voice: VoiceEngine
@@ -104,6 +110,12 @@ def decoder_pool(settings: Settings) -> ProcessPool:
             AudioProcessing,
             partial(PyAvDecoder, settings.min_audio_seconds, settings.max_audio_seconds),
             Named("src.models.silero_vad", "SileroVad"),
+            partial(
+                assemble,
+                MarkProcessing,
+                partial(PyAvDecoder, 0.0, settings.max_audio_seconds),
+                Named("src.adapters.provenance.mark_reading", "MarkFiles"),
+            ),
         ),
         size=settings.decoder_processes,
         queue_size=settings.job_queue_size,

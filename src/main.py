@@ -13,7 +13,7 @@ from starlette.types import Scope
 from src import __version__
 from src.api import middleware
 from src.api.dependencies import Services
-from src.api.routes import audio, health, jobs, languages, page, profiles, usage, voice
+from src.api.routes import audio, detect, health, jobs, languages, page, profiles, usage, voice
 from src.bootstrap import running_services
 from src.bootstrap_access import Access, build_access
 from src.bootstrap_engines import Engines
@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
         description=DESCRIPTION,
         lifespan=lifespan,
     )
-    for part in (voice, profiles, jobs, languages, usage, audio, health, page):
+    for part in (voice, profiles, detect, jobs, languages, usage, audio, health, page):
         app.include_router(part.router)
     middleware.install(app, _edge(settings, shared, access))
     return app

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from src.adapters.events.in_process import InProcessJobEvents
 from src.domain.audio import AudioFormat
 from src.domain.jobs import Consent, JobRequest, now
+from src.domain.provenance import Trust, Watermark
 from src.services.job_ending import JobEnding
 from src.services.job_runner import JobRunner
 from src.services.job_upkeep import JobUpkeep
 from src.services.jobs import Jobs
 from src.services.pipeline import Pipeline
 from src.services.profiles import NewProfile, Profiles
+from src.services.provenance import MarkDetection, Marking, Marks
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
@@ -24,7 +26,7 @@ from tests.fake_stores import (
     MemoryStorage,
     MemoryUsage,
 )
-from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes import FakeAnalyzer, FakeDecoder, FakeSigner, FakeTranscriber, FakeTranslator, FakeVoice, fake_info
 
 WANTED = JobRequest(AudioFormat.WAV, "es", "en")
 
@@ -45,11 +47,15 @@ class Bench:
     leases: HandedLeases = field(default_factory=HandedLeases)
     events: InProcessJobEvents = field(default_factory=InProcessJobEvents)
     cache: DictCache = field(default_factory=DictCache)
+    signer: FakeSigner = field(default_factory=FakeSigner)
+    watermark: Watermark | None = None
     timeout_seconds: float = 5.0
     most_waiting: int = 100
 
     def __post_init__(self) -> None:
         decoder = FakeDecoder()
+        marking = Marking(self.signer, fake_info, self.watermark)
+        self.marks = Marks(marking, MarkDetection(decoder, Trust("", 0), self.watermark))
         self.voices = VoiceCloning(self.voice, FakeAnalyzer(), self.cache, self.transcriber)
         self.profiles = Profiles(
             self.profile_rows,
@@ -67,6 +73,7 @@ class Bench:
             self.voices,
             self.profiles,
             self.storage,
+            marking,
         )
         ending = JobEnding(self.rows, self.events, self.storage)
         self.jobs = Jobs(

@@ -4,12 +4,23 @@ import asyncio
 import hashlib
 import threading
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
 from src.domain.audio import OUTPUT_SAMPLE_RATE, WORKING_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.errors import NoSpeechDetected, ReferenceTooShort, VoiceServiceError
 from src.domain.identity import current_user
+from src.domain.provenance import (
+    C2paFinding,
+    C2paMark,
+    FileMarks,
+    InfoFinding,
+    InfoMark,
+    MarkedFile,
+    Trust,
+    WatermarkFinding,
+)
 from src.domain.speech import (
     AS_CONFIGURED,
     DecodedSpeech,
@@ -70,6 +81,47 @@ class FakeDecoder:
             raise NoSpeechDetected("Nobody speaks.")
         audio = tone(0.1 if data == b"short" else 1.0, WORKING_SAMPLE_RATE, pitch_of(data.hex()))
         return DecodedSpeech(audio, source_duration_seconds=1.5, offset_seconds=0.25)
+
+    async def read_marks(self, data: bytes, declared: AudioFormat, trust: Trust, *, with_audio: bool) -> FileMarks:
+        audio = (await self.decode(data, declared)).audio if with_audio else None
+        return FileMarks(C2paFinding(found=False), InfoFinding(found=False, fields={}), 1.5, audio)
+
+
+@dataclass
+class FakeSigner:
+    """Adds two bytes and no manifest."""
+
+    name: str = "fake-signer"
+    error: VoiceServiceError | None = None
+
+    async def sign(self, wav: bytes, at: datetime) -> MarkedFile:
+        if self.error is not None:
+            raise self.error
+        return MarkedFile(wav + b"C2", (C2paMark("urn:c2pa:1", self.name, self_signed=True),))
+
+
+@dataclass
+class FakeWatermark:
+    """Leaves the sound as it is."""
+
+    name: str = "fake-watermark"
+    message: str = "00ff"
+    error: VoiceServiceError | None = None
+    finding: WatermarkFinding = field(
+        default_factory=lambda: WatermarkFinding("fake-watermark", 0.0, "1234", ours=False)
+    )
+
+    async def embed(self, audio: Audio) -> Audio:
+        if self.error is not None:
+            raise self.error
+        return audio
+
+    async def detect(self, audio: Audio) -> WatermarkFinding:
+        return self.finding
+
+
+def fake_info(wav: bytes, at: datetime) -> tuple[bytes, InfoMark]:
+    return wav + b"INFO", InfoMark({"ICMT": "synthetic"})
 
 
 @dataclass

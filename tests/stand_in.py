@@ -22,6 +22,7 @@ from src import worker
 from src.bootstrap_engines import Engines
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.errors import as_told
+from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
 from tests.fakes import FakeAnalyzer, FakeTranslator, FakeVoice
 
@@ -66,6 +67,9 @@ class ScriptDecoder:
     async def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
         samples = np.frombuffer(data, np.uint8).astype(np.float32) / np.float32(256)
         return DecodedSpeech(Audio(samples, WORKING_SAMPLE_RATE), source_duration_seconds=1.0, offset_seconds=0.0)
+
+    async def read_marks(self, data: bytes, declared: AudioFormat, trust: Trust, *, with_audio: bool) -> FileMarks:
+        raise NotImplementedError
 
 
 class ScriptTranscriber:

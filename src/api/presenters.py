@@ -5,6 +5,7 @@ import pybase64
 from src.api.dependencies import Links
 from src.api.error_handlers import STATUS
 from src.api.problems import title_of
+from src.api.provenance import present_marks
 from src.api.schemas import common, jobs, profiles, voice
 from src.domain.jobs import Job, JobError, TranslationResult, VoiceProfile
 from src.domain.ports import Storage
@@ -69,6 +70,7 @@ def _result_fields(result: TranslationResult) -> dict[str, object]:
             )
             for segment in result.segments
         ],
+        "provenance": present_marks(result.provenance),
         "engines": voice.Engines(
             transcription=result.engines.transcription,
             translation=result.engines.translation,
@@ -130,6 +132,7 @@ def spoken(answer: Spoken, request: voice.CloneRequest, language: str, links: Li
         target_language=language,
         voice_similarity=round(answer.voice_match.similarity, 4),
         voice_match=match(answer.voice_match),
+        provenance=present_marks(answer.provenance),
         engine=answer.engine,
         processing_time_ms=round(answer.processing_time_ms, 2),
     )

@@ -12,16 +12,8 @@ from src.config.access import AccessSettings
 from src.config.callbacks import CallbackSettings
 from src.config.edge import EdgeSettings
 from src.config.limits import LimitSettings
-from src.config.values import CommaList
-
-
-def _address(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("It begins with http:// or https://.")
-    return value.rstrip("/")
-
-
-HttpAddress = Annotated[str, AfterValidator(_address)]
+from src.config.provenance import ProvenanceSettings
+from src.config.values import CommaList, HttpAddress
 
 
 def _redis_address(value: SecretStr | None) -> SecretStr | None:
@@ -35,7 +27,7 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
-class Settings(AccessSettings, CallbackSettings, EdgeSettings, LimitSettings, BaseSettings):
+class Settings(AccessSettings, CallbackSettings, EdgeSettings, LimitSettings, ProvenanceSettings, BaseSettings):
     """Defaults run the embedded service: no key, no weights, no server, only this machine may call it."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore")

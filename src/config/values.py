@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 
@@ -10,5 +10,13 @@ def split(value: object) -> object:
     """The parts between commas."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+
+def _address(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("It begins with http:// or https://.")
+    return value.rstrip("/")
+
+
+HttpAddress = Annotated[str, AfterValidator(_address)]
 
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(split)]

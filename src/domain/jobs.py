@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 
 from src.domain.audio import AudioFormat
+from src.domain.provenance import Mark
 from src.domain.speech import AS_CONFIGURED, Quality, VoiceMatch, VoiceType, Wording
 
 
@@ -88,6 +89,7 @@ class TranslationResult:
     processing_time_ms: float
     audio_key: str
     target_variant: str | None = None  # of the translation, where its engine tells variants apart
+    provenance: tuple[Mark, ...] = ()  # the marks in the answer; none: made by a release that did not mark
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """From a caller's file to speech that the engines can use. Runs in the decoder's child process."""
 
 from src.domain.audio import Audio, AudioFormat
-from src.domain.errors import NoSpeechDetected
+from src.domain.errors import EngineUnavailable, NoSpeechDetected
 from src.domain.ports import FileDecoder, SpeechDetector
+from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech
+from src.services.provenance import MarkProcessing
 from src.utils.audio import normalise_peak
 
 PADDING_SECONDS = 0.15
@@ -13,9 +15,18 @@ PEAK_DECIBELS = -3.0
 
 
 class AudioProcessing:
-    def __init__(self, decoder: FileDecoder, detector: SpeechDetector) -> None:
+    """`marks`: what reads marks of synthetic speech."""
+
+    def __init__(self, decoder: FileDecoder, detector: SpeechDetector, marks: MarkProcessing | None = None) -> None:
         self._decoder = decoder
         self._detector = detector
+        self._marks = marks
+
+    def read_marks(self, data: bytes, declared: AudioFormat, trust: Trust, with_audio: bool) -> FileMarks:
+        """Raises what `domain.provenance.MarkReader.read_marks` raises, and EngineUnavailable without `marks`."""
+        if self._marks is None:
+            raise EngineUnavailable("This decoder reads no marks.")
+        return self._marks.read(data, declared, trust, with_audio=with_audio)
 
     def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
         """Raises what `domain.ports.AudioDecoder.decode` raises."""

@@ -25,6 +25,7 @@ class CheckResult:
 class HealthReport:
     checks: tuple[CheckResult, ...]
     engines: Mapping[str, str]
+    provenance: tuple[str, ...]
     notices: tuple[str, ...]
     jobs: Mapping[str, int]  # by state; empty when nobody can tell
     workers: Mapping[str, int] | None  # of other processes: how many live, and what they do; None: there are none
@@ -36,7 +37,9 @@ class HealthReport:
 
 
 class Health:
-    """`checks` raise, or time out after two seconds, when their part cannot serve. `notices` say what is degraded."""
+    """`checks` raise, or time out after two seconds, when their part cannot serve. `notices` say what is degraded,
+    and `provenance` which marks answers get.
+    """
 
     def __init__(
         self,
@@ -45,12 +48,14 @@ class Health:
         notices: Callable[[], tuple[str, ...]],
         jobs: Callable[[], Awaitable[Mapping[str, int]]],
         workers: Callable[[], Mapping[str, int]] | None = None,
+        provenance: tuple[str, ...] = (),
     ) -> None:
         self._checks = checks
         self._engines = engines
         self._notices = notices
         self._jobs = jobs
         self._workers = workers
+        self._provenance = provenance
         self._started = time.monotonic()
 
     async def report(self) -> HealthReport:
@@ -58,7 +63,7 @@ class Health:
         uptime = time.monotonic() - self._started
         workers = self._workers() if self._workers else None
         jobs = await self._count_jobs()
-        return HealthReport(tuple(results), self._engines(), self._notices(), jobs, workers, uptime)
+        return HealthReport(tuple(results), self._engines(), self._provenance, self._notices(), jobs, workers, uptime)
 
     async def _count_jobs(self) -> Mapping[str, int]:
         try:

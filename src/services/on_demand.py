@@ -1,4 +1,6 @@
-"""The two smaller tasks, done while the caller waits: speech to text alone, and a given text in a given voice."""
+"""The smaller tasks, done while the caller waits: speech to text alone, a given text in a given voice, and whether a
+file has the marks of synthetic speech.
+"""
 
 import asyncio
 import json
@@ -13,11 +15,12 @@ from src.domain.errors import DeadlineExceeded, JobCancelled, NotFound, RequestI
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
 from src.domain.ports import AudioDecoder, Storage, UsageRepository
+from src.domain.provenance import Detection, Mark, marks_from_json, marks_to_json
 from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceMatch
 from src.services.profiles import CLONES, Profiles, clones_of
+from src.services.provenance import Marks
 from src.services.transcription import Transcription
 from src.services.voice_cloning import LearnedVoice, VoiceCloning
-from src.utils.audio import encode_wav
 from src.utils.text import split_sentences
 
 
@@ -58,11 +61,13 @@ class Spoken:
     voice_match: VoiceMatch
     engine: str
     processing_time_ms: float
+    provenance: tuple[Mark, ...] = ()
 
     def facts(self) -> str:
         """All but the audio, as JSON, for `OnDemand.spoken_before`."""
         facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "wav"}
-        return json.dumps({**facts, "voice_match": asdict(self.voice_match)})
+        marks = marks_to_json(self.provenance)
+        return json.dumps({**facts, "voice_match": asdict(self.voice_match), "provenance": marks})
 
 
 class OnDemand:
@@ -74,6 +79,7 @@ class OnDemand:
         profiles: Profiles,
         storage: Storage,
         usage: UsageRepository,
+        marks: Marks,
         *,
         timeout_seconds: float,
     ) -> None:
@@ -83,6 +89,7 @@ class OnDemand:
         self._profiles = profiles
         self._storage = storage
         self._usage = usage
+        self._marks = marks
         self._timeout_seconds = timeout_seconds
 
     async def transcribe(self, user_id: str, recorded: RecordedSpeech, language: str | None, quality: Quality) -> Heard:
@@ -120,8 +127,8 @@ class OnDemand:
                 SpeechRequest(sentences, request.language, voice.conditioning, quality=request.quality), voice
             )
             audio, match = spoken.audio, await self._voices.match(voice, spoken)
-            wav, audio_key = encode_wav(audio), _answer_key(request.voice)
-            await self._storage.put(audio_key, wav)
+            marked, audio_key = await self._marks.marking.encode(audio), _answer_key(request.voice)
+            await self._storage.put(audio_key, marked.data)
             account.event = replace(
                 account.event,
                 seconds_out=audio.duration_seconds,
@@ -129,7 +136,15 @@ class OnDemand:
                 voice_engine=self._voices.engine_name,
             )
         elapsed_ms = (time.perf_counter() - start) * 1000
-        return Spoken(wav, audio_key, audio.duration_seconds, match, self._voices.engine_name, elapsed_ms)
+        engine = self._voices.engine_name
+        return Spoken(marked.data, audio_key, audio.duration_seconds, match, engine, elapsed_ms, marked.marks)
+
+    async def detect(self, user_id: str, recorded: RecordedSpeech) -> Detection:
+        """The marks of synthetic speech in a file. Raises decoding errors but those about speech, DeadlineExceeded."""
+        async with self._accounted(UsageEvent(user_id, "detect", "completed")) as account:
+            found = await self._marks.detection.detect(recorded.data, recorded.audio_format)
+            account.event = replace(account.event, seconds_in=found.duration_seconds)
+        return found
 
     async def spoken_before(self, facts: str) -> Spoken:
         """The answer that `Spoken.facts` tells of. Raises NotFound when its audio was erased."""
@@ -140,7 +155,8 @@ class OnDemand:
             raise NotFound(
                 "This Idempotency-Key's answer was erased. Send the request with a new key to have it spoken again."
             ) from None
-        return Spoken(wav=wav, **{**known, "voice_match": VoiceMatch(**known["voice_match"])})
+        match, marks = VoiceMatch(**known["voice_match"]), marks_from_json(known.get("provenance"))
+        return Spoken(wav=wav, **{**known, "voice_match": match, "provenance": marks})
 
     async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> LearnedVoice:
         if isinstance(voice, str):

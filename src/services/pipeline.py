@@ -15,10 +15,10 @@ from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
 from src.services.job_ending import result_key
 from src.services.profiles import Profiles
+from src.services.provenance import Marking
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning
-from src.utils.audio import encode_wav
 from src.utils.concurrency import started_early
 
 OnStage = Callable[[Stage], Awaitable[None]]
@@ -52,6 +52,7 @@ class Pipeline:
         voices: VoiceCloning,
         profiles: Profiles,
         storage: Storage,
+        marking: Marking,
     ) -> None:
         self._decoder = decoder
         self._transcription = transcription
@@ -59,6 +60,7 @@ class Pipeline:
         self._voices = voices
         self._profiles = profiles
         self._storage = storage
+        self._marking = marking
 
     async def run(self, job: Job, on_stage: OnStage) -> TranslationResult:
         """Do a job whose input is in storage. Raises the errors of every step; nothing is stored unless all succeed."""
@@ -94,12 +96,13 @@ class Pipeline:
                 )
                 spoken = replace(spoken, degraded=(*notes, *spoken.degraded))
 
-        # 5. Compare the voices, and keep the answer.
+        # 5. Compare the voices, mark the answer as synthetic, and keep it.
         async with clock.stage(Stage.POSTPROCESSING):
             match = await self._voices.match(voice, spoken)
-            audio_key = result_key(job)
-            await self._storage.put(audio_key, encode_wav(spoken.audio))
-        return self._result(speech, transcript, translation, spoken, match, audio_key, clock)
+            marked, audio_key = await self._marking.encode(spoken.audio), result_key(job)
+            await self._storage.put(audio_key, marked.data)
+        result = self._result(speech, transcript, translation, spoken, match, audio_key, clock)
+        return replace(result, provenance=marked.marks)
 
     async def _learn_voice(
         self, job: Job, speech: DecodedSpeech

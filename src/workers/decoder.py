@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from src.domain.audio import AudioFormat
 from src.domain.ports import Runner
+from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech
 
 T = TypeVar("T")
@@ -19,6 +20,11 @@ class RemoteDecoder:
     async def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
         speech: DecodedSpeech = await self._runner.run("decode", data, declared)
         return speech
+
+    async def read_marks(self, data: bytes, declared: AudioFormat, trust: Trust, *, with_audio: bool) -> FileMarks:
+        """As `domain.provenance.MarkReader` has it."""
+        marks: FileMarks = await self._runner.run("read_marks", data, declared, trust, with_audio)
+        return marks
 
 
 def assemble(kind: Callable[..., T], *parts: Callable[[], object]) -> T:

@@ -28,6 +28,7 @@ async def test_a_clone_is_the_callers_work() -> None:
         bench.profiles,
         bench.storage,
         bench.usage,
+        bench.marks,
         timeout_seconds=5.0,
     )
     recorded = RecordedSpeech(b"bytes", AudioFormat.WAV)

@@ -20,6 +20,7 @@ from src.domain.jobs import (
     UsageEvent,
     VoiceProfile,
 )
+from src.domain.provenance import marks_from_json, marks_to_json
 from src.domain.speech import Formality, Quality, VoiceMatch, VoiceType, Wording
 
 Values = dict[str, Any]
@@ -128,6 +129,7 @@ def result_to_json(result: TranslationResult) -> Values:
         "processing_time_ms": result.processing_time_ms,
         "audio_key": result.audio_key,
         "target_variant": result.target_variant,
+        "provenance": marks_to_json(result.provenance),
     }
 
 
@@ -140,6 +142,7 @@ def result_from_json(value: Values) -> TranslationResult:
             "engines": Engines(**value["engines"]),
             "degraded": tuple(value["degraded"]),
             "timestamps": {Stage(stage): milliseconds for stage, milliseconds in value["timestamps"].items()},
+            "provenance": marks_from_json(value.get("provenance")),
         }
     )
 

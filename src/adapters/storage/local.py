@@ -200,23 +200,30 @@ def _files_under(folder: Path) -> list[Path]:
 
 
 def load_or_create_key(path: Path) -> bytes:
-    """The random 32 bytes in `path`, made at the first call; processes that start together get the same. Blocks.
+    """The random 32 bytes in `path`, made at the first call. Blocks.
 
     Raises ValueError when the file is there and too short.
+    """
+    key = load_or_create(path, lambda: secrets.token_bytes(KEY_BYTES))
+    if len(key) < KEY_BYTES:
+        raise ValueError(f"{path} is not a signing key: delete it, and a new one is made.")
+    return key
+
+
+def load_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
+    """What is in `path`, made at the first call, for this user only; processes that start together get the same.
+    Blocks.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         fresh = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-        _write_private(fresh, secrets.token_bytes(KEY_BYTES), wait_for_disk=True)
+        _write_private(fresh, make(), wait_for_disk=True)
         try:
             with suppress(FileExistsError):  # another process was first: its key counts
                 path.hardlink_to(fresh)
         finally:
             fresh.unlink()
-    key = path.read_bytes()
-    if len(key) < KEY_BYTES:
-        raise ValueError(f"{path} is not a signing key: delete it, and a new one is made.")
-    return key
+    return path.read_bytes()
 
 
 def _write_private(path: Path, data: bytes, *, wait_for_disk: bool) -> None:

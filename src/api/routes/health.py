@@ -37,6 +37,7 @@ def _present(report: HealthReport) -> HealthResponse:
         status=status,
         version=__version__,
         engines=dict(report.engines),
+        provenance=list(report.provenance),
         degraded=list(report.notices),
         checks={
             check.name: HealthCheck(

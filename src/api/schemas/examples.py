@@ -2,6 +2,25 @@
 
 from typing import Any
 
+_MARKS = [
+    {
+        "kind": "riff_info",
+        "fields": {
+            "ISFT": "voice-translation 0.1.0",
+            "ICRD": "2026-11-21",
+            "IGNR": "Synthetic speech",
+            "IKEY": "synthetic speech; AI-generated; voice cloning",
+            "ICMT": "Synthetic speech: made by AI, not a recording of a person speaking.",
+        },
+    },
+    {
+        "kind": "c2pa",
+        "manifest": "urn:c2pa:4ca3caa3-2609-4c8a-b336-42a8a4b2e26c",
+        "signer": "Voice translation service, self-signed",
+        "self_signed": True,
+    },
+]
+
 TRANSLATE_REQUEST: dict[str, Any] = {
     "audio": "UklGRiSzAQBXQVZFZm10IBAAAAABAAEA…",
     "audio_format": "wav",
@@ -45,6 +64,7 @@ TRANSLATED: dict[str, Any] = {
             "translated_text": "mi hermana llegará en el aeropuerto mañana tarde",
         }
     ],
+    "provenance": _MARKS,
     "engines": {"transcription": "pocketsphinx", "translation": "apertium (en>es)", "voice": "espeak-ng+world"},
     "degraded": [],
     "processing_time_ms": 1431.26,
@@ -101,6 +121,7 @@ CLONED: dict[str, Any] = {
     "target_language": "es",
     "voice_similarity": 0.5907,
     "voice_match": {"similarity": 0.5907, "pitch_agreement": 0.9987, "timbre_agreement": 0.8575},
+    "provenance": _MARKS,
     "engine": "espeak-ng+world",
     "processing_time_ms": 296.88,
 }

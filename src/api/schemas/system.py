@@ -55,6 +55,7 @@ class HealthResponse(BaseModel):
     status: Annotated[str, Field(description="`ok`, `degraded` (it works, but less than it should be), or `failing`.")]
     version: str
     engines: dict[str, str]
+    provenance: Annotated[list[str], Field(description="The marks that every answer gets, and who signs them.")]
     degraded: list[str]
     checks: dict[str, HealthCheck]
     jobs: dict[str, int]

@@ -23,6 +23,7 @@ from src.api.schemas.examples import (
     TRANSLATE_REQUEST,
     TRANSLATED,
 )
+from src.api.schemas.provenance import Provenance
 from src.domain.audio import AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Formality, Quality
@@ -186,6 +187,7 @@ class TranslateResponse(BaseModel):
     voice_match: VoiceMatch | None = None
     confidence: Annotated[float | None, Field(ge=0, le=1, description="Of the transcription.")] = None
     segments: list[TranslatedSegment] | None = None
+    provenance: Provenance = []
     engines: Engines | None = None
     degraded: Annotated[list[str], Field(description="What was not done as asked or not by the first choice.")] = []
     processing_time_ms: Milliseconds | None = None
@@ -261,6 +263,7 @@ class CloneResponse(BaseModel):
     target_language: str
     voice_similarity: Annotated[float, Field(ge=0, le=1)]
     voice_match: VoiceMatch
+    provenance: Provenance = []
     engine: str
     processing_time_ms: Milliseconds
 

@@ -1,0 +1,123 @@
+"""Bodies about the marks that say that speech is synthetic."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from src.api.schemas.common import EncodedAudio, Format
+from src.api.schemas.examples import TRANSCRIBE_REQUEST
+from src.domain.audio import AudioFormat
+
+
+class C2paMark(BaseModel):
+    """A signed manifest (Content Credentials) in the file: it says that a model made the sound, and when."""
+
+    kind: Literal["c2pa"] = "c2pa"
+    manifest: Annotated[str, Field(description="Its URN.")]
+    signer: Annotated[str, Field(description="The name in the certificate.")]
+    self_signed: Annotated[bool, Field(description="The service made the certificate itself: nobody else knows it.")]
+
+
+class InfoMark(BaseModel):
+    """Fields of the file's RIFF INFO list, which players show."""
+
+    kind: Literal["riff_info"] = "riff_info"
+    fields: dict[str, str]
+
+
+class WatermarkMark(BaseModel):
+    """An inaudible watermark in the sound."""
+
+    kind: Literal["watermark"] = "watermark"
+    model: str
+    message: Annotated[str, Field(description="16 bits, hexadecimal, that name this deployment.")]
+
+
+ProvenanceMark = Annotated[C2paMark | InfoMark | WatermarkMark, Field(discriminator="kind")]
+
+Provenance = Annotated[
+    list[ProvenanceMark],
+    Field(description="The marks of synthetic speech that are really in the audio. Empty: an older answer."),
+]
+
+
+class DetectRequest(BaseModel):
+    audio: EncodedAudio
+    audio_format: Format = AudioFormat.WAV
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {name: TRANSCRIBE_REQUEST[name] for name in ("audio", "audio_format")}}
+    )
+
+
+class C2paFound(BaseModel):
+    """What the file says of itself in `manifest`, `signer`, `issued_at`, `software` and `source_type` is as true as its
+    signer is trusted."""
+
+    found: bool
+    valid: Annotated[bool, Field(description="The signature is right, and the file is as it was when it was signed.")]
+    trusted: Annotated[bool, Field(description="Valid, and signed by this deployment or by an issuer that it trusts.")]
+    ours: Annotated[bool, Field(description="Valid, and signed by this deployment.")]
+    changed: Annotated[bool, Field(description="The sound, the file's fields or the manifest were changed since.")]
+    manifest: str | None
+    signer: str | None
+    issued_at: Annotated[
+        str | None, Field(description="As a timestamp authority attests, else as the manifest says. ISO 8601.")
+    ]
+    software: str | None
+    source_type: Annotated[str | None, Field(description="How the sound came about: IPTC's digital source type.")]
+    statuses: Annotated[
+        list[str], Field(description="The C2PA specification's codes of all that was checked; failures come first.")
+    ]
+
+
+class InfoFound(BaseModel):
+    found: Annotated[bool, Field(description="It says that the speech is synthetic, in the words of this service.")]
+    fields: Annotated[dict[str, str], Field(description="Those of the INFO list that this service writes, too.")]
+
+
+class WatermarkFound(BaseModel):
+    """Without a detector `checked` is false and the rest null."""
+
+    checked: bool
+    found: bool | None = None
+    model: str | None = None
+    probability: Annotated[float | None, Field(ge=0, le=1, description="The share of the sound that has it.")] = None
+    message: Annotated[str | None, Field(description="16 bits, hexadecimal. Noise where nothing was found.")] = None
+    ours: Annotated[bool | None, Field(description="The message is this deployment's.")] = None
+
+
+_DETECTED: dict[str, Any] = {
+    "synthetic": True,
+    "reason": "A valid C2PA manifest says so; its certificate is this deployment's own.",
+    "c2pa": {
+        "found": True,
+        "valid": True,
+        "trusted": True,
+        "ours": True,
+        "changed": False,
+        "manifest": "urn:c2pa:5d98c533-f90c-4a09-8a79-b60063edd579",
+        "signer": "Voice translation service, self-signed",
+        "issued_at": "2026-11-21T10:00:00Z",
+        "software": "voice-translation 0.1.0",
+        "source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+        "statuses": ["signingCredential.trusted", "claimSignature.validated", "assertion.dataHash.match"],
+    },
+    "riff_info": {"found": True, "fields": {"ISFT": "voice-translation 0.1.0", "IGNR": "Synthetic speech"}},
+    "watermark": {"checked": False, "found": None, "model": None, "probability": None, "message": None, "ours": None},
+    "duration_seconds": 2.665,
+}
+
+
+class DetectResponse(BaseModel):
+    synthetic: Annotated[
+        bool | None,
+        Field(description="As far as marks prove it; null: they do not. That there is no mark proves nothing."),
+    ]
+    reason: str
+    c2pa: C2paFound
+    riff_info: InfoFound
+    watermark: WatermarkFound
+    duration_seconds: float
+
+    model_config = ConfigDict(json_schema_extra={"example": _DETECTED})

@@ -1,0 +1,100 @@
+"""Settings to the marks on answers, and to what finds them."""
+
+import asyncio
+import io
+import wave
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from src import __version__
+from src.adapters.provenance.c2pa_signing import C2paSigner
+from src.adapters.provenance.certificates import SigningIdentity, load_identity, make_self_signed
+from src.adapters.provenance.mark_reading import MarkFiles
+from src.adapters.provenance.riff_info import info_fields, with_info
+from src.adapters.storage.local import load_or_create
+from src.config.settings import Settings
+from src.domain.audio import OUTPUT_SAMPLE_RATE, AudioFormat
+from src.domain.errors import EngineUnavailable
+from src.domain.jobs import now
+from src.domain.provenance import InfoMark, MarkReader, Trust
+from src.services.provenance import MarkDetection, Marking, Marks
+
+_SOFTWARE = "voice-translation"
+_SELF_SIGNED = "c2pa-self-signed.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    marks: Marks
+    signer: C2paSigner
+
+    def notices(self) -> tuple[str, ...]:
+        return self.signer.notices()
+
+
+async def start_provenance(settings: Settings, reader: MarkReader, stack: AsyncExitStack) -> Provenance:
+    """Raises EngineUnavailable, with what to do, for a certificate that cannot sign."""
+    identity = await asyncio.to_thread(_identity, settings)
+    trust = Trust(identity.anchor, identity.serial_number, await asyncio.to_thread(_anchors, settings))
+    signer = C2paSigner(identity, software=_SOFTWARE, version=__version__, timestamp_url=settings.c2pa_timestamp_url)
+    stack.push_async_callback(signer.close)
+    await asyncio.to_thread(_try_out, identity, trust)
+    return Provenance(Marks(Marking(signer, _with_info, None), MarkDetection(reader, trust, None)), signer)
+
+
+def _identity(settings: Settings) -> SigningIdentity:
+    if settings.c2pa_certificate_file is None or settings.c2pa_private_key_file is None:
+        file = settings.data_dir / _SELF_SIGNED
+        pem = load_or_create(file, make_self_signed)
+        try:
+            return load_identity(pem, pem, self_signed=True)
+        except ValueError as error:
+            raise EngineUnavailable(f"{file}: {error} Delete the file, and a new one is made.") from error
+    chain = _read(settings.c2pa_certificate_file, "C2PA_CERTIFICATE_FILE")
+    key = _read(settings.c2pa_private_key_file, "C2PA_PRIVATE_KEY_FILE")
+    try:
+        return load_identity(chain, key)
+    except ValueError as error:
+        raise EngineUnavailable(f"C2PA_CERTIFICATE_FILE: {error}") from error
+
+
+def _anchors(settings: Settings) -> str:
+    """Empty: none."""
+    if settings.c2pa_trust_anchors_file is None:
+        return ""
+    pem = _read(settings.c2pa_trust_anchors_file, "C2PA_TRUST_ANCHORS_FILE")
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
+        raise EngineUnavailable("C2PA_TRUST_ANCHORS_FILE: there is no PEM certificate in it.")
+    return pem.decode("ascii", "replace")
+
+
+def _read(file: Path, setting: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise EngineUnavailable(f"{setting}: {file} cannot be read: {error.strerror}.") from error
+
+
+def _try_out(identity: SigningIdentity, trust: Trust) -> None:
+    """Sign a moment of silence and read it back: a certificate that C2PA does not take is seen at the start. No
+    timestamp is asked for: an authority that rests now does not keep the service from starting.
+    """
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, OUTPUT_SAMPLE_RATE, 0, "NONE", ""))
+        writer.writeframes(bytes(480))
+    signed = C2paSigner(identity, software=_SOFTWARE, version=__version__).sign_now(file.getvalue(), now())
+    found = MarkFiles().c2pa(signed.data, AudioFormat.WAV, trust)
+    if not found.ours:
+        problems = ", ".join(code for code in found.statuses if code.startswith("signingCredential.")) or "unreadable"
+        raise EngineUnavailable(
+            f"C2PA_CERTIFICATE_FILE: C2PA does not accept the certificate ({problems}). It needs the key usage "
+            "digitalSignature, and an extended key usage such as emailProtection or documentSigning."
+        )
+
+
+def _with_info(wav: bytes, at: datetime) -> tuple[bytes, InfoMark]:
+    fields = info_fields(f"{_SOFTWARE} {__version__}", at.date().isoformat())
+    return with_info(wav, fields), InfoMark(fields)
