@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from src.adapters.events.in_process import InProcessJobEvents
 from src.domain.audio import AudioFormat
-from src.domain.jobs import Consent, JobRequest, now
+from src.domain.consent import Consent
+from src.domain.jobs import JobRequest, now
 from src.domain.provenance import Trust, Watermark
 from src.services.job_ending import JobEnding
 from src.services.job_runner import JobRunner

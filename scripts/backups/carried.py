@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scripts.backups.contents import tables_of
+from src.adapters.database.consent_tables import consents
 from src.adapters.database.tables import audit_log, revocations, translation_jobs, voice_profiles
 
 _CLOCKS_APART = timedelta(minutes=5)  # of the machine that made the backup, and those that wrote the log
@@ -54,6 +55,7 @@ async def read(connection: AsyncConnection, since: datetime) -> Carried:
 
 async def apply(connection: AsyncConnection, carried: Carried) -> Replayed:
     """In the transaction of this connection, to a database of this release's schema."""
+    await _delete(connection, consents, "profile_id", carried.deleted("profile"))
     profiles = await _delete(connection, voice_profiles, "id", carried.deleted("profile"))
     jobs = await _delete(connection, translation_jobs, "voice_profile_id", carried.deleted("profile"))
     jobs += await _delete(connection, translation_jobs, "id", carried.deleted("job"))

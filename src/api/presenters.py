@@ -150,6 +150,14 @@ def profile(stored: VoiceProfile) -> profiles.ProfileResponse:
         embedding_cached=bool(stored.embedding_path),
         created_at=stored.created_at,
         updated_at=stored.updated_at,
+        consent=profiles.ConsentResponse(
+            statement=stored.consent.statement,
+            recorded_at=stored.consent.recorded_at,
+            received_at=stored.consent.received_at,
+            method=stored.consent.method,
+        ),
+        verified=stored.verified,
+        verified_at=stored.consent.verified_at,
     )
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 
 from src.domain.audio import AudioFormat
+from src.domain.consent import Consent
 from src.domain.provenance import Mark
 from src.domain.speech import AS_CONFIGURED, Quality, VoiceMatch, VoiceType, Wording
 
@@ -138,14 +139,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
-    """Who said yes to what. `statement` is the sentence that the speaker agreed to."""
-
-    statement: str
-    recorded_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class VoiceProfile:
     """A stored voice. The paths are storage keys: of the recordings as sent, and of what the engine made of them.
 
@@ -165,6 +158,11 @@ class VoiceProfile:
     additional_audio_paths: tuple[str, ...] = ()
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
+
+    @property
+    def verified(self) -> bool:
+        """Whether the speaker of the recordings was heard to agree, and not only said to."""
+        return self.consent.verified_at is not None
 
     @property
     def audio_paths(self) -> tuple[str, ...]:

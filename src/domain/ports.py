@@ -255,7 +255,7 @@ class Leases(Protocol):
 
 class ProfileRepository(Protocol):
     async def save(self, profile: VoiceProfile) -> None:
-        """Insert, or replace the one with the same id."""
+        """Insert, or replace the one with the same id. Its consent is added to those before it."""
 
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
         """Raises NotFound."""

@@ -1,13 +1,17 @@
 """Voice profiles: a voice learned once, kept with the speaker's consent, spoken with often."""
 
+import asyncio
 import logging
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from hashlib import sha256
 from uuid import uuid4
 
 from src.domain.audio import Audio, AudioFormat
-from src.domain.errors import AudioTooLong, DamagedFile, NotFound, ReferenceTooShort, about
-from src.domain.identity import current_user
-from src.domain.jobs import Consent, VoiceProfile, now
+from src.domain.consent import Consent
+from src.domain.errors import AudioTooLong, DamagedFile, NotFound, ReferenceTooShort, RequestInvalid, about
+from src.domain.identity import CLOCK_LEEWAY_SECONDS, current_user
+from src.domain.jobs import VoiceProfile, now
 from src.domain.ports import AudioDecoder, ProfileRepository, Storage
 from src.services.voice_cloning import DamagedVoice, LearnedVoice, VoiceCloning
 
@@ -30,7 +34,7 @@ def clones_of(profile_id: str) -> str:
 class NewProfile:
     """What a caller sends to make or replace a profile. `profile_id` None: make a new one.
 
-    All recordings have the one `audio_format`.
+    All recordings have the one `audio_format`. The service adds to `consent` which recordings it is for.
     """
 
     user_id: str
@@ -69,14 +73,19 @@ class Profiles:
     async def save(self, new: NewProfile) -> VoiceProfile:
         """Learn the voice and keep it; not learned again when it replaces one of the same recordings.
 
-        Raises ReferenceTooShort, AudioTooLong, NotFound for another's `profile_id`, and decoding errors.
+        Raises RequestInvalid for a consent from the future, ReferenceTooShort, AudioTooLong, NotFound for another's
+        `profile_id`, and decoding errors.
         """
         current_user.set(new.user_id)
+        _require_past(new.consent)
         old = await self._profiles.get(new.profile_id, new.user_id) if new.profile_id else None
         references = await self._references(new)
         known = await self._stored_voice(old) if old is not None else None
         voice = await self._voices.learn(references, known)
-        profile = self._describe(new, old, voice, sum(reference.duration_seconds for reference in references))
+        consent = replace(new.consent, references=await asyncio.to_thread(_checksums, new.recordings))
+        profile = self._describe(
+            replace(new, consent=consent), old, voice, sum(reference.duration_seconds for reference in references)
+        )
         await self._keep(profile, new.recordings, voice)
         if old is not None:
             await self._delete_files(old)
@@ -197,3 +206,15 @@ class Profiles:
         await self._voices.forget(profile.embedding_path, profile.user_id)
         for path in (profile.embedding_path, *profile.audio_paths):
             await self._storage.delete(path)
+
+
+def _require_past(consent: Consent) -> None:
+    """Nobody has agreed tomorrow. Raises RequestInvalid."""
+    if consent.recorded_at > consent.received_at + timedelta(seconds=CLOCK_LEEWAY_SECONDS):
+        raise RequestInvalid(
+            "consent.recorded_at: It is in the future; say when the speaker agreed, with the offset from UTC."
+        )
+
+
+def _checksums(recordings: tuple[bytes, ...]) -> tuple[str, ...]:
+    return tuple(sha256(recording).hexdigest() for recording in recordings)

@@ -6,12 +6,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, make_url, select, text
+from sqlalchemy import Column, MetaData, Table, Text, create_engine, make_url, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.schema import CreateTable
 
@@ -20,10 +21,11 @@ from src.adapters.database.engine import Database
 from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.mapping import job_to_values, profile_to_values
 from src.adapters.database.repositories import SqlProfileRepository
-from src.adapters.database.tables import metadata, translation_jobs, users, voice_profiles
+from src.adapters.database.tables import UtcDateTime, metadata, translation_jobs, users, voice_profiles
 from src.domain.audio import AudioFormat
+from src.domain.consent import Consent
 from src.domain.errors import EngineUnavailable, Overloaded
-from src.domain.jobs import Consent, Job, JobRequest, VoiceProfile, now
+from src.domain.jobs import Job, JobRequest, VoiceProfile, now
 from src.domain.speech import VoiceType
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer, name_of
@@ -52,7 +54,8 @@ def test_migrated_schema_is_that_of_the_tables(path: Path) -> None:
 def test_every_table_exists_in_postgres_terms() -> None:
     dialect = make_url("postgresql://").get_dialect()()
     statements = "\n".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
-    assert statements.count("TIMESTAMP WITH TIME ZONE") == 22
+    times = [column for table in metadata.tables.values() for column in table.c if isinstance(column.type, UtcDateTime)]
+    assert statements.count("TIMESTAMP WITH TIME ZONE") == len(times) > 20
     assert "id BIGSERIAL" in statements
 
 
@@ -127,16 +130,18 @@ def test_processes_that_start_together_all_find_the_schema(database_url: str) ->
 
 async def test_rows_of_earlier_releases_are_read(database_url: str) -> None:
     await asyncio.to_thread(migrate.migrate, make_url(database_url), "0001")
+    agreed, received = now() - timedelta(hours=1), now()
+    consent = Consent("I agree.", agreed, received_at=received, id="p")
     profile = VoiceProfile(
-        "p", "ann", None, 120.0, VoiceType.MEDIUM, 0.2, 3.0, "p.voice", "p.wav", Consent("I agree.", now())
+        "p", "ann", None, 120.0, VoiceType.MEDIUM, 0.2, 3.0, "p.voice", "p.wav", consent, updated_at=received
     )
     job = Job("j", "ann", JobRequest(AudioFormat.WAV, "es"), "inputs/j.wav")
     database = Database(database_url)
     async with database.writing() as connection:
         await connection.execute(users.insert(), {"id": "ann", "created_at": now()})
-        values = profile_to_values(profile)
-        del values["additional_audio_paths"]  # the second migration's
-        await connection.execute(voice_profiles.insert(), values)
+        old = {name: value for name, value in profile_to_values(profile).items() if name in old_profiles.c}
+        old |= {"consent_statement": "I agree.", "consent_recorded_at": profile.consent.recorded_at}
+        await connection.execute(old_profiles.insert(), old)
         later = ("priority", "fence", "cancel_requested")  # the third's
         old_job = {name: value for name, value in job_to_values(job).items() if name not in later}
         await connection.execute(translation_jobs.insert(), old_job)
@@ -146,6 +151,20 @@ async def test_rows_of_earlier_releases_are_read(database_url: str) -> None:
     columns = [translation_jobs.c[name] for name in ("priority", "lease_until", "fence", "cancel_requested")]
     assert [tuple(row) for row in await database.read(select(*columns))] == [(0, None, 0, False)]
     await database.close()
+
+
+old_profiles = Table(
+    "voice_profiles",
+    MetaData(),
+    *(
+        Column(each.name, each.type)
+        for each in voice_profiles.c
+        if each.name not in ("additional_audio_paths", "consent_id")
+    ),
+    Column("consent_statement", Text),
+    Column("consent_recorded_at", UtcDateTime),
+)
+"""As the first migration made it."""
 
 
 def test_failed_migration_leaves_nothing(path: Path) -> None:

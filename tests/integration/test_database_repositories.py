@@ -25,12 +25,12 @@ from src.adapters.database.repositories import (
 from src.adapters.database.revocations import SqlRevocations
 from src.adapters.database.tables import translation_jobs
 from src.adapters.database.tables import usage as usage_table
+from src.domain.consent import Consent, ConsentMethod
 from src.domain.errors import NotFound
 from src.domain.idempotency import Claim
 from src.domain.identity import Revocation
 from src.domain.jobs import (
     AuditEvent,
-    Consent,
     DailyUsage,
     Job,
     JobError,
@@ -133,7 +133,15 @@ any_profile = st.builds(
     pitch_hz=finite,
     brightness=finite,
     duration_seconds=finite,
-    consent=st.builds(Consent, statement=columns, recorded_at=times),
+    consent=st.builds(
+        Consent,
+        statement=columns,
+        recorded_at=times,
+        sent_by=st.none() | columns,
+        method=st.sampled_from(ConsentMethod),
+        references=st.lists(st.text("0123456789abcdef"), max_size=5).map(tuple),
+        received_at=times,
+    ),
     additional_audio_paths=st.lists(st.text()).map(tuple),
     created_at=times,
     updated_at=times,

@@ -41,9 +41,12 @@ FILL = """
                now() - n * interval '1 minute', now() - n * interval '1 minute'
         FROM generate_series(1, 20000) n;
     INSERT INTO voice_profiles (id, user_id, pitch_hz, voice_type, brightness, duration_seconds, embedding_path,
-                                reference_audio_path, consent_statement, consent_recorded_at, created_at, updated_at)
-        SELECT 'profile-' || n, 'user-' || n % 1000, 120, 'medium', 0.2, 3, 'e', 'r', 'I agree.', now(),
+                                reference_audio_path, consent_id, created_at, updated_at)
+        SELECT 'profile-' || n, 'user-' || n % 1000, 120, 'medium', 0.2, 3, 'e', 'r', 'consent-' || n,
                now() - n * interval '1 minute', now()
+        FROM generate_series(1, 100000) n;
+    INSERT INTO consents (id, profile_id, user_id, statement, method, recorded_at, received_at)
+        SELECT 'consent-' || n, 'profile-' || n, 'user-' || n % 1000, 'I agree.', 'declared', now(), now()
         FROM generate_series(1, 100000) n;
     INSERT INTO usage (user_id, day, at, operation, outcome, seconds_in, seconds_out, characters)
         SELECT 'user-' || n % 1000, current_date - n / 300, now(), 'translate', 'completed', 1, 1, 10

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from src.domain.audio import Audio, AudioFormat
+from src.domain.consent import Consent
 from src.domain.errors import AudioTooLong, NoSpeechDetected, NotFound, ReferenceTooShort
-from src.domain.jobs import Consent, now
+from src.domain.jobs import now
 from src.domain.speech import VoiceConditioning, VoicePrint, VoiceType
 from src.services.profiles import NewProfile, Profiles
 from src.services.voice_cloning import DamagedVoice, LearnedVoice, digest

@@ -1,8 +1,9 @@
 """Engines are told whose work they do, so that users take turns in front of them, whichever way the work came."""
 
 from src.domain.audio import AudioFormat
+from src.domain.consent import Consent
 from src.domain.identity import current_user
-from src.domain.jobs import Consent, now
+from src.domain.jobs import now
 from src.domain.speech import Quality
 from src.services.on_demand import CloneRequest, OnDemand, RecordedSpeech
 from src.services.profiles import NewProfile

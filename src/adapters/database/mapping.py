@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from src.domain.audio import AudioFormat
+from src.domain.consent import Consent, ConsentMethod
 from src.domain.jobs import (
-    Consent,
     Engines,
     Job,
     JobError,
@@ -205,14 +205,45 @@ def profile_to_values(profile: VoiceProfile) -> Values:
         "embedding_path": profile.embedding_path,
         "reference_audio_path": profile.reference_audio_path,
         "additional_audio_paths": list(profile.additional_audio_paths) or None,
-        "consent_statement": profile.consent.statement,
-        "consent_recorded_at": profile.consent.recorded_at,
+        "consent_id": profile.consent.id,
         "created_at": profile.created_at,
         "updated_at": profile.updated_at,
     }
 
 
-def profile_from_row(row: Row[Any]) -> VoiceProfile:
+def consent_to_values(consent: Consent, profile_id: str, user_id: str) -> Values:
+    """Every column of `consents`."""
+    return {
+        "id": consent.id,
+        "profile_id": profile_id,
+        "user_id": user_id,
+        "sent_by": consent.sent_by,
+        "statement": consent.statement,
+        "method": consent.method.value,
+        "reference_sha256": list(consent.references),
+        "recorded_at": consent.recorded_at,
+        "received_at": consent.received_at,
+    }
+
+
+def consent_from_row(row: Row[Any], prefix: str = "") -> Consent:
+    """`prefix`: what the names of the columns begin with."""
+
+    def value(name: str) -> Any:
+        return getattr(row, prefix + name)
+
+    return Consent(
+        id=value("id"),
+        statement=value("statement"),
+        recorded_at=value("recorded_at"),
+        sent_by=value("sent_by"),
+        method=ConsentMethod(value("method")),
+        references=tuple(value("reference_sha256") or ()),
+        received_at=value("received_at"),
+    )
+
+
+def profile_from_row(row: Row[Any], consent: Consent) -> VoiceProfile:
     return VoiceProfile(
         id=row.id,
         user_id=row.user_id,
@@ -223,7 +254,7 @@ def profile_from_row(row: Row[Any]) -> VoiceProfile:
         duration_seconds=row.duration_seconds,
         embedding_path=row.embedding_path,
         reference_audio_path=row.reference_audio_path,
-        consent=Consent(statement=row.consent_statement, recorded_at=row.consent_recorded_at),
+        consent=consent,
         additional_audio_paths=tuple(row.additional_audio_paths or ()),
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -7,8 +7,9 @@ All raise Overloaded and EngineUnavailable when the database cannot answer.
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from src.adapters.database.consents import keep_consent, profile_of, profiles_with_consents
 from src.adapters.database.engine import Database
-from src.adapters.database.mapping import profile_from_row, profile_to_values, usage_to_values
+from src.adapters.database.mapping import profile_to_values, usage_to_values
 from src.adapters.database.statements import change, know_user, only
 from src.adapters.database.tables import usage
 from src.adapters.database.tables import voice_profiles as profiles
@@ -23,7 +24,10 @@ class SqlProfileRepository:
         self._database = database
 
     async def save(self, profile: VoiceProfile) -> None:
-        """Insert, or replace the one with the same id. Raises NotFound when that one is another user's."""
+        """Insert, or replace the one with the same id, and add its consent to those before it.
+
+        Raises NotFound when that one is another user's.
+        """
         values = profile_to_values(profile)
         row = self._database.insert(profiles).values(values)
         own = profiles.c.user_id == profile.user_id
@@ -33,22 +37,24 @@ class SqlProfileRepository:
             await know_user(self._database, connection, profile.user_id)
             if (await connection.execute(upsert)).rowcount == 0:
                 raise NotFound("There is no such voice profile.")
+            await keep_consent(self._database, connection, profile)
 
         await self._database.write(work)  # once: else a profile that was deleted since might come back
 
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
         """Raises NotFound."""
-        query = select(profiles).where(profiles.c.id == profile_id, profiles.c.user_id == user_id)
+        query = profiles_with_consents().where(profiles.c.id == profile_id, profiles.c.user_id == user_id)
         row = only(await self._database.read(query))
         if row is None:
             raise NotFound("There is no such voice profile.")
-        return profile_from_row(row)
+        return profile_of(row)
 
     async def of_user(self, user_id: str) -> list[VoiceProfile]:
         """Newest first."""
-        query = select(profiles).where(profiles.c.user_id == user_id).order_by(profiles.c.created_at.desc())
+        query = profiles_with_consents().where(profiles.c.user_id == user_id)
+        query = query.order_by(profiles.c.created_at.desc())
         rows = await self._database.read(query)
-        return [profile_from_row(row) for row in rows]
+        return [profile_of(row) for row in rows]
 
     async def delete(self, profile_id: str) -> None:
         await change(self._database, profiles.delete().where(profiles.c.id == profile_id), repeatable=True)

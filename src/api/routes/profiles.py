@@ -9,9 +9,10 @@ from src.api.intake import claim_of, decode_all, decode_audio
 from src.api.json_route import JsonRoute
 from src.api.problems import problems
 from src.api.schemas.profiles import ProfileList, ProfileRequest, ProfileResponse
+from src.domain.consent import Consent
 from src.domain.errors import ConsentRequired, Forbidden
 from src.domain.identity import Identity
-from src.domain.jobs import Consent, VoiceProfile
+from src.domain.jobs import VoiceProfile
 from src.services.idempotency import once
 from src.services.profiles import NewProfile
 
@@ -36,7 +37,7 @@ async def save_profile(
         reference_audio=await decode_audio(body.reference_audio, services),
         additional_references=await decode_all("additional_references", body.additional_references, services),
         audio_format=body.audio_format,
-        consent=Consent(body.consent.statement, body.consent.recorded_at),
+        consent=Consent(body.consent.statement, body.consent.recorded_at, sent_by=caller.user_id),
         name=body.name,
         profile_id=body.profile_id,
     )
@@ -44,7 +45,7 @@ async def save_profile(
 
     async def save() -> VoiceProfile:
         profile = await services.profiles.save(new)
-        await services.audit.record(caller.user_id, "profile.save", f"profile:{profile.id}", owner=profile.user_id)
+        await services.audit.record(caller.user_id, "profile.save", f"profile:{profile.id}", **_agreed(profile))
         return profile
 
     saving = once(
@@ -72,11 +73,20 @@ async def get_profile(profile_id: ItemId, caller: Caller, services: ServicesDep)
 
 @router.delete("/profile/{profile_id}", status_code=204, responses=problems(404, 422, 429))
 async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> None:
-    """Delete a profile with everything derived from it: its recording, its voice, and the jobs that spoke with it."""
+    """Withdraw the consent to a voice: the profile is deleted with everything derived from it, which is its
+    recordings, its voice, its consents, and the jobs that spoke with it. What was spoken is not fetched back from those
+    who downloaded it.
+    """
     await services.profiles.get(profile_id, caller.user_id)
     await services.jobs.delete_with_profile(profile_id)
     await services.profiles.delete(profile_id, caller.user_id)
     await services.audit.record(caller.user_id, "profile.delete", f"profile:{profile_id}")
+
+
+def _agreed(profile: VoiceProfile) -> dict[str, str]:
+    """For the audit log, which holds no words: the statement stays with the profile."""
+    consent = profile.consent
+    return {"owner": profile.user_id, "consent": consent.id, "method": consent.method.value}
 
 
 def _profile_owner(user_id: str | None, caller: Identity) -> str:

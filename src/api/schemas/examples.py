@@ -135,6 +135,14 @@ PROFILE: dict[str, Any] = {
     "embedding_cached": True,
     "created_at": "2026-11-21T02:04:59.813637Z",
     "updated_at": "2026-11-21T02:04:59.813643Z",
+    "consent": {
+        "statement": "I agree that my voice is cloned for my own messages.",
+        "recorded_at": "2026-11-21T02:03:00Z",
+        "received_at": "2026-11-21T02:04:59.713611Z",
+        "method": "declared",
+    },
+    "verified": False,
+    "verified_at": None,
 }
 
 TRANSCRIBE_REQUEST: dict[str, Any] = {

@@ -1,15 +1,23 @@
 """Bodies of the endpoints of voice profiles."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from src.api.schemas.common import EncodedAudio, Format, ProfileId, Text
 from src.api.schemas.examples import PROFILE, PROFILE_REQUEST
 from src.domain.audio import AudioFormat
+from src.domain.consent import ConsentMethod
 from src.domain.speech import VoiceType
 from src.services.profiles import MAX_ADDITIONAL_REFERENCES
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("there is no such time in UTC") from None
 
 
 class ConsentRequest(BaseModel):
@@ -17,7 +25,11 @@ class ConsentRequest(BaseModel):
 
     given: bool
     statement: Annotated[Text, Field(min_length=1, max_length=2000, description="The sentence that was agreed to.")]
-    recorded_at: datetime
+    recorded_at: Annotated[
+        AwareDatetime,
+        AfterValidator(_in_utc),
+        Field(description="When the speaker agreed, with the offset from UTC; not in the future."),
+    ]
 
 
 class ProfileRequest(BaseModel):
@@ -48,6 +60,23 @@ class VoiceCharacteristics(BaseModel):
     brightness: Annotated[float, Field(ge=0, le=1)]
 
 
+class ConsentResponse(BaseModel):
+    """The agreement under which the voice is kept. Deleting the profile withdraws it."""
+
+    statement: str
+    recorded_at: Annotated[datetime, Field(description="When the speaker agreed, as the caller said.")]
+    received_at: Annotated[datetime, Field(description="When the service was told, by its own clock.")]
+    method: Annotated[
+        ConsentMethod,
+        Field(
+            description=(
+                "`declared`: the caller says that the speaker agreed. `spoken_challenge`: besides, the same voice said "
+                "a sentence that the service had made just before."
+            )
+        ),
+    ]
+
+
 class ProfileResponse(BaseModel):
     profile_id: str
     name: str | None
@@ -57,6 +86,9 @@ class ProfileResponse(BaseModel):
     embedding_cached: Annotated[bool, Field(description="Whether the voice is stored, ready to speak with.")]
     created_at: datetime
     updated_at: datetime
+    consent: ConsentResponse
+    verified: Annotated[bool, Field(description="Whether the consent is by `spoken_challenge`.")]
+    verified_at: datetime | None
 
     model_config = ConfigDict(json_schema_extra={"example": PROFILE})
 
