@@ -34,6 +34,7 @@ _SEMANTIC_CODES = {
 """Refusals of schema-valid data for what it means: whether a text is sound is known to the decoder alone."""
 _SEMANTIC_FIELDS = {
     "cursor",  # one that this service never gave out
+    "consent.recorded_at",  # in the future
     "callback_url",  # not https, not public, or no secret to sign with
     "body",  # in `clone`: two voices, or none
 }
