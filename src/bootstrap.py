@@ -22,6 +22,7 @@ from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
 from src.bootstrap_database import open_database
 from src.bootstrap_engines import Engines, build_engines
 from src.bootstrap_jobs import JobStores, start_job_worker
+from src.bootstrap_moderation import start_moderation
 from src.bootstrap_provenance import Provenance, start_provenance
 from src.bootstrap_remote import Front, Membership, start_call_worker, start_front
 from src.bootstrap_sessions import build_sessions
@@ -36,7 +37,8 @@ from src.services.health import Check, Health
 from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
-from src.services.on_demand import OnDemand
+from src.services.moderation import Moderation
+from src.services.on_demand import OnDemand, Safeguards
 from src.services.pipeline import Pipeline
 from src.services.profiles import Profiles
 from src.services.transcription import Transcription
@@ -62,6 +64,7 @@ class _Core:
     voices: VoiceCloning
     profiles: Profiles
     provenance: Provenance
+    moderation: Moderation
     fleet: Fleet | None
 
     @property
@@ -74,6 +77,7 @@ class _Core:
             self.profiles,
             self.stores.storage,
             self.provenance.marks.marking,
+            self.moderation,
         )
 
     @property
@@ -149,6 +153,7 @@ async def _start_core(
             max_reference_seconds=settings.max_audio_seconds,
         ),
         await start_provenance(settings, parts.decoder, stack),
+        await start_moderation(settings, database, stack),
         front.fleet if front else None,
     )
 
@@ -199,7 +204,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
             core.profiles,
             stores.storage,
             usage,
-            core.provenance.marks,
+            Safeguards(core.moderation, core.provenance.marks),
             timeout_seconds=settings.sync_timeout_seconds,
         ),
         profiles=core.profiles,
@@ -247,8 +252,9 @@ def _health(core: _Core, access: Access, worker: JobWorker[Job] | None, delivery
     def notices() -> tuple[str, ...]:
         callbacks = delivery.notices() if delivery else ()
         workers = fleet.notices() if fleet else ()
-        here = (*access.notices(), *engines.notices, *engines.passing_notices(), *core.provenance.notices())
-        return (*here, *core.stores.shared.notices(), *callbacks, *workers)
+        here = (*access.notices(), *engines.notices, *engines.passing_notices())
+        safeguards = (*core.provenance.notices(), *core.moderation.notices())
+        return (*here, *safeguards, *core.stores.shared.notices(), *callbacks, *workers)
 
     def runner_check(runner: Runner) -> Callable[[], Awaitable[None]]:
         async def check() -> None:

@@ -28,6 +28,8 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], format=line)
     # At debug it logs every value that it stores, and they hold what people said.
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    # At info it logs every address that it calls, whole; that of a webhook may hold a secret.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # At debug these log requests with their signatures, and bodies.
     for name in ("boto3", "botocore", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)

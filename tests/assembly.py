@@ -11,6 +11,8 @@ from src.services.job_ending import JobEnding
 from src.services.job_runner import JobRunner
 from src.services.job_upkeep import JobUpkeep
 from src.services.jobs import Jobs
+from src.services.moderation import Moderation
+from src.services.on_demand import Safeguards
 from src.services.pipeline import Pipeline
 from src.services.profiles import NewProfile, Profiles
 from src.services.provenance import MarkDetection, Marking, Marks
@@ -50,6 +52,7 @@ class Bench:
     cache: DictCache = field(default_factory=DictCache)
     signer: FakeSigner = field(default_factory=FakeSigner)
     watermark: Watermark | None = None
+    moderation: Moderation = field(default_factory=Moderation.off)
     timeout_seconds: float = 5.0
     most_waiting: int = 100
 
@@ -75,6 +78,7 @@ class Bench:
             self.profiles,
             self.storage,
             marking,
+            self.moderation,
         )
         ending = JobEnding(self.rows, self.events, self.storage)
         self.jobs = Jobs(
@@ -97,6 +101,10 @@ class Bench:
             timeout_seconds=self.timeout_seconds,
         )
         self.upkeep = JobUpkeep(self.rows, self.storage, ending, max_attempts=3, lease_seconds=10.0)
+
+    @property
+    def safeguards(self) -> Safeguards:
+        return Safeguards(self.moderation, self.marks)
 
     async def run_next(self) -> None:
         """What a worker does with the job that waits longest."""

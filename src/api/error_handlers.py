@@ -52,6 +52,7 @@ STATUS: dict[str, int] = {
     "audio_too_long": 422,
     "audio_too_short": 422,
     "audio_undecodable": 422,
+    "content_blocked": 422,
     "idempotency_key_reused": 422,
     "no_speech_detected": 422,
     "reference_too_short": 422,

@@ -6,8 +6,9 @@ from src.api.dependencies import Links
 from src.api.error_handlers import STATUS
 from src.api.problems import title_of
 from src.api.provenance import present_marks
-from src.api.schemas import common, jobs, profiles, voice
+from src.api.schemas import common, jobs, moderation, profiles, voice
 from src.domain.jobs import Job, JobError, TranslationResult, VoiceProfile
+from src.domain.moderation import ModerationReport
 from src.domain.ports import Storage
 from src.domain.speech import VoiceMatch
 from src.services.job_board import Forecast
@@ -77,6 +78,7 @@ def _result_fields(result: TranslationResult) -> dict[str, object]:
             voice=result.engines.voice,
         ),
         "degraded": list(result.degraded),
+        "moderation": moderated(result.moderation),
         "processing_time_ms": round(result.processing_time_ms, 2),
         "timestamps": voice.Timestamps.model_validate(milliseconds),
     }
@@ -120,6 +122,7 @@ def transcribed(heard: Heard) -> voice.TranscribeResponse:
         duration_seconds=round(heard.source_seconds, 3),
         engine=heard.engine,
         degraded=list(heard.degraded),
+        moderation=moderated(heard.moderation),
         processing_time_ms=round(heard.processing_time_ms, 2),
     )
 
@@ -134,6 +137,8 @@ def spoken(answer: Spoken, request: voice.CloneRequest, language: str, links: Li
         voice_match=match(answer.voice_match),
         provenance=present_marks(answer.provenance),
         engine=answer.engine,
+        degraded=list(answer.degraded),
+        moderation=moderated(answer.moderation),
         processing_time_ms=round(answer.processing_time_ms, 2),
     )
 
@@ -159,6 +164,28 @@ def profile(stored: VoiceProfile) -> profiles.ProfileResponse:
         verified=stored.verified,
         verified_at=stored.consent.verified_at,
     )
+
+
+def moderated(report: ModerationReport | None) -> moderation.Moderation | None:
+    if report is None:
+        return None
+    stages = {
+        stage: {
+            "flagged": found.flagged,
+            "categories": found.categories,
+            "severity": found.severity,
+            "reviewed_by": found.reviewed_by,
+        }
+        for stage, found in report.stages.items()
+    }
+    fields = {
+        "policy": report.policy.value,
+        "flagged": report.flagged,
+        "categories": report.categories,
+        "stages": stages,
+        "engines": report.engines,
+    }
+    return moderation.Moderation.model_validate(fields)
 
 
 def match(measured: VoiceMatch) -> common.VoiceMatch:

@@ -12,6 +12,7 @@ from src.config.access import AccessSettings
 from src.config.callbacks import CallbackSettings
 from src.config.edge import EdgeSettings
 from src.config.limits import LimitSettings
+from src.config.moderation import ModerationSettings
 from src.config.provenance import ProvenanceSettings
 from src.config.values import CommaList, HttpAddress
 
@@ -27,7 +28,9 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
-class Settings(AccessSettings, CallbackSettings, EdgeSettings, LimitSettings, ProvenanceSettings, BaseSettings):
+class Settings(
+    AccessSettings, CallbackSettings, EdgeSettings, LimitSettings, ModerationSettings, ProvenanceSettings, BaseSettings
+):
     """Defaults run the embedded service: no key, no weights, no server, only this machine may call it."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore")

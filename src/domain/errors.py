@@ -4,7 +4,7 @@ VoiceServiceError
 ├── InvalidRequest           the caller sent something that will not work, now or later
 │   ├── InvalidBase64, MalformedJson, RequestInvalid, UnsupportedMediaType
 │   ├── AudioTooLarge, AudioTooShort, AudioTooLong, AudioUndecodable, UnsupportedAudioFormat, FormatMismatch
-│   ├── NoSpeechDetected, ReferenceTooShort, UnsupportedLanguage
+│   ├── NoSpeechDetected, ReferenceTooShort, UnsupportedLanguage, ContentBlocked
 │   └── IdempotencyConflict, IdempotencyMismatch
 ├── AccessDenied
 │   ├── Unauthenticated, Forbidden, ConsentRequired
@@ -148,6 +148,13 @@ class UnsupportedLanguage(InvalidRequest):
 
     code = "unsupported_language"
     title = "The language is not supported"
+
+
+class ContentBlocked(InvalidRequest):
+    """A text holds what the operator's moderation does not let pass. The message names its kind, never its words."""
+
+    code = "content_blocked"
+    title = "The content is not allowed here"
 
 
 class IdempotencyConflict(InvalidRequest):

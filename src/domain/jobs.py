@@ -6,6 +6,7 @@ from enum import IntEnum, StrEnum
 
 from src.domain.audio import AudioFormat
 from src.domain.consent import Consent
+from src.domain.moderation import ModerationReport
 from src.domain.provenance import Mark
 from src.domain.speech import AS_CONFIGURED, Quality, VoiceMatch, VoiceType, Wording
 
@@ -91,6 +92,7 @@ class TranslationResult:
     audio_key: str
     target_variant: str | None = None  # of the translation, where its engine tells variants apart
     provenance: tuple[Mark, ...] = ()  # the marks in the answer; none: made by a release that did not mark
+    moderation: ModerationReport | None = None  # None: it is off
 
 
 @dataclass(frozen=True, slots=True)

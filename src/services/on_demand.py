@@ -8,15 +8,18 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
 from uuid import uuid4
 
 from src.domain.audio import AudioFormat
 from src.domain.errors import DeadlineExceeded, JobCancelled, NotFound, RequestInvalid, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
+from src.domain.moderation import ModerationReport, ReviewStage
 from src.domain.ports import AudioDecoder, Storage, UsageRepository
 from src.domain.provenance import Detection, Mark, marks_from_json, marks_to_json
 from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceMatch
+from src.services.moderation import Moderation
 from src.services.profiles import CLONES, Profiles, clones_of
 from src.services.provenance import Marks
 from src.services.transcription import Transcription
@@ -39,6 +42,7 @@ class Heard:
     degraded: tuple[str, ...]
     source_seconds: float
     processing_time_ms: float
+    moderation: ModerationReport | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,36 @@ class Spoken:
     engine: str
     processing_time_ms: float
     provenance: tuple[Mark, ...] = ()
+    degraded: tuple[str, ...] = ()
+    moderation: ModerationReport | None = None
 
     def facts(self) -> str:
         """All but the audio, as JSON, for `OnDemand.spoken_before`."""
         facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "wav"}
         marks = marks_to_json(self.provenance)
-        return json.dumps({**facts, "voice_match": asdict(self.voice_match), "provenance": marks})
+        moderated = self.moderation and self.moderation.as_json()
+        return json.dumps(
+            {**facts, "voice_match": asdict(self.voice_match), "moderation": moderated, "provenance": marks}
+        )
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any], wav: bytes) -> Self:
+        moderated = facts.get("moderation")  # of earlier releases, none
+        told = {
+            "voice_match": VoiceMatch(**facts["voice_match"]),
+            "degraded": tuple(facts.get("degraded", ())),
+            "provenance": marks_from_json(facts.get("provenance")),
+            "moderation": moderated and ModerationReport.of_json(moderated),
+        }
+        return cls(wav=wav, **{**facts, **told})
+
+
+@dataclass(frozen=True, slots=True)
+class Safeguards:
+    """What each text passes through, and each answer."""
+
+    moderation: Moderation
+    marks: Marks
 
 
 class OnDemand:
@@ -79,7 +107,7 @@ class OnDemand:
         profiles: Profiles,
         storage: Storage,
         usage: UsageRepository,
-        marks: Marks,
+        safeguards: Safeguards,
         *,
         timeout_seconds: float,
     ) -> None:
@@ -89,15 +117,25 @@ class OnDemand:
         self._profiles = profiles
         self._storage = storage
         self._usage = usage
-        self._marks = marks
+        self._marks = safeguards.marks
+        self._moderation = safeguards.moderation
         self._timeout_seconds = timeout_seconds
 
-    async def transcribe(self, user_id: str, recorded: RecordedSpeech, language: str | None, quality: Quality) -> Heard:
-        """Raises decoding errors, NoSpeechDetected, UnsupportedLanguage, DeadlineExceeded."""
+    async def transcribe(
+        self,
+        user_id: str,
+        recorded: RecordedSpeech,
+        language: str | None,
+        quality: Quality,
+        request_id: str | None = None,
+    ) -> Heard:
+        """Raises decoding errors, NoSpeechDetected, UnsupportedLanguage, ContentBlocked, DeadlineExceeded."""
         start = time.perf_counter()
+        review = self._moderation.review(user_id, "transcribe", request_id or uuid4().hex)
         async with self._accounted(UsageEvent(user_id, "transcribe", "completed", source_language=language)) as account:
             speech = await self._decoder.decode(recorded.data, recorded.audio_format)
             transcript = await self._transcription.transcribe(speech, language, quality)
+            await review.transcript(transcript)
             account.event = replace(
                 account.event,
                 source_language=transcript.language,
@@ -107,14 +145,18 @@ class OnDemand:
         return Heard(
             transcript,
             self._transcription.engine_name,
-            self._transcription.degraded(transcript),
+            (*review.degraded, *self._transcription.degraded(transcript)),
             speech.source_duration_seconds,
             (time.perf_counter() - start) * 1000,
+            review.report,
         )
 
-    async def clone(self, user_id: str, request: CloneRequest) -> Spoken:
-        """Raises UnsupportedLanguage, RequestInvalid for a text with nothing to say, decoding errors, NotFound."""
+    async def clone(self, user_id: str, request: CloneRequest, request_id: str | None = None) -> Spoken:
+        """Raises UnsupportedLanguage, RequestInvalid for a text with nothing to say, ContentBlocked, decoding errors,
+        NotFound.
+        """
         start = time.perf_counter()
+        review = self._moderation.review(user_id, "clone", request_id or uuid4().hex)
         self._voices.require_language(request.language)
         sentences = split_sentences(request.text)
         if not any(character.isalnum() for sentence in sentences for character in sentence):
@@ -122,6 +164,7 @@ class OnDemand:
         async with self._accounted(
             UsageEvent(user_id, "clone", "completed", target_language=request.language)
         ) as account:
+            await review.check(ReviewStage.TEXT, sentences, request.language)
             voice = await self._voice(user_id, request.voice)
             spoken = await self._voices.speak(
                 SpeechRequest(sentences, request.language, voice.conditioning, quality=request.quality), voice
@@ -136,8 +179,17 @@ class OnDemand:
                 voice_engine=self._voices.engine_name,
             )
         elapsed_ms = (time.perf_counter() - start) * 1000
-        engine = self._voices.engine_name
-        return Spoken(marked.data, audio_key, audio.duration_seconds, match, engine, elapsed_ms, marked.marks)
+        return Spoken(
+            marked.data,
+            audio_key,
+            audio.duration_seconds,
+            match,
+            self._voices.engine_name,
+            elapsed_ms,
+            marked.marks,
+            (*review.degraded, *spoken.degraded),
+            review.report,
+        )
 
     async def detect(self, user_id: str, recorded: RecordedSpeech) -> Detection:
         """The marks of synthetic speech in a file. Raises decoding errors but those about speech, DeadlineExceeded."""
@@ -155,8 +207,7 @@ class OnDemand:
             raise NotFound(
                 "This Idempotency-Key's answer was erased. Send the request with a new key to have it spoken again."
             ) from None
-        match, marks = VoiceMatch(**known["voice_match"]), marks_from_json(known.get("provenance"))
-        return Spoken(wav=wav, **{**known, "voice_match": match, "provenance": marks})
+        return Spoken.from_facts(known, wav)
 
     async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> LearnedVoice:
         if isinstance(voice, str):

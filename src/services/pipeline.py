@@ -4,43 +4,23 @@ Five steps, in `Pipeline.run`. Each is a service or an engine behind a port; thi
 order.
 """
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from src.domain.errors import ReferenceTooShort
+from src.domain.errors import ContentBlocked, ReferenceTooShort
 from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
 from src.services.job_ending import result_key
+from src.services.moderation import Moderation
 from src.services.profiles import Profiles
 from src.services.provenance import Marking
+from src.services.stage_clock import OnStage, StageClock
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning
 from src.utils.concurrency import started_early
-
-OnStage = Callable[[Stage], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class StageClock:
-    """Announces each stage as it starts and keeps how long it took, in milliseconds."""
-
-    on_stage: OnStage
-    started: float = field(default_factory=time.perf_counter)
-    milliseconds: dict[Stage, float] = field(default_factory=dict)
-
-    @asynccontextmanager
-    async def stage(self, stage: Stage) -> AsyncIterator[None]:
-        start = time.perf_counter()
-        await self.on_stage(stage)
-        yield
-        self.milliseconds[stage] = (time.perf_counter() - start) * 1000
-
-    def total(self) -> float:
-        return (time.perf_counter() - self.started) * 1000
 
 
 class Pipeline:
@@ -53,6 +33,7 @@ class Pipeline:
         profiles: Profiles,
         storage: Storage,
         marking: Marking,
+        moderation: Moderation,
     ) -> None:
         self._decoder = decoder
         self._transcription = transcription
@@ -61,11 +42,13 @@ class Pipeline:
         self._profiles = profiles
         self._storage = storage
         self._marking = marking
+        self._moderation = moderation
 
     async def run(self, job: Job, on_stage: OnStage) -> TranslationResult:
         """Do a job whose input is in storage. Raises the errors of every step; nothing is stored unless all succeed."""
         clock = StageClock(on_stage)
         wanted = job.request
+        review = self._moderation.review(job.user_id, "job", job.id)
 
         # 1. Untrusted bytes become 22 050 Hz mono speech, trimmed and levelled.
         async with clock.stage(Stage.PREPROCESSING):
@@ -73,16 +56,17 @@ class Pipeline:
             speech = await self._decoder.decode(data, wanted.audio_format)
 
         # The voice needs no text, so it is learned while steps 2 and 3 run.
-        async with started_early(self._learn_voice(job, speech)) as learning:
-            # 2. Speech to text, in segments with times.
+        async with self._unlearned_when_blocked(speech), started_early(self._learn_voice(job, speech)) as learning:
+            # 2. Speech to text, in segments with times. What may not pass ends here, before it is sent anywhere.
             async with clock.stage(Stage.TRANSCRIPTION):
                 transcript = await self._transcription.transcribe(speech, wanted.source_language, wanted.quality)
+                await review.transcript(transcript)
 
-            # 3. Text to text, segment by segment.
+            # 3. Text to text, segment by segment. It is kept for the next time only when it may pass.
             async with clock.stage(Stage.TRANSLATION):
                 texts = tuple(segment.text for segment in transcript.segments)
                 translation = await self._translation.translate(
-                    texts, transcript.language, wanted.target_language, wanted.wording
+                    texts, transcript.language, wanted.target_language, wanted.wording, review.translation
                 )
 
             # 4. Text to speech, in the speaker's voice.
@@ -102,7 +86,16 @@ class Pipeline:
             marked, audio_key = await self._marking.encode(spoken.audio), result_key(job)
             await self._storage.put(audio_key, marked.data)
         result = self._result(speech, transcript, translation, spoken, match, audio_key, clock)
-        return replace(result, provenance=marked.marks)
+        degraded = (*review.degraded, *result.degraded)
+        return replace(result, provenance=marked.marks, moderation=review.report, degraded=degraded)
+
+    @asynccontextmanager
+    async def _unlearned_when_blocked(self, speech: DecodedSpeech) -> AsyncIterator[None]:
+        try:
+            yield
+        except ContentBlocked:
+            await self._voices.unlearn(speech.audio)
+            raise
 
     async def _learn_voice(
         self, job: Job, speech: DecodedSpeech

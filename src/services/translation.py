@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from src.domain.errors import TranslationUnavailable, Unavailable, UnsupportedLanguage
 from src.domain.identity import current_user
@@ -18,6 +18,17 @@ logger = logging.getLogger(__name__)
 _CACHE_SECONDS = 24 * 3600.0
 
 
+Approve = Callable[[Translation], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A translation, and what the cache is to have of it, by key."""
+
+    translation: Translation
+    unkept: dict[str, bytes]
+
+
 class TextTranslation:
     """`translators` in the order in which they are asked. What one user said is remembered for that user alone."""
 
@@ -26,16 +37,33 @@ class TextTranslation:
         self._cache = cache
 
     async def translate(
-        self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
+        self,
+        texts: tuple[str, ...],
+        source: str,
+        target: str,
+        wording: Wording = AS_CONFIGURED,
+        approve: Approve | None = None,
     ) -> Translation:
         """The texts one by one in `target`. A text in its own language comes back as it is, from the engine `none`.
+
+        approve  raises what it likes, and then nothing of the translation is kept
 
         `degraded` names the engines that should have answered and did not, and what of `wording` was left aside. Raises
         UnsupportedLanguage when no engine knows the pair, TranslationUnavailable when none of those that know it
         answers; its `retry_after_seconds` is when the first of them may be back.
         """
         if source == target:
-            return Translation(texts, "none", (source,), _left_aside("no engine", wording, wording.asked))
+            draft = _Draft(Translation(texts, "none", (source,), _left_aside("no engine", wording, wording.asked)), {})
+        else:
+            draft = await self._ask(texts, source, target, wording)
+        if approve is not None:
+            await approve(draft.translation)
+        owner = current_user.get()
+        writes = (self._cache.set(key, value, _CACHE_SECONDS, owner) for key, value in draft.unkept.items())
+        await asyncio.gather(*writes)
+        return draft.translation
+
+    async def _ask(self, texts: tuple[str, ...], source: str, target: str, wording: Wording) -> _Draft:
         knowing = [translator for translator in self._translators if (source, target) in translator.routes]
         if not knowing:
             raise UnsupportedLanguage(f"No translation engine knows {source} to {target}. {TRANSLATING_HINT}")
@@ -43,14 +71,15 @@ class TextTranslation:
         waits: list[float] = []
         for translator in knowing:
             try:
-                translation = await self._cached(translator, texts, source, target, wording)
+                draft = await self._cached(translator, texts, source, target, wording)
             except Unavailable as error:
                 logger.warning("translation: %s did not answer: %s", translator.name, error.code)
                 failures.append(f"translation: {translator.name} did not answer")
                 waits += [] if error.retry_after_seconds is None else [error.retry_after_seconds]
             else:
                 unused = _left_aside(translator.name, wording, translator.unused(wording, target))
-                return replace(translation, degraded=(*failures, *translation.degraded, *unused))
+                degraded = (*failures, *draft.translation.degraded, *unused)
+                return replace(draft, translation=replace(draft.translation, degraded=degraded))
         names = ", ".join(translator.name for translator in knowing)
         raise TranslationUnavailable(
             f"No translation engine answered for {source} to {target} (asked: {names}). Try again.",
@@ -59,7 +88,7 @@ class TextTranslation:
 
     async def _cached(
         self, translator: Translator, texts: tuple[str, ...], source: str, target: str, wording: Wording
-    ) -> Translation:
+    ) -> _Draft:
         """As the translator's answer, asking it only for what it was not asked before."""
         wanted = tuple(dict.fromkeys(texts))
         scope = _scope(translator, source, target, wording, texts)
@@ -67,19 +96,15 @@ class TextTranslation:
         found = await asyncio.gather(*(self._cache.get(key, owner) for key in keys.values()))
         known = {text: _unpack(packed) for text, packed in zip(wanted, found, strict=True) if packed is not None}
         missing = tuple(text for text in wanted if text not in known)
+        unkept: dict[str, bytes] = {}
         if missing or not known:
             fresh = await _aligned(translator, missing, source, target, wording)
-            await self._remember((keys[text] for text in missing), fresh)
-            known |= {text: replace(fresh, texts=(answer,)) for text, answer in zip(missing, fresh.texts, strict=True)}
+            answers = {text: replace(fresh, texts=(answer,)) for text, answer in zip(missing, fresh.texts, strict=True)}
+            unkept = {keys[text]: _pack(answer) for text, answer in answers.items()}
+            known |= answers
         else:
             fresh = known[wanted[0]]
-        return replace(fresh, texts=tuple(known[text].texts[0] for text in texts))
-
-    async def _remember(self, keys: Iterable[str], fresh: Translation) -> None:
-        owner = current_user.get()
-        packed = (_pack(replace(fresh, texts=(text,))) for text in fresh.texts)
-        writes = (self._cache.set(key, value, _CACHE_SECONDS, owner) for key, value in zip(keys, packed, strict=True))
-        await asyncio.gather(*writes)
+        return _Draft(replace(fresh, texts=tuple(known[text].texts[0] for text in texts)), unkept)
 
 
 async def _aligned(

@@ -118,12 +118,17 @@ class VoiceCloning:
     async def learn_cached(self, reference: Audio) -> LearnedVoice:
         """As `learn`, remembered by the sound of the recording."""
         recordings = await asyncio.to_thread(digest, (reference,))
-        key = f"voice:{self._engine.name}:{recordings}"
+        key = self._key_for(recordings)
         voice = await self._cached(key)
         if voice is None:
             voice = await self._learn((reference,), recordings)
             await self._cache.set(key, voice.pack(), _CACHE_SECONDS, current_user.get())
         return voice
+
+    async def unlearn(self, reference: Audio) -> None:
+        """Forget what `learn_cached` remembers of this recording."""
+        recordings = await asyncio.to_thread(digest, (reference,))
+        await self._cache.delete(self._key_for(recordings), current_user.get())
 
     async def recall(self, path: str) -> LearnedVoice | None:
         """The voice that is stored at `path`, if it was used in the last minute."""
@@ -135,6 +140,9 @@ class VoiceCloning:
     async def forget(self, path: str, user_id: str) -> None:
         """Where that is not possible now, it ends by itself within a minute."""
         await self._cache.delete(self._key_of(path), user_id)
+
+    def _key_for(self, recordings: str) -> str:
+        return f"voice:{self._engine.name}:{recordings}"
 
     def _key_of(self, path: str) -> str:
         return f"stored-voice:{self._engine.name}:{path}"

@@ -20,7 +20,7 @@ def _service(bench: Bench, timeout_seconds: float = 5.0) -> OnDemand:
         bench.profiles,
         bench.storage,
         bench.usage,
-        bench.marks,
+        bench.safeguards,
         timeout_seconds=timeout_seconds,
     )
 

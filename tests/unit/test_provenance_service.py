@@ -46,7 +46,7 @@ def _on_demand(bench: Bench) -> OnDemand:
         bench.profiles,
         bench.storage,
         bench.usage,
-        bench.marks,
+        bench.safeguards,
         timeout_seconds=5.0,
     )
 

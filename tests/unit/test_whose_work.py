@@ -29,7 +29,7 @@ async def test_a_clone_is_the_callers_work() -> None:
         bench.profiles,
         bench.storage,
         bench.usage,
-        bench.marks,
+        bench.safeguards,
         timeout_seconds=5.0,
     )
     recorded = RecordedSpeech(b"bytes", AudioFormat.WAV)

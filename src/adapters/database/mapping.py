@@ -20,6 +20,7 @@ from src.domain.jobs import (
     UsageEvent,
     VoiceProfile,
 )
+from src.domain.moderation import ModerationReport
 from src.domain.provenance import marks_from_json, marks_to_json
 from src.domain.speech import Formality, Quality, VoiceMatch, VoiceType, Wording
 
@@ -130,10 +131,12 @@ def result_to_json(result: TranslationResult) -> Values:
         "audio_key": result.audio_key,
         "target_variant": result.target_variant,
         "provenance": marks_to_json(result.provenance),
+        "moderation": result.moderation and result.moderation.as_json(),
     }
 
 
 def result_from_json(value: Values) -> TranslationResult:
+    moderated = value.get("moderation")  # results of earlier releases have none
     return TranslationResult(
         **{
             **value,
@@ -143,6 +146,7 @@ def result_from_json(value: Values) -> TranslationResult:
             "degraded": tuple(value["degraded"]),
             "timestamps": {Stage(stage): milliseconds for stage, milliseconds in value["timestamps"].items()},
             "provenance": marks_from_json(value.get("provenance")),
+            "moderation": moderated and ModerationReport.of_json(moderated),
         }
     )
 

@@ -1,4 +1,4 @@
-"""Calls to a translation provider on the network: attempts within a budget of time, behind a circuit breaker.
+"""Calls to a provider on the network: attempts within a budget of time, behind a circuit breaker.
 
 What an attempt may raise:
 
@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar
 import httpx
 
 from src.adapters.translators.breaker import Breaker, BreakerOpen, BreakerState
-from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
+from src.domain.errors import TranslationUnavailable, Unavailable, UnsupportedLanguage
 from src.utils.retry_after import retry_after_seconds
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class RequestRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one translation may take: all attempts and the pauses between them `total_seconds` together."""
+    """What one call may take: all attempts and the pauses between them `total_seconds` together."""
 
     connect_seconds: float = 2.0
     total_seconds: float = 10.0
@@ -64,29 +64,37 @@ class Budget:
 
 
 class RemoteCalls:
-    """Makes the attempts for one provider. `jitter(low, high)` gives a random number between the two."""
+    """Makes the attempts for one provider. `jitter(low, high)` gives a random number between the two. `unavailable` is
+    raised when there is no answer.
+    """
 
     def __init__(
-        self, name: str, budget: Budget, breaker: Breaker, jitter: Callable[[float, float], float] = random.uniform
+        self,
+        name: str,
+        budget: Budget,
+        breaker: Breaker,
+        jitter: Callable[[float, float], float] = random.uniform,
+        unavailable: type[Unavailable] = TranslationUnavailable,
     ) -> None:
         self._name = name
         self._budget = budget
         self._breaker = breaker
         self._jitter = jitter
+        self._unavailable = unavailable
 
     def deadline(self) -> float:
-        """When a translation that starts now must have ended, on the event loop's clock."""
+        """When a call that starts now must have ended, on the event loop's clock."""
         return asyncio.get_running_loop().time() + self._budget.total_seconds
 
     async def run(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
-        """The first answer. Raises TranslationUnavailable when there is none in time, and RequestRefused."""
+        """The first answer. Raises `unavailable` when there is none in time, and RequestRefused."""
         number = 0
         while True:
             number += 1
             try:
                 return await self._once(attempt, deadline)
             except BreakerOpen as rest:
-                raise TranslationUnavailable(
+                raise self._unavailable(
                     f"{self._name} failed several times and is left alone for a while.",
                     retry_after_seconds=rest.retry_after_seconds,
                 ) from None
@@ -94,8 +102,8 @@ class RemoteCalls:
                 logger.warning("%s: attempt %d failed: %s", self._name, number, failure)
                 pause = self._pause(number, failure, deadline)
                 if pause is None:
-                    raise TranslationUnavailable(
-                        f"{self._name} did not translate: {failure}.", retry_after_seconds=failure.retry_after_seconds
+                    raise self._unavailable(
+                        f"{self._name} did not answer: {failure}.", retry_after_seconds=failure.retry_after_seconds
                     ) from None
             await asyncio.sleep(pause)
 

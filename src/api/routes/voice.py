@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
 from src.api.disconnection import disconnected, unless_gone
+from src.api.error_handlers import request_id_of
 from src.api.intake import claim_of, decode_audio, fingerprint_of
 from src.api.json_route import JsonRoute
 from src.api.problems import problems, raise_again
@@ -103,7 +104,9 @@ async def transcribe(
     """Speech to text alone, with segments and word times."""
     language = canonical(body.source_language) if body.source_language else None
     recorded = on_demand.RecordedSpeech(await decode_audio(body.audio, services), body.audio_format)
-    hearing = services.on_demand.transcribe(caller.user_id, recorded, language, body.quality)
+    hearing = services.on_demand.transcribe(
+        caller.user_id, recorded, language, body.quality, request_id_of(request.scope)
+    )
     return presenters.transcribed(await unless_gone(request, hearing))
 
 
@@ -126,7 +129,7 @@ async def clone(
     speaking = once(
         services.idempotency,
         await claim_of(caller, idempotency_key, "clone", body.model_dump(exclude={"reference_audio"}), recordings),
-        make=lambda: services.on_demand.clone(caller.user_id, wanted),
+        make=lambda: services.on_demand.clone(caller.user_id, wanted, request_id_of(request.scope)),
         keep=on_demand.Spoken.facts,
         again=services.on_demand.spoken_before,
     )

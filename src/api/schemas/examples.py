@@ -67,6 +67,7 @@ TRANSLATED: dict[str, Any] = {
     "provenance": _MARKS,
     "engines": {"transcription": "pocketsphinx", "translation": "apertium (en>es)", "voice": "espeak-ng+world"},
     "degraded": [],
+    "moderation": None,
     "processing_time_ms": 1431.26,
     "timestamps": {
         "preprocessing_ms": 22.93,
@@ -111,6 +112,7 @@ TRANSCRIBED: dict[str, Any] = {
     "duration_seconds": 3.48,
     "engine": "pocketsphinx",
     "degraded": [],
+    "moderation": None,
     "processing_time_ms": 783.26,
 }
 
@@ -123,6 +125,8 @@ CLONED: dict[str, Any] = {
     "voice_match": {"similarity": 0.5907, "pitch_agreement": 0.9987, "timbre_agreement": 0.8575},
     "provenance": _MARKS,
     "engine": "espeak-ng+world",
+    "degraded": [],
+    "moderation": None,
     "processing_time_ms": 296.88,
 }
 

@@ -23,6 +23,7 @@ from src.api.schemas.examples import (
     TRANSLATE_REQUEST,
     TRANSLATED,
 )
+from src.api.schemas.moderation import Moderated
 from src.api.schemas.provenance import Provenance
 from src.domain.audio import AudioFormat
 from src.domain.jobs import JobStatus, Stage
@@ -190,6 +191,7 @@ class TranslateResponse(BaseModel):
     provenance: Provenance = []
     engines: Engines | None = None
     degraded: Annotated[list[str], Field(description="What was not done as asked or not by the first choice.")] = []
+    moderation: Moderated = None
     processing_time_ms: Milliseconds | None = None
     timestamps: Timestamps | None = None
     error: Annotated[JobProblem | None, Field(description="Set when `status` is `failed`.")] = None
@@ -230,6 +232,7 @@ class TranscribeResponse(BaseModel):
     duration_seconds: Annotated[float, Field(description="Of the recording that was sent.")]
     engine: str
     degraded: list[str]
+    moderation: Moderated = None
     processing_time_ms: Milliseconds
 
     model_config = ConfigDict(json_schema_extra={"example": TRANSCRIBED})
@@ -265,6 +268,8 @@ class CloneResponse(BaseModel):
     voice_match: VoiceMatch
     provenance: Provenance = []
     engine: str
+    degraded: list[str] = []
+    moderation: Moderated = None
     processing_time_ms: Milliseconds
 
     model_config = ConfigDict(json_schema_extra={"example": CLONED})
