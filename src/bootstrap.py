@@ -27,13 +27,13 @@ from src.bootstrap_provenance import Provenance, start_provenance
 from src.bootstrap_remote import Front, Membership, start_call_worker, start_front
 from src.bootstrap_sessions import build_sessions
 from src.bootstrap_shared import SharedState, build_shared_state
-from src.bootstrap_storage import start_storage
+from src.bootstrap_storage import StartedStorage, start_storage
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
 from src.domain.ports import JobQueue, Runner
 from src.services.callbacks import CallbackDelivery
-from src.services.health import Check, Health
+from src.services.health import Health
 from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
@@ -58,7 +58,7 @@ class _Core:
     engines: Engines
     database: Database
     stores: JobStores
-    checks: Mapping[str, Check]
+    stored: StartedStorage
     transcription: Transcription
     translation: TextTranslation
     voices: VoiceCloning
@@ -131,7 +131,8 @@ async def _start_core(
     stack.push_async_callback(database.close)
     await database.start()
     await stack.enter_async_context(shared.running())
-    storage, checks = await start_storage(settings, stack)
+    stored = await start_storage(settings, stack)
+    storage = stored.storage
     front = await start_front(settings, database, storage, shared, stack) if remote else None
     parts = await _start_engines(settings, engines, front, stack)
     voices = VoiceCloning(parts.voice, parts.analyzer, shared.cache, parts.transcriber)
@@ -140,7 +141,7 @@ async def _start_core(
         parts,
         database,
         JobStores(SqlJobRepository(database), storage, shared),
-        checks,
+        stored,
         Transcription(parts.transcriber),
         TextTranslation(parts.translators, shared.cache),
         voices,
@@ -254,7 +255,7 @@ def _health(core: _Core, access: Access, worker: JobWorker[Job] | None, delivery
         workers = fleet.notices() if fleet else ()
         here = (*access.notices(), *engines.notices, *engines.passing_notices())
         safeguards = (*core.provenance.notices(), *core.moderation.notices())
-        return (*here, *safeguards, *core.stores.shared.notices(), *callbacks, *workers)
+        return (*here, *safeguards, *core.stores.shared.notices(), *core.stored.notices, *callbacks, *workers)
 
     def runner_check(runner: Runner) -> Callable[[], Awaitable[None]]:
         async def check() -> None:
@@ -276,7 +277,7 @@ def _health(core: _Core, access: Access, worker: JobWorker[Job] | None, delivery
             "database": core.database.ping,
             "job_worker": job_worker,
             **access.checks(),
-            **core.checks,
+            **core.stored.checks,
             **checks,
             **workers,
         },

@@ -13,7 +13,7 @@ from src.adapters.provenance.c2pa_signing import C2paSigner
 from src.adapters.provenance.certificates import SigningIdentity, load_identity, make_self_signed
 from src.adapters.provenance.mark_reading import MarkFiles
 from src.adapters.provenance.riff_info import info_fields, with_info
-from src.adapters.storage.local import load_or_create
+from src.adapters.storage.private_files import load_or_create
 from src.config.settings import Settings
 from src.domain.audio import OUTPUT_SAMPLE_RATE, AudioFormat
 from src.domain.errors import EngineUnavailable

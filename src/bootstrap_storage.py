@@ -4,9 +4,13 @@ import asyncio
 import math
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from src.adapters.storage.local import LocalStorage, load_or_create_key
+from src.adapters.storage.local import LocalStorage
+from src.adapters.storage.private_files import load_or_create_key
+from src.adapters.storage.sealed import SealedStorage
+from src.bootstrap_sealing import FETCHED_FROM_BUCKETS, audio_folder, load_keyring, notices
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import Storage
@@ -20,11 +24,25 @@ if TYPE_CHECKING:
 _DAY_SECONDS = 24 * 3600
 
 
-async def start_storage(settings: Settings, stack: AsyncExitStack) -> tuple[Storage, Mapping[str, Check]]:
+@dataclass(frozen=True, slots=True)
+class StartedStorage:
+    """`notices`: what is less than it should be."""
+
+    storage: Storage
+    checks: Mapping[str, Check]
+    notices: tuple[str, ...]
+
+
+async def start_storage(settings: Settings, stack: AsyncExitStack) -> StartedStorage:
     """The storage, closed by `stack`, and its checks by name. Raises EngineUnavailable, DeadlineExceeded."""
-    if settings.storage == "s3":
-        return await _start_s3(settings, stack)
-    storage = LocalStorage(settings.data_dir / "audio", _signing_key(settings), settings.audio_url_ttl_seconds)
+    keyring = await asyncio.to_thread(load_keyring, settings)
+    storage, checks = await (_start_s3(settings, stack) if settings.storage == "s3" else _start_local(settings))
+    sealed = SealedStorage(storage, keyring, FETCHED_FROM_BUCKETS if settings.storage == "s3" else ())
+    return StartedStorage(sealed, checks, notices(keyring))
+
+
+async def _start_local(settings: Settings) -> tuple[Storage, Mapping[str, Check]]:
+    storage = LocalStorage(audio_folder(settings), _signing_key(settings), settings.audio_url_ttl_seconds)
     await storage.start()
     return storage, {}
 

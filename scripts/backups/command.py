@@ -41,8 +41,8 @@ def execute(work: Callable[[Settings, Say], Awaitable[Report]], *, as_json: bool
         return _failed("Stopped.", INTERRUPTED, as_json=as_json)
     except asyncio.CancelledError:
         return _failed("Stopped by a signal.", TERMINATED, as_json=as_json)
-    print(json.dumps({"ok": True, **report.facts}) if as_json else "\n".join(report.lines))
-    return 0
+    print(json.dumps({"ok": not report.exit_code, **report.facts}) if as_json else "\n".join(report.lines))
+    return report.exit_code
 
 
 async def _bounded(work: Awaitable[Report], timeout: float) -> Report:  # noqa: ASYNC109 - the option of the command

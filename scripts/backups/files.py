@@ -42,7 +42,7 @@ async def erase(storage: Place, keys: Iterable[str], folders: Iterable[str] = ()
         with told_of(storage.described):
             await storage.store.delete(key)
 
-    await _for_each(delete, [key for key in keys if is_key(key)])
+    await for_each(delete, [key for key in keys if is_key(key)])
     for folder in folders:
         with told_of(storage.described):
             await storage.store.delete_under(folder)
@@ -68,13 +68,13 @@ async def copy_in(storage: Place, backups: Place, name: str, files: Mapping[str,
             await backups.store.put(file_key(name, key), data)
         copied[key] = StoredFile(size=len(data), sha256=await _sha256(data))
 
-    await _for_each(copy, [key for key, file in files.items() if file.size is not None and _is_copied(key)])
+    await for_each(copy, [key for key, file in files.items() if file.size is not None and _is_copied(key)])
     return copied
 
 
 async def verify(backups: Place, manifest: Manifest) -> None:
     """Read every copied file. Raises Damaged, BackupError."""
-    await _for_each(lambda key: _read(backups, manifest, key), list(manifest.included))
+    await for_each(lambda key: _read(backups, manifest, key), list(manifest.included))
 
 
 async def put_back(backups: Place, storage: Place, manifest: Manifest, keys: Iterable[str]) -> int:
@@ -86,7 +86,7 @@ async def put_back(backups: Place, storage: Place, manifest: Manifest, keys: Ite
             await storage.store.put(key, data)
 
     there = [key for key in keys if key in manifest.included]
-    await _for_each(copy, there)
+    await for_each(copy, there)
     return len(there)
 
 
@@ -104,7 +104,7 @@ async def _read(backups: Place, manifest: Manifest, key: str) -> bytes:
     return data
 
 
-async def _for_each(work: Callable[[str], Awaitable[object]], keys: list[str]) -> None:
+async def for_each(work: Callable[[str], Awaitable[object]], keys: list[str]) -> None:
     """A few at a time; the first error stops all."""
     waiting = iter(keys)
 

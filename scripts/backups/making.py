@@ -25,6 +25,10 @@ from src.config.settings import Settings
 
 Say = Callable[[str], None]
 
+_SEALED = (
+    "Sealed ones open with this service's STORAGE_KEYS or storage.key, which no backup holds: keep them elsewhere."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -143,7 +147,7 @@ def _made(manifest: Manifest, place: Place, deleted: list[str]) -> Report:
         f" schema {manifest.source.schema_revision}."
     ]
     if manifest.files_included:
-        lines.append(f"Copied files: {files.in_words(manifest.included)}.")
+        lines.append(f"Copied files: {files.in_words(manifest.included)}. {_SEALED}")
     elif manifest.files:
         lines.append(f"Not copied: {files.in_words(manifest.files)}. --with-files does it.")
     if missing:

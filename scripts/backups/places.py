@@ -10,7 +10,8 @@ from typing import Protocol
 
 from scripts.backups.errors import WrongUse, told_of
 from src.adapters.storage.keys import is_key
-from src.adapters.storage.local import KEY_BYTES, LocalStorage
+from src.adapters.storage.local import LocalStorage
+from src.adapters.storage.private_files import KEY_BYTES
 from src.adapters.storage.s3_calls import S3Options
 from src.bootstrap_storage import s3_options
 from src.config.settings import Settings
@@ -27,6 +28,10 @@ class Store(Protocol):
     async def put(self, key: str, data: bytes) -> None: ...
 
     async def get(self, key: str) -> bytes: ...
+
+    async def read_version(self, key: str) -> tuple[bytes, str]: ...
+
+    async def replace(self, key: str, data: bytes, version: str) -> bool: ...
 
     async def upload(self, key: str, path: Path) -> None: ...
 

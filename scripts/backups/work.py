@@ -24,10 +24,11 @@ from src.adapters.database.postgres import with_driver
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was done: `lines` for people, `facts` for programs."""
+    """What was done: `lines` for people, `facts` for programs. `exit_code`: not 0 when something is left to do."""
 
     lines: list[str]
     facts: dict[str, object] = field(default_factory=dict)
+    exit_code: int = 0
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from src.config.edge import EdgeSettings
 from src.config.limits import LimitSettings
 from src.config.moderation import ModerationSettings
 from src.config.provenance import ProvenanceSettings
+from src.config.sealing import SealingSettings
 from src.config.values import CommaList, HttpAddress
 
 
@@ -29,11 +30,20 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
 
 
 class Settings(
-    AccessSettings, CallbackSettings, EdgeSettings, LimitSettings, ModerationSettings, ProvenanceSettings, BaseSettings
+    AccessSettings,
+    CallbackSettings,
+    EdgeSettings,
+    LimitSettings,
+    ModerationSettings,
+    ProvenanceSettings,
+    SealingSettings,
+    BaseSettings,
 ):
     """Defaults run the embedded service: no key, no weights, no server, only this machine may call it."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
     # --- server
     port: int = Field(8000, ge=0, le=65535)

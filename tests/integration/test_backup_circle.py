@@ -16,6 +16,7 @@ from src.adapters.database.engine import Database
 from src.adapters.database.migrate import migrate
 from src.adapters.database.revocations import SqlRevocations
 from src.adapters.database.tables import audit_log, callbacks, revocations
+from src.bootstrap_sealing import new_key
 from src.config.settings import Settings
 from src.domain.identity import Revocation
 from tests.backup_circle import State, backup_state, job_of, make_profile, profile_of, service, translate
@@ -47,8 +48,9 @@ def test_all_of_sqlite_and_a_folder_comes_back(backup_state: State, tmp_path: Pa
     place = tmp_path / "elsewhere"
 
     def lose_everything() -> None:
+        kept = (tmp_path / "data" / "storage.key").read_text()  # elsewhere, as the backup has it not
         shutil.rmtree(tmp_path / "data")
-        backup_state.set(DATA_DIR=tmp_path / "new")
+        backup_state.set(DATA_DIR=tmp_path / "new", STORAGE_KEYS=kept)
 
     circle(backup_state, str(place), lose_everything)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [place, *place.rglob("*")]}
@@ -116,7 +118,7 @@ def test_what_was_deleted_and_revoked_after_the_backup_stays_so_when_its_databas
     backup_state: State, kind: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     if kind == "postgres":
-        backup_state.set(DATABASE_URL=postgres.new_database())
+        backup_state.set(DATABASE_URL=postgres.new_database(), STORAGE_KEYS=new_key())
     with service() as http:
         profile_id, kept_profile = make_profile(http), make_profile(http)
         spoken = translate(http, voice_profile_id=profile_id)
@@ -185,6 +187,8 @@ async def left() -> tuple[list[tuple[str, str]], list[str], int]:
 def test_a_backup_of_an_earlier_release_is_brought_to_the_schema_of_this_one(
     backup_state: State, kind: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
+    backup_state.set(STORAGE_KEYS=new_key())
+
     def fresh() -> str:
         number = len(list(tmp_path.glob("*.db")))
         address = postgres.new_database() if kind == "postgres" else f"sqlite+aiosqlite:///{tmp_path}/{number}.db"

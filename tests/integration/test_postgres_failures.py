@@ -21,6 +21,7 @@ from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.repositories import SqlUsageRepository
 from src.bootstrap_engines import Engines
+from src.bootstrap_sealing import new_key
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable, Overloaded
 from src.domain.idempotency import Claim
@@ -284,7 +285,7 @@ async def test_server_that_falls_silent_in_a_transaction_is_given_up(url: str, w
 @contextmanager
 def service(tmp_path: Path, database_url: str) -> Iterator[httpx.Client]:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", database_url=database_url)
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", database_url=database_url, storage_keys=new_key())
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
         yield http
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from src.bootstrap_sealing import new_key
 from tests import audio_files
 from tests.conftest import ROOT, service_process
 from tests.servers.postgres import PostgresServer
@@ -29,6 +30,7 @@ def service(postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path)
         "DATABASE_URL": postgres.new_database(),
         "REDIS_URL": redis_server.url,
         "DATA_DIR": str(tmp_path / "data"),
+        "STORAGE_KEYS": new_key(),
         "ENGINE_PROCESSES": "1",
         "DECODER_PROCESSES": "1",
         "OMP_WAIT_POLICY": "PASSIVE",

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from src.adapters.storage.local import LocalStorage, load_or_create_key
+from src.adapters.storage.local import LocalStorage
+from src.adapters.storage.private_files import load_or_create_key
 from src.domain.errors import EngineUnavailable, NotFound
 from src.domain.ports import Storage
 from tests.storage_options import NO_KEYS

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from src.bootstrap_sealing import new_key
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
@@ -36,6 +37,7 @@ class Fleet:
             "DATABASE_URL": self.database_url,
             "REDIS_URL": redis.url,
             "DATA_DIR": str(folder / "data"),
+            "STORAGE_KEYS": new_key(),
             "STAND_IN_STARTS": str(folder / "starts"),
             # High, but there: what limits does without Redis has to be seen.
             "RATE_LIMIT_REQUESTS_PER_MINUTE": "1000000",

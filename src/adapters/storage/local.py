@@ -1,13 +1,13 @@
 """Storage in a folder of this machine, with signed addresses that this server answers itself."""
 
 import asyncio
+import fcntl
 import hashlib
 import hmac
 import logging
 import os
 import re
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,16 +17,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from src.adapters.storage.keys import checked, is_key
-from src.domain.errors import EngineUnavailable, NotFound
+from src.adapters.storage.private_files import KEY_BYTES, NOT_THERE, copy_private, no_such_file, write_private
+from src.domain.errors import EngineUnavailable
 
 logger = logging.getLogger(__name__)
 
-KEY_BYTES = 32
-"""Least length of a signing key."""
-
 _EXPIRES = re.compile(r"[0-9]{1,12}")
-_NOT_THERE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
-_BLOCK_BYTES = 2**20
 _MOVES = 50
 _LEFTOVER_SECONDS = 600.0  # no write pauses as long
 
@@ -66,12 +62,29 @@ class LocalStorage:
     async def put(self, key: str, data: bytes) -> None:
         """Raises EngineUnavailable when the disk refuses. Once it has ended, also cancelled, it writes no more."""
         path = self._path(key)
-        await self._to_the_end(self._write, path, lambda partial: _write_private(partial, data, wait_for_disk=False))
+        await self._to_the_end(self._write, path, lambda partial: write_private(partial, data, wait_for_disk=False))
+
+    async def read_version(self, key: str) -> tuple[bytes, str]:
+        """What is there, and a name for exactly this file, for `replace`. Raises as `get`."""
+        path = self._path(key)
+        with _translated():
+            try:
+                return await asyncio.to_thread(_read_version, path)
+            except NOT_THERE:
+                raise no_such_file() from None
+
+    async def replace(self, key: str, data: bytes, version: str) -> bool:
+        """Put `data` in the place of that file, with its time. False, and nothing happens: it was deleted or written
+        again meanwhile, by whatever process. Raises EngineUnavailable.
+        """
+        path = self._path(key)
+        with _translated():
+            return await asyncio.to_thread(self._replace, path, data, version)
 
     async def upload(self, key: str, path: Path) -> None:
         """A file of any size, as `put`; it is on the disk when this returns."""
         target = self._path(key)
-        await self._to_the_end(self._write, target, lambda partial: _copy_private(path, partial))
+        await self._to_the_end(self._write, target, lambda partial: copy_private(path, partial))
 
     async def get(self, key: str) -> bytes:
         """Raises NotFound, EngineUnavailable."""
@@ -79,12 +92,12 @@ class LocalStorage:
         with _translated():
             try:
                 return await asyncio.to_thread(path.read_bytes)
-            except _NOT_THERE:
-                raise _no_such_file() from None
+            except NOT_THERE:
+                raise no_such_file() from None
 
     async def download(self, key: str, path: Path) -> None:
         """A copy for this user only, to `path`, which must be free. Raises as `get`."""
-        await self._to_the_end(_copy_private, self._path(key), path)
+        await self._to_the_end(copy_private, self._path(key), path)
 
     async def delete(self, key: str) -> None:
         """Remove it, and the folders that it leaves empty; nothing happens when it is not there."""
@@ -112,10 +125,10 @@ class LocalStorage:
         """What `url(key)` points at, `query` being the address's. Raises NotFound for a wrong or expired signature."""
         expires, signature = query.get("expires", ""), query.get("signature", "")
         if not (is_key(key) and _EXPIRES.fullmatch(expires)):
-            raise _no_such_file()
+            raise no_such_file()
         genuine = hmac.compare_digest(signature.encode(errors="replace"), self._sign(key, expires).encode())
         if not genuine or int(expires) <= self._clock():
-            raise _no_such_file()
+            raise no_such_file()
         return await self.get(key)
 
     def _sign(self, key: str, expires: str) -> str:
@@ -161,7 +174,7 @@ class LocalStorage:
     def _move_in(self, partial: Path, path: Path) -> None:
         for left in reversed(range(_MOVES)):
             try:
-                with self._folders:
+                with self._folders, self._locked(fcntl.LOCK_SH):
                     self._make_folder(path.parent)
                     partial.replace(path)
             except (FileNotFoundError, FileExistsError):  # another process took a folder away, which was empty
@@ -170,8 +183,36 @@ class LocalStorage:
             else:
                 return
 
+    def _replace(self, path: Path, data: bytes, version: str) -> bool:
+        self._make_folder(self._partial)
+        partial = self._partial / secrets.token_hex(16)
+        try:
+            write_private(partial, data, wait_for_disk=True)
+            with self._locked(fcntl.LOCK_EX):
+                found = path.stat()
+                if _version(found) != version:
+                    return False
+                os.utime(partial, ns=(found.st_atime_ns, found.st_mtime_ns))  # what is to be erased by age still is
+                partial.replace(path)
+        except NOT_THERE:
+            return False
+        finally:
+            partial.unlink(missing_ok=True)
+        return True
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Between processes: while one replaces a file, none writes or deletes. A process that ends lets go."""
+        self._make_folder(self._partial)
+        folder = os.open(self._partial, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, how)
+            yield
+        finally:
+            os.close(folder)
+
     def _remove(self, path: Path) -> None:
-        with suppress(*_NOT_THERE):
+        with suppress(*NOT_THERE), self._locked(fcntl.LOCK_SH):
             path.unlink()
         with self._folders, suppress(OSError):  # not empty, or gone already
             for folder in path.relative_to(self._root).parents[:-1]:
@@ -199,62 +240,13 @@ def _files_under(folder: Path) -> list[Path]:
     return [Path(inside, name) for inside, _, names in os.walk(folder) for name in names]
 
 
-def load_or_create_key(path: Path) -> bytes:
-    """The random 32 bytes in `path`, made at the first call. Blocks.
-
-    Raises ValueError when the file is there and too short.
-    """
-    key = load_or_create(path, lambda: secrets.token_bytes(KEY_BYTES))
-    if len(key) < KEY_BYTES:
-        raise ValueError(f"{path} is not a signing key: delete it, and a new one is made.")
-    return key
+def _read_version(path: Path) -> tuple[bytes, str]:
+    with path.open("rb") as file:
+        return file.read(), _version(os.fstat(file.fileno()))
 
 
-def load_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
-    """What is in `path`, made at the first call, for this user only; processes that start together get the same.
-    Blocks.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        fresh = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-        _write_private(fresh, make(), wait_for_disk=True)
-        try:
-            with suppress(FileExistsError):  # another process was first: its key counts
-                path.hardlink_to(fresh)
-        finally:
-            fresh.unlink()
-    return path.read_bytes()
-
-
-def _write_private(path: Path, data: bytes, *, wait_for_disk: bool) -> None:
-    """A new file that only this user can read."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        if wait_for_disk:
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _copy_private(source: Path, target: Path) -> None:
-    """A new file that only this user can read, on the disk when this returns; none when it fails. Raises NotFound."""
-    try:
-        opened = source.open("rb")
-    except _NOT_THERE:
-        raise _no_such_file() from None
-    try:
-        with opened, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            shutil.copyfileobj(opened, file, _BLOCK_BYTES)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-
-
-def _no_such_file() -> NotFound:
-    return NotFound("There is no such file, or its address has expired: read the job again for a new one.")
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
 
 
 @contextmanager

@@ -83,6 +83,10 @@ class S3Storage:
 
     async def get(self, key: str) -> bytes:
         """Raises NotFound, DamagedFile, EngineUnavailable, DeadlineExceeded."""
+        return (await self.read_version(key))[0]
+
+    async def read_version(self, key: str) -> tuple[bytes, str]:
+        """What is there, and its ETag, for `replace`. Raises as `get`."""
         name = self._name(key)
         for attempt in range(1, self._options.attempts + 1):
             try:
@@ -95,9 +99,19 @@ class S3Storage:
             data = parts[0].data if len(parts) == 1 else b"".join(part.data for part in parts)
             digest = await asyncio.to_thread(hashlib.sha256, data)
             if digest.hexdigest() == parts[0].sha256:
-                return data
+                return data, parts[0].etag
             logger.error("a stored file does not have its checksum (attempt %d)", attempt)
         raise _damaged()
+
+    async def replace(self, key: str, data: bytes, version: str) -> bool:
+        """Put `data` in the place of that file, in one call. False, and nothing happens: it was deleted or written
+        again meanwhile. Raises EngineUnavailable, DeadlineExceeded.
+        """
+        try:
+            await self._calls.run("replace", self._bucket.put, self._name(key), data, version, to_the_end=True)
+        except (NotFound, Replaced):
+            return False
+        return True
 
     async def download(self, key: str, path: Path) -> None:
         """What `upload` stored, to `path`; nothing is left there when it fails. Raises as `get`, and OSError."""

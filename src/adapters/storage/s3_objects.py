@@ -21,6 +21,7 @@ PART_BYTES = 8 * 2**20
 """Larger files are written and read in parts of this size, each with attempts and a deadline of its own."""
 
 _CHUNK_BYTES = 64 * 1024
+_OTHER_VERSION = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _SHA256 = "sha256"  # name of our checksum among an object's metadata
 
 
@@ -50,18 +51,25 @@ class Bucket:
     def ping(self) -> None:
         self._client.head_bucket(**self._bucket)
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, name: str, data: bytes, etag: str | None = None) -> None:
+        """`etag`: only over this version. Raises Replaced, or what a missing object raises."""
         digest = hashlib.sha256(data)
-        self._client.put_object(
-            **self._bucket,
-            Key=name,
-            Body=data,
-            ContentType=content_type(name),
-            Metadata={_SHA256: digest.hexdigest()},
-            ChecksumAlgorithm="SHA256",
-            ChecksumSHA256=_base64(digest.digest()),
-            **self._sealed,
-        )
+        try:
+            self._client.put_object(
+                **self._bucket,
+                Key=name,
+                Body=data,
+                ContentType=content_type(name),
+                Metadata={_SHA256: digest.hexdigest()},
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=_base64(digest.digest()),
+                **self._sealed,
+                **({"IfMatch": etag} if etag else {}),
+            )
+        except ClientError as error:
+            if code_of(error) in _OTHER_VERSION:
+                raise Replaced from error
+            raise
 
     def begin_upload(self, name: str, sha256: str) -> dict[str, str]:
         """What names the upload in the calls that follow."""

@@ -1,0 +1,159 @@
+"""Seal every stored file under the first of STORAGE_KEYS.
+
+scripts/rotate_keys.py --new-key         print a new key, and do nothing else
+scripts/rotate_keys.py --dry-run         count what is to be done
+scripts/rotate_keys.py                   do it
+
+To change the key: start every process of the service with STORAGE_KEYS=OLD,NEW, so that all can open what the new key
+seals; then with NEW,OLD; run this; start them with NEW. The service may go on meanwhile. Whoever ends this midway runs
+it again: each file is replaced as a whole, and those that are done are passed over. A file that is deleted meanwhile
+stays deleted. Without STORAGE_KEYS the keys are the lines of storage.key in DATA_DIR. Backups keep what they hold under
+the key of their day: keep that key as long as them.
+
+Exit codes: 0 everything is under the first key; 1 failed, run it again; 2 wrong usage or settings; 3 some files do not
+open and were left as they are; 130 Ctrl-C; 143 SIGTERM.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from scripts.backups import files  # noqa: E402
+from scripts.backups.command import Say, add_common, execute  # noqa: E402
+from scripts.backups.errors import BackupError, WrongUse, told_of  # noqa: E402
+from scripts.backups.places import Place, opened_files  # noqa: E402
+from scripts.backups.work import Report  # noqa: E402
+from src.adapters.storage.keyring import Keyring  # noqa: E402
+from src.bootstrap_sealing import (  # noqa: E402
+    FETCHED_FROM_BUCKETS,
+    FOLDERS,
+    forget_plain,
+    load_keyring,
+    new_key,
+)
+from src.config.settings import Settings  # noqa: E402
+from src.domain.errors import DamagedFile, EngineUnavailable, NotFound  # noqa: E402
+
+LEFT = 3
+"""The exit code when files do not open."""
+
+_ATTEMPTS = 3  # at a file that is written again while it is sealed
+_SAY_SECONDS = 1.0
+_SHOWN = 20  # of the files that do not open
+
+
+class Rotation:
+    """One run over the files of `place`. `seen` counts what became of them."""
+
+    def __init__(self, place: Place, keyring: Keyring, say: Say, *, dry_run: bool) -> None:
+        self._place, self._keyring, self._say, self._dry_run = place, keyring, say, dry_run
+        self.seen: Counter[str] = Counter()
+        self.unopened: list[str] = []
+        self._said_at = 0.0
+
+    async def run(self, folders: Sequence[str]) -> None:
+        """Raises BackupError when the storage does not answer."""
+        keys: list[str] = []
+        for folder in folders:
+            with told_of(self._place.described):
+                keys += await self._place.store.sizes_under(folder)
+        self._all = len(keys)
+        await files.for_each(self._one, sorted(keys))
+
+    async def _one(self, key: str) -> None:
+        outcome = await self._reseal(key)
+        self.seen[outcome] += 1
+        if outcome == "unopened":
+            self.unopened.append(key)
+        if time.monotonic() - self._said_at >= _SAY_SECONDS:
+            self._said_at = time.monotonic()
+            self._say(f"{self.seen.total()} of {self._all} files")
+
+    async def _reseal(self, key: str) -> str:
+        """What became of it. Raises BackupError."""
+        for _ in range(_ATTEMPTS):
+            try:
+                with told_of(self._place.described):
+                    if outcome := await self._once(key):
+                        return outcome
+            except BackupError as error:
+                if isinstance(error.__cause__, NotFound):
+                    return "gone"
+                if isinstance(error.__cause__, DamagedFile):
+                    return "unopened"
+                raise
+        raise BackupError(f"{key} is written again and again. Run this once more.")
+
+    async def _once(self, key: str) -> str | None:
+        """None: it was deleted or written again meanwhile. Raises NotFound, DamagedFile, Unavailable."""
+        data, version = await self._place.store.read_version(key)
+        opened = await asyncio.to_thread(self._keyring.open, key, data)
+        if self._keyring.is_newest(data):
+            return "already"
+        if self._dry_run:
+            return "sealed"
+        sealed = await asyncio.to_thread(self._keyring.seal, key, opened)
+        return "sealed" if await self._place.store.replace(key, sealed, version) else None
+
+
+async def rotate(settings: Settings, say: Say, *, dry_run: bool) -> Report:
+    """Raises BackupError, WrongUse."""
+    try:
+        keyring = await asyncio.to_thread(load_keyring, settings)
+    except EngineUnavailable as error:
+        raise WrongUse(error.detail) from None
+    if not keyring.seals:
+        raise WrongUse("STORAGE_KEYS is not set: with STORAGE=s3 nothing is sealed without it.")
+    past_us = FETCHED_FROM_BUCKETS if settings.storage == "s3" else frozenset()
+    async with opened_files(settings) as place:
+        rotation = Rotation(place, keyring, say, dry_run=dry_run)
+        await rotation.run([folder for folder in FOLDERS if folder not in past_us])
+    finished = not dry_run and not rotation.unopened
+    forgotten = finished and await asyncio.to_thread(forget_plain, settings)
+    return _told(rotation, place, keyring, dry_run=dry_run, forgotten=forgotten)
+
+
+def _told(rotation: Rotation, place: Place, keyring: Keyring, *, dry_run: bool, forgotten: bool) -> Report:
+    seen, unopened = rotation.seen, sorted(rotation.unopened)
+    lines = [
+        f"{place.described}: {seen['sealed']} files {'are to be' if dry_run else 'were'} sealed under the first key,"
+        f" {seen['already']} were before; {seen['gone']} were deleted meanwhile, {len(unopened)} do not open."
+    ]
+    lines += [f"  does not open: {key}" for key in unopened[:_SHOWN]]
+    if forgotten:
+        lines.append("storage.key: `plain` is taken out. Start the service again, and it refuses unsealed files.")
+    elif not dry_run and not unopened and keyring.plain:
+        lines.append("Take `plain` out of STORAGE_KEYS now, so that the service refuses unsealed files.")
+    facts: dict[str, object] = {"dry_run": dry_run, "place": place.described, "unopened_files": unopened}
+    facts |= {outcome: seen[outcome] for outcome in ("sealed", "already", "gone", "unopened")}
+    return Report(lines, facts, LEFT if unopened else 0)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rotate_keys.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--new-key", action="store_true", help="print a new key, and do nothing else")
+    parser.add_argument("--dry-run", action="store_true", help="count only")
+    add_common(parser)
+    options = parser.parse_args(arguments)
+    if options.new_key:
+        print(new_key())
+        return 0
+
+    async def work(settings: Settings, say: Say) -> Report:
+        return await rotate(settings, say, dry_run=options.dry_run)
+
+    return execute(work, as_json=options.json, timeout=options.timeout)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
