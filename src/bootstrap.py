@@ -19,7 +19,7 @@ from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRep
 from src.api.dependencies import Services
 from src.bootstrap_access import Access
 from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
-from src.bootstrap_database import open_database
+from src.bootstrap_database import audio_budget, open_database
 from src.bootstrap_engines import Engines, build_engines
 from src.bootstrap_jobs import JobStores, start_job_worker
 from src.bootstrap_moderation import start_moderation
@@ -32,6 +32,7 @@ from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
 from src.domain.ports import JobQueue, Runner
+from src.services.audio_budget import AudioBudget, BudgetedDecoder
 from src.services.callbacks import CallbackDelivery
 from src.services.health import Health
 from src.services.job_board import JobBoard
@@ -66,6 +67,7 @@ class _Core:
     provenance: Provenance
     moderation: Moderation
     fleet: Fleet | None
+    budget: AudioBudget | None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -135,6 +137,9 @@ async def _start_core(
     storage = stored.storage
     front = await start_front(settings, database, storage, shared, stack) if remote else None
     parts = await _start_engines(settings, engines, front, stack)
+    budget = audio_budget(settings, database)
+    if budget is not None:
+        parts = replace(parts, decoder=BudgetedDecoder(parts.decoder, budget))
     voices = VoiceCloning(parts.voice, parts.analyzer, shared.cache, parts.transcriber)
     return _Core(
         settings,
@@ -156,6 +161,7 @@ async def _start_core(
         await start_provenance(settings, parts.decoder, stack),
         await start_moderation(settings, database, stack),
         front.fleet if front else None,
+        budget,
     )
 
 
@@ -194,6 +200,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
         idempotency,
         stores.ending,
         most_waiting=settings.job_queue_size,
+        most_waiting_of_user=settings.max_waiting_jobs_per_user or None,
     )
     return Services(
         jobs=jobs,
@@ -215,6 +222,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
         storage=stores.storage,
         health=_health(core, access, worker, delivery),
         callbacks=callback_addresses(settings),
+        audio_budget=core.budget,
         sessions=sessions,
         audit=audit,
         max_audio_bytes=settings.max_audio_bytes,

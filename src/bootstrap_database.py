@@ -1,7 +1,9 @@
 """Settings to the database that they name, and what all who share it agree on."""
 
+from src.adapters.database.audio_ledger import SqlAudioLedger
 from src.adapters.database.engine import Database
 from src.config.settings import Settings
+from src.services.audio_budget import AudioBudget
 
 LIVE_LEASES = 2
 """For so many leases after its last heartbeat a worker is taken to live."""
@@ -15,6 +17,12 @@ def open_database(settings: Settings, *, pool_size: int | None = None) -> Databa
         connect_seconds=settings.database_connect_timeout_seconds,
         statement_seconds=settings.database_statement_timeout_seconds,
     )
+
+
+def audio_budget(settings: Settings, database: Database) -> AudioBudget | None:
+    """None: there is no limit."""
+    seconds = settings.rate_limit_audio_seconds_per_day
+    return AudioBudget(SqlAudioLedger(database), seconds) if seconds else None
 
 
 def live_seconds(settings: Settings) -> float:

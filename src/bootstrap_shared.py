@@ -8,14 +8,20 @@ from src.adapters.cache.redis_cache import RedisCache
 from src.adapters.events.in_process import InProcessJobEvents
 from src.adapters.events.redis_events import RedisJobEvents
 from src.adapters.limits.redis_counter import RedisCounter
+from src.adapters.limits.redis_slots import RedisSlots
 from src.adapters.redis_link import RedisLink
 from src.config.settings import Settings
 from src.domain.ports import Cache, JobEvents, RateCounter
+from src.domain.rates import Slots
 from src.utils.cache import Cached, MemoryCache
 from src.utils.rate_counter import WindowCounter
+from src.utils.slots import LocalSlots
 
 _LOOK_SECONDS = 1.0
 """Processes without Redis may share a database all the same: how often they look whether another one ended a job."""
+
+_MARGIN_SECONDS = 60.0
+"""What a request may take beside the arriving of its body and the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,7 @@ class SharedState:
     cache: Cache
     counter: RateCounter
     events: JobEvents
+    slots: Slots
     link: RedisLink | None = None
 
     def notices(self) -> tuple[str, ...]:
@@ -52,7 +59,9 @@ def build_shared_state(settings: Settings) -> SharedState:
     """Connects to nothing yet."""
     memory = MemoryCache(settings.cache_max_bytes)
     if settings.redis_url is None:
-        return SharedState(memory, WindowCounter(), InProcessJobEvents(_LOOK_SECONDS))
+        return SharedState(memory, WindowCounter(), InProcessJobEvents(_LOOK_SECONDS), LocalSlots())
     link = RedisLink(settings.redis_url.get_secret_value(), settings.redis_timeout_seconds)
     counter = RedisCounter(link, settings.rate_limit_fallback_share)
-    return SharedState(Cached(memory, RedisCache(link)), counter, RedisJobEvents(link), link)
+    longest = settings.body_timeout_seconds + settings.sync_timeout_seconds + _MARGIN_SECONDS
+    slots = RedisSlots(link, settings.rate_limit_fallback_share, longest)
+    return SharedState(Cached(memory, RedisCache(link)), counter, RedisJobEvents(link), slots, link)

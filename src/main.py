@@ -23,6 +23,7 @@ from src.bootstrap_shared import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
 from src.domain.identity import Identity
+from src.domain.rates import Standing
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,9 @@ def _edge(settings: Settings, shared: SharedState, access: Access) -> middleware
         translations_per_minute=settings.rate_limit_translations_per_minute,
         requests_per_minute=settings.rate_limit_requests_per_minute,
         counter=shared.counter,
+        concurrent_per_user=settings.max_concurrent_requests_per_user,
+        slots=shared.slots,
+        audio_standing=_audio_standing if settings.rate_limit_audio_seconds_per_day else None,
         trusted_proxies=tuple(settings.trusted_proxies),
         cors_origins=tuple(settings.cors_origins),
     )
@@ -86,6 +90,12 @@ def _edge(settings: Settings, shared: SharedState, access: Access) -> middleware
 async def _require_session(scope: Scope, identity: Identity) -> None:
     services: Services = scope["state"]["services"]
     await services.sessions.require(identity)
+
+
+async def _audio_standing(scope: Scope, user_id: str) -> Standing:
+    services: Services = scope["state"]["services"]
+    assert services.audio_budget is not None  # noqa: S101 - it is there when the setting is
+    return await services.audio_budget.standing(user_id)
 
 
 def main(engines: Engines | None = None) -> int:

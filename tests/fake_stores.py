@@ -12,6 +12,7 @@ from src.domain.errors import (
     IdempotencyMismatch,
     NotFound,
     Overloaded,
+    RateLimited,
     VoiceServiceError,
 )
 from src.domain.idempotency import Claim
@@ -30,9 +31,12 @@ class MemoryJobs:
     expired: set[str] = field(default_factory=set)
     away: int = 0  # so many calls of `finish` find no database
 
-    async def add(self, job: Job, most_waiting: int) -> None:
+    async def add(self, job: Job, most_waiting: int, most_of_user: int | None = None) -> None:
         if (await self.counts())[0] >= most_waiting:
             raise Overloaded("The line is full.")
+        of_user = [each for each in self._with(JobStatus.PENDING) if each.user_id == job.user_id]
+        if most_of_user is not None and len(of_user) >= most_of_user:
+            raise RateLimited("The user's part of the line is full.")
         self.rows[job.id] = job
 
     async def get(self, job_id: str, user_id: str | None = None) -> Job:

@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 
 from src.domain.identity import Identity
 from src.domain.ports import IdempotencyStore, Storage, UsageRepository
+from src.services.audio_budget import AudioBudget
 from src.services.audit import Audit
 from src.services.callbacks import CallbackAddresses
 from src.services.health import Health
@@ -40,6 +41,7 @@ class Services:
     sessions: Sessions
     audit: Audit
     callbacks: CallbackAddresses
+    audio_budget: AudioBudget | None
     max_audio_bytes: int
     sync_timeout_seconds: float
     public_base_url: str | None

@@ -208,10 +208,10 @@ class RateCounter(Protocol):
 class JobRepository(LeasedRepository[Job], Protocol):
     """The rows are the truth about jobs: who may do one, and what became of it."""
 
-    async def add(self, job: Job, most_waiting: int) -> None:
+    async def add(self, job: Job, most_waiting: int, most_of_user: int | None = None) -> None:
         """Put it in line: users of the same priority take turns, however many jobs each has waiting.
 
-        Raises Overloaded when `most_waiting` jobs wait already.
+        Raises Overloaded when `most_waiting` jobs wait already, RateLimited when `most_of_user` of its user do.
         """
 
     async def get(self, job_id: str, user_id: str | None = None) -> Job:

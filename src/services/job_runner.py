@@ -7,6 +7,7 @@ from src.domain.errors import DeadlineExceeded, Unavailable, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.jobs import Job, Stage, TranslationResult
 from src.domain.ports import JobEvents, JobRepository, Leases
+from src.domain.rates import audio_counted
 from src.services.job_ending import JobEnding
 from src.services.leased_runner import LeasedRunner
 from src.services.pipeline import Pipeline
@@ -43,6 +44,7 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
                 logger.warning("the stage of job %s was not written: %s", row.id, error.code)
 
         current_user.set(row.user_id)
+        audio_counted.set(row.fence > 1)
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._pipeline.run(row, on_stage)

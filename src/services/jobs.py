@@ -24,7 +24,7 @@ _CANCEL_SECONDS = 5.0
 
 
 class Jobs:
-    """`most_waiting` jobs may wait for a worker."""
+    """`most_waiting` jobs may wait for a worker, `most_waiting_of_user` of each user; None: of all alike."""
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class Jobs:
         ending: JobEnding,
         *,
         most_waiting: int,
+        most_waiting_of_user: int | None = None,
     ) -> None:
         self._jobs = jobs
         self._queue = queue
@@ -44,6 +45,7 @@ class Jobs:
         self._idempotency = idempotency
         self._ending = ending
         self._most_waiting = most_waiting
+        self._most_waiting_of_user = most_waiting_of_user
         self._wait = JobWait(jobs, events)
 
     async def submit(
@@ -54,12 +56,12 @@ class Jobs:
         priority: Priority = Priority.INTERACTIVE,
         job_id: str | None = None,
     ) -> Job:
-        """Keep the audio and the job, and put it in line. Raises Overloaded, and then nothing is kept."""
+        """Keep the audio and the job, and put it in line. Raises Overloaded, RateLimited, and then nothing is kept."""
         job_id = job_id or uuid4().hex
         job = Job(job_id, user_id, request, input_key=f"inputs/{job_id}.{request.audio_format}", priority=priority)
         try:
             await self._storage.put(job.input_key, audio)
-            await self._jobs.add(job, self._most_waiting)
+            await self._jobs.add(job, self._most_waiting, self._most_waiting_of_user)
         except BaseException:
             with suppress(Unavailable):  # what is left finds no input, and fails
                 await self._erase(job)

@@ -13,6 +13,7 @@ from src.domain.errors import AudioTooLong, DamagedFile, NotFound, ReferenceTooS
 from src.domain.identity import CLOCK_LEEWAY_SECONDS, current_user
 from src.domain.jobs import VoiceProfile, now
 from src.domain.ports import AudioDecoder, ProfileRepository, Storage
+from src.domain.rates import audio_counted
 from src.services.voice_cloning import DamagedVoice, LearnedVoice, VoiceCloning
 
 logger = logging.getLogger(__name__)
@@ -140,6 +141,7 @@ class Profiles:
         return audio
 
     async def _recorded(self, path: str) -> Audio:
+        audio_counted.set(True)  # when it was sent
         declared = AudioFormat(path.rpartition(".")[2])
         return (await self._decoder.decode(await self._storage.get(path), declared)).audio
 

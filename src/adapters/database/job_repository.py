@@ -7,12 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.callbacks import enqueue_callback
 from src.adapters.database.engine import Database
-from src.adapters.database.leased_rows import LeasedRows
+from src.adapters.database.leased_rows import RETRY_AFTER_SECONDS, LeasedRows
 from src.adapters.database.mapping import job_from_row, job_outcome, job_to_values, usage_to_values
-from src.adapters.database.statements import change, know_user, only
+from src.adapters.database.statements import change, know_user, one_at_a_time, only
 from src.adapters.database.tables import translation_jobs as jobs
 from src.adapters.database.tables import usage as usage_table
-from src.domain.errors import NotFound
+from src.domain.errors import NotFound, RateLimited
 from src.domain.jobs import Job, JobStatus, Stage, UsageEvent, now
 
 ENDED_JOBS_AT_ONCE = 500
@@ -25,19 +25,29 @@ class SqlJobRepository(LeasedRows[Job]):
     def __init__(self, database: Database) -> None:
         super().__init__(database, jobs, job_from_row, fresh={"stage": null()}, noun="jobs")
 
-    async def add(self, job: Job, most_waiting: int) -> None:
+    async def add(self, job: Job, most_waiting: int, most_of_user: int | None = None) -> None:
         """Put it in line: users of the same priority take turns, however many jobs each has waiting.
 
         Raises Overloaded when `most_waiting` jobs wait already; that many may be exceeded by those added just now.
+        RateLimited when `most_of_user` of its user do, which holds exactly.
         """
         values = {**job_to_values(job), "turn": self._turn(job.user_id, job.priority)}
 
         async def work(connection: AsyncConnection) -> None:
             await self._require_room(connection, most_waiting)
             await know_user(self._database, connection, job.user_id)
+            if most_of_user is not None:
+                await one_at_a_time(connection, job.user_id)
+                await self._require_turn(connection, job.user_id, most_of_user)
             await self._insert(connection, values)
 
         await self._database.write(work, repeatable=True)
+
+    async def _require_turn(self, connection: AsyncConnection, user_id: str, most: int) -> None:
+        last = select(jobs.c.id).where(self._pending, jobs.c.user_id == user_id).offset(most - 1).limit(1)
+        if (await connection.execute(last)).first() is not None:
+            detail = f"{most} jobs of yours are waiting already. Try again when one of them has begun."
+            raise RateLimited(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
 
     async def get(self, job_id: str, user_id: str | None = None) -> Job:
         """Raises NotFound, also when `user_id` is given and the job is another's."""

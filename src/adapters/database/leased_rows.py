@@ -31,7 +31,7 @@ from src.domain.leases import Leased
 
 T = TypeVar("T", bound=Leased)
 
-_RETRY_AFTER_SECONDS = 5.0  # about the time of one short job
+RETRY_AFTER_SECONDS = 5.0  # about the time of one short job
 
 
 def in_line(table: FromClause) -> tuple[ColumnElement[Any], ...]:
@@ -131,7 +131,7 @@ class LeasedRows(Generic[T]):
         last = select(self._rows.id).where(self._pending).offset(most_waiting - 1).limit(1)
         if (await connection.execute(last)).first() is not None:
             detail = f"{most_waiting} {self._noun} are waiting already. Try again."
-            raise Overloaded(detail, retry_after_seconds=_RETRY_AFTER_SECONDS)
+            raise Overloaded(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
 
     async def _insert(self, connection: AsyncConnection, values: Mapping[str, Any]) -> None:
         """Nothing happens when it was inserted, and its caller not told so."""

@@ -15,6 +15,7 @@ from src.adapters.database.tables import usage
 from src.adapters.database.tables import voice_profiles as profiles
 from src.domain.errors import NotFound
 from src.domain.jobs import DailyUsage, UsageEvent, VoiceProfile
+from src.domain.rates import DECODED
 
 
 class SqlProfileRepository:
@@ -76,7 +77,8 @@ class SqlUsageRepository:
     async def by_day(self, user_id: str, days: int) -> list[DailyUsage]:
         """The last `days` days that have any use, newest first."""
         sums = [func.sum(usage.c[name]) for name in ("seconds_in", "seconds_out", "characters")]
-        query = select(usage.c.day, func.count(), *sums).where(usage.c.user_id == user_id)
+        requests = (usage.c.user_id == user_id) & (usage.c.operation != DECODED)
+        query = select(usage.c.day, func.count(), *sums).where(requests)
         query = query.group_by(usage.c.day).order_by(usage.c.day.desc()).limit(days)
         rows = await self._database.read(query)
         return [DailyUsage(day.isoformat(), *sums_of_day) for day, *sums_of_day in map(tuple, rows)]

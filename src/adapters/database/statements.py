@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, UpdateBase
+from sqlalchemy import Row, UpdateBase, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
@@ -15,6 +15,12 @@ async def know_user(database: Database, connection: AsyncConnection, user_id: st
     """Users come from tokens: a row is made at their first use, for the others to refer to."""
     row = database.insert(users).values(id=user_id, created_at=now())
     await connection.execute(row.on_conflict_do_nothing())
+
+
+async def one_at_a_time(connection: AsyncConnection, user_id: str) -> None:
+    """Until this transaction ends no other passes here for the same known user. SQLite has one writer anyway."""
+    row = select(users.c.id).where(users.c.id == user_id)
+    await connection.execute(row.with_for_update(key_share=True))  # who only refers to the user goes on
 
 
 async def change(database: Database, statement: UpdateBase, *, repeatable: bool = False) -> int:

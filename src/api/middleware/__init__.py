@@ -8,7 +8,9 @@ envelope      wraps JSON answers for those who ask, errors included
 errors        whatever is raised further in becomes problem+json
 rate_limit    of the client's address, before a token is looked at: guessing tokens counts
 auth          bearer token to Identity, if the token was not revoked
+user_limits   how many requests of the user are in work
 rate_limit    of the user, for translations
+user_limits   how much audio of the user was decoded today
 body_limit    reads the body; behind the others, so that nobody fills memory who may not call
 """
 
@@ -27,10 +29,16 @@ from src.api.middleware.headers import SecurityHeadersMiddleware
 from src.api.middleware.rate_limit import RateLimitMiddleware, client_of, user_of
 from src.api.middleware.request_id import RequestIdMiddleware
 from src.api.middleware.tokens import TokenVerifier
+from src.api.middleware.user_limits import AudioBudgetMiddleware, AudioStanding, ConcurrencyMiddleware
 from src.domain.ports import RateCounter
+from src.domain.rates import Slots
 from src.utils.rate_counter import WindowCounter
+from src.utils.slots import LocalSlots
 
+_WORK = ("/api/v1/voice",)
 TRANSLATE_PATH = "/api/v1/voice/translate"
+_WITH_AUDIO = frozenset({TRANSLATE_PATH, "/api/v1/voice/transcribe", "/api/v1/voice/profile"})
+"""Not `clone`, which may go without."""
 _PROBES = ("/health",)
 _SIGNED_AUDIO = ("/api/v1/audio",)
 _PUBLIC = frozenset({"/", "/openapi.json", "/docs", "/favicon.ico"})
@@ -71,6 +79,12 @@ class Edge:
     """Per client address; probes and audio downloads do not count. 0: no limit."""
     counter: RateCounter = field(default_factory=WindowCounter)
     """Of both limits."""
+    concurrent_per_user: int = 0
+    """Requests that a user may have in work. 0: no limit."""
+    slots: Slots = field(default_factory=LocalSlots)
+    """Of those."""
+    audio_standing: AudioStanding | None = None
+    """None: there is no limit on the audio of a day."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
     cors_origins: tuple[str, ...] = ()
@@ -85,9 +99,14 @@ def install(app: FastAPI, edge: Edge) -> None:
         timeout_seconds=edge.body_timeout_seconds,
         max_held_bytes=edge.max_held_bytes,
     )
+    if edge.audio_standing:
+        app.add_middleware(AudioBudgetMiddleware, edge.audio_standing, user_of(_WITH_AUDIO.__contains__))
     if edge.translations_per_minute:
-        key = user_of(TRANSLATE_PATH)
+        key = user_of(TRANSLATE_PATH.__eq__)
         app.add_middleware(RateLimitMiddleware, edge.counter, "user", edge.translations_per_minute, key)
+    if edge.concurrent_per_user:
+        key = user_of(lambda path: _under(path, _WORK))
+        app.add_middleware(ConcurrencyMiddleware, edge.slots, edge.concurrent_per_user, key)
     app.add_middleware(AuthMiddleware, edge.verifier, is_public, edge.session_check)
     if edge.requests_per_minute:
         key = client_of(edge.trusted_proxies, is_unlimited)

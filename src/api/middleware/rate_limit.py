@@ -10,22 +10,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from src.api.error_handlers import problem
 from src.domain.errors import RateLimited
 from src.domain.ports import RateCounter
-from src.domain.rates import WINDOW_SECONDS, Standing
+from src.domain.rates import Standing
 
 KeyOf = Callable[[Scope], str | None]
 """Whom a request counts for; None: it does not count."""
 
 
-def _tell(standing: Standing, policy: str, headers: MutableHeaders) -> None:
+def tell(standing: Standing, policy: str, headers: MutableHeaders, unit: str | None = None) -> None:
     """RateLimit and RateLimit-Policy are lists (draft-ietf-httpapi-ratelimit-headers-10) that take one more item.
 
-    Of X-RateLimit-* there is one: the innermost limit's, which answers first. Its Reset is in Unix seconds.
+    Of X-RateLimit-* there is one: the innermost limit's on requests, which answers first. Its Reset is in Unix seconds.
     """
-    headers.append("RateLimit-Policy", f'"{policy}";q={standing.limit};w={WINDOW_SECONDS}')
+    counted = "" if unit is None else f';qu="{unit}"'
+    headers.append("RateLimit-Policy", f'"{policy}";q={standing.limit};w={standing.window_seconds}{counted}')
     headers.append("RateLimit", f'"{policy}";r={standing.remaining};t={standing.reset_seconds}')
-    headers.setdefault("X-RateLimit-Limit", str(standing.limit))
-    headers.setdefault("X-RateLimit-Remaining", str(standing.remaining))
-    headers.setdefault("X-RateLimit-Reset", str(int(time.time()) + standing.reset_seconds))
+    if unit is None:
+        headers.setdefault("X-RateLimit-Limit", str(standing.limit))
+        headers.setdefault("X-RateLimit-Remaining", str(standing.remaining))
+        headers.setdefault("X-RateLimit-Reset", str(int(time.time()) + standing.reset_seconds))
 
 
 class RateLimitMiddleware:
@@ -47,7 +49,7 @@ class RateLimitMiddleware:
 
         async def send_with_standing(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _tell(standing, self._policy, MutableHeaders(scope=message))
+                tell(standing, self._policy, MutableHeaders(scope=message))
             await send(message)
 
         app = self.app if standing.allowed else problem(_refusal(standing)).response(scope)
@@ -59,11 +61,11 @@ def _refusal(standing: Standing) -> RateLimited:
     return RateLimited(detail, retry_after_seconds=standing.reset_seconds)
 
 
-def user_of(path: str) -> KeyOf:
-    """The user, for POST requests to this path. Needs the identity of AuthMiddleware."""
+def user_of(is_counted: Callable[[str], bool]) -> KeyOf:
+    """The user, for POST requests to such paths. Needs the identity of AuthMiddleware."""
 
     def key_of(scope: Scope) -> str | None:
-        if scope["method"] != "POST" or scope["path"] != path:
+        if scope["method"] != "POST" or not is_counted(scope["path"]):
             return None
         return str(scope["state"]["identity"].user_id)
 

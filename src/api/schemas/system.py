@@ -13,8 +13,17 @@ class DailyUsage(BaseModel):
     characters: int
 
 
+class AudioBudget(BaseModel):
+    """Every recording that is decoded for the user counts, also of requests that fail afterwards."""
+
+    seconds_per_day: int
+    seconds_left: Annotated[int, Field(description="Today, by UTC.", ge=0)]
+    resets_in_seconds: Annotated[int, Field(description="Until the next day by UTC.", ge=1, le=86_400)]
+
+
 class UsageResponse(BaseModel):
     user_id: str
+    audio_budget: Annotated[AudioBudget | None, Field(description="Null: audio is not limited.")]
     days: list[DailyUsage]
 
 

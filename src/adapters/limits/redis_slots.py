@@ -1,0 +1,53 @@
+"""Slots of each caller, for all processes; while Redis is away, a share of them for each."""
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from typing import cast
+from uuid import uuid4
+
+from src.adapters.redis_link import PREFIX, RedisDown, RedisLink
+from src.utils.slots import LocalSlots
+
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then
+  return 0
+end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[3])
+redis.call('EXPIRE', KEYS[1], math.ceil(tonumber(ARGV[2])))
+return 1
+"""
+"""The members are the requests in work, their scores the times, on Redis's clock, when those are taken for dead."""
+
+
+class RedisSlots:
+    """Implements domain.rates.Slots: exact over every process that uses this Redis.
+
+    A slot whose process died is free again after `longest_seconds`, which no request may hold one. While Redis is away
+    each process counts what it has in work itself, to `fallback_share` of the limit and at least to one.
+    """
+
+    def __init__(self, link: RedisLink, fallback_share: float, longest_seconds: float) -> None:
+        self._link = link
+        self._share = fallback_share
+        self._longest_seconds = longest_seconds
+        self._local = LocalSlots()
+
+    @asynccontextmanager
+    async def held(self, key: str, most: int) -> AsyncIterator[bool]:
+        name, slot = f"{PREFIX}:slots:{key}", uuid4().hex
+        with self._local.counted(key) as here:
+            try:
+                try:
+                    async with self._link.use() as redis:
+                        answer = redis.eval(_TAKE, 1, name, str(most), str(self._longest_seconds), slot)
+                        taken = bool(await cast("Awaitable[int]", answer))
+                except RedisDown:  # it may have been taken all the same
+                    taken = here <= max(1, int(most * self._share))
+                yield taken
+            finally:
+                with suppress(RedisDown):
+                    async with self._link.use() as redis:
+                        await redis.zrem(name, slot)
