@@ -31,7 +31,7 @@ from src.bootstrap_storage import StartedStorage, start_storage
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
-from src.domain.ports import JobQueue, Runner
+from src.domain.ports import AudioDecoder, JobQueue, Runner
 from src.services.audio_budget import AudioBudget, BudgetedDecoder
 from src.services.callbacks import CallbackDelivery
 from src.services.health import Health
@@ -67,12 +67,13 @@ class _Core:
     provenance: Provenance
     moderation: Moderation
     fleet: Fleet | None
+    decoder: AudioDecoder  # counts what it decodes, where that is limited
     budget: AudioBudget | None
 
     @property
     def pipeline(self) -> Pipeline:
         return Pipeline(
-            self.engines.decoder,
+            self.decoder,
             self.transcription,
             self.translation,
             self.voices,
@@ -138,8 +139,7 @@ async def _start_core(
     front = await start_front(settings, database, storage, shared, stack) if remote else None
     parts = await _start_engines(settings, engines, front, stack)
     budget = audio_budget(settings, database)
-    if budget is not None:
-        parts = replace(parts, decoder=BudgetedDecoder(parts.decoder, budget))
+    decoder = BudgetedDecoder(parts.decoder, budget) if budget else parts.decoder
     voices = VoiceCloning(parts.voice, parts.analyzer, shared.cache, parts.transcriber)
     return _Core(
         settings,
@@ -153,7 +153,7 @@ async def _start_core(
         Profiles(
             SqlProfileRepository(database),
             storage,
-            parts.decoder,
+            decoder,
             voices,
             min_reference_seconds=settings.min_reference_seconds,
             max_reference_seconds=settings.max_audio_seconds,
@@ -161,6 +161,7 @@ async def _start_core(
         await start_provenance(settings, parts.decoder, stack),
         await start_moderation(settings, database, stack),
         front.fleet if front else None,
+        decoder,
         budget,
     )
 
@@ -206,7 +207,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
         jobs=jobs,
         board=JobBoard(SqlJobViews(core.database)),
         on_demand=OnDemand(
-            engines.decoder,
+            core.decoder,
             core.transcription,
             core.voices,
             core.profiles,

@@ -148,7 +148,7 @@ def translate(http: httpx.Client, **headers: str) -> httpx.Response:
 
 
 def test_the_days_audio_over_http(tmp_path: Path) -> None:
-    settings = {"rate_limit_audio_seconds_per_day": 8}
+    settings: dict[str, Any] = {"rate_limit_audio_seconds_per_day": 8}
     with serving_users(tmp_path, **settings) as http:
         assert http.get("/api/v1/usage").json()["audio_budget"]["seconds_left"] == 8
         first = translate(http)

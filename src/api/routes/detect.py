@@ -5,12 +5,13 @@ from fastapi import APIRouter, Request
 from src.api.dependencies import Caller, ServicesDep
 from src.api.disconnection import unless_gone
 from src.api.intake import decode_audio
+from src.api.json_route import JsonRoute
 from src.api.problems import problems
 from src.api.provenance import present_detection
 from src.api.schemas.provenance import DetectRequest, DetectResponse
 from src.services.on_demand import RecordedSpeech
 
-router = APIRouter(prefix="/api/v1/voice", tags=["voice"])
+router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 
 
 @router.post("/detect", responses=problems(400, 413, 415, 422, 429, 503, 504))
