@@ -46,7 +46,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     flagged: bool
-    categories: Annotated[list[Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9_./-]{0,63}\Z")]], Field(max_length=32)]
+    categories: Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_./-]{0,63}$")]], Field(max_length=32)]
     severity: Annotated[Severity, Field(strict=False)] = Severity.MEDIUM
 
     @model_validator(mode="after")
