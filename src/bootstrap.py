@@ -264,7 +264,8 @@ def _health(core: _Core, access: Access, worker: JobWorker[Job] | None, delivery
         workers = fleet.notices() if fleet else ()
         here = (*access.notices(), *engines.notices, *engines.passing_notices())
         safeguards = (*core.provenance.notices(), *core.moderation.notices())
-        return (*here, *safeguards, *core.stores.shared.notices(), *core.stored.notices, *callbacks, *workers)
+        stored = (*core.stored.notices, *core.stores.storage.notices())
+        return (*here, *safeguards, *core.stores.shared.notices(), *stored, *callbacks, *workers)
 
     def runner_check(runner: Runner) -> Callable[[], Awaitable[None]]:
         async def check() -> None:

@@ -1,6 +1,6 @@
 """Stand-ins for stores, through the ports: dictionaries."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -178,6 +178,18 @@ class MemoryStorage:
         for key in found:
             del self.files[key]
         return len(found)
+
+    async def erase(self, path: str) -> None:
+        if path.endswith("/"):
+            await self.delete_under(path[:-1])
+        else:
+            await self.delete(path)
+
+    async def pages_under(self, prefix: str, older_than_seconds: float = 0.0) -> AsyncIterator[list[str]]:
+        yield [key for key in self.files if key.startswith(f"{prefix}/")]
+
+    def notices(self) -> tuple[str, ...]:
+        return ()
 
     def url(self, key: str) -> str:
         return f"/audio/{key}"

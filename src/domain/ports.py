@@ -4,7 +4,7 @@ Every method that waits is a coroutine and never blocks the event loop. Cancelli
 Errors are those of `domain.errors`; an adapter maps whatever its library raises.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -167,10 +167,21 @@ class Storage(Protocol):
         """Raises NotFound."""
 
     async def delete(self, key: str) -> None:
-        """Remove it; nothing happens when it is not there."""
+        """Remove it in all its versions; nothing happens when it is not there."""
 
     async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
         """Remove everything under `prefix/` that was written that long ago or longer. Returns how many files."""
+
+    async def erase(self, path: str) -> None:
+        """As `delete`, or as `delete_under` for a path that ends in `/`; and what unfinished writes left there."""
+
+    def pages_under(self, prefix: str, older_than_seconds: float = 0.0) -> AsyncIterator[list[str]]:
+        """The keys of what lies under `prefix/` and was written that long ago or longer, some at a time. Those of a
+        page may be removed before the next is asked for.
+        """
+
+    def notices(self) -> tuple[str, ...]:
+        """What an operator should know."""
 
     def url(self, key: str) -> str:
         """A signed address that expires: absolute, or a path on this server."""

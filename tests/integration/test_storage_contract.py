@@ -125,3 +125,21 @@ async def test_readers_never_see_a_mixture_of_two_writes(storage: Storage) -> No
             assert await storage.get("a") in versions
 
     await asyncio.gather(read(), read(), *(storage.put("a", version) for version in versions))
+
+
+async def test_what_is_erased_is_gone_a_file_or_a_folder(storage: Storage) -> None:
+    for key in ("results/a/1.wav", "results/a/2.wav", "results/ab/1.wav", "inputs/a.wav"):
+        await storage.put(key, b"x")
+    for _ in range(2):
+        await storage.erase("results/a/")
+        await storage.erase("inputs/a.wav")
+    left = [key async for page in storage.pages_under("results") for key in page]
+    assert left == ["results/ab/1.wav"]
+    assert [page async for page in storage.pages_under("inputs") if page] == []
+    assert storage.notices() == ()
+
+
+async def test_pages_tell_what_is_old_enough(storage: Storage) -> None:
+    await storage.put("results/a/1.wav", b"x")
+    assert [key async for page in storage.pages_under("results", 3600) for key in page] == []
+    assert [key async for page in storage.pages_under("results") for key in page] == ["results/a/1.wav"]

@@ -4,6 +4,7 @@ What it has in common with a bucket is in test_storage_contract.py.
 """
 
 import asyncio
+import fcntl
 import multiprocessing
 import os
 import stat
@@ -243,3 +244,17 @@ def test_damaged_key_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"short")
     with pytest.raises(ValueError, match="signing key"):
         load_or_create_key(path)
+
+
+async def test_erasing_takes_what_killed_writes_left_but_nothing_that_is_being_written(
+    storage: LocalStorage, root: Path
+) -> None:
+    await storage.start()
+    left, written = root / ".partial" / "left", root / ".partial" / "written"
+    for path in (left, written):
+        path.write_bytes(b"a voice")
+        os.utime(path, (0, 0))
+    with written.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # as whoever writes it does
+        await storage.erase("results/a.wav")
+    assert (left.exists(), written.exists()) == (False, True)

@@ -55,6 +55,12 @@ class S3Server:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
+    def versions(self, bucket: str) -> list[str]:
+        """The key of every version and delete marker."""
+        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=bucket)
+        found = [item for page in pages for item in (*page.get("Versions", []), *page.get("DeleteMarkers", []))]
+        return sorted(item["Key"] for item in found)
+
 
 @contextmanager
 def s3_running(folder: Path) -> Iterator[S3Server]:

@@ -10,21 +10,29 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from src.adapters.storage.keys import checked, is_key
-from src.adapters.storage.private_files import KEY_BYTES, NOT_THERE, copy_private, no_such_file, write_private
+from src.adapters.storage.private_files import (
+    KEY_BYTES,
+    NOT_THERE,
+    copy_private,
+    is_locked,
+    no_such_file,
+    write_private,
+)
 from src.domain.errors import EngineUnavailable
 
 logger = logging.getLogger(__name__)
 
 _EXPIRES = re.compile(r"[0-9]{1,12}")
 _MOVES = 50
-_LEFTOVER_SECONDS = 600.0  # no write pauses as long
+_LEFTOVER_SECONDS = 20.0  # between the end of a write and its move there is less, by far
+_PAGE_KEYS = 1000
 
 
 class LocalStorage:
@@ -57,7 +65,8 @@ class LocalStorage:
     async def start(self) -> None:
         """Make the folders, and remove what writes that were killed left behind. Raises EngineUnavailable."""
         with _translated():
-            await asyncio.to_thread(self._prepare)
+            await asyncio.to_thread(self._make_folder, self._partial)
+            await asyncio.to_thread(self._remove_leftovers)
 
     async def put(self, key: str, data: bytes) -> None:
         """Raises EngineUnavailable when the disk refuses. Once it has ended, also cancelled, it writes no more."""
@@ -109,6 +118,25 @@ class LocalStorage:
         with _translated():
             return await asyncio.to_thread(self._remove_under, self._path(prefix), time.time() - older_than_seconds)
 
+    async def erase(self, path: str) -> None:
+        """As `delete`, or as `delete_under` for a path that ends in `/`; and what killed writes left anywhere."""
+        if path.endswith("/"):
+            await self.delete_under(path[:-1])
+        else:
+            await self.delete(path)
+        with _translated():
+            await asyncio.to_thread(self._remove_leftovers)
+
+    async def pages_under(self, prefix: str, older_than_seconds: float = 0.0) -> AsyncIterator[list[str]]:
+        """Keys under `prefix/`, a page at a time, of files written that long ago or longer."""
+        with _translated():
+            keys = await asyncio.to_thread(self._keys_under, self._path(prefix), time.time() - older_than_seconds)
+        for start in range(0, len(keys), _PAGE_KEYS):
+            yield keys[start : start + _PAGE_KEYS]
+
+    def notices(self) -> tuple[str, ...]:
+        return ()
+
     async def sizes_under(self, prefix: str) -> dict[str, int]:
         """The keys of everything under `prefix/`, each with its bytes. Raises EngineUnavailable."""
         with _translated():
@@ -137,11 +165,11 @@ class LocalStorage:
     def _path(self, key: str) -> Path:
         return self._root / checked(key)
 
-    def _prepare(self) -> None:
-        self._make_folder(self._partial)
-        for leftover in self._partial.iterdir():
-            with suppress(FileNotFoundError):  # another process may be starting, too
-                if leftover.stat().st_mtime < time.time() - _LEFTOVER_SECONDS:
+    def _remove_leftovers(self) -> None:
+        """Of writes that were killed: who writes holds a lock on its file, which ends with its process."""
+        for leftover in _files_under(self._partial):
+            with suppress(FileNotFoundError):  # another process may do the same
+                if leftover.stat().st_mtime < time.time() - _LEFTOVER_SECONDS and not is_locked(leftover):
                     leftover.unlink()
 
     def _make_folder(self, folder: Path) -> None:
@@ -226,6 +254,14 @@ class LocalStorage:
                     self._remove(path)
                     removed += 1
         return removed
+
+    def _keys_under(self, folder: Path, written_before: float) -> list[str]:
+        keys = []
+        for path in _files_under(folder):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime <= written_before:
+                    keys.append(path.relative_to(self._root).as_posix())
+        return keys
 
     def _sizes_under(self, folder: Path) -> dict[str, int]:
         sizes = {}

@@ -1,5 +1,6 @@
 """Files that only this user can read, and keys in them."""
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -50,8 +51,9 @@ def replace_private(path: Path, data: bytes) -> None:
 
 
 def write_private(path: Path, data: bytes, *, wait_for_disk: bool) -> None:
-    """A new file that only this user can read."""
+    """A new file that only this user can read, and whose writing is seen by `is_locked`."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
         file.write(data)
         if wait_for_disk:
             file.flush()
@@ -66,6 +68,7 @@ def copy_private(source: Path, target: Path) -> None:
         raise no_such_file() from None
     try:
         with opened, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
             shutil.copyfileobj(opened, file, _BLOCK_BYTES)
             file.flush()
             os.fsync(file.fileno())
@@ -74,6 +77,16 @@ def copy_private(source: Path, target: Path) -> None:
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+
+
+def is_locked(path: Path) -> bool:
+    """Whether the process that writes it lives, on this machine, in whatever container."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        return False
 
 
 def no_such_file() -> NotFound:

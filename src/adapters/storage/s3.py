@@ -43,6 +43,7 @@ class S3Storage:
         self._bucket = Bucket(self._client, self._options)
         self._addresses = self._addresses or presigned(signer, self._options.bucket, self._url_ttl_seconds)
         await self.ping()
+        await self._calls.run("look for versions", self._bucket.versions.look)
 
     async def close(self) -> None:
         await self._calls.close()
@@ -132,21 +133,48 @@ class S3Storage:
             partial.unlink(missing_ok=True)
 
     async def delete(self, key: str) -> None:
-        """Nothing happens when it is not there. Raises EngineUnavailable, DeadlineExceeded."""
-        await self._calls.run("delete", self._bucket.delete, self._name(key), to_the_end=True)
+        """With its older versions; nothing happens when it is not there. Raises EngineUnavailable, DeadlineExceeded."""
+        name = self._name(key)
+        await self._delete_versions(name, float("inf"), name)
+        if not self._bucket.versions.kept:
+            await self._calls.run("delete", self._bucket.delete, name, to_the_end=True)
 
     async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
         """Remove everything under `prefix/` that was written that long ago or longer, by the store's times and this
-        machine's clock. Returns how many files. Raises EngineUnavailable, DeadlineExceeded.
+        machine's clock, in all its versions. Returns how many files. Raises EngineUnavailable, DeadlineExceeded.
         """
-        written_before = time.time() - older_than_seconds if older_than_seconds else float("inf")
-        removed = 0
+        written_before = _before(older_than_seconds)
+        by_version, removed = self._bucket.versions.kept, 0
         async for page in self._pages(prefix):
             names = [item["Key"] for item in page if item["LastModified"].timestamp() <= written_before]
-            if names:
+            if names and not by_version:
                 await self._calls.run("delete", self._bucket.delete_all, names, to_the_end=True)
             removed += len(names)
+        await self._delete_versions(f"{self._name(prefix)}/", written_before)
+        if by_version and not self._bucket.versions.kept:  # it was refused: once more, without
+            await self.delete_under(prefix, older_than_seconds)
         return removed
+
+    async def erase(self, path: str) -> None:
+        """As `delete`, or as `delete_under` for a path that ends in `/`; and uploads there that were not completed."""
+        name = self._name(path.removesuffix("/")) + ("/" if path.endswith("/") else "")
+        await self._calls.run("abort uploads", self._bucket.versions.abort_uploads, name)
+        if path.endswith("/"):
+            await self.delete_under(path[:-1])
+        else:
+            await self.delete(path)
+
+    async def pages_under(self, prefix: str, older_than_seconds: float = 0.0) -> AsyncIterator[list[str]]:
+        """Keys under `prefix/`, a page at a time, of files written that long ago or longer."""
+        written_before = _before(older_than_seconds)
+        async for page in self._pages(prefix):
+            old = [item["Key"] for item in page if item["LastModified"].timestamp() <= written_before]
+            yield [name.removeprefix(self._prefix) for name in old]
+
+    def notices(self) -> tuple[str, ...]:
+        """What is not erased as it should be."""
+        trouble = self._bucket.versions.trouble
+        return () if trouble is None else (trouble,)
 
     async def sizes_under(self, prefix: str) -> dict[str, int]:
         """The keys of everything under `prefix/`, each with its bytes. Raises EngineUnavailable, DeadlineExceeded."""
@@ -166,6 +194,21 @@ class S3Storage:
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}{checked(key)}"
+
+    async def _delete_versions(self, prefix: str, written_before: float, name: str | None = None) -> None:
+        """Of keys that begin with `prefix`, or of `name` alone; nothing happens where the bucket keeps none. After a
+        page of which some were deleted it is asked for again: not all servers go on after what is not there any more.
+        """
+        versions = self._bucket.versions
+        marker: dict[str, str] = {}
+        while versions.kept:
+            page, following = await self._calls.run("list versions", versions.page, prefix, marker, written_before)
+            if wanted := [version for version in page if name in (None, version["Key"])]:
+                await self._calls.run("delete versions", versions.delete, wanted, to_the_end=True)
+            elif following is not None:
+                marker = following
+            if following is None:
+                return
 
     async def _pages(self, prefix: str) -> AsyncIterator[list[dict[str, Any]]]:
         """What lies under `prefix/`, page by page; the caller may delete a page before it takes the next."""
@@ -218,6 +261,11 @@ class S3Storage:
             await self._calls.run("abort upload", self._bucket.abort_upload, upload)
         except VoiceServiceError as error:
             logger.warning("parts of an upload are left in the bucket. %s", error.detail)
+
+
+def _before(seconds_ago: float) -> float:
+    """Unix seconds; for 0 also what was written by a clock that is ahead of ours."""
+    return time.time() - seconds_ago if seconds_ago else float("inf")
 
 
 def _replaced() -> EngineUnavailable:

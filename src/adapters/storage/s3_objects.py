@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from src.adapters.storage.s3_addresses import content_type
 from src.adapters.storage.s3_calls import CUT_SHORT, S3Options, code_of, too_slow
-from src.domain.errors import EngineUnavailable
+from src.adapters.storage.s3_versions import Versions, left
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Bucket:
         self._options = options
         self._bucket = {"Bucket": options.bucket}
         self._sealed = _encryption(options)
+        self.versions = Versions(client, options)
 
     def ping(self) -> None:
         self._client.head_bucket(**self._bucket)
@@ -136,8 +137,7 @@ class Bucket:
         objects = {"Objects": [{"Key": name} for name in names], "Quiet": True}
         answer = self._client.delete_objects(**self._bucket, Delete=objects, ChecksumAlgorithm="SHA256")
         if errors := answer.get("Errors"):
-            logger.warning("S3 delete: %d of %d files are left (%s)", len(errors), len(names), errors[0].get("Code"))
-            raise EngineUnavailable("The storage did not delete everything. Try again.", retry_after_seconds=5.0)
+            raise left(errors, len(names))
 
 
 def _encryption(options: S3Options) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Storage whose files are sealed on their way in, and opened on their way out."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 
 from src.adapters.storage.keyring import Keyring
 from src.domain.ports import Storage
@@ -33,6 +33,15 @@ class SealedStorage:
 
     async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
         return await self._inner.delete_under(prefix, older_than_seconds)
+
+    async def erase(self, path: str) -> None:
+        await self._inner.erase(path)
+
+    def pages_under(self, prefix: str, older_than_seconds: float = 0.0) -> AsyncIterator[list[str]]:
+        return self._inner.pages_under(prefix, older_than_seconds)
+
+    def notices(self) -> tuple[str, ...]:
+        return self._inner.notices()
 
     def url(self, key: str) -> str:
         return self._inner.url(key)
