@@ -7,7 +7,6 @@ from typing import Annotated
 from urllib.parse import urlencode, urljoin
 
 from fastapi import Depends, Header, Path, Request
-from fastapi.security import HTTPBearer
 
 from src.domain.identity import Identity
 from src.domain.ports import IdempotencyStore, Storage, UsageRepository
@@ -52,11 +51,7 @@ def _services(request: Request) -> Services:
     return services
 
 
-BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT", description="Where the service runs with AUTH_MODE=jwt.")
-"""For the OpenAPI pages: `api/middleware/auth.py` looks at the token before a route is reached."""
-
-
-def _caller(request: Request, _: Annotated[object, Depends(BEARER)] = None) -> Identity:
+def _caller(request: Request) -> Identity:
     identity: Identity = request.state.identity
     return identity
 

@@ -1,20 +1,36 @@
 """Who is calling, with which token, and which tokens are refused before they expire."""
 
+import re
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
+
+from src.domain.errors import Forbidden
 
 SCOPE_VOICE = "voice"
 SCOPE_SERVICE = "voice:service"
 SCOPE_ADMIN = "admin"
-ALL_SCOPES = frozenset({SCOPE_VOICE, SCOPE_SERVICE, SCOPE_ADMIN})
+SCOPES = {
+    SCOPE_VOICE: "use the service: translate, transcribe, clone, and keep jobs and voice profiles",
+    SCOPE_SERVICE: "act for other users, as a gateway does, beside `voice`",
+    SCOPE_ADMIN: "revoke tokens and read the audit log",
+}
+"""What each of them allows, and nothing else: none is part of another."""
+ALL_SCOPES = frozenset(SCOPES)
+
+USER_ID = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]{1,200}")
+"""What a user may be called. It goes into a database, which takes neither half a letter nor a NUL."""
 
 CLOCK_LEEWAY_SECONDS = 30.0
 """How far the clocks of those who issue tokens may be from ours."""
 
 current_user: ContextVar[str] = ContextVar("current_user", default="")
 """Whose work the running task does: queues in front of the engines let users take turns by it."""
+
+
+acting_service: ContextVar[str | None] = ContextVar("acting_service", default=None)
+"""Who really calls, when the running task does what a service asked for another user: the audit log has it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +50,22 @@ class Identity:
     user_id: str
     scopes: frozenset[str] = frozenset()
     token: Token | None = field(default=None, compare=False)  # None: the caller was not asked for one
+    by: str | None = None  # the service that calls for this user; None: the user does
 
     @classmethod
     def local(cls) -> Self:
         """The one user of a service that only this machine may call."""
         return cls("local", ALL_SCOPES)
 
-    @property
-    def may_act_for_others(self) -> bool:
-        """Whether this is a gateway that may name another user."""
-        return SCOPE_SERVICE in self.scopes
+    def require(self, scope: str) -> None:
+        """Raises Forbidden without it."""
+        if scope not in self.scopes:
+            raise Forbidden(f"The token lacks the scope `{scope}`: {SCOPES[scope]}.")
+
+    def acting_for(self, user_id: str) -> Self:
+        """A service as this user, who has a user's rights and no others. Raises Forbidden for who is no service."""
+        self.require(SCOPE_SERVICE)
+        return replace(self, user_id=user_id, scopes=self.scopes & {SCOPE_VOICE}, by=self.user_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import logging
 import time
 
 from src.domain.errors import VoiceServiceError
+from src.domain.identity import acting_service
 from src.domain.jobs import AuditEvent
 from src.domain.ports import AuditLog
 
@@ -22,10 +23,14 @@ class Audit:
         self._next_sweep = 0.0  # on the monotonic clock
 
     async def record(self, user_id: str, action: str, subject: str, **details: str) -> None:
-        """`user_id` did it. `details` hold no words, no audio and no secrets.
+        """`user_id` did it. `details` hold no words, no audio and no secrets; `by` is added, the service that acted for
+        the user, when there is one.
 
         Call it after the deed. What is done stays done when this cannot be written; then the log has it as an error.
         """
+        service = acting_service.get()
+        if service is not None:
+            details["by"] = service
         try:
             await self._log.add(AuditEvent(user_id, action, subject, details=details))
             if time.monotonic() >= self._next_sweep:

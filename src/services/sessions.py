@@ -29,11 +29,17 @@ class Sessions:
         self._clock = clock
 
     async def require(self, caller: Identity) -> None:
-        """Raises Unauthenticated when the caller's token was revoked, Unavailable when nobody can tell."""
+        """Raises Unauthenticated when the caller's token was revoked, Unavailable when nobody can tell.
+
+        A service's token is refused when it, or all of the service's, were revoked; and, for acting as a user, when it
+        is older than a revocation of that user: what the user lost may be a session at that service.
+        """
         token = caller.token
         if token is None:
             return
         subjects = [user_subject(caller.user_id)]
+        if caller.by is not None:
+            subjects.append(user_subject(caller.by))
         if token.id is not None:
             subjects.append(token_subject(token.id))
         for revocation in await self._revocations.of(subjects):
@@ -46,7 +52,7 @@ class Sessions:
 
     async def revoke_user(self, user_id: str, by: str) -> Revocation:
         """Refuse all of the user's tokens that were issued until now, and half a minute longer: the issuer's clock may
-        be ahead of ours.
+        be ahead of ours. Services act for the user with tokens issued later.
         """
         return await self._revoke(user_subject(user_id), by)
 

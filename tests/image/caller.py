@@ -32,7 +32,14 @@ class Caller:
     @property
     def headers(self) -> dict[str, str]:
         now = int(time.time())
-        claims = {"iss": self.issuer, "aud": self.audience, "sub": "anna", "iat": now, "exp": now + 600}
+        claims = {
+            "iss": self.issuer,
+            "aud": self.audience,
+            "sub": "anna",
+            "iat": now,
+            "exp": now + 600,
+            "scope": "voice",
+        }
         return {"Authorization": f"Bearer {jwt.encode(claims, self.secret, 'HS256')}"}
 
     def await_ready(self, container: Container, log: Path) -> None:

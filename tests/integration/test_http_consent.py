@@ -88,8 +88,8 @@ def test_the_audit_log_says_that_it_was_given_and_none_of_its_words(http: httpx.
     saved = save(http, user_id="ann").json()
     ((user, action, subject, details),) = rows(tmp_path, "SELECT user_id, action, subject, details FROM audit_log")
     ((consent,),) = rows(tmp_path, "SELECT id FROM consents")
-    assert (user, action, subject) == ("local", "profile.save", f"profile:{saved['profile_id']}")
-    assert details == f'{{"owner": "ann", "consent": "{consent}", "method": "declared"}}'
+    assert (user, action, subject) == ("ann", "profile.save", f"profile:{saved['profile_id']}")
+    assert details == f'{{"consent": "{consent}", "method": "declared", "by": "local"}}'
 
 
 @pytest.mark.parametrize(

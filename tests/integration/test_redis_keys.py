@@ -40,7 +40,15 @@ def _settings(folder: Path, redis_url: str) -> Settings:
 
 def _bearer() -> dict[str, str]:
     now = int(time.time())
-    claims = {"sub": "ann@example.org", "iss": "us", "aud": "voice", "iat": now, "exp": now + 600, "jti": "t-1"}
+    claims = {
+        "sub": "ann@example.org",
+        "iss": "us",
+        "aud": "voice",
+        "iat": now,
+        "exp": now + 600,
+        "jti": "t-1",
+        "scope": "voice",
+    }
     return {"Authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}
 
 

@@ -31,7 +31,14 @@ JWT = {"auth_mode": "jwt", "jwt_secret": SECRET, "jwt_issuer": "us", "jwt_audien
 
 def bearer(subject: str, token_id: str | None = None) -> dict[str, str]:
     now = int(time.time())
-    claims: dict[str, Any] = {"sub": subject, "iss": "us", "aud": "voice", "iat": now, "exp": now + 600}
+    claims: dict[str, Any] = {
+        "sub": subject,
+        "iss": "us",
+        "aud": "voice",
+        "iat": now,
+        "exp": now + 600,
+        "scope": "voice",
+    }
     if token_id is not None:
         claims["jti"] = token_id
     return {"Authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}

@@ -7,7 +7,7 @@ cors          answers preflights, when origins are allowed at all
 envelope      wraps JSON answers for those who ask, errors included
 errors        whatever is raised further in becomes problem+json
 rate_limit    of the client's address, before a token is looked at: guessing tokens counts
-auth          bearer token to Identity, if the token was not revoked
+auth          bearer token to Identity, if it was not revoked and has the scope that the path needs
 user_limits   how many requests of the user are in work
 rate_limit    of the user, for translations
 user_limits   how much audio of the user was decoded today
@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from src.api import error_handlers
-from src.api.middleware.auth import AuthMiddleware, SessionCheck
+from src.api.middleware.auth import ON_BEHALF_OF, AuthMiddleware, SessionCheck
 from src.api.middleware.body_limit import BodyLimitMiddleware
 from src.api.middleware.envelope import EnvelopeMiddleware
 from src.api.middleware.errors import ErrorMiddleware
@@ -30,6 +30,7 @@ from src.api.middleware.rate_limit import RateLimitMiddleware, client_of, user_o
 from src.api.middleware.request_id import RequestIdMiddleware
 from src.api.middleware.tokens import TokenVerifier
 from src.api.middleware.user_limits import AudioBudgetMiddleware, AudioStanding, ConcurrencyMiddleware
+from src.domain.identity import SCOPE_ADMIN, SCOPE_VOICE
 from src.domain.ports import RateCounter
 from src.domain.rates import Slots
 from src.utils.rate_counter import WindowCounter
@@ -43,8 +44,17 @@ _PROBES = ("/health",)
 _SIGNED_AUDIO = ("/api/v1/audio",)
 _PUBLIC = frozenset({"/", "/openapi.json", "/docs", "/favicon.ico"})
 _PAGE_FILES = ("/web", "/docs-assets")
+_ADMIN = ("/api/v1/admin",)
 
-_CALLER_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID", "traceparent"]
+_CALLER_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Prefer",
+    "X-Request-ID",
+    "traceparent",
+    ON_BEHALF_OF,
+]
 _ANSWER_HEADERS = [
     *(
         "Link",
@@ -107,7 +117,7 @@ def install(app: FastAPI, edge: Edge) -> None:
     if edge.concurrent_per_user:
         key = user_of(lambda path: _under(path, _WORK))
         app.add_middleware(ConcurrencyMiddleware, edge.slots, edge.concurrent_per_user, key)
-    app.add_middleware(AuthMiddleware, edge.verifier, is_public, edge.session_check)
+    app.add_middleware(AuthMiddleware, edge.verifier, required_scope, edge.session_check)
     if edge.requests_per_minute:
         key = client_of(edge.trusted_proxies, is_unlimited)
         app.add_middleware(RateLimitMiddleware, edge.counter, "client", edge.requests_per_minute, key)
@@ -129,6 +139,13 @@ def install(app: FastAPI, edge: Edge) -> None:
 def is_public(path: str) -> bool:
     """Whether a path is open to callers without a token: probes, the page, the documentation, signed downloads."""
     return path in _PUBLIC or _under(path, _PROBES + _PAGE_FILES + _SIGNED_AUDIO)
+
+
+def required_scope(path: str) -> str | None:
+    """What a token must allow for a path, so also for one that nobody thought of; None: it is public."""
+    if is_public(path):
+        return None
+    return SCOPE_ADMIN if _under(path, _ADMIN) else SCOPE_VOICE
 
 
 def is_unlimited(path: str) -> bool:

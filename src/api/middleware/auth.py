@@ -6,41 +6,65 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from src.api.middleware.tokens import TokenVerifier
-from src.domain.errors import Unauthenticated
-from src.domain.identity import Identity
+from src.domain.errors import RequestInvalid, Unauthenticated
+from src.domain.identity import SCOPE_SERVICE, USER_ID, Identity, acting_service
+
+ON_BEHALF_OF = "X-On-Behalf-Of"
+"""The header by which a service names the user that it acts for."""
 
 SessionCheck = Callable[[Scope, Identity], Awaitable[None]]
+ScopeOf = Callable[[str], str | None]
+"""The scope that a path needs; None: it is open to callers without a token."""
 
 
 class AuthMiddleware:
-    """Asks every caller for a token but on public paths. Without a verifier every caller is the user `local`.
+    """Asks every caller for a token with the scope that the path needs. Without a verifier every caller is the user
+    `local`, who has all of them.
 
     `check` is asked about each identity: it raises Unauthenticated for a token that was revoked.
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        verifier: TokenVerifier | None,
-        is_public: Callable[[str], bool],
-        check: SessionCheck | None = None,
+        self, app: ASGIApp, verifier: TokenVerifier | None, scope_of: ScopeOf, check: SessionCheck | None = None
     ) -> None:
         self.app = app
         self._verifier = verifier
-        self._is_public = is_public
+        self._scope_of = scope_of
         self._check = check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            state = scope.setdefault("state", {})
-            if self._verifier is None:
-                state["identity"] = Identity.local()
-            elif not self._is_public(scope["path"]):
-                identity = await self._verifier.verify(_bearer_token(Headers(scope=scope)))
-                if self._check is not None:
-                    await self._check(scope, identity)
-                state["identity"] = identity
+            needed = self._scope_of(scope["path"])
+            if needed is not None:
+                identity = await self._identify(scope)
+                identity.require(needed)
+                scope.setdefault("state", {})["identity"] = identity
+                acting_service.set(identity.by)
         await self.app(scope, receive, send)
+
+    async def _identify(self, scope: Scope) -> Identity:
+        headers = Headers(scope=scope)
+        if self._verifier is None:
+            return _acting(Identity.local(), headers)
+        identity = _acting(await self._verifier.verify(_bearer_token(headers)), headers)
+        if self._check is not None:
+            await self._check(scope, identity)
+        return identity
+
+
+def _acting(caller: Identity, headers: Headers) -> Identity:
+    """The caller, or the user that it acts for. Raises Forbidden for who may not, RequestInvalid for no user's id."""
+    values = headers.getlist(ON_BEHALF_OF)
+    if not values:
+        return caller
+    caller.require(SCOPE_SERVICE)
+    try:
+        user_id = values[0].encode("latin-1").decode()  # a header is bytes; those of a name are UTF-8
+    except UnicodeDecodeError:
+        user_id = ""
+    if len(values) > 1 or not USER_ID.fullmatch(user_id):
+        raise RequestInvalid(f"{ON_BEHALF_OF}: one user id of 1 to 200 characters, without spaces, in UTF-8.")
+    return caller.acting_for(user_id)
 
 
 def _bearer_token(headers: Headers) -> str:

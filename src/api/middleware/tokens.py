@@ -11,13 +11,12 @@ from jose import jws
 from jose.exceptions import JOSEError
 
 from src.domain.errors import Unauthenticated
-from src.domain.identity import CLOCK_LEEWAY_SECONDS, Identity, Token
+from src.domain.identity import CLOCK_LEEWAY_SECONDS, USER_ID, Identity, Token
 from src.utils.token_keys import TokenKey
 
 _MAX_TOKEN_CHARACTERS = 8192
-_SUBJECT = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]{1,200}")
 _TOKEN_ID = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
-"""Both go into a database, which takes neither half a letter nor a NUL."""
+"""It goes into a database: see USER_ID."""
 
 _FOREIGN_KEYS = frozenset({"jku", "jwk", "x5u", "x5c"})
 """Header members by which a token would bring the key that it is checked with."""
@@ -91,7 +90,7 @@ class TokenVerifier:
         if claims.get("iss") != self._issuer:
             raise Unauthenticated("The token's `iss` is not the issuer that this service trusts.")
         subject = claims.get("sub")
-        if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
+        if not isinstance(subject, str) or not USER_ID.fullmatch(subject):
             raise Unauthenticated("The token needs a `sub` of 1 to 200 characters.")
         scope = claims.get("scope", "")
         scopes = frozenset(scope.split()) if isinstance(scope, str) else frozenset()

@@ -1,15 +1,15 @@
 """What this deployment can translate now."""
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
-from src.api.dependencies import BEARER, ServicesDep
+from src.api.dependencies import ServicesDep
 from src.api.problems import problems
 from src.api.schemas.system import LanguageItem, LanguagePair, LanguagesResponse, StageLanguages
 
 router = APIRouter(prefix="/api/v1", tags=["languages"])
 
 
-@router.get("/languages", responses=problems(429), dependencies=[Depends(BEARER)])
+@router.get("/languages", responses=problems(429))
 async def languages(services: ServicesDep) -> LanguagesResponse:
     """The languages and pairs that the configured engines can do, computed from the engines themselves."""
     catalog = services.languages

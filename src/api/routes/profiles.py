@@ -3,15 +3,15 @@
 from fastapi import APIRouter, Request
 
 from src.api import presenters
-from src.api.dependencies import Caller, IdempotencyKey, ItemId, ServicesDep
+from src.api.dependencies import Caller, IdempotencyKey, ItemId, Services, ServicesDep
 from src.api.disconnection import unless_gone
 from src.api.intake import claim_of, decode_all, decode_audio
 from src.api.json_route import JsonRoute
 from src.api.problems import problems
 from src.api.schemas.profiles import ProfileList, ProfileRequest, ProfileResponse
 from src.domain.consent import Consent
-from src.domain.errors import ConsentRequired, Forbidden
-from src.domain.identity import Identity
+from src.domain.errors import ConsentRequired
+from src.domain.identity import Identity, acting_service
 from src.domain.jobs import VoiceProfile
 from src.services.idempotency import once
 from src.services.profiles import NewProfile
@@ -32,12 +32,13 @@ async def save_profile(
         raise ConsentRequired(
             "Send `consent` with `given`: true, the `statement` that the speaker agreed to, and `recorded_at`."
         )
+    caller = await _speaker(body.user_id, caller, services)
     new = NewProfile(
-        user_id=_profile_owner(body.user_id, caller),
+        user_id=caller.user_id,
         reference_audio=await decode_audio(body.reference_audio, services),
         additional_references=await decode_all("additional_references", body.additional_references, services),
         audio_format=body.audio_format,
-        consent=Consent(body.consent.statement, body.consent.recorded_at, sent_by=caller.user_id),
+        consent=Consent(body.consent.statement, body.consent.recorded_at, sent_by=caller.by or caller.user_id),
         name=body.name,
         profile_id=body.profile_id,
     )
@@ -86,10 +87,14 @@ async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesD
 def _agreed(profile: VoiceProfile) -> dict[str, str]:
     """For the audit log, which holds no words: the statement stays with the profile."""
     consent = profile.consent
-    return {"owner": profile.user_id, "consent": consent.id, "method": consent.method.value}
+    return {"consent": consent.id, "method": consent.method.value}
 
 
-def _profile_owner(user_id: str | None, caller: Identity) -> str:
-    if user_id is None or user_id == caller.user_id or caller.may_act_for_others:
-        return user_id or caller.user_id
-    raise Forbidden("Only a caller with the scope `voice:service` may name another user.")
+async def _speaker(user_id: str | None, caller: Identity, services: Services) -> Identity:
+    """Whose the profile will be: the caller, or a user that it names, as by X-On-Behalf-Of. Raises Forbidden."""
+    if user_id is None or user_id == caller.user_id:
+        return caller
+    speaker = caller.acting_for(user_id)
+    await services.sessions.require(speaker)
+    acting_service.set(speaker.by)
+    return speaker

@@ -46,7 +46,11 @@ class ProfileRequest(BaseModel):
     audio_format: Format = AudioFormat.WAV
     name: Annotated[Text | None, Field(max_length=200)] = None
     user_id: Annotated[
-        Text | None, Field(max_length=200, description="Another user, for callers with the scope `voice:service`.")
+        Text | None,
+        Field(
+            pattern=r"^[^\x00-\x20\x7f]{1,200}$",
+            description="Another user, for callers with the scope `voice:service`; `X-On-Behalf-Of` does the same.",
+        ),
     ] = None
     profile_id: ProfileId | None = None
     consent: ConsentRequest | None = None
