@@ -6,6 +6,7 @@ worker, which has no port, touches every five seconds.
 
 import http.client
 import os
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -19,7 +20,12 @@ def main(what: str) -> int:
 
 
 def service_answers() -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT", "8000")), timeout=_SECONDS)
+    port = int(os.environ.get("PORT", "8000"))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
+    if os.environ.get("TLS_CERTIFICATE_FILE"):  # whose name is not this address
+        unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=_SECONDS, context=unchecked)
     try:
         connection.request("GET", "/health/live")
         return connection.getresponse().status == 200

@@ -244,9 +244,9 @@ def _remote_queue(core: _Core, stack: AsyncExitStack) -> JobQueue:
 
 def _redis_url(settings: Settings) -> str:
     """Raises EngineUnavailable."""
-    if settings.redis_url is None:
+    if settings.effective_redis_url is None:
         raise EngineUnavailable("Workers are told of jobs over Redis: set REDIS_URL.")
-    return settings.redis_url.get_secret_value()
+    return settings.effective_redis_url.get_secret_value()
 
 
 def _health(core: _Core, access: Access, worker: JobWorker[Job] | None, delivery: CallbackDelivery | None) -> Health:

@@ -3,6 +3,7 @@
 from src.adapters.database.audio_ledger import SqlAudioLedger
 from src.adapters.database.engine import Database
 from src.config.settings import Settings
+from src.domain.errors import EngineUnavailable
 from src.services.audio_budget import AudioBudget
 
 LIVE_LEASES = 2
@@ -10,9 +11,17 @@ LIVE_LEASES = 2
 
 
 def open_database(settings: Settings, *, pool_size: int | None = None) -> Database:
+    """Raises EngineUnavailable."""
+    try:
+        return _database(settings, pool_size or settings.database_pool_size)
+    except OSError as error:
+        raise EngineUnavailable(f"DATABASE_CA_FILE has no certificates: {type(error).__name__}.") from error
+
+
+def _database(settings: Settings, pool_size: int) -> Database:
     return Database(
         settings.effective_database_url,
-        pool_size=pool_size or settings.database_pool_size,
+        pool_size=pool_size,
         timeout_seconds=settings.database_pool_timeout_seconds,
         connect_seconds=settings.database_connect_timeout_seconds,
         statement_seconds=settings.database_statement_timeout_seconds,

@@ -2,12 +2,16 @@
 
 import logging
 import resource
+import ssl
+from collections.abc import Callable
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
 from src.api.connections import ConnectionLimits, guarded
 from src.config.settings import Settings
+from src.domain.errors import EngineUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +20,7 @@ _OTHER_FILES = 256
 
 
 def build_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """Raises EngineUnavailable when the certificate and its key cannot be used."""
     limits = ConnectionLimits(
         header_seconds=settings.header_timeout_seconds,
         send_seconds=settings.send_timeout_seconds,
@@ -34,8 +39,28 @@ def build_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         server_header=False,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=round(settings.shutdown_grace_seconds),
+        ssl_certfile=settings.tls_certificate_file,
+        ssl_context_factory=partial(_context, settings) if settings.tls_certificate_file else None,
     )
+    config.load()
     return uvicorn.Server(config)
+
+
+def _context(settings: Settings, config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    password = settings.tls_private_key_password
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # A password is always given: without one OpenSSL would ask at the terminal for that of an encrypted key.
+        context.load_cert_chain(
+            str(settings.tls_certificate_file),
+            str(settings.tls_private_key_file),
+            password.get_secret_value() if password else "",
+        )
+    except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, ssl.SSLError) and error.reason else type(error).__name__
+        raise EngineUnavailable(f"TLS_CERTIFICATE_FILE and TLS_PRIVATE_KEY_FILE cannot be used: {reason}.") from error
+    return context
 
 
 def _affordable(connections: int) -> int:

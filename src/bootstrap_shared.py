@@ -58,9 +58,9 @@ class SharedState:
 def build_shared_state(settings: Settings) -> SharedState:
     """Connects to nothing yet."""
     memory = MemoryCache(settings.cache_max_bytes)
-    if settings.redis_url is None:
+    if settings.effective_redis_url is None:
         return SharedState(memory, WindowCounter(), InProcessJobEvents(_LOOK_SECONDS), LocalSlots())
-    link = RedisLink(settings.redis_url.get_secret_value(), settings.redis_timeout_seconds)
+    link = RedisLink(settings.effective_redis_url.get_secret_value(), settings.redis_timeout_seconds)
     counter = RedisCounter(link, settings.rate_limit_fallback_share)
     longest = settings.body_timeout_seconds + settings.sync_timeout_seconds + _MARGIN_SECONDS
     slots = RedisSlots(link, settings.rate_limit_fallback_share, longest)

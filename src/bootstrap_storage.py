@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from src.adapters.storage.local import LocalStorage
 from src.adapters.storage.private_files import load_or_create_key
 from src.adapters.storage.sealed import SealedStorage
+from src.bootstrap_encryption import warned_of
 from src.bootstrap_sealing import FETCHED_FROM_BUCKETS, audio_folder, load_keyring, notices
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
@@ -38,7 +39,7 @@ async def start_storage(settings: Settings, stack: AsyncExitStack) -> StartedSto
     keyring = await asyncio.to_thread(load_keyring, settings)
     storage, checks = await (_start_s3(settings, stack) if settings.storage == "s3" else _start_local(settings))
     sealed = SealedStorage(storage, keyring, FETCHED_FROM_BUCKETS if settings.storage == "s3" else ())
-    return StartedStorage(sealed, checks, notices(keyring))
+    return StartedStorage(sealed, checks, (*notices(keyring), *warned_of(settings)))
 
 
 async def _start_local(settings: Settings) -> tuple[Storage, Mapping[str, Check]]:
@@ -73,6 +74,7 @@ def s3_options(settings: Settings) -> "S3Options":
         prefix=settings.s3_prefix or "",
         endpoint_url=settings.s3_endpoint_url,
         public_endpoint_url=settings.s3_public_endpoint_url,
+        ca_file=str(settings.s3_ca_file) if settings.s3_ca_file else None,
         region=settings.s3_region,
         access_key_id=key_id.get_secret_value() if key_id else None,
         secret_access_key=secret.get_secret_value() if secret else None,

@@ -86,6 +86,7 @@ def _edge(settings: Settings, shared: SharedState, access: Access) -> middleware
         audio_standing=_audio_standing if settings.rate_limit_audio_seconds_per_day else None,
         trusted_proxies=tuple(settings.trusted_proxies),
         cors_origins=tuple(settings.cors_origins),
+        hsts_seconds=settings.effective_hsts_seconds,
     )
 
 
@@ -110,10 +111,10 @@ def main(engines: Engines | None = None) -> int:
     configure_logging(settings.log_level)
     try:
         app = create_app(settings, engines)
+        server = build_server(app, settings)
     except VoiceServiceError as error:
         logger.error("The service cannot start: %s", error.detail)
         return 1
-    server = build_server(app, settings)
     try:
         server.run()
     finally:

@@ -55,6 +55,7 @@ def environment(url: URL, connect_seconds: float) -> dict[str, str]:
         "PGPASSWORD": url.password,
         "PGDATABASE": url.database,
         "PGSSLMODE": query.get("sslmode") or query.get("ssl"),
+        "PGSSLROOTCERT": query.get("sslrootcert"),
         "PGCONNECT_TIMEOUT": str(max(2, math.ceil(connect_seconds))),
         "PGAPPNAME": "voice-translation-backup",
         "LC_ALL": "C",  # its errors in English, as `_first_error` reads them

@@ -1,6 +1,5 @@
 """The settings of who may call; `Settings` has them among its own."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -8,16 +7,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
+from src.config.values import is_loopback
+
 _MIN_SECRET_BYTES = 32
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _issuer_address(value: str | None) -> str | None:
@@ -31,7 +23,7 @@ def _issuer_address(value: str | None) -> str | None:
         raise ValueError("It is not an address of a web server.") from None
     if not host or parts.scheme not in ("http", "https"):
         raise ValueError("It begins with https://.")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ValueError("It begins with https://; http:// is for loopback addresses only.")
     if parts.username is not None or parts.fragment:
         raise ValueError("It has no user name, no password and no fragment.")
@@ -92,7 +84,7 @@ class AccessSettings(BaseSettings):
 
     @property
     def listens_on_loopback(self) -> bool:
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
 
 
 def _check_secret(secret: str) -> None:

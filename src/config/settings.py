@@ -15,7 +15,8 @@ from src.config.limits import LimitSettings
 from src.config.moderation import ModerationSettings
 from src.config.provenance import ProvenanceSettings
 from src.config.sealing import SealingSettings
-from src.config.values import CommaList, HttpAddress
+from src.config.tls import TlsSettings
+from src.config.values import CommaList, HttpAddress, with_query
 
 
 def _redis_address(value: SecretStr | None) -> SecretStr | None:
@@ -37,6 +38,7 @@ class Settings(
     ModerationSettings,
     ProvenanceSettings,
     SealingSettings,
+    TlsSettings,
     BaseSettings,
 ):
     """Defaults run the embedded service: no key, no weights, no server, only this machine may call it."""
@@ -242,8 +244,38 @@ class Settings(
             raise ValueError("CDN_KEY_PAIR_ID needs CDN_BASE_URL.")
         return self
 
+    @model_validator(mode="after")
+    def _check_encrypted(self) -> Self:
+        """A file of TLS for an address without it is a mistake that nobody would see."""
+        redis = self.redis_url.get_secret_value() if self.redis_url else ""
+        if (self.redis_ca_file or self.redis_certificate_file) and not redis.startswith("rediss://"):
+            raise ValueError("REDIS_CA_FILE and REDIS_CERTIFICATE_FILE need a REDIS_URL that begins with rediss://.")
+        if self.s3_ca_file and (self.s3_endpoint_url or "").startswith("http://"):
+            raise ValueError("S3_CA_FILE needs an S3_ENDPOINT_URL that begins with https://.")
+        if self.database_tls in ("require", "verify-full") and not self.effective_database_url.startswith("postgres"):
+            raise ValueError(f"DATABASE_TLS={self.database_tls} needs a DATABASE_URL of Postgres.")
+        return self
+
     @cached_property
     def effective_database_url(self) -> str:
-        if self.database_url is not None:
-            return self.database_url.get_secret_value()
-        return f"sqlite+aiosqlite:///{self.data_dir / 'voice.db'}"
+        """With what DATABASE_TLS says, in the words that libpq has for it."""
+        if self.database_url is None:
+            return f"sqlite+aiosqlite:///{self.data_dir / 'voice.db'}"
+        url, mode = self.database_url.get_secret_value(), self.database_tls
+        if mode == "prefer" or not url.startswith("postgres"):
+            return url
+        ca_file = {"sslrootcert": str(self.database_ca_file)} if self.database_ca_file else {}
+        return with_query(url, {"ssl": "disable" if mode == "off" else mode, **ca_file})
+
+    @cached_property
+    def effective_redis_url(self) -> SecretStr | None:
+        """With its files, as redis-py reads them."""
+        files = {
+            "ssl_ca_certs": self.redis_ca_file,
+            "ssl_certfile": self.redis_certificate_file,
+            "ssl_keyfile": self.redis_private_key_file,
+        }
+        given = {name: str(path) for name, path in files.items() if path}
+        if self.redis_url is None or not given:
+            return self.redis_url
+        return SecretStr(with_query(self.redis_url.get_secret_value(), given))

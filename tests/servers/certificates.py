@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(folder: Path, name: str = "127.0.0.1") -> tuple[Path, Path]:
+def self_signed(folder: Path, name: str = "127.0.0.1", password: str | None = None) -> tuple[Path, Path]:
     """Files with a certificate for an address or a DNS name, good for an hour, and its key."""
+    folder.mkdir(exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server of a test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -29,9 +30,11 @@ def self_signed(folder: Path, name: str = "127.0.0.1") -> tuple[Path, Path]:
     )
     certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
     certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
+    locked: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if password is not None:
+        locked = serialization.BestAvailableEncryption(password.encode())
     key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain),
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked),
     )
     return certificate_file, key_file
 

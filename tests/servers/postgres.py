@@ -106,6 +106,19 @@ class PostgresServer:
         self.stop(how)
         self.start()
 
+    def speak_tls(self, certificate: Path, key: Path) -> None:
+        """From now on, to those who ask for it."""
+        for source in (certificate, key):
+            target = self._folder / "data" / source.name
+            target.write_bytes(source.read_bytes())
+            target.chmod(0o600)
+            if self._user is not None:
+                os.chown(target, self._user.pw_uid, self._user.pw_gid)
+        self.sql(f"ALTER SYSTEM SET ssl_cert_file = '{certificate.name}'")
+        self.sql(f"ALTER SYSTEM SET ssl_key_file = '{key.name}'")
+        self.sql("ALTER SYSTEM SET ssl = on")
+        self.restart()
+
     def new_database(self) -> str:
         """The URL of an empty database that nobody else has."""
         name = f"test_{uuid.uuid4().hex}"

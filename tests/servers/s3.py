@@ -30,10 +30,11 @@ _START_SECONDS = 60.0
 @dataclass(frozen=True)
 class S3Server:
     port: int
+    certificate: Path | None = None
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.certificate else ''}://127.0.0.1:{self.port}"
 
     @cached_property
     def client(self) -> Any:
@@ -41,6 +42,7 @@ class S3Server:
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
+            verify=str(self.certificate) if self.certificate else None,
             region_name=REGION,
             aws_access_key_id=KEY_ID,
             aws_secret_access_key=SECRET,
@@ -63,14 +65,15 @@ class S3Server:
 
 
 @contextmanager
-def s3_running(folder: Path) -> Iterator[S3Server]:
-    """The server, once it answers; its log is in `folder`."""
+def s3_running(folder: Path, certificate: Path | None = None, key: Path | None = None) -> Iterator[S3Server]:
+    """The server, once it answers; its log is in `folder`. With a certificate it speaks TLS."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command += ["--ssl", "--ssl-cert", str(certificate), "--ssl-key", str(key)] if certificate else []
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
     with (folder / "s3.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-        server = S3Server(port)
+        server = S3Server(port, certificate)
         try:
             _await_answer(server, process, folder / "s3.log")
             yield server
@@ -85,7 +88,7 @@ def _await_answer(server: S3Server, process: subprocess.Popen[bytes], log: Path)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            httpx.get(server.endpoint, timeout=5)
+            httpx.get(server.endpoint, timeout=5, verify=False)  # noqa: S501 - whether it is up
         except httpx.TransportError:
             time.sleep(0.1)
         else:

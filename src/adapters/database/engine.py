@@ -58,7 +58,7 @@ class Database:
     On Postgres `connect_seconds` bounds the making of a connection, `statement_seconds` each statement, and
     `retry_seconds` the time in which a lost connection is made anew for one read or write. Once that was in vain, the
     others are told at once, until the server answers one of them.
-    Raises ValueError for SQLite in memory and for other databases.
+    Raises ValueError for SQLite in memory and for other databases, OSError for a file of certificates that is none.
     """
 
     def __init__(
@@ -78,8 +78,9 @@ class Database:
             self._reader, self._writer = _sqlite_engines(self._url, pool_size, timeout_seconds)
         elif self._url.drivername == "postgresql+asyncpg":
             options = {**_OPTIONS, "pool_size": pool_size, "pool_timeout": timeout_seconds}
-            options["connect_args"] = postgres.connect_arguments(connect_seconds, statement_seconds)
-            self._writer = create_async_engine(self._url, **options)
+            url_alone, encrypted = postgres.encryption(self._url)
+            options["connect_args"] = {**postgres.connect_arguments(connect_seconds, statement_seconds), **encrypted}
+            self._writer = create_async_engine(url_alone, **options)
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
         else:
             raise ValueError("The database is SQLite or Postgres: sqlite+aiosqlite:///… or postgresql+asyncpg://…")

@@ -49,7 +49,11 @@ async def _migrate(url: URL, to: str) -> None:
     is_sqlite = url.get_backend_name() == "sqlite"
     if is_sqlite:
         sqlite.make_private_file(sqlite.file_of(url))
-    arguments = sqlite.connect_arguments(LOCK_TIMEOUT_SECONDS) if is_sqlite else {"timeout": CONNECT_TIMEOUT_SECONDS}
+    if is_sqlite:
+        arguments = sqlite.connect_arguments(LOCK_TIMEOUT_SECONDS)
+    else:
+        url, encrypted = postgres.encryption(url)
+        arguments = {"timeout": CONNECT_TIMEOUT_SECONDS, **encrypted}
     engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
     try:
         if is_sqlite:

@@ -3,6 +3,7 @@
 The codes are SQLSTATE's, which appendix A of Postgres's manual lists: the first two characters are a class.
 """
 
+import ssl
 from enum import Enum
 from typing import Any
 
@@ -49,6 +50,25 @@ def with_driver(url: URL) -> URL:
     if url.drivername in ("postgres", "postgresql"):
         return url.set(drivername="postgresql+asyncpg")
     return url
+
+
+def encryption(url: URL) -> tuple[URL, dict[str, Any]]:
+    """The URL without `ssl` (or `sslmode`) and `sslrootcert`, which mean what they mean to libpq, and the argument of
+    asyncpg for them. Without any: encrypted when the server offers it.
+
+    Raises OSError for a file that is not there or holds no certificates.
+    """
+    query = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
+    mode, ca_file = query.get("ssl") or query.get("sslmode"), query.get("sslrootcert")
+    rest = url.difference_update_query(("ssl", "sslmode", "sslrootcert"))
+    if mode is None:
+        return rest, {}
+    if mode not in ("verify-ca", "verify-full") or ca_file is None:
+        return rest, {"ssl": mode}
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = mode == "verify-full"
+    return rest, {"ssl": context}
 
 
 def connect_arguments(connect_seconds: float, statement_seconds: float) -> dict[str, Any]:

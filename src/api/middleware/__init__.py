@@ -98,6 +98,8 @@ class Edge:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
     cors_origins: tuple[str, ...] = ()
+    hsts_seconds: int = 0
+    """Of Strict-Transport-Security. 0: none."""
 
 
 def install(app: FastAPI, edge: Edge) -> None:
@@ -131,7 +133,7 @@ def install(app: FastAPI, edge: Edge) -> None:
             allow_headers=_CALLER_HEADERS,
             expose_headers=_ANSWER_HEADERS,
         )
-    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(SecurityHeadersMiddleware, edge.hsts_seconds)
     app.add_middleware(RequestIdMiddleware)
     app.add_middleware(HeadMiddleware)
 

@@ -14,7 +14,13 @@ _DOCS_POLICY = (
 """FastAPI's interactive documentation starts its script inline."""
 _DOCS = frozenset({"/docs"})
 
+_ACROSS_ORIGINS = "/api/v1/audio/"
+"""Signed addresses, which a page of another origin may play."""
+
+_NOT_KEPT = ("/api/", "/health")
+
 _HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -23,10 +29,14 @@ _HEADERS = {
 
 
 class SecurityHeadersMiddleware:
-    """Adds the security headers, and `Cache-Control: no-store` to the API's answers: they hold what people said."""
+    """Adds the security headers, and `Cache-Control: no-store` to the API's answers: they hold what people said.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `hsts_seconds`: for so long a browser that got an answer uses TLS and nothing else. 0: nothing is said of it.
+    """
+
+    def __init__(self, app: ASGIApp, hsts_seconds: int = 0) -> None:
         self.app = app
+        self._always = {"Strict-Transport-Security": f"max-age={hsts_seconds}"} if hsts_seconds else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,7 +46,7 @@ class SecurityHeadersMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _headers_for(scope["path"]).items():
+                for name, value in (_headers_for(scope["path"]) | self._always).items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -44,5 +54,8 @@ class SecurityHeadersMiddleware:
 
 
 def _headers_for(path: str) -> dict[str, str]:
-    headers = _HEADERS | {"Content-Security-Policy": _DOCS_POLICY if path in _DOCS else _CONTENT_POLICY}
-    return headers | ({"Cache-Control": "no-store"} if path.startswith("/api/") else {})
+    headers = _HEADERS | {
+        "Content-Security-Policy": _DOCS_POLICY if path in _DOCS else _CONTENT_POLICY,
+        "Cross-Origin-Resource-Policy": "cross-origin" if path.startswith(_ACROSS_ORIGINS) else "same-origin",
+    }
+    return headers | ({"Cache-Control": "no-store"} if path.startswith(_NOT_KEPT) else {})
