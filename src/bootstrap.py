@@ -188,7 +188,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
     settings, engines, stores = core.settings, core.engines, core.stores
     usage = SqlUsageRepository(core.database)
     idempotency = SqlIdempotencyStore(core.database, settings.idempotency_ttl_seconds)
-    sessions, audit = build_sessions(settings, core.database, stores.shared)
+    sessions, audit, audit_trail = build_sessions(settings, core.database, stores.shared)
     worker: JobWorker[Job] | None = None
     if settings.workers == "local":
         worker = await start_job_worker(settings, stores, core.pipeline, core.job_concurrency, stack)
@@ -226,6 +226,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
         audio_budget=core.budget,
         sessions=sessions,
         audit=audit,
+        audit_trail=audit_trail,
         max_audio_bytes=settings.max_audio_bytes,
         sync_timeout_seconds=settings.sync_timeout_seconds,
         public_base_url=settings.public_base_url,

@@ -10,14 +10,16 @@ from src.adapters.database.revocations import SqlRevocations
 from src.bootstrap_database import open_database
 from src.bootstrap_shared import SharedState, build_shared_state
 from src.config.settings import Settings
+from src.domain.audit import AuditTrail
 from src.services.audit import Audit
 from src.services.sessions import Sessions
 
 
-def build_sessions(settings: Settings, database: Database, shared: SharedState) -> tuple[Sessions, Audit]:
-    audit = Audit(SqlAuditLog(database), settings.audit_ttl_seconds)
+def build_sessions(settings: Settings, database: Database, shared: SharedState) -> tuple[Sessions, Audit, AuditTrail]:
+    log = SqlAuditLog(database)
+    audit = Audit(log, settings.audit_ttl_seconds)
     cache = SessionCache(SqlRevocations(database), shared.link)
-    return Sessions(cache, audit, token_lifetime_seconds=settings.jwt_max_lifetime_seconds), audit
+    return Sessions(cache, audit, token_lifetime_seconds=settings.jwt_max_lifetime_seconds), audit, log
 
 
 @asynccontextmanager

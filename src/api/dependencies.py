@@ -8,6 +8,7 @@ from urllib.parse import urlencode, urljoin
 
 from fastapi import Depends, Header, Path, Request
 
+from src.domain.audit import AuditTrail
 from src.domain.identity import Identity
 from src.domain.ports import IdempotencyStore, Storage, UsageRepository
 from src.services.audio_budget import AudioBudget
@@ -39,6 +40,7 @@ class Services:
     health: Health
     sessions: Sessions
     audit: Audit
+    audit_trail: AuditTrail
     callbacks: CallbackAddresses
     audio_budget: AudioBudget | None
     max_audio_bytes: int

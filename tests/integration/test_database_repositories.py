@@ -339,6 +339,29 @@ async def test_audit_log_gives_a_users_events_newest_first(database: Database) -
     assert await log.of_user("ana", limit=1) == events[2:]
 
 
+async def test_audit_log_tells_what_a_user_did_and_what_was_done_to_the_user_page_by_page(database: Database) -> None:
+    log = SqlAuditLog(database)
+    events = [
+        AuditEvent("ana", "profile.save", "profile:p", details={"by": "gateway"}, at=NOON),
+        AuditEvent("admin", "token.revoke", "user:ana", at=NOON),
+        AuditEvent("ana", "token.revoke", "user:ana", at=NOON),  # both, and told once
+        AuditEvent("ana", "profile.delete", "profile:p", at=NOON + timedelta(hours=1)),
+        AuditEvent("admin", "token.revoke", "user:ana", at=NOON + timedelta(hours=2)),
+    ]
+    others = [AuditEvent("eve", "token.revoke", "user:eve", at=NOON), AuditEvent("user:ana", "x", "ana", at=NOON)]
+    for event_ in (*others, *events):
+        await log.add(event_)
+    everything = await log.about("ana", 100)
+    assert [recorded.event for recorded in everything] == events[::-1]
+    pages, after = [], None
+    while page := await log.about("ana", 2, after):
+        pages.append(page)
+        after = page[-1].place
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [recorded for page in pages for recorded in page] == everything
+    assert await log.about("nobody", 100) == []
+
+
 async def test_audit_log_forgets_what_is_old(database: Database) -> None:
     log = SqlAuditLog(database)
     for days in (1, 400, 500):

@@ -255,6 +255,8 @@ def every_read(database: Database) -> list[Callable[[], Awaitable[object]]]:
         keys.sweep,
         lambda: SqlRevocations(database).of(["user:user-1", missing]),
         lambda: log.of_user("user-1"),
+        lambda: log.about("user-1", 51),
+        lambda: log.about("user-1", 51, Place(now(), "5")),
         lambda: log.forget_older_than(1e9),
         lambda: callbacks.claim(30, ["busy.example"]),
         lambda: callbacks.waiting_since(60, 1000),

@@ -185,6 +185,12 @@ def lists(world: World) -> None:
     assert sum(day["requests"] for day in world.asks("GET", "/api/v1/usage").json()["days"]) == mine
 
 
+@case("GET /api/v1/admin/audit", "POST /api/v1/admin/revocations")
+def administration(world: World) -> None:
+    world.refused("GET", "/api/v1/admin/audit", 403, "forbidden", params={"user_id": "ann"})
+    world.refused("POST", "/api/v1/admin/revocations", 403, "forbidden", json={"user_id": "ann"})
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})

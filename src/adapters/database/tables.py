@@ -216,6 +216,7 @@ audit_log = Table(
     Column("outcome", String(64), nullable=False),
     Column("details", _json),
     Index(None, "user_id", "at"),
+    Index(None, "subject", "at"),
     Index(None, "at"),
 )
 
