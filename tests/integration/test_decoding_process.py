@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from src.adapters.decoding import sandbox
@@ -23,6 +22,7 @@ from src.services.audio_processing import AudioProcessing
 from src.workers.decoder import RemoteDecoder, assemble
 from src.workers.process_pool import ProcessPool
 from tests import audio_files as files
+from tests.attacks import attacks
 from tests.process_children import children
 
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="limits that only Linux has")
@@ -88,32 +88,6 @@ async def probing(init: object = sandbox.apply_limits) -> ProcessPool:
     pool = ProcessPool(Probe, 1, 1, 20.0, "probe", init=init, before_call=before_call)  # type: ignore[arg-type]
     await pool.start()
     return pool
-
-
-def attacks(address: str) -> list[tuple[str, bytes, AudioFormat]]:
-    """Name, bytes, and what the sender says they are."""
-    message = files.voice_message()
-    listed = [
-        ("bomb", files.flac_bomb(), AudioFormat.FLAC),
-        ("lying bomb", files.with_flac_seconds(files.flac_bomb(), 1), AudioFormat.FLAC),
-        ("lying wav", files.raw_wav(files.pcm16(files.speech()), 16_000, claimed_bytes=10**9), WAV),
-        ("1 Hz", files.raw_wav(files.pcm16(files.speech()), 1), WAV),
-        ("empty", b"", WAV),
-        ("random", np.random.default_rng(0).bytes(100_000), WAV),
-        ("truncated", message[: len(message) // 2], WAV),
-        ("mislabelled", files.voice_message("mp3"), WAV),
-        ("ogg", files.ogg(), WAV),
-        ("silence", files.encode(files.silence(5), 16_000), WAV),
-        ("music", files.encode(files.music(8), 16_000), WAV),
-        ("short", files.encode(files.seconds_of_speech(0.5), 16_000), WAV),
-        ("long", files.encode(files.seconds_of_speech(301, 8_000), 8_000), WAV),
-    ]
-    for name, text in files.playlists(address).items():
-        listed += [(f"{name} as {declared}", text, declared) for declared in AudioFormat]
-        listed += [(f"{name} in RIFF", b"RIFF\0\0\0\0WAVE" + text, WAV)]
-        listed += [(f"{name} in ID3", b"ID3" + bytes(7) + text, AudioFormat.MP3)]
-        listed += [(f"{name} in MP4", b"\0\0\0\x10ftypM4A \0\0\0\0" + text, AudioFormat.M4A)]
-    return listed
 
 
 def memory_mib(pid: int, field: str) -> float:
