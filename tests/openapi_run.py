@@ -26,6 +26,15 @@ class Outcome:
     output: str
     """What schemathesis said, with a curl command for each failure."""
 
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome(
+            self.cases + other.cases,
+            self.seconds + other.seconds,
+            self.failures + other.failures,
+            self.answers + other.answers,
+            self.output + other.output,
+        )
+
     @property
     def server_errors(self) -> int:
         return sum(count for (_, status), count in self.answers.items() if status >= 500)
