@@ -19,9 +19,11 @@ MEGABYTES = 200
 
 def test_ten_thousand_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with fuzzed_service(tmp_path) as service:
-        warm = run_cases(service, tmp_path, examples=1, seed=0)
+        outcome = run_cases(service, tmp_path, examples=1, seed=0)
         with Watch(service.process.pid, service.url) as watch:
-            outcome = run_cases(service, tmp_path, examples=EXAMPLES, seed=20261121)
+            while outcome.cases < CASES:
+                seed = 20261121 + outcome.cases
+                outcome += run_cases(service, tmp_path, examples=EXAMPLES, seed=seed, phases=("fuzzing", "stateful"))
         assert service.process.poll() is None
     say(
         capsys,
