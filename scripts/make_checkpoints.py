@@ -3,6 +3,7 @@
 .venv/bin/python scripts/make_checkpoints.py whisper --size base --to checkpoints/random-base.pt
 .venv/bin/python scripts/make_checkpoints.py xtts --size tiny --to checkpoints/xtts-tiny
 .venv/bin/python scripts/make_checkpoints.py xtts --size full --endless --to checkpoints/xtts-full
+.venv/bin/python scripts/make_checkpoints.py audioseal --to checkpoints/audioseal-random
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.checkpoints import whisper, xtts
+from scripts.checkpoints import audioseal, whisper, xtts
 
 
 def main() -> None:
@@ -23,9 +24,15 @@ def main() -> None:
         model.add_argument("--seed", type=int, default=0)
         model.add_argument("--to", type=Path, required=True, help="a .pt file" if name == "whisper" else "a folder")
     model.add_argument("--endless", action="store_true", help="never draw the stop code: lengths are fixed by hand")
+    model = models.add_parser("audioseal")
+    model.add_argument("--seed", type=int, default=0)
+    model.add_argument("--to", type=Path, required=True, help="a folder")
     options = parser.parse_args()
     if options.model == "whisper":
         files = [whisper.make(options.size, options.to, options.seed)]
+    elif options.model == "audioseal":
+        audioseal.write(options.to, options.seed)
+        files = list(options.to.iterdir())
     else:
         xtts.write(options.to, xtts.SIZES[options.size], options.seed, endless=options.endless)
         files = list(options.to.iterdir())

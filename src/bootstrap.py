@@ -281,7 +281,7 @@ def _health(core: _Core, access: Access, worker: JobWorker[Job] | None, delivery
         waiting, running = await core.stores.rows.counts()
         return {"waiting": waiting, "running": running}
 
-    checks = {name: runner_check(runner) for name, runner in engines.runners.items()}
+    checks = {name: runner_check(runner) for name, runner in {**engines.runners, **core.provenance.runners}.items()}
     workers = {"workers": fleet.check} if fleet else {}
     return Health(
         {

@@ -1,11 +1,15 @@
 """Settings to the marks on answers, and to what finds them."""
 
 import asyncio
+import hashlib
 import io
+import logging
 import wave
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from src import __version__
@@ -18,8 +22,15 @@ from src.config.settings import Settings
 from src.domain.audio import OUTPUT_SAMPLE_RATE, AudioFormat
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import now
+from src.domain.ports import Runner
 from src.domain.provenance import InfoMark, MarkReader, Trust
+from src.models import audioseal_files
 from src.services.provenance import MarkDetection, Marking, Marks
+from src.utils.named import Named
+from src.workers.process_pool import ProcessPool
+from src.workers.watermark import RemoteWatermark
+
+logger = logging.getLogger(__name__)
 
 _SOFTWARE = "voice-translation"
 _SELF_SIGNED = "c2pa-self-signed.pem"
@@ -27,21 +38,59 @@ _SELF_SIGNED = "c2pa-self-signed.pem"
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
+    """`runners` are started; `/health` asks whether they live."""
+
     marks: Marks
     signer: C2paSigner
+    runners: Mapping[str, Runner]
 
     def notices(self) -> tuple[str, ...]:
         return self.signer.notices()
 
 
 async def start_provenance(settings: Settings, reader: MarkReader, stack: AsyncExitStack) -> Provenance:
-    """Raises EngineUnavailable, with what to do, for a certificate that cannot sign."""
+    """Raises EngineUnavailable, with what to do, for a certificate that cannot sign, and for missing weights."""
     identity = await asyncio.to_thread(_identity, settings)
     trust = Trust(identity.anchor, identity.serial_number, await asyncio.to_thread(_anchors, settings))
     signer = C2paSigner(identity, software=_SOFTWARE, version=__version__, timestamp_url=settings.c2pa_timestamp_url)
     stack.push_async_callback(signer.close)
     await asyncio.to_thread(_try_out, identity, trust)
-    return Provenance(Marks(Marking(signer, _with_info, None), MarkDetection(reader, trust, None)), signer)
+    runner = await _start_watermark(settings, identity, stack)
+    watermark = None if runner is None else RemoteWatermark(runner, audioseal_files.NAME, _message(settings, identity))
+    marks = Marks(Marking(signer, _with_info, watermark), MarkDetection(reader, trust, watermark))
+    return Provenance(marks, signer, {} if runner is None else {"watermark": runner})
+
+
+async def _start_watermark(settings: Settings, identity: SigningIdentity, stack: AsyncExitStack) -> Runner | None:
+    """What the networks run in; None: answers get no watermark. Raises EngineUnavailable."""
+    if settings.watermark == "none":
+        return None
+    reason = await asyncio.to_thread(audioseal_files.missing, settings.audioseal_dir)
+    if reason is not None:
+        if settings.watermark == "audioseal":
+            raise EngineUnavailable(f"WATERMARK=audioseal: {reason}.")
+        logger.info("watermark: none: %s (WATERMARK=auto)", reason)
+        return None
+    logger.info("watermark: audioseal from %s (WATERMARK=%s)", settings.audioseal_dir, settings.watermark)
+    runner = ProcessPool(
+        partial(
+            Named("src.models.audioseal_watermark", "AudioSealWatermark"),
+            settings.audioseal_dir,
+            _message(settings, identity),
+        ),
+        size=settings.engine_processes,
+        queue_size=settings.engine_queue_size,
+        call_timeout_seconds=settings.job_timeout_seconds,
+        name="watermark",
+    )
+    stack.push_async_callback(runner.close)
+    await runner.start()
+    return runner
+
+
+def _message(settings: Settings, identity: SigningIdentity) -> str:
+    own = hashlib.sha256(identity.chain).hexdigest()[:4]
+    return (settings.watermark_message or own).lower()
 
 
 def _identity(settings: Settings) -> SigningIdentity:
@@ -85,13 +134,15 @@ def _try_out(identity: SigningIdentity, trust: Trust) -> None:
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 2, OUTPUT_SAMPLE_RATE, 0, "NONE", ""))
         writer.writeframes(bytes(480))
-    signed = C2paSigner(identity, software=_SOFTWARE, version=__version__).sign_now(file.getvalue(), now())
-    found = MarkFiles().c2pa(signed.data, AudioFormat.WAV, trust)
-    if not found.ours:
-        problems = ", ".join(code for code in found.statuses if code.startswith("signingCredential.")) or "unreadable"
+    try:
+        signed = C2paSigner(identity, software=_SOFTWARE, version=__version__).sign_now(file.getvalue(), now())
+        accepted = MarkFiles().c2pa(signed.data, AudioFormat.WAV, trust).ours
+    except EngineUnavailable:
+        accepted = False
+    if not accepted:
         raise EngineUnavailable(
-            f"C2PA_CERTIFICATE_FILE: C2PA does not accept the certificate ({problems}). It needs the key usage "
-            "digitalSignature, and an extended key usage such as emailProtection or documentSigning."
+            "C2PA_CERTIFICATE_FILE: C2PA does not accept the certificate. It needs the key usage digitalSignature, and"
+            " an extended key usage such as emailProtection or documentSigning."
         )
 
 

@@ -32,19 +32,22 @@ XTTS_FILES = ("config.json", "vocab.json", "mel_stats.pth", "speakers_xtts.pth",
 
 XTTS_ABOUT_MEGABYTES = 1876
 
+AUDIOSEAL_FILES = ("detector_base.pth", "generator_base.pth")
+AUDIOSEAL_ABOUT_MEGABYTES = 94
+
 
 @dataclass(frozen=True, slots=True)
 class File:
     """One published file. `name` below its model's folder; `checksum` where it is known without asking."""
 
-    kind: Literal["whisper", "xtts"]
+    kind: Literal["whisper", "xtts", "audioseal"]
     name: str
     checksum: Checksum | None = None
 
     @property
     def path(self) -> str:
         """Where it lies in a mirror, and below `--to`."""
-        return f"xtts/{self.name}" if self.kind == "xtts" else self.name
+        return self.name if self.kind == "whisper" else f"{self.kind}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ MODELS = {
     for model in (
         *(_whisper(name) for name in WHISPER),
         Model("xtts", tuple(File("xtts", name) for name in XTTS_FILES), XTTS_ABOUT_MEGABYTES),
+        Model("audioseal", tuple(File("audioseal", name) for name in AUDIOSEAL_FILES), AUDIOSEAL_ABOUT_MEGABYTES),
     )
 }
 
@@ -88,10 +92,12 @@ def choose(names: Sequence[str]) -> list[Model]:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where the service looks: Whisper's .pt files lie in one folder, XTTS-v2's files in another."""
+    """Where the service looks: Whisper's .pt files lie in one folder, each other model's files in another."""
 
     whisper: Path
     xtts: Path
+    audioseal: Path
 
     def place(self, file: File) -> Path:
-        return (self.xtts if file.kind == "xtts" else self.whisper) / file.name
+        folder: Path = getattr(self, file.kind)
+        return folder / file.name

@@ -1,4 +1,4 @@
-"""Download published models: whisper:base, whisper:turbo, xtts (coqui/XTTS-v2) …
+"""Download published models: whisper:base, whisper:turbo, xtts (coqui/XTTS-v2), audioseal (facebook/audioseal) …
 
 scripts/download_models.py --list
 scripts/download_models.py whisper:base xtts
@@ -6,7 +6,7 @@ scripts/download_models.py whisper:turbo --from https://mirror.example.org/model
 scripts/download_models.py whisper:turbo --from s3://bucket/models
 
 Run again after an interruption, it goes on where it stopped. A mirror is a copy of the folder that this makes, with the
-checksums in it: sha256sum *.pt xtts/* > SHA256SUMS
+checksums in it: sha256sum *.pt xtts/* audioseal/* > SHA256SUMS
 
 Exit codes: 0 all there, 1 failed, 2 wrong usage, 3 nobody reached, 4 disk too full, 5 licence not accepted, 130 Ctrl-C.
 """
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str], patience: Patience | None = None) -> int:
             name = ".".join(str(part) for part in problem["loc"]).upper() or "settings"
             print(f"{name}: {problem['msg']}", file=sys.stderr)
         return 2
-    standard = Folders(settings.whisper_dir, settings.xtts_dir)
-    folders = standard if options.to is None else Folders(options.to, options.to / "xtts")
+    standard = Folders(settings.whisper_dir, settings.xtts_dir, settings.audioseal_dir)
+    folders = standard if options.to is None else Folders(options.to, options.to / "xtts", options.to / "audioseal")
     if options.list:
         print(listing(folders))
         return 0
@@ -88,9 +88,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="download_models.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("models", nargs="*", metavar="MODEL", help="whisper:SIZE or xtts; several at once")
+    add("models", nargs="*", metavar="MODEL", help="whisper:SIZE, xtts or audioseal; several at once")
     add("--list", action="store_true", help="print the models that there are")
-    add("--to", type=Path, metavar="DIR", help="instead of WHISPER_DIR and XTTS_DIR: DIR, and DIR/xtts")
+    add(
+        "--to",
+        type=Path,
+        metavar="DIR",
+        help="instead of the settings' folders: DIR, DIR/xtts, DIR/audioseal",
+    )
     add(
         "--from", dest="source", default="hub", metavar="URL", help="hub (the default), https://… or s3://bucket/prefix"
     )
@@ -99,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--hub",
         default=os.environ.get("HF_ENDPOINT") or HUB,
         metavar="URL",
-        help="where XTTS-v2 is published (%(default)s)",
+        help="where XTTS-v2 and AudioSeal are published (%(default)s)",
     )
     add("--revision", default=XTTS_REVISION, help="commit or branch of XTTS-v2 there (%(default)s)")
     add("--whisper-host", default=WHISPER_HOST, metavar="URL", help="where Whisper is published (%(default)s)")
@@ -120,7 +125,7 @@ def _without_network(models: Sequence[Model]) -> str:
         "Without a way to the internet, take the models from a mirror of your own:\n"
         f"  scripts/download_models.py {names} --from https://mirror.example.org/models   (or s3://bucket/prefix)\n"
         "A mirror is a copy of the folder that this command fills on another machine, and SHA256SUMS made there:\n"
-        "  sha256sum *.pt xtts/* > SHA256SUMS"
+        "  sha256sum *.pt xtts/* audioseal/* > SHA256SUMS"
     )
 
 
@@ -132,6 +137,9 @@ def _what_to_set(models: Sequence[Model], folders: Folders, settings: Settings) 
         if model.name == "xtts":
             if folders.xtts.absolute() != settings.xtts_dir.absolute():
                 wanted["XTTS_DIR"] = str(folders.xtts)
+        elif model.name == "audioseal":
+            if folders.audioseal.absolute() != settings.audioseal_dir.absolute():
+                wanted["AUDIOSEAL_DIR"] = str(folders.audioseal)
         else:
             if folders.whisper.absolute() != settings.whisper_dir.absolute():
                 wanted["WHISPER_DIR"] = str(folders.whisper)

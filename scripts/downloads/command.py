@@ -12,6 +12,8 @@ from scripts.downloads.patience import Patience
 from scripts.downloads.progress import Progress, size
 from scripts.downloads.s3 import Bucket
 from scripts.downloads.sources import (
+    AUDIOSEAL_REPOSITORY,
+    AUDIOSEAL_REVISION,
     HUB,
     WHISPER_HOST,
     XTTS_REVISION,
@@ -47,7 +49,11 @@ def opened(origin: Origin, patience: Patience) -> Iterator[Source]:
     http = Http(patience, plain_host=bucket.host if bucket else None)
     try:
         if origin.mirror is None:
-            yield Published(WhisperHost(http, origin.whisper_host), Hub(http, origin.hub, origin.revision))
+            yield Published(
+                WhisperHost(http, origin.whisper_host),
+                Hub(http, origin.hub, origin.revision),
+                Hub(http, origin.hub, AUDIOSEAL_REVISION, AUDIOSEAL_REPOSITORY),
+            )
         else:
             yield Mirror(http, bucket or Prefix(origin.mirror))
     finally:

@@ -16,6 +16,8 @@ WHISPER_HOST = "https://openaipublic.azureedge.net"
 XTTS_REPOSITORY = "coqui/XTTS-v2"
 XTTS_REVISION = "6c2b0d75eae4b7047358e3b6bd9325f857d43f77"
 """XTTS-v2.0.3, the last one published; a commit, so that all its files belong together."""
+AUDIOSEAL_REPOSITORY = "facebook/audioseal"
+AUDIOSEAL_REVISION = "main"
 
 MANIFEST = "SHA256SUMS"
 
@@ -67,11 +69,13 @@ class WhisperHost:
 class Hub:
     """Hugging Face's hub: describes a file itself, and redirects to a content network for large ones."""
 
-    def __init__(self, http: Http, base: str = HUB, revision: str = XTTS_REVISION) -> None:
-        self._http, self._base, self._revision = http, base.rstrip("/"), revision
+    def __init__(
+        self, http: Http, base: str = HUB, revision: str = XTTS_REVISION, repository: str = XTTS_REPOSITORY
+    ) -> None:
+        self._http, self._base, self._revision, self._repository = http, base.rstrip("/"), revision, repository
 
     def _url(self, file: File) -> str:
-        return f"{self._base}/{XTTS_REPOSITORY}/resolve/{quote(self._revision)}/{file.name}"
+        return f"{self._base}/{self._repository}/resolve/{quote(self._revision)}/{file.name}"
 
     def describe(self, file: File) -> Remote:
         """X-Linked-ETag is the SHA-256 of a large file; the ETag of a small one is its id in git."""
@@ -96,8 +100,8 @@ class Hub:
 class Published:
     """Each kind of model from the place that publishes it."""
 
-    def __init__(self, whisper: Source, xtts: Source) -> None:
-        self._sources = {"whisper": whisper, "xtts": xtts}
+    def __init__(self, whisper: Source, xtts: Source, audioseal: Source) -> None:
+        self._sources = {"whisper": whisper, "xtts": xtts, "audioseal": audioseal}
 
     def describe(self, file: File) -> Remote:
         return self._sources[file.kind].describe(file)
@@ -168,7 +172,7 @@ class Mirror:
         return self._manifest[path]
 
 
-_MAKE_MANIFEST = f"Make it in the folder that is mirrored: sha256sum *.pt xtts/* > {MANIFEST}"
+_MAKE_MANIFEST = f"Make it in the folder that is mirrored: sha256sum *.pt xtts/* audioseal/* > {MANIFEST}"
 
 
 def _known(file: File) -> Checksum:

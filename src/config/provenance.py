@@ -1,9 +1,9 @@
 """The settings of the marks on answers; `Settings` has them among its own."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
 from src.config.values import HttpAddress
@@ -22,6 +22,14 @@ class ProvenanceSettings(BaseSettings):
     machine's word for it."""
     c2pa_trust_anchors_file: Path | None = None
     """PEM of issuers that /api/v1/voice/detect trusts beside this deployment's own. None: nobody else."""
+
+    watermark: Literal["auto", "none", "audioseal"] = "auto"
+    """auto: AudioSeal when its weights are there, else none. audioseal: the start fails without them."""
+    audioseal_dir: Path = Path("checkpoints/audioseal")
+    """The published files of AudioSeal: generator_base.pth, detector_base.pth."""
+    watermark_message: str | None = Field(None, pattern=r"^[0-9a-fA-F]{4}$")
+    """16 bits, as four hexadecimal digits, that the watermark carries to name this deployment. None: taken from the
+    certificate."""
 
     @model_validator(mode="after")
     def _check_certificate(self) -> Self:

@@ -17,7 +17,7 @@ from scripts.downloads import catalogue
 from scripts.downloads.cli import main
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from src.models import whisper_model
+from src.models import audioseal_files, whisper_model
 from src.models.whisper import checkpoint
 from src.models.xtts import coqui
 from tests.download_server import DownloadServer, Fault, HubServer
@@ -94,6 +94,14 @@ class TestWhatItBringsLoads:
             assert main(["xtts", "--hub", hub.url, "--revision", "main", "--to", "here"], QUICK) == 0
         with quiet():
             assert coqui.load_xtts(tmp_path / "here" / "xtts", licence_accepted=True).gpt is not None
+
+    def test_audioseal_from_the_hub(self, server: DownloadServer, tmp_path: Path) -> None:
+        with HubServer(server) as hub:
+            for name in catalogue.AUDIOSEAL_FILES:
+                hub.publish(f"/facebook/audioseal/resolve/main/{name}", BODY, large=True)
+            assert main(["audioseal", "--hub", hub.url, "--to", "here"], QUICK) == 0
+        names = {audioseal_files.GENERATOR_FILE, audioseal_files.DETECTOR_FILE}
+        assert {path.name for path in (tmp_path / "here" / "audioseal").iterdir()} == names
 
     def test_whisper_in_the_folder_of_the_settings(
         self,

@@ -163,7 +163,7 @@ class TestMirror:
 
     def test_without_a_manifest_it_says_how_to_make_one(self, http: Http, server: DownloadServer) -> None:
         server.put("/xtts/model.pth", BODY)
-        with pytest.raises(Refused, match=r"has no SHA256SUMS.*sha256sum \*\.pt xtts/\* > SHA256SUMS"):
+        with pytest.raises(Refused, match=r"has no SHA256SUMS.*sha256sum \*\.pt xtts/\* audioseal/\* > SHA256SUMS"):
             Mirror(http, Prefix(server.url)).describe(MODEL)
         put_mirror(server, "", config_json=BODY)
         with pytest.raises(Refused, match=r"no line for xtts/model\.pth"):
