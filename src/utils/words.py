@@ -1,0 +1,41 @@
+"""How many words of a sentence were heard otherwise, whatever the recogniser's spelling."""
+
+import re
+import unicodedata
+
+from src.utils.text import UNSPACED, edits
+
+_BY_CHARACTER = UNSPACED | {"ko"}
+"""Languages that are compared by the character: they have no spaces, or recognisers set them at will."""
+
+_SPELLINGS = {
+    "tr": str.maketrans("ı", "i"),  # one letter in capitals, which lose the dot
+    "ar": str.maketrans("ىة", "يه", "\N{ARABIC TATWEEL}"),
+    "zh": str.maketrans(
+        "媽鄰師醫農機學買麵報紙聽樂湯熱寫戶賣車彈鋼談氣場園廚裡裏邊辦們週",
+        "妈邻师医农机学买面报纸听乐汤热写户卖车弹钢谈气场园厨里里边办们周",
+    ),  # of the characters that challenges have
+}
+_NOT_WORDS = re.compile(r"[\W_]+")
+
+
+def word_error_rate(said: str, heard: str, language: str) -> float:
+    """Words that are wrong, missing or too many in `heard`, over those in `said`: 0 and more.
+
+    Case, punctuation, accents and other marks do not count. In languages without certain spaces a character is a word.
+    1 for a sentence without words.
+    """
+    wanted, found = _words(said, language), _words(heard, language)
+    # a number for each word, as the distance is counted over characters
+    numbers = {word: chr(number) for number, word in enumerate({*wanted, *found})}
+    wrong = edits("".join(map(numbers.__getitem__, wanted)), "".join(map(numbers.__getitem__, found)))
+    return wrong / len(wanted) if wanted else 1.0
+
+
+def _words(text: str, language: str) -> list[str]:
+    """`É` is `e`: what carries a mark is taken apart, and the marks are left out."""
+    parts = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(part for part in parts if unicodedata.category(part) != "Mn")
+    whole = unicodedata.normalize("NFC", plain).translate(_SPELLINGS.get(language, {}))
+    words = _NOT_WORDS.sub(" ", whole).split()
+    return list("".join(words)) if language in _BY_CHARACTER else words
