@@ -15,10 +15,11 @@ from src.adapters.database.engine import Database
 from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.job_views import SqlJobViews
-from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRepository
+from src.adapters.database.repositories import SqlUsageRepository
 from src.api.dependencies import Services
 from src.bootstrap_access import Access
 from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
+from src.bootstrap_consent import build_challenges, build_profiles
 from src.bootstrap_database import audio_budget, open_database
 from src.bootstrap_engines import Engines, build_engines
 from src.bootstrap_jobs import JobStores, start_job_worker
@@ -34,6 +35,7 @@ from src.domain.jobs import Job
 from src.domain.ports import AudioDecoder, JobQueue, Runner
 from src.services.audio_budget import AudioBudget, BudgetedDecoder
 from src.services.callbacks import CallbackDelivery
+from src.services.challenges import Challenges
 from src.services.health import Health
 from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
@@ -69,6 +71,7 @@ class _Core:
     fleet: Fleet | None
     decoder: AudioDecoder  # counts what it decodes, where that is limited
     budget: AudioBudget | None
+    challenges: Challenges
 
     @property
     def pipeline(self) -> Pipeline:
@@ -140,6 +143,7 @@ async def _start_core(
     parts = await _start_engines(settings, engines, front, stack)
     budget = audio_budget(settings, database)
     decoder = BudgetedDecoder(parts.decoder, budget) if budget else parts.decoder
+    challenges = build_challenges(settings, database, parts)
     voices = VoiceCloning(parts.voice, parts.analyzer, shared.cache, parts.transcriber)
     return _Core(
         settings,
@@ -150,19 +154,13 @@ async def _start_core(
         Transcription(parts.transcriber),
         TextTranslation(parts.translators, shared.cache),
         voices,
-        Profiles(
-            SqlProfileRepository(database),
-            storage,
-            decoder,
-            voices,
-            min_reference_seconds=settings.min_reference_seconds,
-            max_reference_seconds=settings.max_audio_seconds,
-        ),
+        build_profiles(settings, database, storage, decoder, voices, parts, challenges),
         await start_provenance(settings, parts.decoder, stack),
         await start_moderation(settings, database, stack),
         front.fleet if front else None,
         decoder,
         budget,
+        challenges,
     )
 
 
@@ -217,6 +215,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
             timeout_seconds=settings.sync_timeout_seconds,
         ),
         profiles=core.profiles,
+        challenges=core.challenges,
         idempotency=idempotency,
         languages=LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
         usage=usage,

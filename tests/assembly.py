@@ -7,6 +7,7 @@ from src.domain.audio import AudioFormat
 from src.domain.consent import Consent
 from src.domain.jobs import JobRequest, now
 from src.domain.provenance import Trust, Watermark
+from src.services.challenges import Challenges
 from src.services.job_ending import JobEnding
 from src.services.job_runner import JobRunner
 from src.services.job_upkeep import JobUpkeep
@@ -18,11 +19,13 @@ from src.services.profiles import NewProfile, Profiles
 from src.services.provenance import MarkDetection, Marking, Marks
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
+from src.services.verification import Bounds, Verification
 from src.services.voice_cloning import VoiceCloning
 from tests.fake_stores import (
     DictCache,
     HandedLeases,
     ListQueue,
+    MemoryChallenges,
     MemoryIdempotency,
     MemoryJobs,
     MemoryProfiles,
@@ -53,6 +56,8 @@ class Bench:
     signer: FakeSigner = field(default_factory=FakeSigner)
     watermark: Watermark | None = None
     moderation: Moderation = field(default_factory=Moderation.off)
+    challenges: MemoryChallenges = field(default_factory=MemoryChallenges)
+    verification_required: bool = False
     timeout_seconds: float = 5.0
     most_waiting: int = 100
 
@@ -61,11 +66,23 @@ class Bench:
         marking = Marking(self.signer, fake_info, self.watermark)
         self.marks = Marks(marking, MarkDetection(decoder, Trust("", 0), self.watermark))
         self.voices = VoiceCloning(self.voice, FakeAnalyzer(), self.cache, self.transcriber)
+        challenges = Challenges(self.challenges, self.transcriber, lifetime_seconds=60.0, most_per_user=3)
+        self.verification = Verification(
+            challenges,
+            decoder,
+            Transcription(self.transcriber),
+            FakeAnalyzer(),
+            Bounds(0.3, 0.8),
+            required=self.verification_required,
+            timeout_seconds=5.0,
+        )
         self.profiles = Profiles(
+            self.profile_rows,
             self.profile_rows,
             self.storage,
             decoder,
             self.voices,
+            self.verification,
             min_reference_seconds=1.0,
             max_reference_seconds=3.0,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from src.domain.consent import Challenge, Consent
 from src.domain.errors import (
     EngineUnavailable,
     IdempotencyConflict,
@@ -143,6 +144,31 @@ class MemoryProfiles:
 
     async def delete(self, profile_id: str) -> None:
         self.rows.pop(profile_id, None)
+
+    async def add(self, profile_id: str, user_id: str, consent: Consent, *, instead_of: str) -> None:
+        """As ConsentRepository has it."""
+        profile = await self.get(profile_id, user_id)
+        if profile.consent.id != instead_of:
+            raise NotFound("Replaced.")
+        self.rows[profile_id] = replace(profile, consent=consent)
+
+    async def of_profile(self, profile_id: str) -> list[Consent]:
+        raise NotImplementedError("the record is tested on the database")
+
+
+@dataclass
+class MemoryChallenges:
+    open: dict[str, Challenge] = field(default_factory=dict)
+
+    async def add(self, challenge: Challenge, most_per_user: int) -> None:
+        if len(self.open) >= most_per_user:
+            raise RateLimited("Too many.")
+        self.open[challenge.id] = challenge
+
+    async def take(self, challenge_id: str, user_id: str) -> Challenge:
+        if challenge_id not in self.open or self.open[challenge_id].user_id != user_id:
+            raise NotFound("There is no such challenge.")
+        return self.open.pop(challenge_id)
 
 
 @dataclass

@@ -30,6 +30,7 @@ _SEMANTIC_CODES = {
     "reference_too_short",
     "unsupported_audio_format",
     "unsupported_language",
+    "verification_failed",
 }
 """Refusals of schema-valid data for what it means: whether a text is sound is known to the decoder alone."""
 _SEMANTIC_FIELDS = {

@@ -14,6 +14,7 @@ from src.domain.ports import IdempotencyStore, Storage, UsageRepository
 from src.services.audio_budget import AudioBudget
 from src.services.audit import Audit
 from src.services.callbacks import CallbackAddresses
+from src.services.challenges import Challenges
 from src.services.health import Health
 from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
@@ -33,6 +34,7 @@ class Services:
     board: JobBoard
     on_demand: OnDemand
     profiles: Profiles
+    challenges: Challenges
     idempotency: IdempotencyStore
     languages: LanguageCatalog
     usage: UsageRepository

@@ -58,6 +58,7 @@ STATUS: dict[str, int] = {
     "reference_too_short": 422,
     "unsupported_language": 422,
     "validation_error": 422,
+    "verification_failed": 422,
     "rate_limited": 429,
     "job_dead": 500,
     "internal_error": 500,

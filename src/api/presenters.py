@@ -7,6 +7,7 @@ from src.api.error_handlers import STATUS
 from src.api.problems import title_of
 from src.api.provenance import present_marks
 from src.api.schemas import common, jobs, moderation, profiles, voice
+from src.domain.consent import Challenge
 from src.domain.jobs import Job, JobError, TranslationResult, VoiceProfile
 from src.domain.moderation import ModerationReport
 from src.domain.ports import Storage
@@ -186,6 +187,12 @@ def moderated(report: ModerationReport | None) -> moderation.Moderation | None:
         "engines": report.engines,
     }
     return moderation.Moderation.model_validate(fields)
+
+
+def challenge(made: Challenge) -> profiles.ChallengeResponse:
+    return profiles.ChallengeResponse(
+        challenge_id=made.id, sentence=made.sentence, language=made.language, expires_at=made.expires_at
+    )
 
 
 def match(measured: VoiceMatch) -> common.VoiceMatch:

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from src.config.access import AccessSettings
 from src.config.callbacks import CallbackSettings
+from src.config.consent import ConsentSettings
 from src.config.edge import EdgeSettings
 from src.config.limits import LimitSettings
 from src.config.moderation import ModerationSettings
@@ -33,6 +34,7 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
 class Settings(
     AccessSettings,
     CallbackSettings,
+    ConsentSettings,
     EdgeSettings,
     LimitSettings,
     ModerationSettings,

@@ -55,3 +55,27 @@ class ConsentRepository(Protocol):
 
     async def of_profile(self, profile_id: str) -> Sequence[Consent]:
         """Newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A sentence that a user is to say, once, until `expires_at`."""
+
+    id: str
+    user_id: str
+    language: str
+    sentence: str
+    expires_at: datetime
+
+
+class ChallengeRepository(Protocol):
+    async def add(self, challenge: Challenge, most_per_user: int) -> None:
+        """Forget those that have expired, and keep this one.
+
+        Raises RateLimited when so many of its user's have not expired, whether they were answered or not.
+        """
+
+    async def take(self, challenge_id: str, user_id: str) -> Challenge:
+        """The challenge, which nobody gets a second time. Raises NotFound: no such one is there for this user to be
+        answered now.
+        """

@@ -4,7 +4,7 @@ VoiceServiceError
 ├── InvalidRequest           the caller sent something that will not work, now or later
 │   ├── InvalidBase64, MalformedJson, RequestInvalid, UnsupportedMediaType
 │   ├── AudioTooLarge, AudioTooShort, AudioTooLong, AudioUndecodable, UnsupportedAudioFormat, FormatMismatch
-│   ├── NoSpeechDetected, ReferenceTooShort, UnsupportedLanguage, ContentBlocked
+│   ├── NoSpeechDetected, ReferenceTooShort, VerificationFailed, UnsupportedLanguage, ContentBlocked
 │   └── IdempotencyConflict, IdempotencyMismatch
 ├── AccessDenied
 │   ├── Unauthenticated, Forbidden, ConsentRequired
@@ -141,6 +141,13 @@ class ReferenceTooShort(InvalidRequest):
 
     code = "reference_too_short"
     title = "The reference recording has too little speech"
+
+
+class VerificationFailed(InvalidRequest):
+    """Other words than the challenge's, or another voice than the reference's."""
+
+    code = "verification_failed"
+    title = "The speaker was not verified"
 
 
 class UnsupportedLanguage(InvalidRequest):

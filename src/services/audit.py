@@ -22,9 +22,11 @@ class Audit:
         self._keep_seconds = keep_seconds
         self._next_sweep = 0.0  # on the monotonic clock
 
-    async def record(self, user_id: str, action: str, subject: str, **details: str) -> None:
-        """`user_id` did it. `details` hold no words, no audio and no secrets; `by` is added, the service that acted for
-        the user, when there is one.
+    async def record(
+        self, user_id: str, action: str, subject: str, *, outcome: str = "completed", **details: str
+    ) -> None:
+        """`user_id` did it, or tried to: then `outcome` is the code of the error. `details` hold no words, no audio and
+        no secrets; `by` is added, the service that acted for the user, when there is one.
 
         Call it after the deed. What is done stays done when this cannot be written; then the log has it as an error.
         """
@@ -32,7 +34,7 @@ class Audit:
         if service is not None:
             details["by"] = service
         try:
-            await self._log.add(AuditEvent(user_id, action, subject, details=details))
+            await self._log.add(AuditEvent(user_id, action, subject, outcome, details))
             if time.monotonic() >= self._next_sweep:
                 self._next_sweep = time.monotonic() + _SWEEP_SECONDS
                 await self._log.forget_older_than(self._keep_seconds)

@@ -52,7 +52,10 @@ def load_grammars() -> dict[str, Grammar]:
     return {
         language: Grammar(
             words["sentence"],
-            *(_phrases(words[part]) for part in ("who", "does", "when", "where")),
+            _phrases(words["who"]),
+            _phrases(words["does"]),
+            _phrases(words["when"]),
+            _phrases(words["where"]),
             space="" if language in UNSPACED else " ",
         )
         for language, words in parsed.items()

@@ -152,11 +152,13 @@ class OnDemand:
         )
 
     async def clone(self, user_id: str, request: CloneRequest, request_id: str | None = None) -> Spoken:
-        """Raises UnsupportedLanguage, RequestInvalid for a text with nothing to say, ContentBlocked, decoding errors,
-        NotFound.
+        """Raises ConsentRequired, UnsupportedLanguage, RequestInvalid for a text with nothing to say, ContentBlocked,
+        decoding errors, NotFound.
         """
         start = time.perf_counter()
         review = self._moderation.review(user_id, "clone", request_id or uuid4().hex)
+        if not isinstance(request.voice, str):
+            self._profiles.require_usable_recording()
         self._voices.require_language(request.language)
         sentences = split_sentences(request.text)
         if not any(character.isalnum() for sentence in sentences for character in sentence):

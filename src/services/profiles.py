@@ -8,12 +8,13 @@ from hashlib import sha256
 from uuid import uuid4
 
 from src.domain.audio import Audio, AudioFormat
-from src.domain.consent import Consent
+from src.domain.consent import Consent, ConsentMethod, ConsentRepository
 from src.domain.errors import AudioTooLong, DamagedFile, NotFound, ReferenceTooShort, RequestInvalid, about
 from src.domain.identity import CLOCK_LEEWAY_SECONDS, current_user
 from src.domain.jobs import VoiceProfile, now
 from src.domain.ports import AudioDecoder, ProfileRepository, Storage
 from src.domain.rates import audio_counted
+from src.services.verification import SpokenAnswer, Verification
 from src.services.voice_cloning import DamagedVoice, LearnedVoice, VoiceCloning
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class NewProfile:
     name: str | None = None
     profile_id: str | None = None
     additional_references: tuple[bytes, ...] = ()
+    verification: SpokenAnswer | None = None
 
     @property
     def recordings(self) -> tuple[bytes, ...]:
@@ -57,33 +59,44 @@ class Profiles:
     def __init__(
         self,
         profiles: ProfileRepository,
+        consents: ConsentRepository,
         storage: Storage,
         decoder: AudioDecoder,
         voices: VoiceCloning,
+        verification: Verification,
         *,
         min_reference_seconds: float,
         max_reference_seconds: float,
     ) -> None:
         self._profiles = profiles
+        self._consents = consents
         self._storage = storage
         self._decoder = decoder
         self._voices = voices
+        self._verification = verification
         self._min_reference_seconds = min_reference_seconds
         self._max_reference_seconds = max_reference_seconds
 
     async def save(self, new: NewProfile) -> VoiceProfile:
         """Learn the voice and keep it; not learned again when it replaces one of the same recordings.
 
-        Raises RequestInvalid for a consent from the future, ReferenceTooShort, AudioTooLong, NotFound for another's
-        `profile_id`, and decoding errors.
+        Raises RequestInvalid for a consent from the future, ConsentRequired where it must be verified and is not to be,
+        ReferenceTooShort, AudioTooLong, NotFound for another's `profile_id`, decoding errors, and those of
+        `Verification.confirm`.
         """
         current_user.set(new.user_id)
+        self._verification.require(verified=new.verification is not None)
         _require_past(new.consent)
         old = await self._profiles.get(new.profile_id, new.user_id) if new.profile_id else None
         references = await self._references(new)
+        method = ConsentMethod.DECLARED
+        if new.verification is not None:
+            await self._verification.confirm(new.user_id, new.verification, references)
+            method = ConsentMethod.SPOKEN_CHALLENGE
         known = await self._stored_voice(old) if old is not None else None
         voice = await self._voices.learn(references, known)
-        consent = replace(new.consent, references=await asyncio.to_thread(_checksums, new.recordings))
+        checksums = await asyncio.to_thread(_checksums, new.recordings)
+        consent = replace(new.consent, method=method, references=checksums)
         profile = self._describe(
             replace(new, consent=consent), old, voice, sum(reference.duration_seconds for reference in references)
         )
@@ -92,9 +105,41 @@ class Profiles:
             await self._delete_files(old)
         return profile
 
+    async def verify(self, profile_id: str, user_id: str, answer: SpokenAnswer, sent_by: str) -> VoiceProfile:
+        """Verify a profile that is there: its consent is recorded anew, as one by spoken challenge.
+
+        Raises NotFound, decoding errors, and those of `Verification.confirm`.
+        """
+        current_user.set(user_id)
+        profile = await self._profiles.get(profile_id, user_id)
+        recordings = [await self._storage.get(path) for path in profile.audio_paths]
+        references = [
+            await self._recorded(path, recording)
+            for path, recording in zip(profile.audio_paths, recordings, strict=True)
+        ]
+        await self._verification.confirm(user_id, answer, tuple(references))
+        consent = Consent(
+            profile.consent.statement,
+            profile.consent.recorded_at,
+            sent_by,
+            ConsentMethod.SPOKEN_CHALLENGE,
+            await asyncio.to_thread(_checksums, tuple(recordings)),
+        )
+        await self._consents.add(profile_id, user_id, consent, instead_of=profile.consent.id)
+        return replace(profile, consent=consent, updated_at=consent.received_at)
+
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
         """Raises NotFound, also for another user's profile."""
         return await self._profiles.get(profile_id, user_id)
+
+    async def require_usable(self, profile_id: str, user_id: str) -> None:
+        """Raises NotFound, and ConsentRequired where only verified profiles are spoken with and this one is not."""
+        profile = await self._profiles.get(profile_id, user_id)
+        self._verification.require(verified=profile.verified)
+
+    def require_usable_recording(self) -> None:
+        """Raises ConsentRequired where only verified voices are spoken with: nobody vouches for a recording."""
+        self._verification.require(verified=False)
 
     async def of_user(self, user_id: str) -> list[VoiceProfile]:
         return await self._profiles.of_user(user_id)
@@ -108,15 +153,16 @@ class Profiles:
 
     async def voice(self, profile_id: str, user_id: str) -> LearnedVoice:
         """The stored voice. Learned anew from the recordings, and stored, when what is stored cannot be used: another
-        voice engine made it, it is damaged or not there. Raises NotFound.
+        voice engine made it, it is damaged or not there. Raises as `require_usable` does.
         """
         profile = await self._profiles.get(profile_id, user_id)
+        self._verification.require(verified=profile.verified)
         voice = await self._voices.recall(profile.embedding_path)
         if voice is not None:
             return voice
         voice = await self._stored_voice(profile)
         if voice is None:
-            references = [await self._recorded(path) for path in profile.audio_paths]
+            references = [await self._recorded(path, await self._storage.get(path)) for path in profile.audio_paths]
             voice = await self._voices.learn(tuple(references))
             await self._replace_voice(profile, voice)
         await self._voices.remember(profile.embedding_path, voice)
@@ -140,10 +186,10 @@ class Profiles:
             raise ReferenceTooShort(f"The reference has {seconds:.1f} s of speech; a voice needs at least {least:g} s.")
         return audio
 
-    async def _recorded(self, path: str) -> Audio:
+    async def _recorded(self, path: str, recording: bytes) -> Audio:
         audio_counted.set(True)  # when it was sent
         declared = AudioFormat(path.rpartition(".")[2])
-        return (await self._decoder.decode(await self._storage.get(path), declared)).audio
+        return (await self._decoder.decode(recording, declared)).audio
 
     async def _stored_voice(self, profile: VoiceProfile) -> LearnedVoice | None:
         """None, and a line in the log: it cannot be used."""

@@ -8,12 +8,15 @@ from src.utils.text import UNSPACED, edits
 _BY_CHARACTER = UNSPACED | {"ko"}
 """Languages that are compared by the character: they have no spaces, or recognisers set them at will."""
 
-_SPELLINGS = {
-    "tr": str.maketrans("ı", "i"),  # one letter in capitals, which lose the dot
-    "ar": str.maketrans("ىة", "يه", "\N{ARABIC TATWEEL}"),
-    "zh": str.maketrans(
-        "媽鄰師醫農機學買麵報紙聽樂湯熱寫戶賣車彈鋼談氣場園廚裡裏邊辦們週",
-        "妈邻师医农机学买面报纸听乐汤热写户卖车弹钢谈气场园厨里里边办们周",
+_SPELLINGS: dict[str, dict[int, int | None]] = {
+    "tr": {ord("ı"): ord("i")},  # one letter in capitals, which lose the dot
+    "ar": {ord("ى"): ord("ي"), ord("ة"): ord("ه"), ord("\N{ARABIC TATWEEL}"): None},
+    "zh": dict(
+        zip(
+            map(ord, "媽鄰師醫農機學買麵報紙聽樂湯熱寫戶賣車彈鋼談氣場園廚裡裏邊辦們週"),
+            map(ord, "妈邻师医农机学买面报纸听乐汤热写户卖车弹钢谈气场园厨里里边办们周"),
+            strict=True,
+        )
     ),  # of the characters that challenges have
 }
 _NOT_WORDS = re.compile(r"[\W_]+")

@@ -103,9 +103,11 @@ async def test_too_little_speech_is_refused_and_nothing_is_kept() -> None:
     bench = Bench()
     strict = Profiles(
         bench.profile_rows,
+        bench.profile_rows,
         bench.storage,
         FakeDecoder(),
         bench.voices,
+        bench.verification,
         min_reference_seconds=2.0,
         max_reference_seconds=9.0,
     )

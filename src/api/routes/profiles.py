@@ -1,5 +1,8 @@
 """The endpoints of voice profiles."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import APIRouter, Request
 
 from src.api import presenters
@@ -8,15 +11,35 @@ from src.api.disconnection import unless_gone
 from src.api.intake import claim_of, decode_all, decode_audio
 from src.api.json_route import JsonRoute
 from src.api.problems import problems
-from src.api.schemas.profiles import ProfileList, ProfileRequest, ProfileResponse
+from src.api.schemas.profiles import (
+    ChallengeRequest,
+    ChallengeResponse,
+    ProfileList,
+    ProfileRequest,
+    ProfileResponse,
+    Verification,
+    VerificationRequest,
+)
 from src.domain.consent import Consent
-from src.domain.errors import ConsentRequired
+from src.domain.errors import ConsentRequired, VerificationFailed, about
 from src.domain.identity import Identity, acting_service
 from src.domain.jobs import VoiceProfile
+from src.domain.languages import canonical
 from src.services.idempotency import once
 from src.services.profiles import NewProfile
+from src.services.verification import SpokenAnswer
 
 router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
+
+
+@router.post("/profile/challenge", responses=problems(400, 403, 408, 413, 415, 422, 429, 503))
+async def make_challenge(body: ChallengeRequest, caller: Caller, services: ServicesDep) -> ChallengeResponse:
+    """A random sentence: a speaker who says it is there, and not played from a recording. A user gets a few in their
+    lifetime of minutes; more are refused with 429.
+    """
+    speaker = await _speaker(body.user_id, caller, services)
+    language = canonical(body.language) if body.language else None
+    return presenters.challenge(await services.challenges.issue(speaker.user_id, language))
 
 
 @router.post("/profile", responses=problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 503))
@@ -27,7 +50,9 @@ async def save_profile(
     request: Request,
     idempotency_key: IdempotencyKey = None,
 ) -> ProfileResponse:
-    """Create a voice profile, or replace the voice of an existing one. Needs the speaker's consent."""
+    """Create a voice profile, or replace the voice of an existing one. Needs the speaker's consent, for each voice
+    anew; the record of an earlier one is kept as long as the profile.
+    """
     if body.consent is None or not body.consent.given:
         raise ConsentRequired(
             "Send `consent` with `given`: true, the `statement` that the speaker agreed to, and `recorded_at`."
@@ -41,22 +66,44 @@ async def save_profile(
         consent=Consent(body.consent.statement, body.consent.recorded_at, sent_by=caller.by or caller.user_id),
         name=body.name,
         profile_id=body.profile_id,
+        verification=await _answer(body.verification, services) if body.verification else None,
     )
-    asked = body.model_dump(exclude={"reference_audio", "additional_references"})
+    asked = body.model_dump(exclude={"reference_audio": True, "additional_references": True, "verification": {"audio"}})
+    recordings = new.recordings if new.verification is None else (*new.recordings, new.verification.audio)
 
     async def save() -> VoiceProfile:
-        profile = await services.profiles.save(new)
+        async with _noted(services, caller, f"profile:{new.profile_id or 'new'}"):
+            profile = await services.profiles.save(new)
         await services.audit.record(caller.user_id, "profile.save", f"profile:{profile.id}", **_agreed(profile))
         return profile
 
     saving = once(
         services.idempotency,
-        await claim_of(caller, idempotency_key, "profile", asked, new.recordings),
+        await claim_of(caller, idempotency_key, "profile", asked, recordings),
         make=save,
         keep=lambda profile: profile.id,
         again=lambda profile_id: services.profiles.get(profile_id, new.user_id),
     )
     return presenters.profile(await unless_gone(request, saving, goes_on=idempotency_key is not None))
+
+
+@router.post("/profile/{profile_id}/verification", responses=problems(400, 403, 404, 408, 413, 415, 422, 429, 503, 504))
+async def verify_profile(
+    profile_id: ItemId, body: VerificationRequest, caller: Caller, services: ServicesDep, request: Request
+) -> ProfileResponse:
+    """Verify a profile that is there: its speaker says the sentence of a challenge. The consent that it was saved with
+    is recorded anew, as one by `spoken_challenge`.
+    """
+    speaker, answer = await _speaker(body.user_id, caller, services), await _answer(body, services)
+
+    async def verify() -> VoiceProfile:
+        subject, user = f"profile:{profile_id}", speaker.user_id
+        async with _noted(services, speaker, subject):
+            profile = await services.profiles.verify(profile_id, user, answer, sent_by=speaker.by or user)
+        await services.audit.record(user, "profile.verify", subject, **_agreed(profile))
+        return profile
+
+    return presenters.profile(await unless_gone(request, verify()))
 
 
 @router.get("/profiles", responses=problems(429))
@@ -82,6 +129,21 @@ async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesD
     await services.jobs.delete_with_profile(profile_id)
     await services.profiles.delete(profile_id, caller.user_id)
     await services.audit.record(caller.user_id, "profile.delete", f"profile:{profile_id}")
+
+
+async def _answer(sent: Verification, services: Services) -> SpokenAnswer:
+    with about("verification.audio"):
+        return SpokenAnswer(sent.challenge_id, await decode_audio(sent.audio, services), sent.audio_format)
+
+
+@asynccontextmanager
+async def _noted(services: Services, speaker: Identity, subject: str) -> AsyncIterator[None]:
+    """A voice that is not its speaker's is told to those who look after the service, too."""
+    try:
+        yield
+    except VerificationFailed as error:
+        await services.audit.record(speaker.user_id, "profile.verify", subject, outcome=error.code)
+        raise
 
 
 def _agreed(profile: VoiceProfile) -> dict[str, str]:

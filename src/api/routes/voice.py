@@ -78,7 +78,7 @@ async def translate(
     if wanted.callback_url is not None:
         services.callbacks.check(wanted.callback_url)
     if wanted.voice_profile_id is not None:
-        await services.profiles.get(wanted.voice_profile_id, caller.user_id)
+        await services.profiles.require_usable(wanted.voice_profile_id, caller.user_id)
     audio = await decode_audio(body.audio, services)
 
     patience = prefer.patience(services.sync_timeout_seconds)
@@ -110,7 +110,7 @@ async def transcribe(
     return presenters.transcribed(await unless_gone(request, hearing))
 
 
-@router.post("/clone", responses=problems(400, 404, 408, 409, 413, 415, 422, 429, 503, 504))
+@router.post("/clone", responses=problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 503, 504))
 async def clone(
     body: CloneRequest,
     caller: Caller,

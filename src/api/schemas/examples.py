@@ -170,3 +170,18 @@ PROFILE_REQUEST: dict[str, Any] = {
         "recorded_at": "2026-11-21T10:00:00Z",
     },
 }
+
+CHALLENGE_REQUEST: dict[str, Any] = {"language": "en"}
+
+CHALLENGE: dict[str, Any] = {
+    "challenge_id": "2f0e65aab9ab4a4eb1f84b0fc3d1b6a1",
+    "sentence": "My uncle listens to music on Friday, and my wife buys fresh bread near the river.",
+    "language": "en",
+    "expires_at": "2026-11-21T10:05:00Z",
+}
+
+VERIFICATION_REQUEST: dict[str, Any] = {
+    "challenge_id": CHALLENGE["challenge_id"],
+    "audio": TRANSLATE_REQUEST["audio"],
+    "audio_format": "wav",
+}

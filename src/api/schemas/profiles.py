@@ -5,12 +5,20 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from src.api.schemas.common import EncodedAudio, Format, ProfileId, Text
-from src.api.schemas.examples import PROFILE, PROFILE_REQUEST
+from src.api.schemas.common import EncodedAudio, Format, LanguageTag, ProfileId, Text
+from src.api.schemas.examples import CHALLENGE, CHALLENGE_REQUEST, PROFILE, PROFILE_REQUEST, VERIFICATION_REQUEST
 from src.domain.audio import AudioFormat
 from src.domain.consent import ConsentMethod
 from src.domain.speech import VoiceType
 from src.services.profiles import MAX_ADDITIONAL_REFERENCES
+
+OwnerId = Annotated[
+    Text | None,
+    Field(
+        pattern=r"^[^\x00-\x20\x7f]{1,200}$",
+        description="Another user, for callers with the scope `voice:service`; `X-On-Behalf-Of` does the same.",
+    ),
+]
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -32,6 +40,45 @@ class ConsentRequest(BaseModel):
     ]
 
 
+class ChallengeRequest(BaseModel):
+    """Which sentence to make, and for whom."""
+
+    language: Annotated[
+        LanguageTag | None,
+        Field(description="One that this service's recogniser hears. Null: the first of these in `/languages`."),
+    ] = None
+    user_id: OwnerId = None
+
+    model_config = ConfigDict(json_schema_extra={"example": CHALLENGE_REQUEST})
+
+
+class ChallengeResponse(BaseModel):
+    """A sentence for the speaker to read out. It can be answered once, by its user, until `expires_at`."""
+
+    challenge_id: str
+    sentence: str
+    language: str
+    expires_at: datetime
+
+    model_config = ConfigDict(json_schema_extra={"example": CHALLENGE})
+
+
+class Verification(BaseModel):
+    """The recording of a challenge's sentence. Once it can be decoded, it uses the challenge up, right or wrong."""
+
+    challenge_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+    audio: EncodedAudio
+    audio_format: Format = AudioFormat.WAV
+
+
+class VerificationRequest(Verification):
+    """As `verification` of a new profile, for one that is there."""
+
+    user_id: OwnerId = None
+
+    model_config = ConfigDict(json_schema_extra={"example": VERIFICATION_REQUEST})
+
+
 class ProfileRequest(BaseModel):
     """Create a profile, or replace the voice of the one named by `profile_id`."""
 
@@ -45,15 +92,19 @@ class ProfileRequest(BaseModel):
     ] = []
     audio_format: Format = AudioFormat.WAV
     name: Annotated[Text | None, Field(max_length=200)] = None
-    user_id: Annotated[
-        Text | None,
-        Field(
-            pattern=r"^[^\x00-\x20\x7f]{1,200}$",
-            description="Another user, for callers with the scope `voice:service`; `X-On-Behalf-Of` does the same.",
-        ),
-    ] = None
+    user_id: OwnerId = None
     profile_id: ProfileId | None = None
     consent: ConsentRequest | None = None
+    verification: Annotated[
+        Verification | None,
+        Field(
+            description=(
+                "The speaker says the sentence of a challenge, with the same microphone as the references: then the "
+                "profile is `verified`. Where the service wants that of all profiles, one without gets 403 "
+                "`consent_required`; other words, or another voice, 422 `verification_failed`."
+            )
+        ),
+    ] = None
 
     model_config = ConfigDict(json_schema_extra={"example": PROFILE_REQUEST})
 
