@@ -51,8 +51,8 @@ class WordLists:
         return cls({tag: Matcher(_language(tag), listed) for tag, listed in entries.items() if listed})
 
     def notices(self) -> tuple[str, ...]:
-        """The languages and scripts that nothing is found in."""
-        return tuple(_missing(tag) for tag in (*LANGUAGES, *sorted(_OTHER_SCRIPTS)) if tag not in self._lists)
+        """The languages that nothing is found in."""
+        return tuple(_missing(language) for language in LANGUAGES if language not in self._lists)
 
     async def review(self, passage: Passage) -> Verdict:
         matcher = self._lists.get(passage.language)
@@ -84,10 +84,13 @@ def parse(text: str) -> Iterator[Entry]:
 
 
 def _published(tag: str) -> Iterator[Entry]:
-    """What comes with the service, the corrections last: of two entries the later one stands."""
-    if tag not in LANGUAGES:
+    """What comes with the service, the corrections last: of two entries the later one stands. Nothing for a language
+    that glin-profanity has no list of, which corrections alone are not.
+    """
+    words = dictionary.get_words(LANGUAGES[tag].name.lower()) if tag in LANGUAGES else []
+    if not words:
         return
-    for word in dictionary.get_words(LANGUAGES[tag].name.lower()):
+    for word in words:
         if _PLAIN.fullmatch(word) and (tag not in UNSPACED or len(word) > 1):
             yield word, PROFANITY
     yield from parse((_SHIPPED / f"{tag}.txt").read_text(encoding="utf-8"))
