@@ -1,5 +1,6 @@
 """Policies: what becomes of a text in which something was found, and of one that nobody could look at."""
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from src.services.audit import Audit
 from src.services.moderation import Moderation
 from src.services.on_demand import CloneRequest, OnDemand, RecordedSpeech
 from tests.assembly import WANTED, Bench
-from tests.fakes import FakeDecoder
+from tests.fakes import FakeDecoder, FakeTranscriber, Gate
 
 TRAIN = "train"
 """A word of what the fake transcriber hears; `niart` is its translation."""
@@ -163,6 +164,17 @@ async def test_a_blocked_translation_is_neither_spoken_nor_kept() -> None:
     assert "translation" in job.error.detail
     assert (bench.translator.calls, bench.voice.requests) == (1, [])
     assert bench.storage.files == {}
+    assert bench.cache.values == {}
+
+
+async def test_a_voice_that_was_learned_before_the_block_is_forgotten() -> None:
+    gate = Gate()
+    bench = Bench(transcriber=FakeTranscriber(gate=gate), moderation=moderation(Policy.BLOCK, WordModerator()))
+    running = asyncio.create_task(run(bench))
+    while not bench.cache.values:  # it is learned while the message is transcribed
+        await asyncio.sleep(0.002)
+    gate.opened.set()
+    await running
     assert bench.cache.values == {}
 
 
