@@ -21,6 +21,7 @@ from src.bootstrap_access import Access
 from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
 from src.bootstrap_consent import build_challenges, build_profiles
 from src.bootstrap_database import audio_budget, open_database
+from src.bootstrap_deletions import deletion_rows, start_deletions
 from src.bootstrap_engines import Engines, build_engines
 from src.bootstrap_jobs import JobStores, start_job_worker
 from src.bootstrap_moderation import start_moderation
@@ -36,12 +37,13 @@ from src.domain.ports import AudioDecoder, JobQueue, Runner
 from src.services.audio_budget import AudioBudget, BudgetedDecoder
 from src.services.callbacks import CallbackDelivery
 from src.services.challenges import Challenges
+from src.services.deletions import Deletions
 from src.services.health import Health
 from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
 from src.services.moderation import Moderation
-from src.services.on_demand import OnDemand, Safeguards
+from src.services.on_demand import KeptClones, OnDemand, Safeguards
 from src.services.pipeline import Pipeline
 from src.services.profiles import Profiles
 from src.services.transcription import Transcription
@@ -72,6 +74,7 @@ class _Core:
     decoder: AudioDecoder  # counts what it decodes, where that is limited
     budget: AudioBudget | None
     challenges: Challenges
+    deletions: Deletions
 
     @property
     def pipeline(self) -> Pipeline:
@@ -144,6 +147,8 @@ async def _start_core(
     budget = audio_budget(settings, database)
     decoder = BudgetedDecoder(parts.decoder, budget) if budget else parts.decoder
     challenges = build_challenges(settings, database, parts)
+    rows = deletion_rows(settings, database)
+    deletions = start_deletions(rows, storage, shared, stack)
     voices = VoiceCloning(parts.voice, parts.analyzer, shared.cache, parts.transcriber)
     return _Core(
         settings,
@@ -161,6 +166,7 @@ async def _start_core(
         decoder,
         budget,
         challenges,
+        deletions,
     )
 
 
@@ -209,7 +215,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
             core.transcription,
             core.voices,
             core.profiles,
-            stores.storage,
+            KeptClones(stores.storage, core.deletions.rows, settings.result_ttl_seconds),
             usage,
             Safeguards(core.moderation, core.provenance.marks),
             timeout_seconds=settings.sync_timeout_seconds,
@@ -226,6 +232,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
         sessions=sessions,
         audit=audit,
         audit_trail=audit_trail,
+        deletions=core.deletions,
         max_audio_bytes=settings.max_audio_bytes,
         sync_timeout_seconds=settings.sync_timeout_seconds,
         public_base_url=settings.public_base_url,

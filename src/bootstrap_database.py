@@ -2,6 +2,7 @@
 
 from src.adapters.database.audio_ledger import SqlAudioLedger
 from src.adapters.database.engine import Database
+from src.adapters.storage.private_files import load_or_create_key
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.services.audio_budget import AudioBudget
@@ -25,7 +26,15 @@ def _database(settings: Settings, pool_size: int) -> Database:
         timeout_seconds=settings.database_pool_timeout_seconds,
         connect_seconds=settings.database_connect_timeout_seconds,
         statement_seconds=settings.database_statement_timeout_seconds,
+        pseudonym_key=pseudonym_key(settings),
     )
+
+
+def pseudonym_key(settings: Settings) -> bytes:
+    """Of the settings, or made once for this machine. Blocks for a moment."""
+    if settings.pseudonym_key is not None:
+        return settings.pseudonym_key.get_secret_value().encode()
+    return load_or_create_key(settings.data_dir / "pseudonyms.key")
 
 
 def audio_budget(settings: Settings, database: Database) -> AudioBudget | None:

@@ -14,7 +14,7 @@ from src import __version__
 from src.api import middleware
 from src.api.dependencies import Services
 from src.api.openapi import describe_access
-from src.api.routes import admin, audio, detect, health, jobs, languages, page, profiles, usage, voice
+from src.api.routes import admin, audio, detect, health, jobs, languages, me, page, profiles, usage, voice
 from src.bootstrap import running_services
 from src.bootstrap_access import Access, build_access
 from src.bootstrap_engines import Engines
@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
         description=DESCRIPTION,
         lifespan=lifespan,
     )
-    for part in (voice, profiles, detect, jobs, languages, usage, admin, audio, health, page):
+    for part in (voice, profiles, detect, jobs, languages, me, usage, admin, audio, health, page):
         app.include_router(part.router)
     describe_access(app, asks_tokens=access.verifier is not None)
     middleware.install(app, _edge(settings, shared, access))

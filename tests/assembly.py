@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from src.adapters.events.in_process import InProcessJobEvents
 from src.domain.audio import AudioFormat
 from src.domain.consent import Consent
+from src.domain.deletions import DeletionKind
 from src.domain.jobs import JobRequest, now
 from src.domain.provenance import Trust, Watermark
 from src.services.challenges import Challenges
+from src.services.deletions import Deletions
 from src.services.job_ending import JobEnding
 from src.services.job_runner import JobRunner
 from src.services.job_upkeep import JobUpkeep
@@ -21,6 +23,7 @@ from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.verification import Bounds, Verification
 from src.services.voice_cloning import VoiceCloning
+from tests.fake_deletions import MemoryDeletions
 from tests.fake_stores import (
     DictCache,
     HandedLeases,
@@ -63,6 +66,8 @@ class Bench:
 
     def __post_init__(self) -> None:
         decoder = FakeDecoder()
+        self.deletion_rows = MemoryDeletions(jobs=self.rows, profiles=self.profile_rows)
+        self.deletions = Deletions(self.deletion_rows, self.storage, self.cache, self.events)
         marking = Marking(self.signer, fake_info, self.watermark)
         self.marks = Marks(marking, MarkDetection(decoder, Trust("", 0), self.watermark))
         self.voices = VoiceCloning(self.voice, FakeAnalyzer(), self.cache, self.transcriber)
@@ -128,6 +133,12 @@ class Bench:
         job = await self.runner.claim()
         assert job is not None
         await self.runner.run(job)
+
+    async def delete_job(self, job_id: str, user_id: str) -> None:
+        await self.deletions.request(DeletionKind.JOB, job_id, user_id, user_id)
+
+    async def delete_profile(self, profile_id: str, user_id: str) -> None:
+        await self.deletions.request(DeletionKind.PROFILE, profile_id, user_id, user_id)
 
     async def new_profile(self, user_id: str = "ann") -> str:
         consent = Consent("I agree.", now())

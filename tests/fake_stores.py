@@ -1,9 +1,9 @@
 """Stand-ins for stores, through the ports: dictionaries."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from src.domain.consent import Challenge, Consent
@@ -86,15 +86,15 @@ class MemoryJobs:
     async def counts(self) -> tuple[int, int]:
         return len(self._with(JobStatus.PENDING)), len(self._with(JobStatus.PROCESSING))
 
-    async def with_profile(self, profile_id: str) -> list[Job]:
-        return [job for job in self.rows.values() if job.request.voice_profile_id == profile_id]
-
     async def ended_before(self, seconds_ago: float) -> list[Job]:
         limit = now() - timedelta(seconds=seconds_ago)
         return [job for job in self.rows.values() if job.ended and job.updated_at <= limit]
 
     async def delete(self, job_id: str) -> None:
         self.rows.pop(job_id, None)
+
+    async def is_erased(self, job_id: str) -> bool:
+        return False
 
     def _with(self, status: JobStatus) -> list[Job]:
         return [job for job in self.rows.values() if job.status is status]
@@ -127,10 +127,27 @@ class HandedLeases:
 
 
 @dataclass
-class MemoryProfiles:
+class MemoryPlans:
+    """`planned`: paths that are to be erased at some time."""
+
+    planned: set[str] = field(default_factory=set)
+
+    async def plan(
+        self, paths: Collection[str], owner: str, profile_id: str | None, seconds: float, *, since: datetime
+    ) -> None:
+        self.planned |= set(paths)
+
+    async def erased(self, paths: Collection[str]) -> None:
+        self.planned -= set(paths)
+
+
+@dataclass
+class MemoryProfiles(MemoryPlans):
     rows: dict[str, VoiceProfile] = field(default_factory=dict)
 
-    async def save(self, profile: VoiceProfile) -> None:
+    async def save(self, profile: VoiceProfile, replaced: VoiceProfile | None = None, *, planned: bool = False) -> None:
+        if replaced is not None and replaced.id not in self.rows:
+            raise NotFound(f"There is no profile {profile.id}.")
         self.rows[profile.id] = profile
 
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
@@ -141,9 +158,6 @@ class MemoryProfiles:
 
     async def of_user(self, user_id: str) -> list[VoiceProfile]:
         return [profile for profile in self.rows.values() if profile.user_id == user_id]
-
-    async def delete(self, profile_id: str) -> None:
-        self.rows.pop(profile_id, None)
 
     async def add(self, profile_id: str, user_id: str, consent: Consent, *, instead_of: str) -> None:
         """As ConsentRepository has it."""
@@ -177,6 +191,9 @@ class MemoryUsage:
 
     async def add(self, event: UsageEvent) -> None:
         self.events.append(event)
+
+    async def forget_older_than(self, seconds: float) -> int:
+        return 0
 
     async def by_day(self, user_id: str, days: int) -> list[DailyUsage]:
         raise NotImplementedError("the database's sums are tested on the database")

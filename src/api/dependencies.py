@@ -15,6 +15,7 @@ from src.services.audio_budget import AudioBudget
 from src.services.audit import Audit
 from src.services.callbacks import CallbackAddresses
 from src.services.challenges import Challenges
+from src.services.deletions import Deletions
 from src.services.health import Health
 from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
@@ -43,6 +44,7 @@ class Services:
     sessions: Sessions
     audit: Audit
     audit_trail: AuditTrail
+    deletions: Deletions
     callbacks: CallbackAddresses
     audio_budget: AudioBudget | None
     max_audio_bytes: int

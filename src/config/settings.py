@@ -15,6 +15,7 @@ from src.config.edge import EdgeSettings
 from src.config.limits import LimitSettings
 from src.config.moderation import ModerationSettings
 from src.config.provenance import ProvenanceSettings
+from src.config.retention import RetentionSettings
 from src.config.sealing import SealingSettings
 from src.config.tls import TlsSettings
 from src.config.values import CommaList, HttpAddress, with_query
@@ -39,6 +40,7 @@ class Settings(
     LimitSettings,
     ModerationSettings,
     ProvenanceSettings,
+    RetentionSettings,
     SealingSettings,
     TlsSettings,
     BaseSettings,

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from src.domain.audio import Audio, AudioFormat
+from src.domain.deletions import PlannedErasures
 from src.domain.idempotency import Claim
 from src.domain.identity import Revocation
 from src.domain.jobs import AuditEvent, DailyUsage, Job, Stage, UsageEvent, VoiceProfile
@@ -237,14 +238,14 @@ class JobRepository(LeasedRepository[Job], Protocol):
         False, and nothing is written: the row is gone, has ended otherwise, or was leased to another worker since.
         """
 
+    async def is_erased(self, job_id: str) -> bool:
+        """Whether files of a deleted job with this id are still being erased."""
+
     async def request_cancel(self, job_id: str) -> None:
         """Tell whoever has it, or will have it, that nobody wants it any more."""
 
     async def counts(self) -> tuple[int, int]:
         """How many wait, and how many are being done."""
-
-    async def with_profile(self, profile_id: str) -> list[Job]:
-        """Every job that spoke, or is to speak, with this profile."""
 
     async def ended_before(self, seconds_ago: float) -> list[Job]:
         """Completed and failed jobs last updated that long ago or longer."""
@@ -264,9 +265,13 @@ class Leases(Protocol):
         """Inside, the lease is renewed. `lost` is called, on this event loop, when the job is not ours any more."""
 
 
-class ProfileRepository(Protocol):
-    async def save(self, profile: VoiceProfile) -> None:
-        """Insert, or replace the one with the same id. Its consent is added to those before it."""
+class ProfileRepository(PlannedErasures, Protocol):
+    async def save(self, profile: VoiceProfile, replaced: VoiceProfile | None = None, *, planned: bool = False) -> None:
+        """Insert, or replace the one with the same id. Its consent is added to those before it.
+
+        `replaced`: what is there now; its files are to be erased. `planned`: that the profile's files are to be erased
+        was planned, and is called off. Raises NotFound when it is another user's, or was deleted meanwhile.
+        """
 
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
         """Raises NotFound."""
@@ -274,11 +279,13 @@ class ProfileRepository(Protocol):
     async def of_user(self, user_id: str) -> list[VoiceProfile]:
         """Newest first."""
 
-    async def delete(self, profile_id: str) -> None: ...
-
 
 class UsageRepository(Protocol):
-    async def add(self, event: UsageEvent) -> None: ...
+    async def add(self, event: UsageEvent) -> None:
+        """Raises NotFound when the user was deleted since."""
+
+    async def forget_older_than(self, seconds: float) -> int:
+        """Delete what is older, and say how many."""
 
     async def by_day(self, user_id: str, days: int) -> list[DailyUsage]:
         """The last `days` days that have any use, newest first."""

@@ -1,4 +1,4 @@
-"""Translation jobs as their callers see them: accepted once, waited for, cancelled, deleted.
+"""Translation jobs as their callers see them: accepted once, waited for, cancelled.
 
 `job_runner.py` does them, in this process or in a worker's; `job_upkeep.py` sees to those whose worker is gone.
 """
@@ -8,7 +8,7 @@ import logging
 from contextlib import suppress
 from uuid import uuid4
 
-from src.domain.errors import JobCancelled, NotFound, Unavailable
+from src.domain.errors import IdempotencyConflict, JobCancelled, NotFound, Unavailable
 from src.domain.idempotency import Claim
 from src.domain.jobs import Job, JobRequest, JobStatus, Priority
 from src.domain.ports import IdempotencyStore, JobEvents, JobQueue, JobRepository, Storage
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 _CANCEL_SECONDS = 5.0
 """How long to wait for a worker to let go of a job. It does within a step of its engine, if it lives."""
+_ERASED_SECONDS = 60.0
 
 
 class Jobs:
@@ -88,6 +89,9 @@ class Jobs:
         async def make() -> Job:
             with suppress(NotFound):
                 return await self._jobs.get(job_id, user_id)
+            if await self._jobs.is_erased(job_id):
+                detail = "What this Idempotency-Key made is being erased. Send the request again in a minute."
+                raise IdempotencyConflict(detail, retry_after_seconds=_ERASED_SECONDS)
             return await self.submit(user_id, request, audio, priority, job_id)
 
         return await once(
@@ -121,21 +125,6 @@ class Jobs:
         elif not job.ended:
             await self._events.publish(job_id)
         await self._wait.until_ended(job_id, _CANCEL_SECONDS)
-
-    async def delete(self, job_id: str, user_id: str) -> None:
-        """Cancel, and erase everything that the job stored. Raises NotFound.
-
-        A worker that cannot be told in time finds its row gone, and erases what it made.
-        """
-        job = await self._jobs.get(job_id, user_id)
-        await self.cancel(job_id)
-        await self._erase(job)
-
-    async def delete_with_profile(self, profile_id: str) -> None:
-        """Erase every job that spoke with this profile: its audio is derived from the voice."""
-        for job in await self._jobs.with_profile(profile_id):
-            await self.cancel(job.id)
-            await self._erase(job)
 
     async def _erase(self, job: Job) -> None:
         await erase(job.id, job.input_key, self._jobs, self._storage)

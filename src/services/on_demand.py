@@ -6,12 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
 from typing import Any, Self
 from uuid import uuid4
 
 from src.domain.audio import AudioFormat
+from src.domain.deletions import PlannedErasures
 from src.domain.errors import DeadlineExceeded, JobCancelled, NotFound, RequestInvalid, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
@@ -25,6 +27,9 @@ from src.services.provenance import Marks
 from src.services.transcription import Transcription
 from src.services.voice_cloning import LearnedVoice, VoiceCloning
 from src.utils.text import split_sentences
+
+_ERASED = '{"audio_key": "clones/erased"}'
+"""In the place of the facts about an answer whose voice was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,15 @@ class Safeguards:
     marks: Marks
 
 
+@dataclass(frozen=True, slots=True)
+class KeptClones:
+    """Answers of `clone` are kept for `keep_seconds`."""
+
+    storage: Storage
+    plans: PlannedErasures
+    keep_seconds: float
+
+
 class OnDemand:
     def __init__(
         self,
@@ -105,7 +119,7 @@ class OnDemand:
         transcription: Transcription,
         voices: VoiceCloning,
         profiles: Profiles,
-        storage: Storage,
+        clones: KeptClones,
         usage: UsageRepository,
         safeguards: Safeguards,
         *,
@@ -115,10 +129,11 @@ class OnDemand:
         self._transcription = transcription
         self._voices = voices
         self._profiles = profiles
-        self._storage = storage
+        self._storage = clones.storage
         self._usage = usage
         self._marks = safeguards.marks
         self._moderation = safeguards.moderation
+        self._clones = clones
         self._timeout_seconds = timeout_seconds
 
     async def transcribe(
@@ -173,6 +188,7 @@ class OnDemand:
             )
             audio, match = spoken.audio, await self._voices.match(voice, spoken)
             marked, audio_key = await self._marks.marking.encode(audio), _answer_key(request.voice)
+            await self._keep(user_id, audio_key, request.voice, account.event.at)
             await self._storage.put(audio_key, marked.data)
             account.event = replace(
                 account.event,
@@ -193,6 +209,13 @@ class OnDemand:
             review.report,
         )
 
+    async def _keep(self, user_id: str, audio_key: str, voice: RecordedSpeech | str, began: datetime) -> None:
+        """That the answer is to be erased is planned before it is written. Raises NotFound when the profile, or the
+        user, was deleted meanwhile.
+        """
+        profile = voice if isinstance(voice, str) else None
+        await self._clones.plans.plan([audio_key], user_id, profile, self._clones.keep_seconds, since=began)
+
     async def detect(self, user_id: str, recorded: RecordedSpeech) -> Detection:
         """The marks of synthetic speech in a file. Raises decoding errors but those about speech, DeadlineExceeded."""
         async with self._accounted(UsageEvent(user_id, "detect", "completed")) as account:
@@ -202,8 +225,8 @@ class OnDemand:
 
     async def spoken_before(self, facts: str) -> Spoken:
         """The answer that `Spoken.facts` tells of. Raises NotFound when its audio was erased."""
-        known = json.loads(facts)
         try:
+            known = json.loads(facts or _ERASED)
             wav = await self._storage.get(known["audio_key"])
         except NotFound:
             raise NotFound(
@@ -237,7 +260,8 @@ class OnDemand:
             account.event = replace(account.event, outcome=error.code)
             raise
         finally:
-            await self._usage.add(account.event)
+            with suppress(NotFound):  # whoever was deleted meanwhile is not counted
+                await self._usage.add(account.event)
 
 
 def _answer_key(voice: RecordedSpeech | str) -> str:

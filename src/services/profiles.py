@@ -2,14 +2,23 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
 
 from src.domain.audio import Audio, AudioFormat
 from src.domain.consent import Consent, ConsentMethod, ConsentRepository
-from src.domain.errors import AudioTooLong, DamagedFile, NotFound, ReferenceTooShort, RequestInvalid, about
+from src.domain.errors import (
+    AudioTooLong,
+    DamagedFile,
+    NotFound,
+    ReferenceTooShort,
+    RequestInvalid,
+    Unavailable,
+    about,
+)
 from src.domain.identity import CLOCK_LEEWAY_SECONDS, current_user
 from src.domain.jobs import VoiceProfile, now
 from src.domain.ports import AudioDecoder, ProfileRepository, Storage
@@ -25,6 +34,9 @@ CLONES = "clones"
 MAX_ADDITIONAL_REFERENCES = 4
 """Recordings of a voice beside the main one. XTTS takes the manner of speaking from the first 30 s of all together, and
 the sound of the voice from 30 s of each."""
+
+_PLANNED_SECONDS = 600.0
+"""Above the time that it takes to store a profile's files."""
 
 
 def clones_of(profile_id: str) -> str:
@@ -84,6 +96,7 @@ class Profiles:
         ReferenceTooShort, AudioTooLong, NotFound for another's `profile_id`, decoding errors, and those of
         `Verification.confirm`.
         """
+        began = now()
         current_user.set(new.user_id)
         self._verification.require(verified=new.verification is not None)
         _require_past(new.consent)
@@ -100,9 +113,7 @@ class Profiles:
         profile = self._describe(
             replace(new, consent=consent), old, voice, sum(reference.duration_seconds for reference in references)
         )
-        await self._keep(profile, new.recordings, voice)
-        if old is not None:
-            await self._delete_files(old)
+        await self._keep(profile, old, new.recordings, voice, began)
         return profile
 
     async def verify(self, profile_id: str, user_id: str, answer: SpokenAnswer, sent_by: str) -> VoiceProfile:
@@ -143,13 +154,6 @@ class Profiles:
 
     async def of_user(self, user_id: str) -> list[VoiceProfile]:
         return await self._profiles.of_user(user_id)
-
-    async def delete(self, profile_id: str, user_id: str) -> None:
-        """Files first, row last: a deletion that is cut short can be asked for again. Raises NotFound."""
-        profile = await self._profiles.get(profile_id, user_id)
-        await self._storage.delete_under(clones_of(profile_id))
-        await self._delete_files(profile)
-        await self._profiles.delete(profile_id)
 
     async def voice(self, profile_id: str, user_id: str) -> LearnedVoice:
         """The stored voice. Learned anew from the recordings, and stored, when what is stored cannot be used: another
@@ -240,20 +244,41 @@ class Profiles:
             return profile
         return replace(profile, id=old.id, name=new.name or old.name, created_at=old.created_at, updated_at=now())
 
-    async def _keep(self, profile: VoiceProfile, recordings: tuple[bytes, ...], voice: LearnedVoice) -> None:
+    async def _keep(
+        self,
+        profile: VoiceProfile,
+        old: VoiceProfile | None,
+        recordings: tuple[bytes, ...],
+        voice: LearnedVoice,
+        began: datetime,
+    ) -> None:
+        """That the files are to be erased is planned before they are written, and called off with the row: so they go
+        when this process is killed in between. The old ones go from then on.
+        """
+        await self._profiles.plan(
+            _files_of(profile), profile.user_id, old.id if old else None, _PLANNED_SECONDS, since=began
+        )
         try:
             for path, recording in zip(profile.audio_paths, recordings, strict=True):
                 await self._storage.put(path, recording)
             await self._storage.put(profile.embedding_path, voice.pack())
-            await self._profiles.save(profile)
+            await self._profiles.save(profile, old, planned=True)
         except BaseException:
-            await self._delete_files(profile)
+            await self._erase(profile)
             raise
+        if old is not None:
+            with suppress(Unavailable):  # what is left is planned
+                await self._erase(old)
 
-    async def _delete_files(self, profile: VoiceProfile) -> None:
+    async def _erase(self, profile: VoiceProfile) -> None:
         await self._voices.forget(profile.embedding_path, profile.user_id)
-        for path in (profile.embedding_path, *profile.audio_paths):
+        for path in _files_of(profile):
             await self._storage.delete(path)
+        await self._profiles.erased(_files_of(profile))
+
+
+def _files_of(profile: VoiceProfile) -> tuple[str, ...]:
+    return (profile.embedding_path, *profile.audio_paths)
 
 
 def _require_past(consent: Consent) -> None:

@@ -8,9 +8,11 @@ from sqlalchemy import select
 
 from src.adapters.database.consent_tables import consents
 from src.adapters.database.consents import SqlConsentRepository
+from src.adapters.database.deletions import SqlDeletions
 from src.adapters.database.engine import Database
 from src.adapters.database.repositories import SqlProfileRepository
 from src.domain.consent import Consent, ConsentMethod
+from src.domain.deletions import DeletionKind
 from src.domain.errors import NotFound
 from src.domain.jobs import VoiceProfile, now
 from src.domain.speech import VoiceType
@@ -88,7 +90,7 @@ async def test_consents_go_with_their_profile_and_others_stay(
 ) -> None:
     await profiles.save(profile())
     await profiles.save(profile("q", "bob"))
-    await profiles.delete("p")
+    await SqlDeletions(database, 40, 60).request(DeletionKind.PROFILE, "p", "ann", "ann")
     assert await records.of_profile("p") == []
     assert [row.profile_id for row in await database.read(select(consents))] == ["q"]
 

@@ -62,6 +62,8 @@ def _do_one_of_everything(http: httpx.Client) -> str:
     reference = {"reference_audio": "AAAA", "consent": CONSENT}
     profile: str = http.post(f"{VOICE}/profile", json=reference).json()["profile_id"]
     message: dict[str, Any] = {"audio": "AAAA", "target_language": "es", "source_language": "en"}
+    job = http.post(f"{VOICE}/translate", json=message, headers={"Prefer": "respond-async"}).json()["job_id"]
+    assert http.delete(f"{VOICE}/job/{job}").status_code == 204
     spoken = {"text": "Good morning.", "target_language": "es"}
     requests: list[tuple[str, dict[str, Any], dict[str, str]]] = [
         ("translate", message, {}),
@@ -74,8 +76,6 @@ def _do_one_of_everything(http: httpx.Client) -> str:
     for operation, body, headers in requests:
         answer = http.post(f"{VOICE}/{operation}", json=body, headers=headers)
         assert answer.status_code in (200, 202), answer.text
-    job = http.post(f"{VOICE}/translate", json=message, headers={"Prefer": "respond-async"}).json()["job_id"]
-    assert http.delete(f"{VOICE}/job/{job}").status_code == 204
     for path in (f"{VOICE}/profiles", f"{VOICE}/profile/{profile}", "/api/v1/languages", "/api/v1/usage", "/health"):
         assert http.get(path).status_code == 200
     return profile

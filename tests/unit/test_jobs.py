@@ -148,7 +148,7 @@ async def test_deleting_a_running_job_leaves_nothing() -> None:
     job = await _submit(bench)
     running = asyncio.create_task(bench.run_next())
     await _until(bench, gate)
-    await bench.jobs.delete(job.id, "ann")
+    await bench.delete_job(job.id, "ann")
     await asyncio.wait_for(running, 5)
     assert bench.rows.rows == {}
     assert bench.storage.files == {}
@@ -160,7 +160,7 @@ async def test_another_users_job_is_not_found() -> None:
     with pytest.raises(NotFound):
         await bench.jobs.get(job.id, "bob")
     with pytest.raises(NotFound):
-        await bench.jobs.delete(job.id, "bob")
+        await bench.delete_job(job.id, "bob")
     assert job.id in bench.rows.rows
 
 
@@ -332,7 +332,7 @@ async def test_a_key_whose_request_was_refused_can_be_used_again() -> None:
     waiting = await _submit(bench)
     with pytest.raises(Overloaded):
         await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")
-    await bench.jobs.delete(waiting.id, "ann")
+    await bench.delete_job(waiting.id, "ann")
     assert await bench.jobs.submit_once("ann", "key", "same", WANTED, b"bytes")
 
 
@@ -358,5 +358,5 @@ async def test_deleting_a_profiles_jobs_leaves_the_others() -> None:
     await bench.jobs.submit("ann", replace(WANTED, voice_profile_id=profile_id), b"bytes")
     other = await _submit(bench)
     await bench.run_next()
-    await bench.jobs.delete_with_profile(profile_id)
+    await bench.delete_profile(profile_id, "ann")
     assert set(bench.rows.rows) == {other.id}

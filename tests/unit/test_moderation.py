@@ -26,7 +26,7 @@ from src.domain.moderation import (
 from src.domain.speech import Quality
 from src.services.audit import Audit
 from src.services.moderation import Moderation
-from src.services.on_demand import CloneRequest, OnDemand, RecordedSpeech
+from src.services.on_demand import CloneRequest, KeptClones, OnDemand, RecordedSpeech
 from tests.assembly import WANTED, Bench
 from tests.fakes import FakeDecoder, FakeTranscriber, Gate
 
@@ -96,7 +96,7 @@ def on_demand(bench: Bench) -> OnDemand:
         bench.transcription,
         bench.voices,
         bench.profiles,
-        bench.storage,
+        KeptClones(bench.storage, bench.deletion_rows, 3600.0),
         bench.usage,
         bench.safeguards,
         timeout_seconds=5.0,

@@ -5,7 +5,7 @@ import pytest
 from src.domain.audio import AudioFormat
 from src.domain.errors import DeadlineExceeded, NoSpeechDetected, NotFound, RequestInvalid, UnsupportedLanguage
 from src.domain.speech import Quality
-from src.services.on_demand import CloneRequest, OnDemand, RecordedSpeech
+from src.services.on_demand import CloneRequest, KeptClones, OnDemand, RecordedSpeech
 from tests.assembly import Bench
 from tests.fakes import FakeDecoder, FakeTranscriber, FakeVoice, Gate
 
@@ -18,7 +18,7 @@ def _service(bench: Bench, timeout_seconds: float = 5.0) -> OnDemand:
         bench.transcription,
         bench.voices,
         bench.profiles,
-        bench.storage,
+        KeptClones(bench.storage, bench.deletion_rows, 3600.0),
         bench.usage,
         bench.safeguards,
         timeout_seconds=timeout_seconds,
@@ -80,6 +80,6 @@ async def test_what_a_profile_spoke_is_deleted_with_it() -> None:
     profile_id = await bench.new_profile()
     derived = await _service(bench).clone("ann", CloneRequest("Hola.", "es", profile_id, Quality.FAST))
     other = await _service(bench).clone("ann", CloneRequest("Hola.", "es", RECORDED, Quality.FAST))
-    await bench.profiles.delete(profile_id, "ann")
+    await bench.delete_profile(profile_id, "ann")
     assert derived.audio_key not in bench.storage.files
     assert set(bench.storage.files) == {other.audio_key}

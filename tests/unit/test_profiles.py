@@ -87,14 +87,14 @@ async def test_another_users_profile_cannot_be_read_replaced_or_deleted() -> Non
     with pytest.raises(NotFound):
         await bench.profiles.save(replace(NEW, user_id="bob", profile_id=profile.id))
     with pytest.raises(NotFound):
-        await bench.profiles.delete(profile.id, "bob")
+        await bench.delete_profile(profile.id, "bob")
     assert await bench.profiles.of_user("ann") == [profile]
 
 
 async def test_deleting_leaves_no_file_and_no_row() -> None:
     bench = Bench()
     profile = await bench.profiles.save(NEW)
-    await bench.profiles.delete(profile.id, "ann")
+    await bench.delete_profile(profile.id, "ann")
     assert bench.storage.files == {}
     assert bench.profile_rows.rows == {}
 
@@ -136,7 +136,7 @@ async def test_further_recordings_are_learned_from_kept_and_deleted_with_the_pro
     assert profile.duration_seconds == pytest.approx(3.0)
     joint, single = [(await bench.profiles.voice(each.id, "ann")).conditioning for each in (profile, alone)]
     assert joint != single
-    await bench.profiles.delete(profile.id, "ann")
+    await bench.delete_profile(profile.id, "ann")
     assert set(bench.storage.files) == {alone.reference_audio_path, alone.embedding_path}
 
 
@@ -180,7 +180,7 @@ async def test_a_voice_in_use_is_read_from_storage_once_and_gone_with_its_profil
     voice = await bench.profiles.voice(profile.id, "ann")
     del bench.storage.files[profile.embedding_path]
     assert await bench.profiles.voice(profile.id, "ann") == voice
-    await bench.profiles.delete(profile.id, "ann")
+    await bench.delete_profile(profile.id, "ann")
     assert bench.cache.values == {}
     with pytest.raises(NotFound):
         await bench.profiles.voice(profile.id, "ann")
@@ -241,7 +241,7 @@ async def test_a_profile_deleted_while_it_is_learned_again_leaves_no_file() -> N
     using = asyncio.create_task(bench.profiles.voice(profile.id, "ann"))
     while not bench.voice.learning.inside:
         await asyncio.sleep(0.001)
-    await bench.profiles.delete(profile.id, "ann")
+    await bench.delete_profile(profile.id, "ann")
     bench.voice.learning.opened.set()
     with pytest.raises(NotFound):
         await asyncio.wait_for(using, 5)

@@ -21,7 +21,7 @@ from src.domain.provenance import (
     marks_from_json,
 )
 from src.domain.speech import Quality
-from src.services.on_demand import CloneRequest, OnDemand, RecordedSpeech, Spoken
+from src.services.on_demand import CloneRequest, KeptClones, OnDemand, RecordedSpeech, Spoken
 from src.services.provenance import MarkDetection
 from tests.assembly import WANTED, Bench
 from tests.fakes import FakeDecoder, FakeSigner, FakeWatermark
@@ -44,7 +44,7 @@ def _on_demand(bench: Bench) -> OnDemand:
         bench.transcription,
         bench.voices,
         bench.profiles,
-        bench.storage,
+        KeptClones(bench.storage, bench.deletion_rows, 3600.0),
         bench.usage,
         bench.safeguards,
         timeout_seconds=5.0,

@@ -5,7 +5,7 @@ from src.domain.consent import Consent
 from src.domain.identity import current_user
 from src.domain.jobs import now
 from src.domain.speech import Quality
-from src.services.on_demand import CloneRequest, OnDemand, RecordedSpeech
+from src.services.on_demand import CloneRequest, KeptClones, OnDemand, RecordedSpeech
 from src.services.profiles import NewProfile
 from tests.assembly import WANTED, Bench
 from tests.fakes import FakeDecoder
@@ -27,7 +27,7 @@ async def test_a_clone_is_the_callers_work() -> None:
         bench.transcription,
         bench.voices,
         bench.profiles,
-        bench.storage,
+        KeptClones(bench.storage, bench.deletion_rows, 3600.0),
         bench.usage,
         bench.safeguards,
         timeout_seconds=5.0,

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from src.adapters.database import postgres, sqlite
 from src.adapters.database.migrate import migrate
 from src.adapters.database.postgres import Trouble
+from src.domain.deletions import Pseudonyms
 from src.domain.errors import EngineUnavailable, Overloaded
 from src.domain.jobs import now
 from src.utils.concurrency import to_its_end
@@ -58,6 +59,7 @@ class Database:
     On Postgres `connect_seconds` bounds the making of a connection, `statement_seconds` each statement, and
     `retry_seconds` the time in which a lost connection is made anew for one read or write. Once that was in vain, the
     others are told at once, until the server answers one of them.
+    `pseudonym_key`: what names of the deleted are hashed with.
     Raises ValueError for SQLite in memory and for other databases, OSError for a file of certificates that is none.
     """
 
@@ -70,7 +72,9 @@ class Database:
         connect_seconds: float = 5.0,
         statement_seconds: float = 10.0,
         retry_seconds: float = 3.0,
+        pseudonym_key: bytes = b"",
     ) -> None:
+        self.pseudonyms = Pseudonyms(pseudonym_key)
         self._url = postgres.with_driver(make_url(url))
         self._retry_seconds = retry_seconds
         self._answers = True
@@ -105,6 +109,16 @@ class Database:
         """Raises Unavailable when the database does not answer."""
         with _translated():  # a connection from before a restart may be lost; a server that is away is said to be
             await self._until_answered(lambda: self._rows(text("SELECT 1")), _PING_RETRY_SECONDS)
+
+    async def scrub(self) -> None:
+        """Leave nothing of rows that were deleted in SQLite's files, whose log of changes keeps them for a while.
+
+        Raises Overloaded, EngineUnavailable.
+        """
+        if self._is_sqlite:
+            with _translated():
+                async with self._reader.connect() as connection:
+                    await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def read(self, query: Executable) -> Sequence[Row[Any]]:
         """The rows that one SELECT finds. Raises Overloaded, EngineUnavailable."""

@@ -6,6 +6,7 @@ from sqlalchemy import null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.callbacks import enqueue_callback
+from src.adapters.database.deletion_tables import erasures
 from src.adapters.database.engine import Database
 from src.adapters.database.leased_rows import RETRY_AFTER_SECONDS, LeasedRows
 from src.adapters.database.mapping import job_from_row, job_outcome, job_to_values, usage_to_values
@@ -35,7 +36,7 @@ class SqlJobRepository(LeasedRows[Job]):
 
         async def work(connection: AsyncConnection) -> None:
             await self._require_room(connection, most_waiting)
-            await know_user(self._database, connection, job.user_id)
+            await know_user(self._database, connection, job.user_id, since=job.created_at)
             if most_of_user is not None:
                 await one_at_a_time(connection, job.user_id)
                 await self._require_turn(connection, job.user_id, most_of_user)
@@ -79,11 +80,10 @@ class SqlJobRepository(LeasedRows[Job]):
 
         return await self._database.write(work, repeatable=True)
 
-    async def with_profile(self, profile_id: str) -> list[Job]:
-        """Every job that spoke, or is to speak, with this profile."""
-        query = select(jobs).where(jobs.c.voice_profile_id == profile_id)
-        rows = await self._database.read(query)
-        return [job_from_row(row) for row in rows]
+    async def is_erased(self, job_id: str) -> bool:
+        """Whether files of a deleted job with this id are still being erased."""
+        listed = select(erasures.c.path).where(erasures.c.path == f"results/{job_id}/")
+        return bool(await self._database.read(listed))
 
     async def ended_before(self, seconds_ago: float) -> list[Job]:
         """Completed and failed jobs last updated that long ago or longer: the oldest ENDED_JOBS_AT_ONCE of them."""

@@ -30,6 +30,7 @@ class Trouble(Enum):
 _OF_CODE = {
     "40001": Trouble.CONFLICT,  # serialization_failure
     "40P01": Trouble.CONFLICT,  # deadlock_detected
+    "23503": Trouble.CONFLICT,  # foreign_key_violation: what the row refers to was deleted at the same time
     "53300": Trouble.BUSY,  # too_many_connections
     "55P03": Trouble.BUSY,  # lock_not_available
     "57014": Trouble.BUSY,  # query_canceled: the statement took too long

@@ -4,41 +4,49 @@ The `work` that a method gives to `Database.write` may run again when the connec
 All raise Overloaded and EngineUnavailable when the database cannot answer.
 """
 
+from datetime import timedelta
+
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.consents import keep_consent, profile_of, profiles_with_consents
 from src.adapters.database.engine import Database
+from src.adapters.database.erasure_plans import SqlPlans, call_off, plan_now
 from src.adapters.database.mapping import profile_to_values, usage_to_values
 from src.adapters.database.statements import change, know_user, only
 from src.adapters.database.tables import usage
 from src.adapters.database.tables import voice_profiles as profiles
 from src.domain.errors import NotFound
-from src.domain.jobs import DailyUsage, UsageEvent, VoiceProfile
+from src.domain.jobs import DailyUsage, UsageEvent, VoiceProfile, now
 from src.domain.rates import DECODED
 
 
-class SqlProfileRepository:
+class SqlProfileRepository(SqlPlans):
     """Implements ProfileRepository."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def save(self, profile: VoiceProfile) -> None:
+    async def save(self, profile: VoiceProfile, replaced: VoiceProfile | None = None, *, planned: bool = False) -> None:
         """Insert, or replace the one with the same id, and add its consent to those before it.
 
-        Raises NotFound when that one is another user's.
+        `replaced`: what is there now; its files are to be erased. `planned`: the erasure of the profile's files is
+        planned, and is called off. Raises NotFound when that one is another user's, or was deleted meanwhile.
         """
         values = profile_to_values(profile)
-        row = self._database.insert(profiles).values(values)
-        own = profiles.c.user_id == profile.user_id
-        upsert = row.on_conflict_do_update(index_elements=["id"], set_=values, where=own)
+        own = (profiles.c.id == profile.id) & (profiles.c.user_id == profile.user_id)
+        upsert = self._database.insert(profiles).values(values)
+        upsert = upsert.on_conflict_do_update(
+            index_elements=["id"], set_=values, where=profiles.c.user_id == profile.user_id
+        )
+        change = profiles.update().where(own).values(values) if replaced is not None else upsert
 
         async def work(connection: AsyncConnection) -> None:
+            if planned:
+                await call_off(connection, _files_of(profile))
             await know_user(self._database, connection, profile.user_id)
-            if (await connection.execute(upsert)).rowcount == 0:
+            if (await connection.execute(change)).rowcount == 0:
                 raise NotFound("There is no such voice profile.")
             await keep_consent(self._database, connection, profile)
+            if replaced is not None:
+                await plan_now(self._database, connection, _files_of(replaced), profile)
 
         await self._database.write(work)  # once: else a profile that was deleted since might come back
 
@@ -57,8 +65,9 @@ class SqlProfileRepository:
         rows = await self._database.read(query)
         return [profile_of(row) for row in rows]
 
-    async def delete(self, profile_id: str) -> None:
-        await change(self._database, profiles.delete().where(profiles.c.id == profile_id), repeatable=True)
+
+def _files_of(profile: VoiceProfile) -> tuple[str, ...]:
+    return (profile.embedding_path, *profile.audio_paths)
 
 
 class SqlUsageRepository:
@@ -69,10 +78,15 @@ class SqlUsageRepository:
 
     async def add(self, event: UsageEvent) -> None:
         async def work(connection: AsyncConnection) -> None:
-            await know_user(self._database, connection, event.user_id)
+            await know_user(self._database, connection, event.user_id, since=event.at)
             await connection.execute(usage.insert(), usage_to_values(event))
 
         await self._database.write(work)
+
+    async def forget_older_than(self, seconds: float) -> int:
+        """Delete what is older, and say how many."""
+        old = usage.c.day < (now() - timedelta(seconds=seconds)).date()
+        return await change(self._database, usage.delete().where(old), repeatable=True)
 
     async def by_day(self, user_id: str, days: int) -> list[DailyUsage]:
         """The last `days` days that have any use, newest first."""

@@ -61,6 +61,7 @@ def _set_pragmas(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> N
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA synchronous = NORMAL")  # in WAL mode a power cut loses the last commits, never the database
+    cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten, not only left out
     cursor.close()
 
 

@@ -83,7 +83,7 @@ metadata = MetaData(
 _json = JSON(none_as_null=True)
 
 
-def _where(rows: str) -> dict[str, Any]:
+def where_rows(rows: str) -> dict[str, Any]:
     """An index of these rows only, in both dialects."""
     return {"postgresql_where": text(rows), "sqlite_where": text(rows)}
 
@@ -111,6 +111,7 @@ voice_profiles = Table(
     Column("consent_id", Id),  # which of its `consents` counts; no key, as those refer here
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "embedding_path"),
     Index(None, "user_id", "created_at"),
 )
 
@@ -140,9 +141,9 @@ translation_jobs = Table(
     Index(None, "user_id", "created_at", "id"),
     Index(None, "user_id", "status", "created_at", "id"),
     # These three hold only jobs that have not ended, so that they stay small however many have.
-    Index("ix_translation_jobs_waiting", "priority", "turn", "created_at", "id", **_where("status = 'pending'")),
-    Index("ix_translation_jobs_turns", "user_id", "priority", "turn", **_where("status = 'pending'")),
-    Index("ix_translation_jobs_leased", "lease_until", **_where("status = 'processing'")),
+    Index("ix_translation_jobs_waiting", "priority", "turn", "created_at", "id", **where_rows("status = 'pending'")),
+    Index("ix_translation_jobs_turns", "user_id", "priority", "turn", **where_rows("status = 'pending'")),
+    Index("ix_translation_jobs_leased", "lease_until", **where_rows("status = 'processing'")),
 )
 
 engine_calls = Table(
@@ -164,8 +165,8 @@ engine_calls = Table(
     Column("fence", BigInteger, nullable=False, server_default=text("0")),
     Column("cancel_requested", Boolean, nullable=False, server_default=false()),
     # A row is there only while its caller waits, so the table is small whatever is asked of it.
-    Index("ix_engine_calls_waiting", "priority", "turn", "created_at", "id", **_where("status = 'pending'")),
-    Index("ix_engine_calls_leased", "lease_until", **_where("status = 'processing'")),
+    Index("ix_engine_calls_waiting", "priority", "turn", "created_at", "id", **where_rows("status = 'pending'")),
+    Index("ix_engine_calls_leased", "lease_until", **where_rows("status = 'processing'")),
     Index(None, "expires_at"),
 )
 
@@ -260,5 +261,5 @@ callbacks = Table(
     Column("given_up_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "job_id", unique=True),
-    Index("ix_callbacks_waiting", "next_attempt_at", **_where("delivered_at IS NULL AND given_up_at IS NULL")),
+    Index("ix_callbacks_waiting", "next_attempt_at", **where_rows("delivered_at IS NULL AND given_up_at IS NULL")),
 )

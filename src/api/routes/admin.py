@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from src.api import cursor as cursors
 from src.api.dependencies import Caller, ServicesDep
@@ -12,6 +12,7 @@ from src.api.problems import problems
 from src.api.routes.jobs import Cursor
 from src.api.schemas.admin import AuditEntry, AuditList, RevocationRequest, RevocationResponse, UserId
 from src.domain.audit import Recorded
+from src.domain.deletions import DeletionKind
 from src.domain.errors import RequestInvalid
 
 router = APIRouter(prefix="/api/v1/admin", tags=["admin"], route_class=JsonRoute)
@@ -31,6 +32,15 @@ async def revoke(body: RevocationRequest, caller: Caller, services: ServicesDep)
     else:
         done = await services.sessions.revoke_token(body.token_id or "", caller.user_id)
     return RevocationResponse(subject=done.subject, issued_until=done.issued_until, expires_at=done.expires_at)
+
+
+@router.delete("/users/{user_id}", status_code=204, responses=problems(403, 422, 429, 503))
+async def delete_user(user_id: Annotated[UserId, Path()], caller: Caller, services: ServicesDep) -> None:
+    """Delete everything of a user, as `DELETE /api/v1/me` does. It is not asked whether there was anything.
+
+    The user's tokens stay valid; `POST /api/v1/admin/revocations` refuses them.
+    """
+    await services.deletions.request(DeletionKind.USER, user_id, user_id, caller.user_id)
 
 
 @router.get("/audit", responses=problems(403, 422, 429, 503))

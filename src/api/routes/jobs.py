@@ -13,6 +13,7 @@ from src.api.dependencies import Caller, LinksDep, ServicesDep
 from src.api.problems import problems
 from src.api.schemas.jobs import JobList
 from src.api.schemas.voice import TranslateResponse
+from src.domain.deletions import DeletionKind
 from src.domain.jobs import JobStatus
 
 router = APIRouter(prefix="/api/v1/voice", tags=["jobs"])
@@ -71,6 +72,7 @@ async def get_job(
 
 @router.delete("/job/{job_id}", status_code=204, responses=problems(404, 422, 429))
 async def delete_job(job_id: JobId, caller: Caller, services: ServicesDep) -> None:
-    """Cancel a job that has not ended, and delete everything that it stored."""
-    await services.jobs.delete(job_id, caller.user_id)
-    await services.audit.record(caller.user_id, "job.delete", f"job:{job_id}")
+    """Cancel a job that has not ended, and delete everything that it stored. From the answer on nobody finds it; files
+    and copies are gone within 60 s.
+    """
+    await services.deletions.request(DeletionKind.JOB, job_id, caller.user_id, caller.user_id)

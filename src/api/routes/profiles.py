@@ -21,6 +21,7 @@ from src.api.schemas.profiles import (
     VerificationRequest,
 )
 from src.domain.consent import Consent
+from src.domain.deletions import DeletionKind
 from src.domain.errors import ConsentRequired, VerificationFailed, about
 from src.domain.identity import Identity, acting_service
 from src.domain.jobs import VoiceProfile
@@ -122,13 +123,10 @@ async def get_profile(profile_id: ItemId, caller: Caller, services: ServicesDep)
 @router.delete("/profile/{profile_id}", status_code=204, responses=problems(404, 422, 429))
 async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> None:
     """Withdraw the consent to a voice: the profile is deleted with everything derived from it, which is its
-    recordings, its voice, its consents, and the jobs that spoke with it. What was spoken is not fetched back from those
-    who downloaded it.
+    recordings, its voice, its consents, and the jobs that spoke with it. From the answer on nobody finds it; files and
+    copies are gone within 60 s. What was spoken is not fetched back from those who downloaded it.
     """
-    await services.profiles.get(profile_id, caller.user_id)
-    await services.jobs.delete_with_profile(profile_id)
-    await services.profiles.delete(profile_id, caller.user_id)
-    await services.audit.record(caller.user_id, "profile.delete", f"profile:{profile_id}")
+    await services.deletions.request(DeletionKind.PROFILE, profile_id, caller.user_id, caller.user_id)
 
 
 async def _answer(sent: Verification, services: Services) -> SpokenAnswer:

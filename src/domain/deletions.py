@@ -1,0 +1,104 @@
+"""What is deleted for good: a voice profile, a job, or a user with everything that is theirs.
+
+    request → in one transaction the rows go, and the paths of their files are listed → the files and what is cached go
+    → a while later once more, for what was just being written → only hashes and times are left
+
+Whoever takes the request begins; any process goes on where another was killed.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+DELETIONS = "deletions"
+"""What JobEvents are told, in place of an id, when something was deleted."""
+
+
+class DeletionKind(StrEnum):
+    PROFILE = "profile"
+    JOB = "job"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """`subject` and `owner` are known until it is done. `jobs`: ids of those that were waiting or running."""
+
+    id: str
+    kind: DeletionKind
+    subject: str
+    owner: str
+    requested_at: datetime
+    settles_at: datetime  # from then on nobody writes any more what was there before
+    attempts: int = 0
+    jobs: tuple[str, ...] = ()
+
+
+class Pseudonyms:
+    """What is left of names: the same for the same name, and to be guessed only by who has the key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def hash(self, name: str) -> str:
+        """64 hexadecimal digits."""
+        return hmac.new(self._key, name.encode(errors="replace"), hashlib.sha256).hexdigest()
+
+    def of(self, name: str) -> str:
+        """As logs show it."""
+        return f"deleted-{self.hash(name)[:32]}"
+
+
+class PlannedErasures(Protocol):
+    """Files that are to be erased at some time. They are listed before they are written: whatever happens to the
+    process that writes them, somebody erases them.
+    """
+
+    async def plan(
+        self, paths: Collection[str], owner: str, profile_id: str | None, seconds: float, *, since: datetime
+    ) -> None:
+        """Raises NotFound when the profile, or after `since` the owner, was deleted."""
+
+    async def erased(self, paths: Collection[str]) -> None:
+        """They are: nobody need do it."""
+
+
+class DeletionRepository(PlannedErasures, Protocol):
+    """Raises Overloaded and EngineUnavailable when the database cannot answer."""
+
+    async def request(self, kind: DeletionKind, subject: str, owner: str, by: str) -> Deletion:
+        """Take the rows away, and remember what is to be erased: all or nothing. `by`: who says so, for the audit log.
+
+        Raises NotFound, also for another user's; not so for a user of whom nothing is there.
+        """
+
+    async def open_owners(self) -> list[str]:
+        """Those of whom something is being deleted."""
+
+    async def claim(self) -> Deletion | None:
+        """One that is due; it is this process's for a while."""
+
+    async def paths(self, deletion: Deletion, passes: int, most: int) -> list[str]:
+        """Some of those that were erased fewer times than `passes`."""
+
+    async def passed(self, deletion: Deletion, paths: Sequence[str]) -> None:
+        """They were erased once more. The deletion is this process's for a while longer."""
+
+    async def settle(self, deletion: Deletion) -> None:
+        """It is due when it settles."""
+
+    async def finish(self, deletion: Deletion) -> None:
+        """Everything is gone: forget what it was, but for hashes."""
+
+    async def due_paths(self, most: int) -> list[str]:
+        """Planned ones whose time has come, for this process for a while."""
+
+    async def without_row(self, keys: Sequence[str]) -> list[str]:
+        """Of files of jobs and profiles, those that no row refers to."""
+
+    async def expire(self) -> int:
+        """Delete what has been kept for long enough. Returns how many rows."""
