@@ -1,0 +1,70 @@
+"""RELIABILITY: 200 slow clients, and a prober that hardly notices."""
+
+import asyncio
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.conftest import service_process
+from tests.reporting import say
+from tests.slow_clients import Crowd, established, percentile, probe
+from tests.stand_in import Message
+
+pytestmark = pytest.mark.timeout(300)
+
+CLIENTS, SECONDS = 201, 40.0
+LIMITS = {"HEADER_TIMEOUT_SECONDS": "5", "BODY_TIMEOUT_SECONDS": "5", "SEND_TIMEOUT_SECONDS": "5"}
+
+
+async def test_200_slow_clients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with service_process(tmp_path / "data", ("tests.stand_in", "api"), **LIMITS) as (url, process):
+        port = urlsplit(url).port
+        assert port
+        alone = await probe(port, 5.0)
+        crowd = Crowd(port)
+        crowd.come(CLIENTS // 3, within_seconds=5.0)
+        most = 0
+        try:
+            working = asyncio.create_task(_translate(url, SECONDS))
+            probing = asyncio.create_task(probe(port, SECONDS))
+            while not probing.done():
+                most = max(most, len(established(port)))
+                await asyncio.sleep(0.5)
+            took, served = await probing, await working
+        finally:
+            await crowd.leave()
+        assert process.poll() is None
+    sent_away = ", ".join(f"{count} {kind}" for kind, count in sorted(crowd.sent_away.items()))
+    say(
+        capsys,
+        f"{CLIENTS} slow clients (heads, bodies, readers) for {SECONDS:g} s, up to {most} connections; sent away: "
+        f"{sent_away}; answers {dict(crowd.statuses)}\n"
+        f"GET /health/live, ms: alone p50 {_ms(alone, 0.5)}, p99 {_ms(alone, 0.99)}; meanwhile p50 {_ms(took, 0.5)}, "
+        f"p99 {_ms(took, 0.99)}, longest {_ms(took, 1)}, {len(took)} times; {served} translations, none failed; "
+        f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores",
+    )
+    assert most >= CLIENTS
+    assert all(crowd.sent_away[kind] >= CLIENTS // 3 for kind in ("heads", "bodies", "readers"))
+    assert set(crowd.statuses) == {408}
+    assert served > 0
+    assert percentile(took, 0.99) < 0.1
+
+
+async def _translate(url: str, seconds: float) -> int:
+    """How many messages were translated, one after another."""
+    body = {"audio": Message("hello").encode(), "source_language": "en", "target_language": "es"}
+    served, until = 0, asyncio.get_running_loop().time() + seconds
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        while asyncio.get_running_loop().time() < until:
+            answer = await http.post("/api/v1/voice/translate", json=body)
+            assert answer.status_code == 200, answer.text
+            served += 1
+            await asyncio.sleep(0.2)
+    return served
+
+
+def _ms(values: list[float], share: float) -> str:
+    return f"{1000 * percentile(values, share):.1f}"
