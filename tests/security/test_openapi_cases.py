@@ -17,6 +17,17 @@ EXAMPLES = 500
 MEGABYTES = 200
 
 
+def test_administrators_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By themselves, as they revoke the tokens of users."""
+    with fuzzed_service(tmp_path) as service:
+        outcome = run_cases(
+            service, tmp_path, examples=EXAMPLES, seed=20261121, user="root", scope="admin", only="/admin/"
+        )
+    say(capsys, f"{outcome.cases} cases as an administrator in {outcome.seconds:.0f} s\n{outcome.table()}")
+    assert outcome.failures == [], outcome.output
+    assert outcome.never_served == []
+
+
 def test_ten_thousand_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with fuzzed_service(tmp_path) as service:
         outcome = run_cases(service, tmp_path, examples=1, seed=0)
