@@ -175,6 +175,7 @@ def start(data_dir: Path) -> Service:
         "TRANSCRIPTION_ENGINE": "pocketsphinx",
         "TRANSLATION_ENGINES": "apertium",
         "VOICE_ENGINE": "espeak",
+        "LOG_FORMAT": "text",
         "PYTHONPATH": str(ROOT),
     }
     with log.open("wb") as output:

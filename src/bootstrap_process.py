@@ -5,8 +5,12 @@ import sys
 
 from pydantic import ValidationError
 
-from src.api.middleware.request_id import RequestIdFilter
 from src.config.settings import Settings
+from src.utils.log_lines import JsonLines, TextLines
+from src.utils.tracing import OWN_LOGGER, log_uncaught
+
+_TALKATIVE = ("boto3", "botocore", "httpx", "urllib3")
+"""They log addresses at info, whole; that of a webhook may hold a secret."""
 
 
 def load_settings() -> Settings | None:
@@ -20,16 +24,16 @@ def load_settings() -> Settings | None:
         return None
 
 
-def configure_logging(level: str) -> None:
-    """One line per record on standard error, with the id of the request that it belongs to."""
+def configure_logging(level: str, form: str, role: str) -> None:
+    """One line per record on standard error. `form` as LOG_FORMAT; `role`, for JSON: api or worker."""
+    as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler()
-    handler.addFilter(RequestIdFilter())
-    line = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
-    logging.basicConfig(level=level.upper(), handlers=[handler], format=line)
-    # At debug it logs every value that it stores, and they hold what people said.
-    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
-    # At info it logs every address that it calls, whole; that of a webhook may hold a secret.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    # At debug these log requests with their signatures, and bodies.
-    for name in ("boto3", "botocore", "urllib3"):
+    handler.setFormatter(JsonLines(role) if as_json else TextLines())
+    own = getattr(logging, level.upper())
+    # Libraries' own debugging holds what people said, and what opens doors: rows, headers, bodies.
+    logging.basicConfig(level=max(own, logging.INFO), handlers=[handler])
+    logging.getLogger(OWN_LOGGER).setLevel(own)
+    for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    log_uncaught()

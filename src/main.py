@@ -108,7 +108,7 @@ def main(engines: Engines | None = None) -> int:
     settings = load_settings()
     if settings is None:
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format, "api")
     try:
         app = create_app(settings, engines)
         server = build_server(app, settings)

@@ -53,7 +53,7 @@ def main(engines: Engines | None = None) -> int:
     settings = load_settings()
     if settings is None:
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format, "worker")
     try:
         asyncio.run(work(settings, engines))
     except VoiceServiceError as error:

@@ -49,6 +49,11 @@ class Engine:
             raise NoSpeechDetected("Nothing was said.", retry_after_seconds=7)
         raise ValueError(f"cannot parse {SECRET}")
 
+    def print_lines(self, text: str, times: int) -> None:
+        """As a library in C does, and a program that it starts."""
+        os.write(2, f"{text}\n".encode() * times)
+        subprocess.run(["sh", "-c", "echo from a program >&2"], check=True)
+
     def odd_answer(self) -> object:
         return Path("/")
 

@@ -13,6 +13,7 @@ from src.config.callbacks import CallbackSettings
 from src.config.consent import ConsentSettings
 from src.config.edge import EdgeSettings
 from src.config.limits import LimitSettings
+from src.config.logs import LogSettings
 from src.config.moderation import ModerationSettings
 from src.config.provenance import ProvenanceSettings
 from src.config.retention import RetentionSettings
@@ -38,6 +39,7 @@ class Settings(
     ConsentSettings,
     EdgeSettings,
     LimitSettings,
+    LogSettings,
     ModerationSettings,
     ProvenanceSettings,
     RetentionSettings,
@@ -56,7 +58,6 @@ class Settings(
     """0: any free port."""
     public_base_url: str | None = None
     """Where callers reach this service, for `audio_url`. None: taken from the request."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # --- engines
     transcription_engine: Literal["auto", "pocketsphinx", "whisper"] = "auto"

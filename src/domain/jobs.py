@@ -9,6 +9,7 @@ from src.domain.consent import Consent
 from src.domain.moderation import ModerationReport
 from src.domain.provenance import Mark
 from src.domain.speech import AS_CONFIGURED, Quality, VoiceMatch, VoiceType, Wording
+from src.domain.tracing import Trace
 
 
 def now() -> datetime:
@@ -127,6 +128,7 @@ class Job:
     priority: Priority = Priority.INTERACTIVE
     fence: int = 0
     cancel_requested: bool = False
+    trace: Trace | None = None  # of the request that asked for it
 
     @property
     def ended(self) -> bool:

@@ -12,6 +12,7 @@ from src.domain.identity import current_user
 from src.domain.jobs import JobStatus, now
 from src.domain.leases import CallRepository
 from src.domain.ports import JobEvents, Leases, Storage
+from src.domain.tracing import Trace, working_for
 from src.services.job_ending import told
 from src.services.leased_runner import LeasedRunner
 from src.utils.codec import decode, encode
@@ -43,7 +44,8 @@ class CallRunner(LeasedRunner[EngineCall, None]):
     async def run(self, row: EngineCall) -> None:
         """As for any row; another worker hears at once of a call that goes back in line."""
         try:
-            await super().run(row)
+            with working_for(None):
+                await super().run(row)
         except asyncio.CancelledError:
             await self._events.publish(WAITING)
             raise
@@ -53,8 +55,10 @@ class CallRunner(LeasedRunner[EngineCall, None]):
         if method is None:
             raise InternalError(f"No engine of this worker has the method {row.method}.")
         current_user.set(row.user_id)
-        arguments = await asyncio.to_thread(decode, await self._storage.get(row.arguments_key))
-        answer = await asyncio.to_thread(encode, await method(*arguments))
+        trace, arguments = await asyncio.to_thread(decode, await self._storage.get(row.arguments_key))
+        with working_for(Trace(*trace) if trace else None):
+            logger.info("engine call %s begins, attempt %d: %s", row.id, row.attempts, row.method)
+            answer = await asyncio.to_thread(encode, await method(*arguments))
         await self._storage.put(row.result_key, answer)
 
     async def _complete(self, row: EngineCall, result: None) -> bool:

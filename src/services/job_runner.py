@@ -8,6 +8,7 @@ from src.domain.identity import current_user
 from src.domain.jobs import Job, Stage, TranslationResult
 from src.domain.ports import JobEvents, JobRepository, Leases
 from src.domain.rates import audio_counted
+from src.domain.tracing import working_for
 from src.services.job_ending import JobEnding
 from src.services.leased_runner import LeasedRunner
 from src.services.pipeline import Pipeline
@@ -36,6 +37,12 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
         self._pipeline = pipeline
         self._timeout_seconds = timeout_seconds
 
+    async def run(self, row: Job) -> None:
+        """As for any row; the log tells of whose request it is."""
+        with working_for(row.trace, row.id):
+            logger.info("job %s begins, attempt %d", row.id, row.attempts)
+            await super().run(row)
+
     async def _attempt(self, row: Job) -> TranslationResult:
         async def on_stage(stage: Stage) -> None:
             try:
@@ -53,7 +60,9 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
             raise DeadlineExceeded(detail) from None
 
     async def _complete(self, row: Job, result: TranslationResult) -> bool:
+        logger.info("job %s is done in %.0f ms", row.id, result.processing_time_ms)
         return await self._ending.complete(row, result)
 
     async def _fail(self, row: Job, error: VoiceServiceError) -> bool:
+        logger.info("job %s fails: %s", row.id, error.code)
         return await self._ending.fail(row, error)

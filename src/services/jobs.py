@@ -12,6 +12,7 @@ from src.domain.errors import IdempotencyConflict, JobCancelled, NotFound, Unava
 from src.domain.idempotency import Claim
 from src.domain.jobs import Job, JobRequest, JobStatus, Priority
 from src.domain.ports import IdempotencyStore, JobEvents, JobQueue, JobRepository, Storage
+from src.domain.tracing import current_trace
 from src.services.idempotency import once
 from src.services.job_ending import JobEnding
 from src.services.job_upkeep import erase
@@ -59,7 +60,8 @@ class Jobs:
     ) -> Job:
         """Keep the audio and the job, and put it in line. Raises Overloaded, RateLimited, and then nothing is kept."""
         job_id = job_id or uuid4().hex
-        job = Job(job_id, user_id, request, input_key=f"inputs/{job_id}.{request.audio_format}", priority=priority)
+        input_key = f"inputs/{job_id}.{request.audio_format}"
+        job = Job(job_id, user_id, request, input_key, priority=priority, trace=current_trace.get())
         try:
             await self._storage.put(job.input_key, audio)
             await self._jobs.add(job, self._most_waiting, self._most_waiting_of_user)

@@ -32,6 +32,7 @@ from src.domain.identity import current_user
 from src.domain.jobs import JobStatus
 from src.domain.leases import CallRepository
 from src.domain.ports import JobEvents, Storage
+from src.domain.tracing import current_trace
 from src.utils.codec import CodecError, decode, encode
 
 logger = logging.getLogger(__name__)
@@ -149,7 +150,9 @@ class QueuedCalls:
 
 
 def _packed(method: str, args: tuple[object, ...]) -> bytes:
+    """The arguments, and for the worker's log whose request it is. Raises InternalError."""
     try:
-        return encode(args)
+        trace = current_trace.get()
+        return encode(((trace.request_id, trace.traceparent) if trace else None, args))
     except CodecError as error:
         raise InternalError(f"The arguments of {method} cannot cross to a worker: {error}.") from error

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
 from src.domain.errors import InternalError, VoiceServiceError
+from src.utils.tracing import Stack
 from src.workers import child as wire
 from src.workers.child_process import Message
 
@@ -14,12 +16,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """`abandoned`: nobody waits for the answer any more."""
+    """`abandoned`: nobody waits for the answer any more. `context`: whose it is, for the log."""
 
     method: str
     args: tuple[object, ...] = field(repr=False)
     answer: "asyncio.Future[Any]"
     abandoned: bool = False
+    context: Context = field(default_factory=copy_context, repr=False)
 
     def settle(self, outcome: Message, engine: str) -> None:
         """Hand (RESULT, ERROR or DEFECT, value) to the caller, if there still is one. On the event loop."""
@@ -31,5 +34,5 @@ class Call:
         elif kind == wire.ERROR and isinstance(value, VoiceServiceError):
             self.answer.set_exception(value)
         else:
-            logger.error("defect in %s.%s:\n%s", engine, self.method, value)
+            self.context.run(logger.error, "defect in %s.%s\n%s", engine, self.method, Stack(value))
             self.answer.set_exception(InternalError(f"The {engine} engine failed."))

@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any
 
 from src.domain.errors import VoiceServiceError
+from src.utils.tracing import OWN_LOGGER, log_uncaught, where
 
 READY, RESULT, ERROR, DEFECT, LOG, ANSWER = "ready", "result", "error", "defect", "log", "answer"
 """The first element of every message from a child. RESULT, ERROR and DEFECT are outcomes of a call."""
@@ -126,7 +127,10 @@ class _ParentLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(ConnectionLost):
-            self._channel.send((LOG, record.name, record.levelno, record.getMessage()[:MAX_LOG_CHARACTERS]))
+            text = record.getMessage()
+            if record.exc_info and record.exc_info[1]:
+                text = f"{text}\n{where(record.exc_info[1])}"
+            self._channel.send((LOG, record.name, record.levelno, text[:MAX_LOG_CHARACTERS]))
 
 
 class Channel:
@@ -152,7 +156,10 @@ def main(descriptor: int, parent_pid: int) -> None:
     channel = Channel(socket.socket(fileno=descriptor))
     with suppress(ConnectionLost):
         spec: ChildSpec = channel.receive()
-        logging.basicConfig(level=spec.log_level, handlers=[_ParentLog(channel)])
+        logging.basicConfig(level=max(spec.log_level, logging.INFO), handlers=[_ParentLog(channel)])
+        logging.getLogger(OWN_LOGGER).setLevel(spec.log_level)
+        logging.captureWarnings(capture=True)
+        log_uncaught()
         prepared = _prepare(spec, channel, parent_pid)
         if prepared is not None:
             worker, serve = prepared

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from src.domain.errors import EngineUnavailable, VoiceServiceError
+from src.utils.tracing import OWN_LOGGER, Stack
 from src.workers import child as wire
 from src.workers.child_process import ChildProcess, ChildSettings, Message
 
@@ -35,7 +36,10 @@ def child_settings(
     parent's.
     """
     spec = wire.ChildSpec(
-        pickle.dumps(init), pickle.dumps(factory), pickle.dumps(serve), logging.getLogger().getEffectiveLevel()
+        pickle.dumps(init),
+        pickle.dumps(factory),
+        pickle.dumps(serve),
+        logging.getLogger(OWN_LOGGER).getEffectiveLevel(),
     )
     return ChildSettings(name, spec, dict(os.environ if environment is None else environment), _START_SECONDS)
 
@@ -180,7 +184,7 @@ class ChildKeeper(ABC):
             return
         if message[0] == wire.ERROR and isinstance(message[1], VoiceServiceError):
             raise message[1]
-        logger.error("a %s process cannot start:\n%s", self._settings.name, message[1])
+        logger.error("a %s process cannot start\n%s", self._settings.name, Stack(message[1]))
         reason = str(message[1]).strip().splitlines()[-1]
         raise EngineUnavailable(f"A {self._settings.name} process cannot start: {reason}")
 

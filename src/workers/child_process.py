@@ -7,11 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from src.utils.tracing import Stack
 from src.workers import child as wire
 
 Message = tuple[Any, ...]
@@ -21,6 +23,10 @@ _BOOT = (
     "from src.workers.child import main; main(int(sys.argv[2]), int(sys.argv[3]))"
 )
 _REAP_SECONDS = 5.0
+_MAX_PRINTED_LINES, _MAX_PRINTED_BYTES = 200, 2000
+"""Of one child, and of each line."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,11 @@ class ChildProcess:
                 env=dict(settings.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,  # Ctrl-C in a terminal is for the parent; a kill reaches what the child started
             )
+        threading.Thread(target=self._log_errors, args=(settings.name,), daemon=True).start()
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -64,7 +72,8 @@ class ChildProcess:
         if message[0] != wire.LOG:
             return message
         _, name, level, text = message
-        logging.getLogger(str(name)).log(int(level), "%s", text)
+        message, _, stack = str(text).partition("\n")
+        logging.getLogger(str(name)).log(int(level), "%s\n%s" if stack else "%s%s", message, Stack(stack))
         return None
 
     def answer(self) -> Message:
@@ -72,6 +81,15 @@ class ChildProcess:
             message = self.read()
             if message is not None:
                 return message
+
+    def _log_errors(self, name: str) -> None:
+        """What the child, its libraries and the programs that it starts print, until they end, as lines of the log."""
+        assert self._process.stderr is not None  # noqa: S101 - as it was started
+        with self._process.stderr as printed:
+            for number, line in enumerate(iter(lambda: printed.readline(_MAX_PRINTED_BYTES), b"")):
+                text = line.decode(errors="replace").rstrip()
+                if text and number < _MAX_PRINTED_LINES:
+                    logger.warning("a %s process printed: %s", name, text)
 
     def kill(self) -> None:
         self.killed = True

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from src.domain.errors import VoiceServiceError
@@ -82,7 +83,7 @@ class JobWorker(Generic[T]):
         self._woken += 1
         if self._stopping or len(self._slots) >= self._concurrency:
             return None
-        slot = asyncio.create_task(self._serve())
+        slot = asyncio.create_task(self._serve(), context=Context())  # whoever woke it: it does the jobs of others, too
         self._slots.add(slot)
         slot.add_done_callback(self._slots.discard)
         return slot

@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,35 @@ async def test_callers_get_what_the_workers_made_of_their_own_message(small: Fle
     assert [answer["translated_text"] for answer in answers] == [message.words[::-1] for message in messages]
     assert len({start.process for start in small.starts()}) == 2
     assert not app.refusals
+
+
+async def test_one_request_is_followed_through_the_logs_of_api_and_worker(small: Fleet) -> None:
+    trace_id, span_id = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    headers = {"X-Request-ID": "phone-17", "traceparent": f"00-{trace_id}-{span_id}-01"}
+    body = {"audio": Message("followed", fails="defect").encode(), "target_language": "es", "source_language": "en"}
+    async with httpx.AsyncClient(base_url=small.url, timeout=30) as http:
+        assert (await http.post("/api/v1/voice/translate", json=body, headers=headers)).status_code == 500
+        job_id = (await http.get("/api/v1/voice/jobs?limit=1")).json()["jobs"][0]["job_id"]
+        spoken = {"text": "hello", "target_language": "es", "reference_audio": Message("a voice").encode()}
+        (await http.post("/api/v1/voice/clone", json=spoken, headers=headers)).raise_for_status()
+        await http.post("/api/v1/voice/translate", json=body)  # of another request, in the same workers
+    lines = [json.loads(line) for process in small.processes for line in small.log(process).splitlines()]
+    mine = [line for line in lines if line.get("request_id") == "phone-17"]
+    assert {(line["trace_id"], line["span_id"]) for line in mine} == {(trace_id, span_id)}
+    by_role = {role: [line["message"] for line in mine if line["role"] == role] for role in ("api", "worker")}
+    assert [message.split(" ms=")[0] for message in by_role["api"]] == [
+        "method=POST route=/api/v1/voice/translate status=500",
+        "method=POST route=/api/v1/voice/clone status=200",
+    ]
+    done = [line for line in mine if line.get("job_id") == job_id]
+    assert [line["message"] for line in done] == [
+        f"job {job_id} begins, attempt 1",
+        f"job {job_id} failed by a defect",
+        f"job {job_id} fails: internal_error",
+    ]
+    assert {line["pid"] for line in done} <= {worker.pid for worker in small.workers}
+    assert done[1]["exception"]["type"] == "builtins.ValueError"
+    assert [message for message in by_role["worker"] if "engine call" in message]
 
 
 async def test_a_caller_who_goes_away_stops_the_work(small: Fleet) -> None:

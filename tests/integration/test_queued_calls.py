@@ -272,7 +272,7 @@ async def test_a_call_that_has_lost_three_workers_is_given_up(road: Road) -> Non
 
 async def test_an_answer_that_comes_after_its_caller_left_is_not_kept(road: Road) -> None:
     call = EngineCall("late", "ann", "echo")
-    await road.storage.put(call.arguments_key, encode(()))
+    await road.storage.put(call.arguments_key, encode((None, ())))
     await road.rows.add(call, 10, 60.0)
     runner = road.runner()
     leased = await runner.claim()
@@ -286,7 +286,7 @@ async def test_an_answer_that_comes_after_its_caller_left_is_not_kept(road: Road
 
 async def test_a_call_of_a_process_that_is_gone_is_taken_away_when_its_time_is_over(road: Road) -> None:
     orphan = EngineCall("orphan", "ann", "wait")
-    await road.storage.put(orphan.arguments_key, encode(()))
+    await road.storage.put(orphan.arguments_key, encode((None, ())))
     await road.rows.add(orphan, 10, 1.0)
     async with road.worker():
         await road.events.publish(WAITING)

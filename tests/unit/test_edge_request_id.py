@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from src.api.middleware.request_id import RequestIdFilter, request_id_var
 from tests.edge_app import client, edge_app
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -62,16 +61,6 @@ async def test_one_access_line_without_query_path_or_body(caplog: pytest.LogCapt
     assert "route=(none) status=404" in lines[1]
     assert "private" not in caplog.text
     assert "secret" not in caplog.text
-
-
-def test_log_records_carry_the_id() -> None:
-    record = logging.makeLogRecord({})
-    token = request_id_var.set("r2")
-    assert RequestIdFilter().filter(record)
-    request_id_var.reset(token)
-    assert record.__dict__["request_id"] == "r2"
-    RequestIdFilter().filter(record)
-    assert record.__dict__["request_id"] == "-"
 
 
 async def test_security_headers() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import logging
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from src.domain.audio import Audio
 from src.domain.errors import DeadlineExceeded, EngineUnavailable, InternalError, NoSpeechDetected, Overloaded
+from src.domain.tracing import Trace, current_trace, working_for
 from src.workers.process_pool import ProcessPool
 from tests.pool_engine import SECRET, Engine, mark
 
@@ -248,6 +250,39 @@ async def test_init_and_before_call_run_and_the_environment_is_the_given_one(tmp
 async def test_log_records_reach_the_parent(pool: ProcessPool, caplog: pytest.LogCaptureFixture) -> None:
     await pool.run("log", "100 % warm")
     assert [record.getMessage() for record in caplog.records if record.name == "engine"] == ["100 % warm"]
+
+
+async def test_what_a_child_and_its_programs_print_becomes_lines_of_the_log_and_ends_somewhere(
+    pool: ProcessPool, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def said() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == "src.workers.child_process"]
+
+    await pool.run("print_lines", "malloc(): corrupted", 1)
+    await until(lambda: len(said()) == 2)
+    assert said() == ["a test process printed: malloc(): corrupted", "a test process printed: from a program"]
+    await pool.run("print_lines", "x" * 5000, 1000)  # nobody waits for room in the pipe
+    assert await pool.run("echo", 1) == 1
+    await until(lambda: len(said()) >= 200)
+    assert len(said()) <= 200
+    assert capfd.readouterr().err == ""
+
+
+async def test_a_defect_is_logged_for_the_request_that_it_was_done_for(
+    pool: ProcessPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Trace | None] = []
+
+    def look(_record: logging.LogRecord) -> bool:
+        seen.append(current_trace.get())
+        return True
+
+    caplog.handler.addFilter(look)
+    trace = Trace("r1", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    with working_for(trace), pytest.raises(InternalError):
+        await pool.run("fail", "defect")
+    caplog.handler.removeFilter(look)
+    assert seen == [trace]
 
 
 async def test_close_fails_running_and_waiting_calls_and_is_quick() -> None:

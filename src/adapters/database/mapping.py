@@ -23,6 +23,7 @@ from src.domain.jobs import (
 from src.domain.moderation import ModerationReport
 from src.domain.provenance import marks_from_json, marks_to_json
 from src.domain.speech import Formality, Quality, VoiceMatch, VoiceType, Wording
+from src.domain.tracing import Trace
 
 Values = dict[str, Any]
 
@@ -32,7 +33,7 @@ def job_to_values(job: Job) -> Values:
     return {
         "id": job.id,
         "user_id": job.user_id,
-        "request": request_to_json(job.request),
+        "request": {**request_to_json(job.request), **_trace_to_json(job.trace)},
         "voice_profile_id": job.request.voice_profile_id,
         "input_key": job.input_key,
         "created_at": job.created_at,
@@ -71,7 +72,13 @@ def job_from_row(row: Row[Any]) -> Job:
         priority=Priority(row.priority),
         fence=row.fence,
         cancel_requested=row.cancel_requested,
+        trace=Trace(**trace) if (trace := row.request.get("trace")) else None,
     )
+
+
+def _trace_to_json(trace: Trace | None) -> Values:
+    """Beside what the caller asked for, as nobody looks for jobs by it."""
+    return {"trace": {"request_id": trace.request_id, "traceparent": trace.traceparent}} if trace else {}
 
 
 def request_to_json(request: JobRequest) -> Values:
@@ -92,7 +99,7 @@ def request_to_json(request: JobRequest) -> Values:
 def request_from_json(value: Values) -> JobRequest:
     return JobRequest(
         **{
-            **value,
+            **{name: item for name, item in value.items() if name != "trace"},
             "audio_format": AudioFormat(value["audio_format"]),
             "quality": Quality(value["quality"]),
             "wording": wording_from_json(value.get("wording", {})),  # jobs of earlier releases have none

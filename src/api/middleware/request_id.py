@@ -3,27 +3,18 @@
 import logging
 import re
 import time
-from contextvars import ContextVar
 from secrets import token_hex
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-logger = logging.getLogger(__name__)
+from src.domain.tracing import Trace, working_for
+from src.utils.log_lines import FIELDS
 
-request_id_var: ContextVar[str] = ContextVar("request_id", default="-")
-"""The id of the request that this task works for; `-` outside of one."""
+logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-
-
-class RequestIdFilter(logging.Filter):
-    """Gives every record a `request_id`, for the format string of a handler."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id_var.get()
-        return True
 
 
 class RequestIdMiddleware:
@@ -53,12 +44,11 @@ class RequestIdMiddleware:
                 MutableHeaders(scope=message).update({"X-Request-ID": request_id, "traceparent": traceparent})
             await send(message)
 
-        token = request_id_var.set(request_id)
-        try:
-            await self.app(scope, receive, send_with_ids)
-        finally:
-            _log(scope, status, (time.perf_counter() - started) * 1000)
-            request_id_var.reset(token)
+        with working_for(Trace(request_id, traceparent)):
+            try:
+                await self.app(scope, receive, send_with_ids)
+            finally:
+                _log(scope, status, (time.perf_counter() - started) * 1000)
 
 
 def _accepted(pattern: re.Pattern[str], value: str | None) -> str | None:
@@ -70,6 +60,7 @@ def _log(scope: Scope, status: int, milliseconds: float) -> None:
     route = str(getattr(scope.get("route"), "path", "(none)"))
     level = logging.DEBUG if route.startswith("/health") else logging.INFO
     trace_id = scope["state"]["traceparent"].split("-")[1]
+    fields = {"method": scope["method"], "route": route, "status": status, "duration_ms": round(milliseconds, 1)}
     logger.log(
         level,
         "method=%s route=%s status=%d ms=%.1f request_id=%s trace_id=%s",
@@ -79,4 +70,5 @@ def _log(scope: Scope, status: int, milliseconds: float) -> None:
         milliseconds,
         scope["state"]["request_id"],
         trace_id,
+        extra={FIELDS: fields},
     )
