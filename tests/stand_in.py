@@ -87,7 +87,7 @@ class ScriptTranscriber:
         if message.kills:
             os.kill(os.getpid(), signal.SIGKILL)
         if message.fails == "defect":
-            raise ValueError(_AS_TOLD)
+            raise ValueError(message.words)  # as libraries quote what they cannot do
         if message.fails:
             raise as_told(message.fails, _AS_TOLD, None)
         try:

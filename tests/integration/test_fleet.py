@@ -21,6 +21,7 @@ from tests.chaos.scenarios import (
     weather,
     without_redis,
 )
+from tests.planting import Plants, Sender
 from tests.servers.fleet import Fleet, fleet
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
@@ -48,6 +49,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) ->
             workers=2,
             JOB_LEASE_SECONDS=str(LEASE_SECONDS),
             JOB_CONCURRENCY="2",
+            LOG_LEVEL="debug",
             JOB_MAX_ATTEMPTS=str(ATTEMPTS),
         ) as made,
     ):
@@ -91,6 +93,22 @@ async def test_one_request_is_followed_through_the_logs_of_api_and_worker(small:
     assert {line["pid"] for line in done} <= {worker.pid for worker in small.workers}
     assert done[1]["exception"]["type"] == "builtins.ValueError"
     assert [message for message in by_role["worker"] if "engine call" in message]
+
+
+def test_no_process_logs_what_is_said_or_what_opens_doors(small: Fleet) -> None:
+    plants = Plants()
+    with httpx.Client(base_url=small.url, timeout=60) as http:
+        sender = Sender(http, plants)
+        for fails in ("", "defect", "no_speech_detected"):
+            said = Message(plants.new(f"a message that ends with {fails or 'an answer'}"), fails=fails).encode()
+            sender.fetch(sender.translate(said, callback_url=None))
+        sender.voice(Message(plants.new("a recording of a voice")).encode())
+        sender.mistakes()
+    assert {200, 500, 422, 400, 404} <= sender.statuses.keys()
+    plants.also("the storage key", small.environment["STORAGE_KEYS"])
+    logs = "".join(small.log(process) for process in small.processes)
+    assert plants.found(logs) == []
+    assert [line for line in logs.splitlines() if not line.startswith("{")] == []
 
 
 async def test_a_caller_who_goes_away_stops_the_work(small: Fleet) -> None:
