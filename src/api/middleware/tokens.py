@@ -1,5 +1,7 @@
 """Bearer tokens: whose they are, and whether to believe them."""
 
+import base64
+import binascii
 import json
 import math
 import re
@@ -15,6 +17,7 @@ from src.domain.identity import CLOCK_LEEWAY_SECONDS, USER_ID, Identity, Token
 from src.utils.token_keys import TokenKey
 
 _MAX_TOKEN_CHARACTERS = 8192
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)")
 _TOKEN_ID = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 """It goes into a database: see USER_ID."""
 
@@ -124,6 +127,9 @@ class TokenVerifier:
 def _header(token: str) -> Mapping[str, Any]:
     if len(token) > _MAX_TOKEN_CHARACTERS:
         raise Unauthenticated("The token is too long.")
+    written = _COMPACT.fullmatch(token)
+    if written is None or not _is_canonical(written[1]):
+        raise _untrusted()
     try:
         header: Mapping[str, Any] = jws.get_unverified_header(token)
     except (JOSEError, ValueError, TypeError, RecursionError):
@@ -131,6 +137,17 @@ def _header(token: str) -> Mapping[str, Any]:
     if "crit" in header or not _FOREIGN_KEYS.isdisjoint(header):
         raise Unauthenticated("The token's header asks for what this service does not do.")
     return header
+
+
+def _is_canonical(text: str) -> bool:
+    """Whether it is base64url as RFC 7515 has it. python-jose reads other texts as the same bytes, so that one token
+    could be written in many ways; in header and claims the signature finds them out.
+    """
+    padded = text + "=" * (-len(text) % 4)
+    try:
+        return base64.urlsafe_b64encode(base64.urlsafe_b64decode(padded)).decode() == padded
+    except binascii.Error:
+        return False
 
 
 def _untrusted() -> Unauthenticated:
