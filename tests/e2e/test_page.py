@@ -58,6 +58,7 @@ def test_a_recorded_message_is_translated_and_both_recordings_play(
     facts = page.locator("#facts").inner_text()
     for engine in ("pocketsphinx", "apertium", "espeak"):
         assert engine in facts
+    assert "RIFF INFO, C2PA manifest" in facts
     assert 0 < float(page.locator("meter").get_attribute("value") or 0) <= 1
 
     for player in ("#source-player", "#answer-player"):

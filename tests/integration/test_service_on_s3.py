@@ -67,6 +67,9 @@ def test_a_translation_lies_in_the_bucket_until_its_job_is_deleted(service: Serv
     audio = httpx.get(answer["audio_url"], timeout=10).raise_for_status()
     assert audio.headers["content-type"] == "audio/wav"
     assert audio.content == base64.b64decode(answer["audio_base64"])
+    downloaded = {"audio": base64.b64encode(audio.content).decode()}
+    marks = service.http.post("/api/v1/voice/detect", json=downloaded).raise_for_status().json()
+    assert (marks["c2pa"]["ours"], marks["riff_info"]["found"], marks["synthetic"]) == (True, True, True)
     service.http.delete(f"/api/v1/voice/job/{answer['job_id']}").raise_for_status()
     assert service.stored() == []
     assert httpx.get(answer["audio_url"], timeout=10).status_code in (403, 404)

@@ -1,5 +1,7 @@
 /** The answer in words: both texts, how alike the voices are, and what did the work. */
 
+const MARKS = { c2pa: "C2PA manifest", riff_info: "RIFF INFO", watermark: "watermark" };
+
 const $ = (id) => document.getElementById(id);
 
 function showText(element, text, language) {
@@ -39,6 +41,7 @@ export function showResult(job, nameOf) {
       ["Heard", `${nameOf(job.source_language)}, by ${job.engines.transcription}`],
       ["Translated", `by ${job.engines.translation}`],
       ["Spoken", `by ${job.engines.voice}`],
+      ["Marked as synthetic", job.provenance.map(({ kind }) => MARKS[kind] ?? kind).join(", ") || "no"],
     ]),
   );
 }
