@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from src.adapters.database.engine import Database
+from src.adapters.database.holdings import SqlHoldings
 from src.adapters.database.idempotency import SqlIdempotencyStore
 from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.job_views import SqlJobViews
@@ -21,7 +22,7 @@ from src.bootstrap_access import Access
 from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
 from src.bootstrap_consent import build_challenges, build_profiles
 from src.bootstrap_database import audio_budget, open_database
-from src.bootstrap_deletions import deletion_rows, start_deletions
+from src.bootstrap_deletions import start_deletions
 from src.bootstrap_engines import Engines, build_engines
 from src.bootstrap_jobs import JobStores, start_job_worker
 from src.bootstrap_moderation import start_moderation
@@ -38,6 +39,7 @@ from src.services.audio_budget import AudioBudget, BudgetedDecoder
 from src.services.callbacks import CallbackDelivery
 from src.services.challenges import Challenges
 from src.services.deletions import Deletions
+from src.services.export import Export
 from src.services.health import Health
 from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
@@ -147,8 +149,7 @@ async def _start_core(
     budget = audio_budget(settings, database)
     decoder = BudgetedDecoder(parts.decoder, budget) if budget else parts.decoder
     challenges = build_challenges(settings, database, parts)
-    rows = deletion_rows(settings, database)
-    deletions = start_deletions(rows, storage, shared, stack)
+    deletions = start_deletions(settings, database, storage, shared, stack)
     voices = VoiceCloning(parts.voice, parts.analyzer, shared.cache, parts.transcriber)
     return _Core(
         settings,
@@ -233,6 +234,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
         audit=audit,
         audit_trail=audit_trail,
         deletions=core.deletions,
+        export=Export(SqlHoldings(core.database), stores.storage),
         max_audio_bytes=settings.max_audio_bytes,
         sync_timeout_seconds=settings.sync_timeout_seconds,
         public_base_url=settings.public_base_url,

@@ -16,6 +16,7 @@ from src.services.audit import Audit
 from src.services.callbacks import CallbackAddresses
 from src.services.challenges import Challenges
 from src.services.deletions import Deletions
+from src.services.export import Export
 from src.services.health import Health
 from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
@@ -45,6 +46,7 @@ class Services:
     audit: Audit
     audit_trail: AuditTrail
     deletions: Deletions
+    export: Export
     callbacks: CallbackAddresses
     audio_budget: AudioBudget | None
     max_audio_bytes: int

@@ -7,7 +7,7 @@ the loop of any process goes on.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from src.domain.deletions import DELETIONS, Deletion, DeletionKind, DeletionRepository
@@ -30,14 +30,26 @@ _GRACE_SECONDS = 600.0
 _SWEPT = ("inputs", "results", "references", "embeddings")
 
 
+async def _nothing() -> None: ...
+
+
 class Deletions:
     """Implements the use cases. `request` may be called by any number of callers; `run` is to be run once."""
 
-    def __init__(self, rows: DeletionRepository, storage: Storage, cache: Cache, events: JobEvents) -> None:
+    def __init__(
+        self,
+        rows: DeletionRepository,
+        storage: Storage,
+        cache: Cache,
+        events: JobEvents,
+        expire_others: Callable[[], Awaitable[object]] = _nothing,
+    ) -> None:
+        """`expire_others`: deletes other rows whose time is over."""
         self.rows = rows
         self._storage = storage
         self._cache = cache
         self._events = events
+        self._expire_others = expire_others
         self._under_way: set[asyncio.Task[None]] = set()
         self._looked_at = time.monotonic()
         self._next_sweep = time.monotonic()
@@ -85,6 +97,7 @@ class Deletions:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _SWEEP_SECONDS
             await self.rows.expire()
+            await self._expire_others()
             for folder in _SWEPT:
                 await self._sweep(folder, _GRACE_SECONDS)
 

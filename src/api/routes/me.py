@@ -1,6 +1,9 @@
 """What a user may ask about everything that is theirs."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
 
 from src.api.dependencies import Caller, ServicesDep
 from src.api.problems import problems
@@ -18,3 +21,21 @@ async def delete_me(caller: Caller, services: ServicesDep) -> None:
     is and not what is kept of them: who calls again begins anew.
     """
     await services.deletions.request(DeletionKind.USER, caller.user_id, caller.user_id, caller.user_id)
+
+
+@router.get(
+    "/me/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/zip": {}}}, **problems(422, 429, 503)},
+)
+async def export_me(
+    caller: Caller,
+    services: ServicesDep,
+    audio: Annotated[bool, Query(description="With the recordings, voices and answers that are still there.")] = True,
+) -> StreamingResponse:
+    """Everything that is held about the caller, as a ZIP: `rows/*.json`, a file for each table, `files/` with the audio
+    and voices, and `manifest.json`, which comes last and says what is there. An archive without it was cut short.
+    """
+    headers = {"Content-Disposition": 'attachment; filename="export.zip"', "Cache-Control": "no-store"}
+    pieces = services.export.start(caller.user_id, audio=audio)
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
