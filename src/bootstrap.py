@@ -28,6 +28,7 @@ from src.bootstrap_jobs import JobStores, start_job_worker
 from src.bootstrap_moderation import start_moderation
 from src.bootstrap_provenance import Provenance, start_provenance
 from src.bootstrap_remote import Front, Membership, start_call_worker, start_front
+from src.bootstrap_sealing import make_data_dir
 from src.bootstrap_sessions import build_sessions
 from src.bootstrap_shared import SharedState, build_shared_state
 from src.bootstrap_storage import StartedStorage, start_storage
@@ -137,7 +138,7 @@ async def _start_core(
     settings: Settings, engines: Engines | None, shared: SharedState, stack: AsyncExitStack, *, remote: bool
 ) -> _Core:
     """`remote`: other processes have the engines."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_data_dir(settings)
     database = open_database(settings)
     stack.push_async_callback(database.close)
     await database.start()

@@ -1,6 +1,7 @@
 """What every process of the service begins with: its settings and its log."""
 
 import logging
+import os
 import sys
 
 from pydantic import ValidationError
@@ -22,6 +23,11 @@ def load_settings() -> Settings | None:
             name = ".".join(str(part) for part in problem["loc"]).upper() or "settings"
             print(f"{name}: {problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201
         return None
+
+
+def be_private() -> None:
+    """What this process and its children make is for this user only."""
+    os.umask(0o077)
 
 
 def configure_logging(level: str, form: str, role: str) -> None:

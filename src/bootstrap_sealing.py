@@ -1,7 +1,9 @@
 """Settings to the keys that seal stored files."""
 
 import base64
+import logging
 import secrets
+import stat
 from pathlib import Path
 
 from src.adapters.storage.keyring import KEY_BYTES, Keyring
@@ -10,6 +12,8 @@ from src.config.sealing import PLAIN, storage_keys
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.services.profiles import CLONES
+
+logger = logging.getLogger(__name__)
 
 FOLDERS = ("inputs", "results", "references", "embeddings", CLONES)
 """All that the service keeps in its storage; backups beside it hold what lies there, sealed as it is."""
@@ -29,6 +33,13 @@ def key_file(settings: Settings) -> Path:
 def audio_folder(settings: Settings) -> Path:
     """Of STORAGE=local."""
     return settings.data_dir / "audio"
+
+
+def make_data_dir(settings: Settings) -> None:
+    """For this user only; one that was there keeps its mode, which may be wanted, and the log says so."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if stat.S_IMODE(settings.data_dir.stat().st_mode) & 0o077:
+        logger.warning("other users of this machine may look into DATA_DIR: chmod 700 %s", settings.data_dir)
 
 
 def load_keyring(settings: Settings) -> Keyring:

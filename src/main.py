@@ -18,7 +18,7 @@ from src.api.routes import admin, audio, detect, health, jobs, languages, me, pa
 from src.bootstrap import running_services
 from src.bootstrap_access import Access, build_access
 from src.bootstrap_engines import Engines
-from src.bootstrap_process import configure_logging, load_settings
+from src.bootstrap_process import be_private, configure_logging, load_settings
 from src.bootstrap_server import build_server
 from src.bootstrap_shared import SharedState, build_shared_state
 from src.config.settings import Settings
@@ -108,6 +108,7 @@ def main(engines: Engines | None = None) -> int:
     settings = load_settings()
     if settings is None:
         return 2
+    be_private()
     configure_logging(settings.log_level, settings.log_format, "api")
     try:
         app = create_app(settings, engines)

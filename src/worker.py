@@ -12,7 +12,7 @@ from pathlib import Path
 
 from src.bootstrap import running_worker
 from src.bootstrap_engines import Engines
-from src.bootstrap_process import configure_logging, load_settings
+from src.bootstrap_process import be_private, configure_logging, load_settings
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
 from src.domain.jobs import Job
@@ -53,6 +53,7 @@ def main(engines: Engines | None = None) -> int:
     settings = load_settings()
     if settings is None:
         return 2
+    be_private()
     configure_logging(settings.log_level, settings.log_format, "worker")
     try:
         asyncio.run(work(settings, engines))
