@@ -51,6 +51,8 @@ class Provenance:
 async def start_provenance(settings: Settings, reader: MarkReader, stack: AsyncExitStack) -> Provenance:
     """Raises EngineUnavailable, with what to do, for a certificate that cannot sign, and for missing weights."""
     identity = await asyncio.to_thread(_identity, settings)
+    if identity.self_signed and settings.workers == "remote":
+        logger.warning("answers are signed by each process with a certificate of its own: set C2PA_CERTIFICATE_FILE")
     trust = Trust(identity.anchor, identity.serial_number, await asyncio.to_thread(_anchors, settings))
     signer = C2paSigner(identity, software=_SOFTWARE, version=__version__, timestamp_url=settings.c2pa_timestamp_url)
     stack.push_async_callback(signer.close)
