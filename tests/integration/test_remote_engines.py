@@ -97,6 +97,20 @@ def test_everything_that_needs_an_engine_is_done_by_the_worker(workplace: Fleet,
     assert left(workplace) == ("0", [])
 
 
+def test_a_challenge_is_made_for_what_workers_hear_and_heard_by_them(workplace: Fleet, http: httpx.Client) -> None:
+    hello, made = Message("hello").encode(), post(http, "profile/challenge", language="es").json()
+    answer = {"challenge_id": made["challenge_id"], "audio": Message(made["sentence"]).encode()}
+    profile = post(http, "profile", reference_audio=hello, consent=CONSENT, verification=answer)
+    assert (profile.status_code, profile.json()["verified"]) == (200, True), profile.text
+    assert workplace.starts()[-1].process == workplace.workers[0].pid
+
+    path = f"profile/{profile.json()['profile_id']}/verification"
+    other = post(http, "profile/challenge", language="es").json()["challenge_id"]
+    refused = post(http, path, challenge_id=other, audio=answer["audio"])
+    assert (refused.status_code, refused.json()["code"]) == (422, "verification_failed")
+    assert post(http, "profile/challenge", language="fr").json()["code"] == "unsupported_language"
+
+
 def test_the_process_that_takes_requests_has_no_engine(workplace: Fleet) -> None:
     """Neither imported, as the import times that Python wrote show, nor mapped into memory."""
     api = workplace.processes[0]
