@@ -78,6 +78,8 @@ def _meaningful(body: dict[str, Any]) -> dict[str, Any]:
         "audio_format": audio_format,
         "target_language": _random.choice(["es", "ES", "es-419", "fr"]),
         "source_language": _random.choice(["en", "en-GB", None]),
+        "language": _random.choice(["en", None]),
+        "verification": None,
         "callback_url": None,
         "profile_id": None,
         "user_id": None,

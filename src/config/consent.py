@@ -15,7 +15,7 @@ class ConsentSettings(BaseSettings):
     """A challenge that is not answered by then cannot be."""
     challenges_per_user: int = Field(5, ge=1, le=1000)
     """In that time, answered ones counted."""
-    challenge_max_word_error_rate: float = Field(0.35, ge=0, lt=1)
+    challenge_max_word_error_rate: float = Field(0.3, ge=0, lt=1)
     """Of the words of a challenge, how many may be heard otherwise."""
     challenge_min_similarity: float = Field(0.8, gt=0, le=1)
     """Cosine of the speaker embeddings of a challenge and each part of the references."""
