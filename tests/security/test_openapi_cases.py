@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.openapi_run import run_cases
+from tests.openapi_run import OF_WHOLE_USERS, run_cases
 from tests.process_watch import Watch
 from tests.reporting import say
 from tests.servers.fuzzed_service import fuzzed_service
@@ -17,15 +17,14 @@ EXAMPLES = 500
 MEGABYTES = 200
 
 
-def test_administrators_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By themselves, as they revoke the tokens of users."""
+def test_cases_that_end_users_and_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with fuzzed_service(tmp_path) as service:
         outcome = run_cases(
-            service, tmp_path, examples=EXAMPLES, seed=20261121, user="root", scope="admin", only="/admin/"
+            service, tmp_path, examples=EXAMPLES, seed=20261121, user="root", scope="voice admin", only=OF_WHOLE_USERS
         )
     say(capsys, f"{outcome.cases} cases as an administrator in {outcome.seconds:.0f} s\n{outcome.table()}")
     assert outcome.failures == [], outcome.output
-    assert outcome.never_served == []
+    assert outcome.server_errors == 0
 
 
 def test_ten_thousand_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,6 +42,7 @@ def test_ten_thousand_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     )
     assert outcome.failures == [], outcome.output
     assert outcome.server_errors == 0
-    assert [each for each in outcome.never_served if "/admin/" not in each] == []  # the token is no administrator's
+    # a challenge is met by saying its words, which the stand-in for a recogniser never hears
+    assert set(outcome.never_served) <= {"POST /api/v1/voice/profile/{profile_id}/verification"}
     assert watch.unanswered == 0
     assert watch.growth <= MEGABYTES
