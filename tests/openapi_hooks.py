@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import schemathesis
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveData
 
@@ -59,17 +60,20 @@ _recordings = [
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
     """Make schema-valid bodies mean something."""
-    positive = case.meta is not None and case.meta.generation.mode.is_positive
-    if not positive or _random.random() < 0.25:
+    if case.meta is None or _random.random() < 0.25:
         return
-    case.headers.pop("X-On-Behalf-Of", None)  # the token is no service's
+    headers = case.meta.components.get(ParameterLocation.HEADER)
+    if headers is None or headers.mode.is_positive:
+        case.headers.pop("X-On-Behalf-Of", None)  # the token is no service's: all the rest would not be looked at
+    if not case.meta.generation.mode.is_positive:
+        return
     if isinstance(case.body, dict):
         case.body = _meaningful(case.body)
         if case.operation.path == "/api/v1/voice/translate":
             case.headers["Prefer"] = _random.choice(["wait=10", "respond-async", "respond-async, wait=1"])
     if case.operation.path == "/api/v1/audio/{key}" and _heard:
         case.path_parameters, case.query = _random.choice(_heard)
-    if case.meta is not None and case.meta.phase.name is TestPhase.FUZZING:  # in chains of calls ids are passed on
+    if case.meta.phase.name is TestPhase.FUZZING:  # in chains of calls ids are passed on
         known = {name: ids for name, ids in _made.items() if ids and name in case.path_parameters}
         case.path_parameters = {**case.path_parameters, **{name: _random.choice(ids) for name, ids in known.items()}}
 
