@@ -185,10 +185,27 @@ def lists(world: World) -> None:
     assert sum(day["requests"] for day in world.asks("GET", "/api/v1/usage").json()["days"]) == mine
 
 
-@case("GET /api/v1/admin/audit", "POST /api/v1/admin/revocations")
+@case("POST /api/v1/voice/profile/challenge", "POST /api/v1/voice/profile/{profile_id}/verification")
+def challenges(world: World) -> None:
+    path = f"{VOICE}/profile/challenge"
+    world.refused("POST", path, 403, "forbidden", json={"user_id": "ann"})
+    bobs = world.asks("POST", path, json={}).json()["challenge_id"]
+    anns = world.http.post(path, json={}, headers=world.ann).json()["challenge_id"]
+    own = world.asks("POST", f"{VOICE}/profile", json=PROFILE).json()["profile_id"]
+    theirs, mine = (f"{VOICE}/profile/{each}/verification" for each in (world.profile, own))
+    world.refused("POST", theirs, json={"challenge_id": bobs, "audio": AUDIO})
+    world.refused("POST", theirs, 403, "forbidden", json={"challenge_id": anns, "audio": AUDIO, "user_id": "ann"})
+    with_anns = world.asks("POST", mine, json={"challenge_id": anns, "audio": AUDIO})
+    unknown = world.asks("POST", mine, json={"challenge_id": "unknown", "audio": AUDIO})
+    assert with_anns.status_code in (403, 404, 422)
+    assert (with_anns.status_code, with_anns.json()["code"]) == (unknown.status_code, unknown.json()["code"])
+
+
+@case("GET /api/v1/admin/audit", "POST /api/v1/admin/revocations", "DELETE /api/v1/admin/users/{user_id}")
 def administration(world: World) -> None:
     world.refused("GET", "/api/v1/admin/audit", 403, "forbidden", params={"user_id": "ann"})
     world.refused("POST", "/api/v1/admin/revocations", 403, "forbidden", json={"user_id": "ann"})
+    world.refused("DELETE", "/api/v1/admin/users/ann", 403, "forbidden")
 
 
 @pytest.fixture(scope="module")
