@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, select
+from sqlalchemy import ColumnElement, RowMapping, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scripts.backups.contents import tables_of
 from src.adapters.database.consent_tables import consents
-from src.adapters.database.tables import audit_log, revocations, translation_jobs, voice_profiles
+from src.adapters.database.deletion_rows import KEPT_OF_USERS, tables_of_users
+from src.adapters.database.tables import audit_log, revocations, translation_jobs, users, voice_profiles
+from src.domain.deletions import Pseudonyms
 
 _CLOCKS_APART = timedelta(minutes=5)  # of the machine that made the backup, and those that wrote the log
 _AT_ONCE = 500  # ids in one statement
@@ -27,7 +29,7 @@ class Carried:
     revocations: Rows
 
     def deleted(self, what: str) -> list[str]:
-        """The ids of the profiles, or of the jobs, that were deleted."""
+        """The profiles, jobs or users that were deleted: pseudonyms, and of earlier releases ids."""
         subjects = [str(event["subject"]) for event in self.events if event["action"] == f"{what}.delete"]
         return sorted({subject.removeprefix(f"{what}:") for subject in subjects})
 
@@ -53,14 +55,43 @@ async def read(connection: AsyncConnection, since: datetime) -> Carried:
     )
 
 
-async def apply(connection: AsyncConnection, carried: Carried) -> Replayed:
-    """In the transaction of this connection, to a database of this release's schema."""
-    await _delete(connection, consents, "profile_id", carried.deleted("profile"))
-    profiles = await _delete(connection, voice_profiles, "id", carried.deleted("profile"))
-    jobs = await _delete(connection, translation_jobs, "voice_profile_id", carried.deleted("profile"))
-    jobs += await _delete(connection, translation_jobs, "id", carried.deleted("job"))
+async def apply(connection: AsyncConnection, carried: Carried, pseudonyms: Pseudonyms) -> Replayed:
+    """In the transaction of this connection, to a database of this release's schema. `pseudonyms`: as the service that
+    wrote the log makes them.
+    """
+    gone_users = await _restored(connection, users.c.id, carried.deleted("user"), pseudonyms)
+    gone_profiles = await _restored(connection, voice_profiles.c.id, carried.deleted("profile"), pseudonyms)
+    gone_jobs = await _restored(connection, translation_jobs.c.id, carried.deleted("job"), pseudonyms)
+    profiles = await _delete(connection, voice_profiles, "user_id", gone_users)
+    jobs = await _delete(connection, translation_jobs, "user_id", gone_users)
+    await _delete(connection, consents, "profile_id", gone_profiles)
+    profiles += await _delete(connection, voice_profiles, "id", gone_profiles)
+    jobs += await _delete(connection, translation_jobs, "voice_profile_id", gone_profiles)
+    jobs += await _delete(connection, translation_jobs, "id", gone_jobs)
+    for user in gone_users:
+        await _delete_user(connection, user, pseudonyms)
     await _add_events(connection, carried.events)
     return Replayed(tuple(profiles), len(jobs), await _revoke(connection, carried.revocations))
+
+
+async def _restored(
+    connection: AsyncConnection, column: ColumnElement[str], deleted: list[str], pseudonyms: Pseudonyms
+) -> list[str]:
+    """Of the ids that the backup brought back, those that were deleted."""
+    if not deleted:
+        return []
+    wanted = frozenset(deleted)
+    there = (await connection.execute(select(column))).scalars()
+    return [each for each in there if each in wanted or pseudonyms.of(each) in wanted]
+
+
+async def _delete_user(connection: AsyncConnection, user: str, pseudonyms: Pseudonyms) -> None:
+    for table in tables_of_users():
+        if table.name not in KEPT_OF_USERS:
+            await connection.execute(table.delete().where(table.c.user_id == user))
+    await connection.execute(users.delete().where(users.c.id == user))
+    renamed = audit_log.update().where(audit_log.c.user_id == user).values(user_id=pseudonyms.of(user))
+    await connection.execute(renamed)
 
 
 async def _delete(connection: AsyncConnection, table: Table, column: str, ids: list[str]) -> list[str]:

@@ -15,7 +15,9 @@ from scripts.backups.places import Place, opened_backups, opened_files
 from scripts.backups.restore_report import Restored, told
 from scripts.backups.work import Report, described, private_folder
 from src.adapters.database.migrate import migrate
+from src.bootstrap_database import pseudonym_key
 from src.config.settings import Settings
+from src.domain.deletions import Pseudonyms
 from src.services.profiles import clones_of
 
 Say = Callable[[str], None]
@@ -62,7 +64,7 @@ async def restore(settings: Settings, wanted: Wanted, say: Say) -> Report:
             with told_of_database(described(url)):
                 await target.fill(manifest, url, folder / "dump", folder, seconds)
                 await asyncio.to_thread(migrate, url)
-                state = await _carry_over(url, seconds, kept)
+                state = await _carry_over(url, seconds, kept, Pseudonyms(pseudonym_key(settings)))
 
             # 4. The files that its rows refer to, and those that no row refers to.
             done = await _with_files(place, storage, manifest, state, wanted)
@@ -99,11 +101,11 @@ async def files_only(settings: Settings, wanted: Wanted, say: Say) -> Report:
     return Report(lines, facts)
 
 
-async def _carry_over(url: URL, connect_seconds: float, kept: carried.Carried | None) -> _State:
+async def _carry_over(url: URL, connect_seconds: float, kept: carried.Carried | None, pseudonyms: Pseudonyms) -> _State:
     """In one transaction."""
     async with connected(url, connect_seconds) as connection:
         waiting = await target.put_jobs_back_in_line(connection)
-        replayed = await carried.apply(connection, kept) if kept else carried.Replayed()
+        replayed = await carried.apply(connection, kept, pseudonyms) if kept else carried.Replayed()
         state = await _state(connection, waiting, replayed)
         await connection.commit()
     return state

@@ -20,6 +20,7 @@ from src.bootstrap_sealing import new_key
 from src.config.settings import Settings
 from src.domain.identity import Revocation
 from tests.backup_circle import State, backup_state, job_of, make_profile, profile_of, service, translate
+from tests.pseudonyms import deleted as gone
 from tests.servers.postgres import PostgresServer, name_of
 from tests.servers.s3 import S3Server
 
@@ -154,8 +155,8 @@ def test_what_was_deleted_and_revoked_after_the_backup_stays_so_when_its_databas
     assert len(stored) == 4  # of the profile that was kept, and the answer of the job
     events, revoked, messages = asyncio.run(left())
     assert events.count(("profile.save", f"profile:{kept_profile}")) == 1
-    assert events.count(("profile.delete", f"profile:{profile_id}")) == 1
-    assert events.count(("job.delete", f"job:{deleted}")) == 1
+    assert events.count(("profile.delete", f"profile:{gone(tmp_path / 'data', profile_id)}")) == 1
+    assert events.count(("job.delete", f"job:{gone(tmp_path / 'data', deleted)}")) == 1
     assert revoked == ["after", "before"]
     assert messages == 0
 

@@ -22,6 +22,7 @@ from src.domain.jobs import AuditEvent
 from src.main import create_app
 from tests.conftest import ROOT, serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.pseudonyms import deleted
 from tests.servers.postgres import PostgresServer, running_postgres
 from tests.servers.redis import RedisServer
 
@@ -137,9 +138,9 @@ def test_what_users_do_with_voices_and_jobs_is_in_the_audit_log(tmp_path: Path) 
         assert http.delete(f"/api/v1/voice/profile/{profile}").status_code == 204
     events = audited(url, "ann")
     assert [(event.action, event.subject) for event in events][::-1] == [
-        ("profile.save", f"profile:{profile}"),
-        ("job.delete", f"job:{job}"),
-        ("profile.delete", f"profile:{profile}"),
+        ("profile.save", f"profile:{deleted(tmp_path, profile)}"),
+        ("job.delete", f"job:{deleted(tmp_path, job)}"),
+        ("profile.delete", f"profile:{deleted(tmp_path, profile)}"),
     ]
     assert "words" not in str(events)
 
