@@ -31,6 +31,8 @@ SETTINGS = {
     "JOB_CONCURRENCY": "2",
     "JOB_QUEUE_SIZE": "1000",
     "REDIS_TIMEOUT_SECONDS": "5",  # so that a busy machine is not taken for a Redis that is away
+    "HEADER_TIMEOUT_SECONDS": "60",  # nor this test for a slow client
+    "KEEP_ALIVE_SECONDS": "60",
     "TRUSTED_PROXIES": "127.0.0.1",
     "AUTH_MODE": "jwt",
     "JWT_SECRET": "of the tests, and longer than 32 bytes",
