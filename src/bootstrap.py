@@ -1,100 +1,43 @@
 """Settings to a running service: the only files that name concrete stores and engines are this and its siblings.
 
-`bootstrap_engines` and `bootstrap_translators` name the engines, `bootstrap_storage` and `bootstrap_shared` what is
-kept outside of the database, `bootstrap_jobs` puts together what does the jobs, `bootstrap_callbacks` what tells of
-them, `bootstrap_remote` what lies between a process without engines and its workers.
+`bootstrap_core` is what the API and its workers have in common. `bootstrap_engines` and `bootstrap_translators` name
+the engines, `bootstrap_storage` and `bootstrap_shared` what is kept outside of the database, `bootstrap_jobs` puts
+together what does the jobs, `bootstrap_callbacks` what tells of them, `bootstrap_remote` what lies between a process
+without engines and its workers; the others each build the part that they are named for.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from typing import Any
 
-from src.adapters.database.engine import Database
 from src.adapters.database.holdings import SqlHoldings
 from src.adapters.database.idempotency import SqlIdempotencyStore
-from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.job_views import SqlJobViews
 from src.adapters.database.repositories import SqlUsageRepository
 from src.api.dependencies import Services
 from src.bootstrap_access import Access
 from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
-from src.bootstrap_consent import build_challenges, build_profiles
-from src.bootstrap_database import audio_budget, open_database
-from src.bootstrap_deletions import start_deletions
-from src.bootstrap_engines import Engines, build_engines
-from src.bootstrap_jobs import JobStores, start_job_worker
-from src.bootstrap_moderation import start_moderation
-from src.bootstrap_provenance import Provenance, start_provenance
-from src.bootstrap_remote import Front, Membership, start_call_worker, start_front
-from src.bootstrap_sealing import make_data_dir
+from src.bootstrap_core import Core, start_core
+from src.bootstrap_engines import Engines
+from src.bootstrap_jobs import start_job_worker
+from src.bootstrap_remote import Membership, start_call_worker
 from src.bootstrap_sessions import build_sessions
 from src.bootstrap_shared import SharedState, build_shared_state
-from src.bootstrap_storage import StartedStorage, start_storage
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
-from src.domain.ports import AudioDecoder, JobQueue, Runner
-from src.services.audio_budget import AudioBudget, BudgetedDecoder
+from src.domain.ports import JobQueue, Runner
 from src.services.callbacks import CallbackDelivery
-from src.services.challenges import Challenges
-from src.services.deletions import Deletions
 from src.services.export import Export
 from src.services.health import Health
 from src.services.job_board import JobBoard
 from src.services.jobs import Jobs
 from src.services.languages import LanguageCatalog
-from src.services.moderation import Moderation
 from src.services.on_demand import KeptClones, OnDemand, Safeguards
-from src.services.pipeline import Pipeline
-from src.services.profiles import Profiles
-from src.services.transcription import Transcription
-from src.services.translation import TextTranslation
-from src.services.voice_cloning import VoiceCloning
-from src.workers.fleet import Fleet
 from src.workers.job_worker import JobWorker
 
 _CONSUMER_STOP_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Core:
-    """What processes that take jobs and processes that do them have in common."""
-
-    settings: Settings
-    engines: Engines
-    database: Database
-    stores: JobStores
-    stored: StartedStorage
-    transcription: Transcription
-    translation: TextTranslation
-    voices: VoiceCloning
-    profiles: Profiles
-    provenance: Provenance
-    moderation: Moderation
-    fleet: Fleet | None
-    decoder: AudioDecoder  # counts what it decodes, where that is limited
-    budget: AudioBudget | None
-    challenges: Challenges
-    deletions: Deletions
-
-    @property
-    def pipeline(self) -> Pipeline:
-        return Pipeline(
-            self.decoder,
-            self.transcription,
-            self.translation,
-            self.voices,
-            self.profiles,
-            self.stores.storage,
-            self.provenance.marks.marking,
-            self.moderation,
-        )
-
-    @property
-    def job_concurrency(self) -> int:
-        return self.settings.job_concurrency or self.engines.job_concurrency
 
 
 @asynccontextmanager
@@ -104,7 +47,7 @@ async def running_services(
     """What the API needs, started, and closed again in the reverse order, whatever happens in between."""
     async with AsyncExitStack() as stack:
         remote = settings.workers == "remote"
-        core = await _start_core(settings, engines, shared, stack, remote=remote)
+        core = await start_core(settings, engines, shared, stack, remote=remote)
         yield await _start_services(core, access, stack)
 
 
@@ -115,7 +58,7 @@ async def running_worker(settings: Settings, engines: Engines | None = None) -> 
     from src.adapters.queue.dramatiq_queue import DramatiqConsumer  # noqa: PLC0415
 
     async with AsyncExitStack() as stack:
-        core = await _start_core(settings, engines, build_shared_state(settings), stack, remote=False)
+        core = await start_core(settings, engines, build_shared_state(settings), stack, remote=False)
         member = Membership(settings, core.engines)
         keeper = await member.start_heartbeat(stack)
         worker = await start_job_worker(settings, core.stores, core.pipeline, core.job_concurrency, stack, keeper)
@@ -134,63 +77,7 @@ async def _drain(grace_seconds: float, *workers: JobWorker[Any]) -> None:
     await asyncio.gather(*(worker.close(grace_seconds) for worker in workers))
 
 
-async def _start_core(
-    settings: Settings, engines: Engines | None, shared: SharedState, stack: AsyncExitStack, *, remote: bool
-) -> _Core:
-    """`remote`: other processes have the engines."""
-    make_data_dir(settings)
-    database = open_database(settings)
-    stack.push_async_callback(database.close)
-    await database.start()
-    await stack.enter_async_context(shared.running())
-    stored = await start_storage(settings, stack)
-    storage = stored.storage
-    front = await start_front(settings, database, storage, shared, stack) if remote else None
-    parts = await _start_engines(settings, engines, front, stack)
-    budget = audio_budget(settings, database)
-    decoder = BudgetedDecoder(parts.decoder, budget) if budget else parts.decoder
-    challenges = build_challenges(settings, database, parts)
-    deletions = start_deletions(settings, database, storage, shared, stack)
-    voices = VoiceCloning(parts.voice, parts.analyzer, shared.cache, parts.transcriber)
-    return _Core(
-        settings,
-        parts,
-        database,
-        JobStores(SqlJobRepository(database), storage, shared),
-        stored,
-        Transcription(parts.transcriber),
-        TextTranslation(parts.translators, shared.cache),
-        voices,
-        build_profiles(settings, database, storage, decoder, voices, parts, challenges),
-        await start_provenance(settings, parts.decoder, stack),
-        await start_moderation(settings, database, stack),
-        front.fleet if front else None,
-        decoder,
-        budget,
-        challenges,
-        deletions,
-    )
-
-
-async def _start_engines(
-    settings: Settings, engines: Engines | None, front: Front | None, stack: AsyncExitStack
-) -> Engines:
-    """`engines`, or those that the settings name; of the large ones those in `front`, where there is one."""
-    afar = (front.transcriber, front.voice) if front else None
-    if engines is None:
-        parts = await asyncio.to_thread(build_engines, settings, afar)
-    else:
-        parts = replace(engines, transcriber=afar[0], voice=afar[1]) if afar else engines
-    if parts.close is not None:
-        stack.push_async_callback(parts.close)
-    runners = list(dict.fromkeys(parts.runners.values()))
-    for runner in runners:
-        stack.push_async_callback(runner.close)
-    await asyncio.gather(*(runner.start() for runner in runners))
-    return parts
-
-
-async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) -> Services:
+async def _start_services(core: Core, access: Access, stack: AsyncExitStack) -> Services:
     settings, engines, stores = core.settings, core.engines, core.stores
     usage = SqlUsageRepository(core.database)
     idempotency = SqlIdempotencyStore(core.database, settings.idempotency_ttl_seconds)
@@ -242,7 +129,7 @@ async def _start_services(core: _Core, access: Access, stack: AsyncExitStack) ->
     )
 
 
-def _remote_queue(core: _Core, stack: AsyncExitStack) -> JobQueue:
+def _remote_queue(core: Core, stack: AsyncExitStack) -> JobQueue:
     from src.adapters.queue.dramatiq_queue import DramatiqQueue  # noqa: PLC0415 - see running_worker
 
     link = core.stores.shared.link
@@ -259,7 +146,7 @@ def _redis_url(settings: Settings) -> str:
     return settings.effective_redis_url.get_secret_value()
 
 
-def _health(core: _Core, access: Access, worker: JobWorker[Job] | None, delivery: CallbackDelivery | None) -> Health:
+def _health(core: Core, access: Access, worker: JobWorker[Job] | None, delivery: CallbackDelivery | None) -> Health:
     engines, fleet = core.engines, core.fleet
 
     def names() -> Mapping[str, str]:
