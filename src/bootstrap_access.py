@@ -4,8 +4,10 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from src.adapters.tokens.jwks import JwksKeys
+from src.api.middleware.this_machine import ThisMachine
 from src.api.middleware.tokens import KeySource, OneKey, TokenVerifier
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
@@ -17,9 +19,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`verifier` None: every caller is the user `local`."""
+    """`verifier` None: every caller is the user `local`, and `here` says who may be; None: anybody."""
 
     verifier: TokenVerifier | None
+    here: ThisMachine | None = None
     keys: KeySource | None = None
     standing_notices: tuple[str, ...] = ()
 
@@ -47,8 +50,10 @@ class Access:
 def build_access(settings: Settings) -> Access:
     """Connects to nothing yet. Raises EngineUnavailable for a key file that cannot be used."""
     if settings.auth_mode == "off":
+        if settings.listens_on_loopback:
+            return Access(None, ThisMachine(_own_names(settings)))
         open_to_all = f"AUTH_MODE=off and HOST={settings.host}: whoever can reach this service may do everything"
-        return Access(None, standing_notices=() if settings.listens_on_loopback else (open_to_all,))
+        return Access(None, standing_notices=(open_to_all,))
     keys = _key_source(settings)
     verifier = TokenVerifier(
         keys,
@@ -56,7 +61,12 @@ def build_access(settings: Settings) -> Access:
         settings.jwt_audience or "",
         max_lifetime_seconds=settings.jwt_max_lifetime_seconds,
     )
-    return Access(verifier, keys)
+    return Access(verifier, keys=keys)
+
+
+def _own_names(settings: Settings) -> frozenset[str]:
+    public = urlsplit(settings.public_base_url or "").hostname
+    return frozenset({public} if public else ())
 
 
 def _key_source(settings: Settings) -> KeySource:

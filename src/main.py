@@ -77,6 +77,7 @@ def _edge(settings: Settings, shared: SharedState, access: Access) -> middleware
         max_body_bytes=round(settings.max_audio_bytes * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
         body_timeout_seconds=settings.body_timeout_seconds,
         verifier=access.verifier,
+        here=access.here,
         session_check=_require_session,
         translations_per_minute=settings.rate_limit_translations_per_minute,
         requests_per_minute=settings.rate_limit_requests_per_minute,

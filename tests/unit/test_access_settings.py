@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from src.bootstrap_access import build_access
 from src.config.settings import Settings
-from src.domain.errors import EngineUnavailable
+from src.domain.errors import EngineUnavailable, Forbidden
 from tests.tokens import private_pem, public_pem, rsa_key
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -58,6 +58,16 @@ def test_what_is_unsafe_is_refused_with_the_reason(values: dict[str, Any], reaso
 def test_without_tokens_on_loopback_nothing_is_said(host: str) -> None:
     access = build_access(settings(host=host))
     assert (access.verifier, access.notices(), dict(access.checks())) == (None, (), {})
+
+
+def test_without_tokens_on_loopback_only_this_machine_may_call() -> None:
+    rebound = {"type": "http", "headers": [(b"host", b"rebound.example")], "server": ("127.0.0.1", 8000)}
+    here = build_access(settings(public_base_url="https://voice.example/api")).here
+    assert here is not None
+    with pytest.raises(Forbidden):
+        here.require(rebound)
+    here.require({**rebound, "headers": [(b"host", b"voice.example")]})
+    assert build_access(settings(host="0.0.0.0", auth_off_anywhere="yes")).here is None
 
 
 async def test_without_tokens_elsewhere_it_is_said_where_it_is_allowed(caplog: pytest.LogCaptureFixture) -> None:

@@ -28,6 +28,7 @@ from src.api.middleware.head import HeadMiddleware
 from src.api.middleware.headers import SecurityHeadersMiddleware
 from src.api.middleware.rate_limit import RateLimitMiddleware, client_of, user_of
 from src.api.middleware.request_id import RequestIdMiddleware
+from src.api.middleware.this_machine import ThisMachine
 from src.api.middleware.tokens import TokenVerifier
 from src.api.middleware.user_limits import AudioBudgetMiddleware, AudioStanding, ConcurrencyMiddleware
 from src.domain.identity import SCOPE_ADMIN, SCOPE_VOICE
@@ -81,6 +82,8 @@ class Edge:
     """Of all request bodies at one time."""
     verifier: TokenVerifier | None = None
     """None: every caller is the user `local`."""
+    here: ThisMachine | None = None
+    """Without a verifier: who that is. None: whoever can reach the service."""
     session_check: SessionCheck | None = None
     """Refuses tokens that were revoked. None: none can be."""
     translations_per_minute: int = 0
@@ -119,7 +122,7 @@ def install(app: FastAPI, edge: Edge) -> None:
     if edge.concurrent_per_user:
         key = user_of(lambda path: _under(path, _WORK))
         app.add_middleware(ConcurrencyMiddleware, edge.slots, edge.concurrent_per_user, key)
-    app.add_middleware(AuthMiddleware, edge.verifier, required_scope, edge.session_check)
+    app.add_middleware(AuthMiddleware, edge.verifier, required_scope, edge.session_check, edge.here)
     if edge.requests_per_minute:
         key = client_of(edge.trusted_proxies, is_unlimited)
         app.add_middleware(RateLimitMiddleware, edge.counter, "client", edge.requests_per_minute, key)

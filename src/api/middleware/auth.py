@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from src.api.middleware.this_machine import ThisMachine
 from src.api.middleware.tokens import TokenVerifier
 from src.domain.errors import RequestInvalid, Unauthenticated
 from src.domain.identity import SCOPE_SERVICE, USER_ID, Identity, acting_service
@@ -19,18 +20,24 @@ ScopeOf = Callable[[str], str | None]
 
 class AuthMiddleware:
     """Asks every caller for a token with the scope that the path needs. Without a verifier every caller is the user
-    `local`, who has all of them.
+    `local`, who has all of them, and `here` says whose calls come from this machine; None: anybody's do.
 
     `check` is asked about each identity: it raises Unauthenticated for a token that was revoked.
     """
 
     def __init__(
-        self, app: ASGIApp, verifier: TokenVerifier | None, scope_of: ScopeOf, check: SessionCheck | None = None
+        self,
+        app: ASGIApp,
+        verifier: TokenVerifier | None,
+        scope_of: ScopeOf,
+        check: SessionCheck | None = None,
+        here: ThisMachine | None = None,
     ) -> None:
         self.app = app
         self._verifier = verifier
         self._scope_of = scope_of
         self._check = check
+        self._here = here
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -45,6 +52,8 @@ class AuthMiddleware:
     async def _identify(self, scope: Scope) -> Identity:
         headers = Headers(scope=scope)
         if self._verifier is None:
+            if self._here is not None:
+                self._here.require(scope)
             return _acting(Identity.local(), headers)
         identity = _acting(await self._verifier.verify(_bearer_token(headers)), headers)
         if self._check is not None:

@@ -1,0 +1,56 @@
+"""Without tokens only this machine may call a service that listens on loopback: whoever else gets through is refused.
+
+A page in this machine's browser could otherwise call it under a name of its own that it lets point at 127.0.0.1 (DNS
+rebinding), as the browser takes the two for one site; and a server that was started by hand may listen elsewhere.
+"""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from src.domain.errors import Forbidden
+
+_REFUSAL = (
+    "Without tokens this service is called by this machine's own names only, such as 127.0.0.1 and localhost. "
+    "Where a proxy before it has another name: PUBLIC_BASE_URL; where others may call: AUTH_MODE=jwt."
+)
+
+
+class ThisMachine:
+    """`names`: what else than loopback addresses and `localhost` callers may write in the address, in lower case."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names | {"localhost"}
+
+    def require(self, scope: Scope) -> None:
+        """Raises Forbidden for a name, or a listening address, that is not this machine's own."""
+        listening = (scope.get("server") or ("", None))[0]
+        if _is_other_address(listening) or not self._is_own(Headers(scope=scope).getlist("host")):
+            raise Forbidden(_REFUSAL)
+
+    def _is_own(self, hosts: list[str]) -> bool:
+        if len(hosts) != 1:
+            return False
+        try:
+            name = urlsplit(f"//{hosts[0]}").hostname or ""
+        except ValueError:
+            return False
+        return name in self._names or name.endswith(".localhost") or _is_loopback(name)
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_other_address(text: str) -> bool:
+    """False also for what is no address, as of a socket in the file system."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (getattr(address, "ipv4_mapped", None) or address).is_loopback
