@@ -80,7 +80,7 @@ def make_profile(http: httpx.Client) -> str:
     body = {
         "reference_audio": encoded(b"a voice"),
         "additional_references": [encoded(b"the same voice")],
-        "consent": {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"},
+        "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
     }
     return str(http.post("/api/v1/voice/profile", json=body).raise_for_status().json()["profile_id"])
 

@@ -17,7 +17,7 @@ from tests.servers.fuzzed_service import Fuzzed, token
 T = TypeVar("T")
 
 _AT_A_TIME = 6
-_CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"}
+_CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
 
 
 @dataclass

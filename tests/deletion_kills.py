@@ -24,7 +24,7 @@ from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
 from tests.stand_in import Message
 
 _ROOT = Path(__file__).resolve().parents[1]
-_CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"}
+_CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
 _GONE_SECONDS = 60.0
 _START_SECONDS = 90.0
 

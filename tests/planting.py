@@ -130,7 +130,7 @@ class Sender:
     def voice(self, audio: str) -> None:
         """A profile, what it speaks, and its end."""
         plants = self.plants
-        consent = {"given": True, "statement": plants.new("a consent"), "recorded_at": "2026-11-21T12:00:00Z"}
+        consent = {"given": True, "statement": plants.new("a consent"), "recorded_at": "2025-11-21T12:00:00Z"}
         body = {"reference_audio": audio, "name": plants.new("the name of a profile"), "consent": consent}
         made = self.send("POST", "/api/v1/voice/profile", json=body)
         clone = {"text": f"hello {plants.new('the text of a clone')}", "target_language": "es"}

@@ -6,7 +6,8 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -47,24 +48,28 @@ class Export:
         self._storage = storage
         self._running = 0
 
-    def start(self, user_id: str, *, audio: bool) -> AsyncIterator[bytes]:
-        """The archive, in pieces. `audio`: with the files. Raises Overloaded, before anything is sent.
+    async def start(self, user_id: str, *, audio: bool) -> AsyncIterator[bytes]:
+        """The archive, in pieces. `audio`: with the files. Raises Overloaded, EngineUnavailable, before anything is
+        sent.
 
         An error that comes later ends the archive before its directory: whoever opens it notices.
         """
         if self._running >= _AT_ONCE:
             raise Overloaded("Other exports are being made. Try again.", retry_after_seconds=_RETRY_AFTER_SECONDS)
-        return self._pieces(user_id, audio=audio)
+        pieces = self._pieces(user_id, audio=audio)
+        return _from(await anext(pieces), pieces)  # from its first piece on it counts as running
 
-    async def _pieces(self, user_id: str, *, audio: bool) -> AsyncIterator[bytes]:
+    async def _pieces(self, user_id: str, *, audio: bool) -> AsyncGenerator[bytes, None]:
         self._running += 1
         try:
             outlet = _Outlet()
             manifest: dict[str, Any] = {"user_id": user_id, "made_at": now().isoformat(), "rows": {}, "files": []}
             with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
                 for table in self._holdings.tables:
-                    async for piece in self._table(archive, outlet, table, user_id, manifest):
-                        yield piece
+                    # closed with this generator, before the archive: an entry that is open cannot be
+                    async with aclosing(self._table(archive, outlet, table, user_id, manifest)) as pieces:
+                        async for piece in pieces:
+                            yield piece
                 if audio:
                     async for piece in self._files(archive, outlet, user_id, manifest):
                         yield piece
@@ -75,7 +80,7 @@ class Export:
 
     async def _table(
         self, archive: zipfile.ZipFile, outlet: _Outlet, table: str, user_id: str, manifest: dict[str, Any]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """A JSON array, a row on each line."""
         count = 0
         with archive.open(f"rows/{table}.json", "w") as file:
@@ -115,6 +120,13 @@ class Export:
                 async for keys in self._storage.pages_under(path[:-1]):
                     for key in keys:
                         yield key
+
+
+async def _from(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece
 
 
 def _as_json(value: object) -> str:

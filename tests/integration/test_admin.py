@@ -21,7 +21,7 @@ from tests.tokens import AUDIENCE, ISSUER, SECRET, bearer, claims, hs256
 REVOCATIONS, AUDIT, USAGE = "/api/v1/admin/revocations", "/api/v1/admin/audit", "/api/v1/usage"
 PROFILE = {
     "reference_audio": "AAAA",
-    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"},
+    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
 }
 
 

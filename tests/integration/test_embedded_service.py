@@ -103,7 +103,7 @@ def test_a_profile_of_two_recordings_speaks_later_messages_with_its_melody_or_wi
     body = {
         "reference_audio": first,
         "additional_references": [second],
-        "consent": {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"},
+        "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
     }
     profile = httpx.post(f"{live_server}/api/v1/voice/profile", json=body, timeout=60).json()
     assert profile["voice_characteristics"]["pitch_hz"] > 140

@@ -17,7 +17,7 @@ from tests.conftest import serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
 
 VOICE = "/api/v1/voice"
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"}
+CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
 MESSAGE = {"audio": base64.b64encode(b"a message").decode(), "target_language": "es", "source_language": "en"}
 REFERENCE = b"a reference"
 

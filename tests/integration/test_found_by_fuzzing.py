@@ -19,7 +19,7 @@ TRANSLATE = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
 CLONE = {"reference_audio": AUDIO, "text": "Hola.", "target_language": "es"}
 PROFILE = {
     "reference_audio": AUDIO,
-    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"},
+    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
 }
 
 

@@ -22,7 +22,7 @@ AUDIO = base64.b64encode(b"any bytes").decode()
 BODY = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
 PROFILE = {
     "reference_audio": AUDIO,
-    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"},
+    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
 }
 
 

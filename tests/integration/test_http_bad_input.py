@@ -178,7 +178,7 @@ def test_base64_may_be_url_safe_unpadded_and_prefixed(http: httpx.Client) -> Non
 
 def test_the_same_rules_hold_for_transcribe_clone_and_profile(http: httpx.Client, tmp_path: Path) -> None:
     silent = base64.b64encode(_wav(audio_files.silence(3))).decode()
-    consent = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"}
+    consent = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
     for path, body in (
         ("transcribe", {"audio": silent}),
         ("clone", {"reference_audio": silent, "text": "Hola.", "target_language": "es"}),

@@ -22,7 +22,7 @@ from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslat
 
 RECORDING = b"any bytes: the decoder is a fake"
 STATEMENT = "I, Ann, agree to be heard as in the play of 1923."
-CONSENT = {"given": True, "statement": STATEMENT, "recorded_at": "2026-11-21T10:00:00Z"}
+CONSENT = {"given": True, "statement": STATEMENT, "recorded_at": "2025-11-21T10:00:00Z"}
 
 
 def encoded(recording: bytes) -> str:
@@ -61,7 +61,7 @@ def test_a_profile_says_under_which_consent_it_is_kept(http: httpx.Client) -> No
     assert read == saved
     assert http.get("/profiles").json()["profiles"] == [saved]
     agreed = read["consent"]
-    assert (agreed["statement"], agreed["recorded_at"]) == (STATEMENT, "2026-11-21T10:00:00Z")
+    assert (agreed["statement"], agreed["recorded_at"]) == (STATEMENT, "2025-11-21T10:00:00Z")
     assert agreed["method"] == "declared"
     assert before <= datetime.fromisoformat(agreed["received_at"]) <= datetime.now(UTC)
     assert (read["verified"], read["verified_at"]) == (False, None)
@@ -107,7 +107,7 @@ def test_the_audit_log_says_that_it_was_given_and_none_of_its_words(http: httpx.
         (datetime.now(UTC) + timedelta(days=1)).isoformat(),
         "9999-12-31T23:59:59-23:59",
         "0001-01-01T00:00:00+23:59",
-        "2026-11-21T10:00:00",
+        "2025-11-21T10:00:00",
         "yesterday",
     ],
     ids=["tomorrow", "after all times", "before all times", "without an offset", "no time"],

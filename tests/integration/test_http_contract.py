@@ -21,7 +21,7 @@ from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslat
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 BODY: dict[str, Any] = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"}
+CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
 ENVELOPE = "application/vnd.voice.envelope+json"
 
 

@@ -19,7 +19,7 @@ from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslat
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 OTHER = base64.b64encode(b"other bytes").decode()
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"}
+CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
 TRANSLATE = ("translate", {"audio": AUDIO, "target_language": "es", "source_language": "en"})
 CLONE = ("clone", {"text": "Good morning.", "target_language": "es", "reference_audio": AUDIO})
 PROFILE = ("profile", {"reference_audio": AUDIO, "consent": CONSENT})

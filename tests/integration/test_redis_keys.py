@@ -17,7 +17,7 @@ from tests.servers.redis import RedisServer
 
 SECRET = "a secret of at least thirty-two bytes"
 VOICE = "/api/v1/voice"
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"}
+CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
 LONGEST_SECONDS = 24 * 3600
 """A translation is kept for a day; nothing else for as long."""
 

@@ -19,7 +19,7 @@ from tests.servers.waiting import files_under
 from tests.stand_in import Message
 
 LEASE_SECONDS = 1.0
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T12:00:00Z"}
+CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T12:00:00Z"}
 NETWORKS = ("torch", "whisper", "TTS", "onnxruntime", "resemblyzer", "pocketsphinx", "pyworld")
 
 

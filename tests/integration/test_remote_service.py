@@ -19,7 +19,7 @@ from tests.servers.redis import RedisServer
 
 SENTENCE = "my sister will arrive at the airport tomorrow evening"
 NETWORKS = {"libtorch", "onnxruntime", "pocketsphinx", "pyworld"}
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T12:00:00Z"}
+CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T12:00:00Z"}
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_nobody_is_let_in_while_postgres_and_redis_are_away(
 def test_what_users_do_with_voices_and_jobs_is_in_the_audit_log(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'voice.db'}"
     settings = {**JWT, "data_dir": str(tmp_path), "database_url": url, "min_reference_seconds": "0.5"}
-    consent = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"}
+    consent = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
     with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=20, headers=bearer("ann")) as http:
         body: dict[str, Any] = {"reference_audio": "AAAA", "consent": consent, "name": "my own words"}
         key = {"Idempotency-Key": "k"}

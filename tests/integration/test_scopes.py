@@ -25,7 +25,7 @@ from tests.tokens import AUDIENCE, ISSUER, SECRET, bearer, claims, hs256
 USAGE = "/api/v1/usage"
 PROFILE = {
     "reference_audio": "AAAA",
-    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"},
+    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
 }
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready", "GET /api/v1/audio/{key}"}
 """All that is served without a token, beside the pages."""

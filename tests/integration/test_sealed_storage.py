@@ -22,7 +22,7 @@ from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslat
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
 
 MESSAGE = b"the recording of somebody's voice"
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T12:00:00Z"}
+CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T12:00:00Z"}
 
 
 def settings_in(folder: Path, **more: object) -> Settings:

@@ -78,7 +78,7 @@ def test_a_translation_lies_in_the_bucket_until_its_job_is_deleted(service: Serv
 def test_a_profile_and_what_it_spoke_leave_nothing_behind(service: Service) -> None:
     body = {
         "reference_audio": _recording(),
-        "consent": {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"},
+        "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
     }
     profile_id = service.http.post("/api/v1/voice/profile", json=body).raise_for_status().json()["profile_id"]
     folders = [key.split("/")[1] for key in service.stored()]

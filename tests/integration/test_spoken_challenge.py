@@ -40,7 +40,7 @@ class User:
         return self.post(
             "/profile",
             reference_audio=spoken(audio_files.SENTENCE),
-            consent={"given": True, "statement": STATEMENT, "recorded_at": "2026-11-21T10:00:00Z"},
+            consent={"given": True, "statement": STATEMENT, "recorded_at": "2025-11-21T10:00:00Z"},
             verification=verification,
         )
 

@@ -64,7 +64,7 @@ def test_a_profile_is_kept_as_safetensors_and_learned_again_when_its_file_is_dam
     first, second = (
         base64.b64encode(audio_files.encode(audio_files.speech(16_000, text, "slt"), 16_000)).decode() for text in texts
     )
-    consent = {"given": True, "statement": "I agree.", "recorded_at": "2026-11-21T10:00:00Z"}
+    consent = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
     body = {"reference_audio": first, "additional_references": [second], "consent": consent, "name": "Ann"}
     saved = service.http.post("/api/v1/voice/profile", json=body)
     assert saved.status_code == 200, saved.json()

@@ -37,5 +37,5 @@ async def export_me(
     and voices, and `manifest.json`, which comes last and says what is there. An archive without it was cut short.
     """
     headers = {"Content-Disposition": 'attachment; filename="export.zip"', "Cache-Control": "no-store"}
-    pieces = services.export.start(caller.user_id, audio=audio)
+    pieces = await services.export.start(caller.user_id, audio=audio)
     return StreamingResponse(pieces, media_type="application/zip", headers=headers)
