@@ -19,6 +19,7 @@ from src.api.dependencies import Services
 from src.bootstrap_access import Access
 from src.bootstrap_callbacks import callback_addresses, start_callback_delivery
 from src.bootstrap_core import Core, start_core
+from src.bootstrap_database import pseudonym_notices
 from src.bootstrap_engines import Engines
 from src.bootstrap_jobs import start_job_worker
 from src.bootstrap_remote import Membership, start_call_worker
@@ -161,7 +162,7 @@ def _health(core: Core, access: Access, worker: JobWorker[Job] | None, delivery:
         workers = fleet.notices() if fleet else ()
         here = (*access.notices(), *engines.notices, *engines.passing_notices())
         safeguards = (*core.provenance.notices(), *core.moderation.notices())
-        stored = (*core.stored.notices, *core.stores.storage.notices())
+        stored = (*core.stored.notices, *core.stores.storage.notices(), *pseudonym_notices(core.settings))
         return (*here, *safeguards, *core.stores.shared.notices(), *stored, *callbacks, *workers)
 
     def runner_check(runner: Runner) -> Callable[[], Awaitable[None]]:

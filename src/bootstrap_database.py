@@ -37,6 +37,13 @@ def pseudonym_key(settings: Settings) -> bytes:
     return load_or_create_key(settings.data_dir / "pseudonyms.key")
 
 
+def pseudonym_notices(settings: Settings) -> tuple[str, ...]:
+    """What an operator should know."""
+    if settings.workers == "local" or settings.pseudonym_key is not None:
+        return ()
+    return ("PSEUDONYM_KEY is not set: each process with a DATA_DIR of its own has other pseudonyms for the deleted",)
+
+
 def audio_budget(settings: Settings, database: Database) -> AudioBudget | None:
     """None: there is no limit."""
     seconds = settings.rate_limit_audio_seconds_per_day

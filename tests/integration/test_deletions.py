@@ -17,7 +17,7 @@ from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRepository
 from src.adapters.events.in_process import InProcessJobEvents
 from src.adapters.storage.local import LocalStorage
-from src.domain.deletions import DeletionKind
+from src.domain.deletions import DeletionKind, Pseudonyms
 from src.domain.errors import EngineUnavailable, NotFound
 from src.domain.idempotency import Claim
 from src.domain.jobs import AuditEvent, JobStatus, UsageEvent, VoiceProfile, now
@@ -169,6 +169,10 @@ async def test_what_was_begun_before_a_user_was_deleted_comes_to_nothing(databas
         await bench.usage.add(UsageEvent("ana", "clone", "completed", at=began))
     with pytest.raises(NotFound):
         await bench.rows.plan(["clones/a.wav"], "ana", None, 600, since=began)
+    ours, database.pseudonyms = database.pseudonyms, Pseudonyms(b"of a process with another key")
+    with pytest.raises(NotFound):
+        await bench.usage.add(UsageEvent("ana", "clone", "completed", at=began))
+    database.pseudonyms = ours
     await finish(bench)
     assert await bench.files() == []
     await bench.jobs.add(job("new", "ana"), MANY)

@@ -1,6 +1,7 @@
 """A service scaled out on one machine: an API process, workers, and the real Postgres and Redis between them."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -38,6 +39,7 @@ class Fleet:
             "REDIS_URL": redis.url,
             "DATA_DIR": str(folder / "data"),
             "STORAGE_KEYS": new_key(),
+            "PSEUDONYM_KEY": secrets.token_hex(16),
             "STAND_IN_STARTS": str(folder / "starts"),
             # High, but there: what limits does without Redis has to be seen.
             "RATE_LIMIT_REQUESTS_PER_MINUTE": "1000000",

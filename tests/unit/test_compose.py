@@ -18,7 +18,10 @@ FILE = ROOT / "docker" / "docker-compose.yml"
 OURS = ("translator", "worker", "worker-gpu")
 SECRETS = {
     name: f"{name.replace('_', '').lower()}0123456789abcdef0123456789"
-    for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "JWT_SECRET")
+    for name in (
+        *("POSTGRES_PASSWORD", "REDIS_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"),
+        *("JWT_SECRET", "PSEUDONYM_KEY"),
+    )
 }
 VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::([-?])([^}]*))?\})")
 
@@ -106,6 +109,7 @@ def test_no_service_has_a_secret_that_it_does_not_need() -> None:
         for secret, value in SECRETS.items()
     }
     assert holders["JWT_SECRET"] == {"translator"}
+    assert holders["PSEUDONYM_KEY"] == {*OURS}
     assert holders["POSTGRES_PASSWORD"] == {*OURS, "postgres"}
     assert holders["REDIS_PASSWORD"] == {*OURS, "redis"}
     assert holders["S3_ACCESS_KEY_ID"] == holders["S3_SECRET_ACCESS_KEY"] == {*OURS, "s3"}
