@@ -40,6 +40,7 @@ _SEMANTIC_FIELDS = {
     "consent.recorded_at",  # in the future
     "callback_url",  # not https, not public, or no secret to sign with
     "body",  # in `clone`: two voices, or none
+    "text",  # in `clone`: signs alone, which nobody can say
 }
 """Likewise, of code `validation_error`."""
 

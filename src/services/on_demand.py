@@ -177,7 +177,7 @@ class OnDemand:
         self._voices.require_language(request.language)
         sentences = split_sentences(request.text)
         if not any(character.isalnum() for sentence in sentences for character in sentence):
-            raise RequestInvalid("The text has no letter or digit to say.")
+            raise RequestInvalid("text: there is no letter or digit in it to say.")
         async with self._accounted(
             UsageEvent(user_id, "clone", "completed", target_language=request.language)
         ) as account:
