@@ -59,6 +59,7 @@ class RedisLink:
         self._trouble: str | None = None
         self._failed_at = 0.0  # on the monotonic clock
         self._watcher: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def pool(self) -> ConnectionPool:
@@ -81,7 +82,7 @@ class RedisLink:
         self._watcher = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
-        self._up = False
+        self._up, self._closed = False, True
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
@@ -122,7 +123,7 @@ class RedisLink:
             self._slots.release()
 
     async def _watch(self) -> None:
-        while True:
+        while not self._closed:  # a cancellation that meets a connection that just fails may be lost in the client
             # Not wait_for, which before Python 3.12 swallows a cancellation that comes together with the event.
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._watch_seconds):

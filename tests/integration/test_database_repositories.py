@@ -387,6 +387,8 @@ async def test_no_query_of_sqlite_reads_a_whole_table(tmp_path: Path) -> None:
             if not statement.startswith("BEGIN"):
                 plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
                 tables = [step for *_, step in plan if step != "SCAN CONSTANT ROW"]
+                # that index holds only the deletions that go on
+                tables = [step for step in tables if not step.endswith("USING INDEX ix_deletions_open")]
                 assert not [step for step in tables if step.startswith("SCAN")], statement
     connection.close()
     await database.close()

@@ -282,10 +282,14 @@ async def test_server_that_falls_silent_in_a_transaction_is_given_up(url: str, w
 # --- the service
 
 
+KEY = new_key()
+"""Of the storage, which services on one database share, too."""
+
+
 @contextmanager
 def service(tmp_path: Path, database_url: str) -> Iterator[httpx.Client]:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", database_url=database_url, storage_keys=new_key())
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", database_url=database_url, storage_keys=KEY)
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
         yield http
 

@@ -64,6 +64,11 @@ FILL = """
         SELECT 'msg_' || n, 'job-' || n, 'user-' || n % 1000, 'u', 'h', 'job.completed', '{}', 1,
                now() + n * interval '1 minute', CASE WHEN n % 100 > 0 THEN now() END, now()
         FROM generate_series(1, 100000) n;
+    INSERT INTO deletions (id, kind, subject_hash, owner_hash, requested_at, settles_at, next_attempt_at, attempts,
+                           done_at)
+        SELECT 'deletion-' || n, CASE WHEN n % 10 = 0 THEN 'user' ELSE 'job' END, md5('s' || n), md5('o' || n),
+               now() - n * interval '1 minute', now(), now(), 1, now()
+        FROM generate_series(1, 100000) n;
 """
 
 LAST_MONTH = """

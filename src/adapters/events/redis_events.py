@@ -42,6 +42,7 @@ class RedisJobEvents:
         self._local = InProcessJobEvents()
         self._subscribed = False
         self._reader: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def subscribed(self) -> bool:
@@ -66,12 +67,13 @@ class RedisJobEvents:
         self._reader = asyncio.create_task(self._read_for_ever())
 
     async def close(self) -> None:
+        self._closed = True
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
 
     async def _read_for_ever(self) -> None:
-        while True:
+        while not self._closed:  # as in the link's own task: a cancellation may be lost in the client
             client = self._link.new_client(patient=True)
             pubsub = client.pubsub()
             try:
