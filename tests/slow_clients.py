@@ -15,12 +15,12 @@ from pathlib import Path
 PAUSE_SECONDS = 0.5
 """Between two bytes."""
 
-_HEAD = b"GET /health/live HTTP/1.1\r\nHost: slow\r\nX-Slow: "
+_HEAD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 _BODY = (
-    b"POST /api/v1/voice/translate HTTP/1.1\r\nHost: slow\r\n"
+    b"POST /api/v1/voice/translate HTTP/1.1\r\nHost: localhost\r\n"
     b'Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{"audio":"'
 )
-_MANY_ANSWERS = b"GET /docs-assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: slow\r\n\r\n" * 4
+_MANY_ANSWERS = b"GET /docs-assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 4
 
 
 @dataclass
