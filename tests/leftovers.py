@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from botocore.exceptions import ClientError
 from sqlalchemy import text
 
 from src.adapters.database.engine import Database
@@ -43,8 +44,13 @@ def in_bucket(server: S3Server, bucket: str) -> Iterator[tuple[str, bytes]]:
     pages = server.client.get_paginator("list_object_versions").paginate(Bucket=bucket)
     for page in pages:
         for item in page.get("Versions", []):
-            body = server.client.get_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])["Body"].read()
-            yield f"s3 {item['Key']}", item["Key"].encode() + b" " + body
+            try:
+                found = server.client.get_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in ("NoSuchVersion", "NoSuchKey"):  # erased since it was listed
+                    raise
+                continue
+            yield f"s3 {item['Key']}", item["Key"].encode() + b" " + found["Body"].read()
         for item in page.get("DeleteMarkers", []):
             yield f"s3 marker {item['Key']}", item["Key"].encode()
     for item in server.client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
