@@ -17,6 +17,7 @@ from jose import jwt
 from src.adapters.database.audit import SqlAuditLog
 from src.adapters.database.engine import Database
 from src.bootstrap_engines import Engines
+from src.bootstrap_sealing import new_key
 from src.config.settings import Settings
 from src.domain.jobs import AuditEvent
 from src.main import create_app
@@ -26,6 +27,7 @@ from tests.pseudonyms import deleted
 from tests.servers.postgres import PostgresServer, running_postgres
 from tests.servers.redis import RedisServer
 
+KEY = new_key()
 SECRET = "a secret of at least thirty-two bytes"
 JWT = {"auth_mode": "jwt", "jwt_secret": SECRET, "jwt_issuer": "us", "jwt_audience": "voice"}
 
@@ -79,7 +81,8 @@ def _settings(folder: Path, database_url: str, redis_url: str) -> dict[str, str]
 
 def _app(settings: dict[str, str]) -> Any:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
-    return create_app(Settings(_env_file=None, redis_timeout_seconds=1.0, **settings), engines)  # type: ignore[arg-type]
+    shared = {"redis_timeout_seconds": 1.0, "storage_keys": KEY, **settings}
+    return create_app(Settings(_env_file=None, **shared), engines)  # type: ignore[arg-type]
 
 
 def test_a_revoked_token_is_refused_at_once(
