@@ -25,7 +25,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.backups import files  # noqa: E402
 from scripts.backups.command import Say, add_common, execute  # noqa: E402
 from scripts.backups.errors import BackupError, WrongUse, told_of  # noqa: E402
 from scripts.backups.places import Place, opened_files  # noqa: E402
@@ -40,10 +39,12 @@ from src.bootstrap_sealing import (  # noqa: E402
 )
 from src.config.settings import Settings  # noqa: E402
 from src.domain.errors import DamagedFile, EngineUnavailable, NotFound  # noqa: E402
+from src.utils.concurrency import for_each  # noqa: E402
 
 LEFT = 3
 """The exit code when files do not open."""
 
+_AT_ONCE = 4  # files in memory, each of up to 50 MB
 _ATTEMPTS = 3  # at a file that is written again while it is sealed
 _SAY_SECONDS = 1.0
 _SHOWN = 20  # of the files that do not open
@@ -65,7 +66,7 @@ class Rotation:
             with told_of(self._place.described):
                 keys += await self._place.store.sizes_under(folder)
         self._all = len(keys)
-        await files.for_each(self._one, sorted(keys))
+        await for_each(sorted(keys), self._one, at_once=_AT_ONCE)
 
     async def _one(self, key: str) -> None:
         outcome = await self._reseal(key)

@@ -13,7 +13,8 @@ from src.bootstrap_database import open_database
 from src.bootstrap_shared import SharedState
 from src.config.settings import Settings
 from src.domain.jobs import Job
-from src.domain.ports import LeaseRepository, Storage
+from src.domain.ports import Storage
+from src.domain.repositories import LeaseRepository
 from src.services.job_ending import JobEnding
 from src.services.job_runner import JobRunner
 from src.services.job_upkeep import JobUpkeep

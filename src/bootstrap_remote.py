@@ -22,7 +22,8 @@ from src.domain.calls import WAITING, EngineCall
 from src.domain.errors import Unavailable
 from src.domain.fleet import CHANGED, Abilities, WorkerState
 from src.domain.jobs import now
-from src.domain.ports import JobEvents, LeaseRepository, Storage
+from src.domain.ports import JobEvents, Storage
+from src.domain.repositories import LeaseRepository
 from src.services.call_runner import CallRunner, CallUpkeep
 from src.services.queued_calls import QueuedCalls
 from src.workers.fleet import Fleet, FleetTranscriber, FleetVoice

@@ -15,7 +15,7 @@ from src.services.job_runner import JobRunner
 from src.services.job_upkeep import JobUpkeep
 from src.services.jobs import Jobs
 from src.services.moderation import Moderation
-from src.services.on_demand import Safeguards
+from src.services.on_demand import KeptClones, OnDemand, Safeguards
 from src.services.pipeline import Pipeline
 from src.services.profiles import NewProfile, Profiles
 from src.services.provenance import MarkDetection, Marking, Marks
@@ -122,11 +122,17 @@ class Bench:
             max_attempts=3,
             timeout_seconds=self.timeout_seconds,
         )
+        self.on_demand = OnDemand(
+            decoder,
+            self.transcription,
+            self.voices,
+            self.profiles,
+            KeptClones(self.storage, self.deletion_rows, 3600.0),
+            self.usage,
+            Safeguards(self.moderation, self.marks),
+            timeout_seconds=self.timeout_seconds,
+        )
         self.upkeep = JobUpkeep(self.rows, self.storage, ending, max_attempts=3, lease_seconds=10.0)
-
-    @property
-    def safeguards(self) -> Safeguards:
-        return Safeguards(self.moderation, self.marks)
 
     async def run_next(self) -> None:
         """What a worker does with the job that waits longest."""

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from scripts.backups.errors import BackupError, Damaged, told_of
 from scripts.backups.manifest import Manifest, StoredFile
@@ -11,6 +11,7 @@ from scripts.backups.places import Place
 from scripts.backups.shelf import file_key
 from src.adapters.storage.keys import is_key
 from src.domain.errors import DamagedFile, NotFound
+from src.utils.concurrency import for_each
 
 COPIED = ("references", "embeddings", "results")
 """Recordings that wait for their job are not copied: they are to be erased within a day."""
@@ -42,7 +43,7 @@ async def erase(storage: Place, keys: Iterable[str], folders: Iterable[str] = ()
         with told_of(storage.described):
             await storage.store.delete(key)
 
-    await for_each(delete, [key for key in keys if is_key(key)])
+    await for_each(filter(is_key, keys), delete, at_once=_AT_ONCE)
     for folder in folders:
         with told_of(storage.described):
             await storage.store.delete_under(folder)
@@ -68,13 +69,14 @@ async def copy_in(storage: Place, backups: Place, name: str, files: Mapping[str,
             await backups.store.put(file_key(name, key), data)
         copied[key] = StoredFile(size=len(data), sha256=await _sha256(data))
 
-    await for_each(copy, [key for key, file in files.items() if file.size is not None and _is_copied(key)])
+    wanted = [key for key, file in files.items() if file.size is not None and _is_copied(key)]
+    await for_each(wanted, copy, at_once=_AT_ONCE)
     return copied
 
 
 async def verify(backups: Place, manifest: Manifest) -> None:
     """Read every copied file. Raises Damaged, BackupError."""
-    await for_each(lambda key: _read(backups, manifest, key), list(manifest.included))
+    await for_each(manifest.included, lambda key: _read(backups, manifest, key), at_once=_AT_ONCE)
 
 
 async def put_back(backups: Place, storage: Place, manifest: Manifest, keys: Iterable[str]) -> int:
@@ -86,7 +88,7 @@ async def put_back(backups: Place, storage: Place, manifest: Manifest, keys: Ite
             await storage.store.put(key, data)
 
     there = [key for key in keys if key in manifest.included]
-    await for_each(copy, there)
+    await for_each(there, copy, at_once=_AT_ONCE)
     return len(there)
 
 
@@ -102,23 +104,6 @@ async def _read(backups: Place, manifest: Manifest, key: str) -> bytes:
     if await _sha256(data) != manifest.files[key].sha256:
         raise Damaged(f"{key} in {manifest.name} is damaged: it has another checksum.")
     return data
-
-
-async def for_each(work: Callable[[str], Awaitable[object]], keys: list[str]) -> None:
-    """A few at a time; the first error stops all."""
-    waiting = iter(keys)
-
-    async def one_after_another() -> None:
-        for key in waiting:
-            await work(key)
-
-    workers = [asyncio.create_task(one_after_another()) for _ in range(_AT_ONCE)]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
 
 
 async def _sha256(data: bytes) -> str:

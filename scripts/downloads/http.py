@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import httpx
 
 from scripts.downloads.errors import Busy, Changed, DownloadError, Interrupted, Refused, Unreachable
 from scripts.downloads.patience import Patience
+from src.config.values import is_loopback
 
 # Encoded bytes would have another length and checksum than the file.
 _PLAIN = {"Accept-Encoding": "identity"}
@@ -168,15 +168,6 @@ def _by_proxy(url: str) -> str:
     if proxy is None or urllib.request.proxy_bypass(parts.hostname or ""):
         return ""
     return f" through the proxy {_host(proxy) or proxy.rpartition('@')[2]}"
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check(response: httpx.Response) -> None:

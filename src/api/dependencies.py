@@ -10,7 +10,8 @@ from fastapi import Depends, Header, Path, Request
 
 from src.domain.audit import AuditTrail
 from src.domain.identity import Identity
-from src.domain.ports import IdempotencyStore, Storage, UsageRepository
+from src.domain.ports import Storage
+from src.domain.repositories import IdempotencyStore, UsageRepository
 from src.services.audio_budget import AudioBudget
 from src.services.audit import Audit
 from src.services.callbacks import CallbackAddresses

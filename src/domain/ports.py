@@ -1,19 +1,17 @@
 """What the services need from the outside world. Engines and stores fill these Protocols; tests fill them with fakes.
 
+What is kept in tables is in `repositories`.
+
 Every method that waits is a coroutine and never blocks the event loop. Cancelling it stops the work behind it.
 Errors are those of `domain.errors`; an adapter maps whatever its library raises.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from src.domain.audio import Audio, AudioFormat
-from src.domain.deletions import PlannedErasures
-from src.domain.idempotency import Claim
-from src.domain.identity import Revocation
-from src.domain.jobs import AuditEvent, DailyUsage, Job, Stage, UsageEvent, VoiceProfile
-from src.domain.leases import Leased, LeasedRepository
+from src.domain.leases import Leased
 from src.domain.rates import Standing
 from src.domain.speech import (
     DecodedSpeech,
@@ -217,121 +215,11 @@ class RateCounter(Protocol):
         """
 
 
-class JobRepository(LeasedRepository[Job], Protocol):
-    """The rows are the truth about jobs: who may do one, and what became of it."""
-
-    async def add(self, job: Job, most_waiting: int, most_of_user: int | None = None) -> None:
-        """Put it in line: users of the same priority take turns, however many jobs each has waiting.
-
-        Raises Overloaded when `most_waiting` jobs wait already, RateLimited when `most_of_user` of its user do.
-        """
-
-    async def get(self, job_id: str, user_id: str | None = None) -> Job:
-        """Raises NotFound, also when `user_id` is given and the job is another's."""
-
-    async def save_stage(self, job: Job, stage: Stage) -> None:
-        """For those who look. Nothing happens when the job is another worker's by now."""
-
-    async def finish(self, job: Job, usage: UsageEvent) -> bool:
-        """Write the final state and count the use, both or neither. Repeating it changes nothing.
-
-        False, and nothing is written: the row is gone, has ended otherwise, or was leased to another worker since.
-        """
-
-    async def is_erased(self, job_id: str) -> bool:
-        """Whether files of a deleted job with this id are still being erased."""
-
-    async def request_cancel(self, job_id: str) -> None:
-        """Tell whoever has it, or will have it, that nobody wants it any more."""
-
-    async def counts(self) -> tuple[int, int]:
-        """How many wait, and how many are being done."""
-
-    async def ended_before(self, seconds_ago: float) -> list[Job]:
-        """Completed and failed jobs last updated that long ago or longer."""
-
-
-class LeaseRepository(Protocol):
-    """What a worker needs to stay the owner of its jobs."""
-
-    async def renew(self, held: Mapping[str, int], lease_seconds: float) -> set[str]:
-        """`held`: fences by job id. Extend these leases, also run-out ones that nobody took. The ids that are held."""
-
-
 class Leases(Protocol):
     """Keeps the leases of running jobs alive."""
 
     def held(self, job: Leased, lost: Callable[[], object]) -> AbstractContextManager[None]:
         """Inside, the lease is renewed. `lost` is called, on this event loop, when the job is not ours any more."""
-
-
-class ProfileRepository(PlannedErasures, Protocol):
-    async def save(self, profile: VoiceProfile, replaced: VoiceProfile | None = None, *, planned: bool = False) -> None:
-        """Insert, or replace the one with the same id. Its consent is added to those before it.
-
-        `replaced`: what is there now; its files are to be erased. `planned`: that the profile's files are to be erased
-        was planned, and is called off. Raises NotFound when it is another user's, or was deleted meanwhile.
-        """
-
-    async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
-        """Raises NotFound."""
-
-    async def of_user(self, user_id: str) -> list[VoiceProfile]:
-        """Newest first."""
-
-
-class UsageRepository(Protocol):
-    async def add(self, event: UsageEvent) -> None:
-        """Raises NotFound when the user was deleted since."""
-
-    async def forget_older_than(self, seconds: float) -> int:
-        """Delete what is older, and say how many."""
-
-    async def by_day(self, user_id: str, days: int) -> list[DailyUsage]:
-        """The last `days` days that have any use, newest first."""
-
-
-class AuditLog(Protocol):
-    async def add(self, event: AuditEvent) -> None: ...
-
-    async def of_user(self, user_id: str, limit: int = 100) -> list[AuditEvent]:
-        """The newest `limit` events, newest first."""
-
-    async def forget_older_than(self, seconds: float) -> int:
-        """Delete what is older, and say how many."""
-
-
-class Revocations(Protocol):
-    """Tokens that are refused although they have not expired."""
-
-    async def add(self, revocation: Revocation) -> None:
-        """Keep it; of two on the same subject the later counts. Raises Unavailable: then it may be kept or not."""
-
-    async def of(self, subjects: Sequence[str]) -> list[Revocation]:
-        """Those of any of these subjects. Raises Unavailable when nobody can tell."""
-
-
-class IdempotencyStore(Protocol):
-    """Answers kept under (user, Idempotency-Key) so that a repeated request is answered and not done again."""
-
-    @property
-    def claim_seconds(self) -> float:
-        """A claim that was not renewed for that long falls to the next who asks."""
-
-    async def claim(self, claim: Claim) -> str | None:
-        """None: the key is now this claim's. A text: what the first request with this key left.
-
-        Raises IdempotencyConflict while the first is at work, IdempotencyMismatch when its fingerprint was another.
-        """
-
-    async def renew(self, claim: Claim) -> bool:
-        """Whether the key is still this claim's."""
-
-    async def complete(self, claim: Claim, value: str) -> None:
-        """Remember `value` for later requests. Raises IdempotencyConflict when the key is another claim's by now."""
-
-    async def release(self, claim: Claim) -> None:
-        """Forget a claim whose request failed before it made anything."""
 
 
 class JobQueue(Protocol):

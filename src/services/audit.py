@@ -6,7 +6,7 @@ import time
 from src.domain.errors import VoiceServiceError
 from src.domain.identity import acting_service
 from src.domain.jobs import AuditEvent
-from src.domain.ports import AuditLog
+from src.domain.repositories import AuditLog
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from src.domain.deletions import DELETIONS, Deletion, DeletionKind, DeletionRepo
 from src.domain.errors import Unavailable, VoiceServiceError
 from src.domain.jobs import now
 from src.domain.ports import Cache, JobEvents, Storage
+from src.utils.concurrency import for_each
 from src.utils.tracing import where
 
 logger = logging.getLogger(__name__)
@@ -132,20 +133,7 @@ class Deletions:
         logger.info("deletion %s of a %s is done", deletion.id, deletion.kind)
 
     async def _erase(self, paths: Sequence[str]) -> None:
-        """A few at a time; the first error stops all."""
-        waiting = iter(paths)
-
-        async def one_after_another() -> None:
-            for path in waiting:
-                await self._storage.erase(path)
-
-        workers = [asyncio.create_task(one_after_another()) for _ in range(min(_AT_ONCE, len(paths)))]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+        await for_each(paths, self._storage.erase, at_once=_AT_ONCE)
 
     async def _sweep(self, folder: str, older_than_seconds: float) -> None:
         """Erase files that no row refers to: of processes that were killed between the two."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from src.domain.errors import IdempotencyConflict, VoiceServiceError
 from src.domain.idempotency import Claim
-from src.domain.ports import IdempotencyStore
+from src.domain.repositories import IdempotencyStore
 
 logger = logging.getLogger(__name__)
 

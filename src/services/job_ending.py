@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from src.domain.errors import Unavailable, VoiceServiceError
 from src.domain.jobs import Job, JobError, JobStatus, TranslationResult, UsageEvent, now
-from src.domain.ports import JobEvents, JobRepository, Storage
+from src.domain.ports import JobEvents, Storage
+from src.domain.repositories import JobRepository
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@ import logging
 from src.domain.errors import DeadlineExceeded, Unavailable, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.jobs import Job, Stage, TranslationResult
-from src.domain.ports import JobEvents, JobRepository, Leases
+from src.domain.ports import JobEvents, Leases
 from src.domain.rates import audio_counted
+from src.domain.repositories import JobRepository
 from src.domain.tracing import working_for
 from src.services.job_ending import JobEnding
 from src.services.leased_runner import LeasedRunner

@@ -3,7 +3,8 @@
 import logging
 
 from src.domain.errors import JobDead
-from src.domain.ports import JobRepository, Storage
+from src.domain.ports import Storage
+from src.domain.repositories import JobRepository
 from src.services.job_ending import JobEnding
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,8 @@ import asyncio
 
 from src.domain.errors import Unavailable
 from src.domain.jobs import Job
-from src.domain.ports import JobEvents, JobRepository
+from src.domain.ports import JobEvents
+from src.domain.repositories import JobRepository
 
 
 class JobWait:

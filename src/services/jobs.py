@@ -11,7 +11,8 @@ from uuid import uuid4
 from src.domain.errors import IdempotencyConflict, JobCancelled, NotFound, Unavailable
 from src.domain.idempotency import Claim
 from src.domain.jobs import Job, JobRequest, JobStatus, Priority
-from src.domain.ports import IdempotencyStore, JobEvents, JobQueue, JobRepository, Storage
+from src.domain.ports import JobEvents, JobQueue, Storage
+from src.domain.repositories import IdempotencyStore, JobRepository
 from src.domain.tracing import current_trace
 from src.services.idempotency import once
 from src.services.job_ending import JobEnding

@@ -18,8 +18,9 @@ from src.domain.errors import DeadlineExceeded, JobCancelled, NotFound, RequestI
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
 from src.domain.moderation import ModerationReport, ReviewStage
-from src.domain.ports import AudioDecoder, Storage, UsageRepository
+from src.domain.ports import AudioDecoder, Storage
 from src.domain.provenance import Detection, Mark, marks_from_json, marks_to_json
+from src.domain.repositories import UsageRepository
 from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceMatch
 from src.services.moderation import Moderation
 from src.services.profiles import CLONES, Profiles, clones_of

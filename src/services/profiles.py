@@ -21,8 +21,9 @@ from src.domain.errors import (
 )
 from src.domain.identity import CLOCK_LEEWAY_SECONDS, current_user
 from src.domain.jobs import VoiceProfile, now
-from src.domain.ports import AudioDecoder, ProfileRepository, Storage
+from src.domain.ports import AudioDecoder, Storage
 from src.domain.rates import audio_counted
+from src.domain.repositories import ProfileRepository
 from src.services.verification import SpokenAnswer, Verification
 from src.services.voice_cloning import DamagedVoice, LearnedVoice, VoiceCloning
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from src.domain.errors import Unauthenticated
 from src.domain.identity import CLOCK_LEEWAY_SECONDS, Identity, Revocation, token_subject, user_subject
 from src.domain.jobs import now
-from src.domain.ports import Revocations
+from src.domain.repositories import Revocations
 from src.services.audit import Audit
 
 

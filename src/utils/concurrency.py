@@ -1,7 +1,7 @@
 """Small ways of doing things at the same time without leaking tasks, or what they hold."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -43,3 +43,20 @@ async def started_early(work: Coroutine[Any, Any, A]) -> AsyncIterator[asyncio.T
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def for_each(items: Iterable[A], work: Callable[[A], Awaitable[object]], *, at_once: int) -> None:
+    """Do `work` with each, so many at a time; the first error stops all."""
+    waiting = iter(items)
+
+    async def one_after_another() -> None:
+        for item in waiting:
+            await work(item)
+
+    workers = [asyncio.create_task(one_after_another()) for _ in range(at_once)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)

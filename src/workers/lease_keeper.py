@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from src.domain.errors import EngineUnavailable, VoiceServiceError
 from src.domain.leases import Leased
-from src.domain.ports import LeaseRepository
+from src.domain.repositories import LeaseRepository
 from src.utils.tracing import where
 
 logger = logging.getLogger(__name__)

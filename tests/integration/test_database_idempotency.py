@@ -15,7 +15,7 @@ from src.adapters.database.tables import idempotency_keys, translation_jobs
 from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, Overloaded
 from src.domain.idempotency import Claim
 from src.domain.jobs import Job
-from src.domain.ports import IdempotencyStore
+from src.domain.repositories import IdempotencyStore
 from tests.assembly import WANTED, Bench
 from tests.servers.postgres import PostgresServer
 

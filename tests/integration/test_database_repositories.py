@@ -46,7 +46,7 @@ from src.domain.jobs import (
     VoiceProfile,
     now,
 )
-from src.domain.ports import JobRepository, ProfileRepository, UsageRepository
+from src.domain.repositories import JobRepository, ProfileRepository, UsageRepository
 from src.domain.speech import Formality, VoiceMatch, VoiceType, Wording
 from tests.job_rows import MANY, RESULT, USED, job
 

@@ -12,6 +12,8 @@ import httpx
 import pytest
 import safetensors.torch
 
+from src.adapters.storage.keyring import Keyring
+from src.config.sealing import storage_keys
 from tests import audio_files
 from tests.conftest import service_process
 from tests.xtts_checkpoint import tiny_checkpoint
@@ -33,6 +35,12 @@ class Service:
         answer: dict[str, Any] = response.json()
         assert response.status_code == 200, answer
         return answer
+
+    def latents_in(self, stored: Path) -> set[str]:
+        keys, _ = storage_keys((self.data / "storage.key").read_text())
+        place = str(stored.relative_to(self.data / "audio"))
+        _checksum, _measured, latents = Keyring(keys).open(place, stored.read_bytes()).split(b"\n", 2)
+        return set(safetensors.torch.load(latents))
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +79,12 @@ def test_a_profile_is_kept_as_safetensors_and_learned_again_when_its_file_is_dam
     identity = saved.json()["profile_id"]
     (stored,) = (service.data / "audio" / "embeddings").glob("*.voice")
     assert len(list((service.data / "audio" / "references").iterdir())) == 2
-    whole = stored.read_bytes()
-    _checksum, _measured, latents = whole.split(b"\n", 2)
-    assert set(safetensors.torch.load(latents)) == {"gpt_cond_latent", "speaker_embedding"}
+    assert service.latents_in(stored) == {"gpt_cond_latent", "speaker_embedding"}
 
+    whole = stored.read_bytes()
     stored.write_bytes(whole[: len(whole) // 2])
     service.translate(voice_profile_id=identity, preserve_emotion=False)
-    assert (
-        safetensors.torch.load(stored.read_bytes().split(b"\n", 2)[2]).keys() == safetensors.torch.load(latents).keys()
-    )
+    assert service.latents_in(stored) == {"gpt_cond_latent", "speaker_embedding"}
     assert f"profile {identity} is damaged" in service.log.read_text()
     assert "Ann" not in service.log.read_text()
 

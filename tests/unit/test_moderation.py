@@ -26,9 +26,9 @@ from src.domain.moderation import (
 from src.domain.speech import Quality
 from src.services.audit import Audit
 from src.services.moderation import Moderation
-from src.services.on_demand import CloneRequest, KeptClones, OnDemand, RecordedSpeech
+from src.services.on_demand import CloneRequest, RecordedSpeech
 from tests.assembly import WANTED, Bench
-from tests.fakes import FakeDecoder, FakeTranscriber, Gate
+from tests.fakes import FakeTranscriber, Gate
 
 TRAIN = "train"
 """A word of what the fake transcriber hears; `niart` is its translation."""
@@ -88,19 +88,6 @@ async def run(bench: Bench) -> str:
     job = await bench.jobs.submit("ann", WANTED, b"bytes")
     await bench.run_next()
     return job.id
-
-
-def on_demand(bench: Bench) -> OnDemand:
-    return OnDemand(
-        FakeDecoder(),
-        bench.transcription,
-        bench.voices,
-        bench.profiles,
-        KeptClones(bench.storage, bench.deletion_rows, 3600.0),
-        bench.usage,
-        bench.safeguards,
-        timeout_seconds=5.0,
-    )
 
 
 async def test_off_asks_nobody_and_says_nothing() -> None:
@@ -259,13 +246,13 @@ async def test_what_one_cannot_look_at_the_next_one_does_and_it_is_said() -> Non
 async def test_transcribing_is_moderated() -> None:
     recorded = RecordedSpeech(b"bytes", AudioFormat.WAV)
     bench = Bench(moderation=moderation(Policy.FLAG, WordModerator()))
-    heard = await on_demand(bench).transcribe("ann", recorded, "en", Quality.FAST)
+    heard = await bench.on_demand.transcribe("ann", recorded, "en", Quality.FAST)
     assert heard.moderation is not None
     assert set(heard.moderation.stages) == {ReviewStage.TRANSCRIPT}
     assert heard.moderation.flagged is True
     strict = Bench(moderation=moderation(Policy.BLOCK, WordModerator()))
     with pytest.raises(ContentBlocked, match="transcript"):
-        await on_demand(strict).transcribe("ann", recorded, "en", Quality.FAST)
+        await strict.on_demand.transcribe("ann", recorded, "en", Quality.FAST)
     assert [event.outcome for event in strict.usage.events] == ["content_blocked"]
 
 
@@ -273,11 +260,11 @@ async def test_a_text_to_be_spoken_is_looked_at_before_anything_else_is_done() -
     request = CloneRequest("El train.", "es", RecordedSpeech(b"bytes", AudioFormat.WAV), Quality.FAST)
     strict = Bench(moderation=moderation(Policy.BLOCK, WordModerator()))
     with pytest.raises(ContentBlocked, match="text"):
-        await on_demand(strict).clone("ann", request)
+        await strict.on_demand.clone("ann", request)
     assert (strict.voice.conditioned, strict.storage.files) == (0, {})
     assert [event.outcome for event in strict.usage.events] == ["content_blocked"]
     bench = Bench(moderation=moderation(Policy.FLAG, WordModerator()))
-    service = on_demand(bench)
+    service = bench.on_demand
     spoken = await service.clone("ann", request)
     assert spoken.moderation is not None
     assert spoken.moderation.stages[ReviewStage.TEXT].categories == ("profanity",)

@@ -21,7 +21,7 @@ from src.domain.provenance import (
     marks_from_json,
 )
 from src.domain.speech import Quality
-from src.services.on_demand import CloneRequest, KeptClones, OnDemand, RecordedSpeech, Spoken
+from src.services.on_demand import CloneRequest, RecordedSpeech, Spoken
 from src.services.provenance import MarkDetection
 from tests.assembly import WANTED, Bench
 from tests.fakes import FakeDecoder, FakeSigner, FakeWatermark
@@ -36,19 +36,6 @@ async def _ignore(stage: Stage) -> None:
 async def _job(bench: Bench) -> Job:
     await bench.storage.put("inputs/1.wav", b"bytes")
     return Job("1", "ann", WANTED, "inputs/1.wav")
-
-
-def _on_demand(bench: Bench) -> OnDemand:
-    return OnDemand(
-        FakeDecoder(),
-        bench.transcription,
-        bench.voices,
-        bench.profiles,
-        KeptClones(bench.storage, bench.deletion_rows, 3600.0),
-        bench.usage,
-        bench.safeguards,
-        timeout_seconds=5.0,
-    )
 
 
 async def test_a_translation_is_marked_from_the_inside_to_the_outside() -> None:
@@ -75,7 +62,7 @@ async def test_marks_are_kept_with_the_job_and_old_jobs_have_none() -> None:
 
 async def test_a_clone_is_marked_and_its_repetition_says_so_too() -> None:
     bench = Bench()
-    service = _on_demand(bench)
+    service = bench.on_demand
     spoken = await service.clone("ann", CloneRequest("Hola.", "es", RECORDED, Quality.FAST))
     assert [mark.kind for mark in spoken.provenance] == ["riff_info", "c2pa"]
     assert bench.storage.files[spoken.audio_key] == spoken.wav
@@ -96,14 +83,14 @@ async def test_an_answer_that_cannot_be_marked_is_not_given(bench: Bench) -> Non
     with pytest.raises(EngineUnavailable):
         await bench.pipeline.run(await _job(bench), _ignore)
     with pytest.raises(EngineUnavailable):
-        await _on_demand(bench).clone("ann", CloneRequest("Hola.", "es", RECORDED, Quality.FAST))
+        await bench.on_demand.clone("ann", CloneRequest("Hola.", "es", RECORDED, Quality.FAST))
     assert set(bench.storage.files) == {"inputs/1.wav"}
     assert bench.usage.events[-1].outcome == "engine_unavailable"
 
 
 async def test_looking_for_marks_is_counted() -> None:
     bench = Bench(watermark=FakeWatermark())
-    found = await _on_demand(bench).detect("ann", RECORDED)
+    found = await bench.on_demand.detect("ann", RECORDED)
     assert (found.c2pa.found, found.synthetic) == (False, None)
     assert found.watermark is not None
     (event,) = bench.usage.events

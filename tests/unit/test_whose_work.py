@@ -5,10 +5,9 @@ from src.domain.consent import Consent
 from src.domain.identity import current_user
 from src.domain.jobs import now
 from src.domain.speech import Quality
-from src.services.on_demand import CloneRequest, KeptClones, OnDemand, RecordedSpeech
+from src.services.on_demand import CloneRequest, RecordedSpeech
 from src.services.profiles import NewProfile
 from tests.assembly import WANTED, Bench
-from tests.fakes import FakeDecoder
 
 
 async def test_a_job_is_its_users_work_and_not_the_workers() -> None:
@@ -22,18 +21,8 @@ async def test_a_job_is_its_users_work_and_not_the_workers() -> None:
 
 async def test_a_clone_is_the_callers_work() -> None:
     bench = Bench()
-    on_demand = OnDemand(
-        FakeDecoder(),
-        bench.transcription,
-        bench.voices,
-        bench.profiles,
-        KeptClones(bench.storage, bench.deletion_rows, 3600.0),
-        bench.usage,
-        bench.safeguards,
-        timeout_seconds=5.0,
-    )
     recorded = RecordedSpeech(b"bytes", AudioFormat.WAV)
-    await on_demand.clone("ann", CloneRequest("Hello.", "en", recorded, Quality.FAST))
+    await bench.on_demand.clone("ann", CloneRequest("Hello.", "en", recorded, Quality.FAST))
     assert bench.voice.users == ["ann"]
 
 

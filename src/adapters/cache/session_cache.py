@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from src.adapters.redis_link import PREFIX, RedisDown, RedisLink
 from src.domain.identity import Revocation
-from src.domain.ports import Revocations
+from src.domain.repositories import Revocations
 from src.utils.cache import MemoryCache
 
 logger = logging.getLogger(__name__)

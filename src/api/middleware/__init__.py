@@ -10,7 +10,7 @@ rate_limit    of the client's address, before a token is looked at: guessing tok
 auth          bearer token to Identity, if it was not revoked and has the scope that the path needs
 user_limits   how many requests of the user are in work
 rate_limit    of the user, for translations
-user_limits   how much audio of the user was decoded today
+rate_limit    of the user's audio of the day
 body_limit    reads the body; behind the others, so that nobody fills memory who may not call
 """
 
@@ -26,11 +26,11 @@ from src.api.middleware.envelope import EnvelopeMiddleware
 from src.api.middleware.errors import ErrorMiddleware
 from src.api.middleware.head import HeadMiddleware
 from src.api.middleware.headers import SecurityHeadersMiddleware
-from src.api.middleware.rate_limit import RateLimitMiddleware, client_of, user_of
+from src.api.middleware.rate_limit import LimitMiddleware, StandingOf, audio_of_a_day, client_of, per_minute, user_of
 from src.api.middleware.request_id import RequestIdMiddleware
 from src.api.middleware.this_machine import ThisMachine
 from src.api.middleware.tokens import TokenVerifier
-from src.api.middleware.user_limits import AudioBudgetMiddleware, AudioStanding, ConcurrencyMiddleware
+from src.api.middleware.user_limits import ConcurrencyMiddleware
 from src.domain.identity import SCOPE_ADMIN, SCOPE_VOICE
 from src.domain.ports import RateCounter
 from src.domain.rates import Slots
@@ -96,7 +96,7 @@ class Edge:
     """Requests that a user may have in work. 0: no limit."""
     slots: Slots = field(default_factory=LocalSlots)
     """Of those."""
-    audio_standing: AudioStanding | None = None
+    audio_standing: StandingOf | None = None
     """None: there is no limit on the audio of a day."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
@@ -115,17 +115,17 @@ def install(app: FastAPI, edge: Edge) -> None:
         max_held_bytes=edge.max_held_bytes,
     )
     if edge.audio_standing:
-        app.add_middleware(AudioBudgetMiddleware, edge.audio_standing, user_of(_WITH_AUDIO.__contains__))
+        app.add_middleware(LimitMiddleware, audio_of_a_day(edge.audio_standing), user_of(_WITH_AUDIO.__contains__))
     if edge.translations_per_minute:
-        key = user_of(TRANSLATE_PATH.__eq__)
-        app.add_middleware(RateLimitMiddleware, edge.counter, "user", edge.translations_per_minute, key)
+        limit = per_minute(edge.counter, "user", edge.translations_per_minute)
+        app.add_middleware(LimitMiddleware, limit, user_of(TRANSLATE_PATH.__eq__))
     if edge.concurrent_per_user:
         key = user_of(lambda path: _under(path, _WORK))
         app.add_middleware(ConcurrencyMiddleware, edge.slots, edge.concurrent_per_user, key)
     app.add_middleware(AuthMiddleware, edge.verifier, required_scope, edge.session_check, edge.here)
     if edge.requests_per_minute:
-        key = client_of(edge.trusted_proxies, is_unlimited)
-        app.add_middleware(RateLimitMiddleware, edge.counter, "client", edge.requests_per_minute, key)
+        limit = per_minute(edge.counter, "client", edge.requests_per_minute)
+        app.add_middleware(LimitMiddleware, limit, client_of(edge.trusted_proxies, is_unlimited))
     app.add_middleware(ErrorMiddleware)
     app.add_middleware(EnvelopeMiddleware)
     if edge.cors_origins:

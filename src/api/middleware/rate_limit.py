@@ -1,8 +1,9 @@
-"""How many requests a caller may make in a minute, counted in a moving window."""
+"""Limits that say where the caller stands: requests a minute, counted in a moving window, and audio of a day."""
 
 import ipaddress
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,29 +16,63 @@ from src.domain.rates import Standing
 KeyOf = Callable[[Scope], str | None]
 """Whom a request counts for; None: it does not count."""
 
+StandingOf = Callable[[Scope, str], Awaitable[Standing]]
+"""Where the caller with this key stands, after the request was counted where it counts by itself."""
 
-def tell(standing: Standing, policy: str, headers: MutableHeaders, unit: str | None = None) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`policy`: its name in the headers. `refusal`: what a caller above it is told. `unit`: None counts requests."""
+
+    policy: str
+    standing_of: StandingOf
+    refusal: Callable[[Standing], str]
+    unit: str | None = None
+
+
+def per_minute(counter: RateCounter, policy: str, most: int) -> Limit:
+    async def hit(_: Scope, key: str) -> Standing:
+        return await counter.hit(policy, most, key)
+
+    return Limit(
+        policy,
+        hit,
+        lambda standing: (
+            f"You may make {standing.limit} such requests a minute. Try again in {standing.reset_seconds} s."
+        ),
+    )
+
+
+def audio_of_a_day(standing_of: StandingOf) -> Limit:
+    """Refuses requests that bring audio of a user who has none left, before their bodies are read."""
+    return Limit(
+        "audio",
+        standing_of,
+        lambda standing: f"Today's {standing.limit} s of audio are used up. Try again after midnight UTC.",
+        unit="audio-seconds",
+    )
+
+
+def _tell(standing: Standing, limit: Limit, headers: MutableHeaders) -> None:
     """RateLimit and RateLimit-Policy are lists (draft-ietf-httpapi-ratelimit-headers-10) that take one more item.
 
     Of X-RateLimit-* there is one: the innermost limit's on requests, which answers first. Its Reset is in Unix seconds.
     """
-    counted = "" if unit is None else f';qu="{unit}"'
-    headers.append("RateLimit-Policy", f'"{policy}";q={standing.limit};w={standing.window_seconds}{counted}')
-    headers.append("RateLimit", f'"{policy}";r={standing.remaining};t={standing.reset_seconds}')
-    if unit is None:
+    counted = "" if limit.unit is None else f';qu="{limit.unit}"'
+    headers.append("RateLimit-Policy", f'"{limit.policy}";q={standing.limit};w={standing.window_seconds}{counted}')
+    headers.append("RateLimit", f'"{limit.policy}";r={standing.remaining};t={standing.reset_seconds}')
+    if limit.unit is None:
         headers.setdefault("X-RateLimit-Limit", str(standing.limit))
         headers.setdefault("X-RateLimit-Remaining", str(standing.remaining))
         headers.setdefault("X-RateLimit-Reset", str(int(time.time()) + standing.reset_seconds))
 
 
-class RateLimitMiddleware:
+class LimitMiddleware:
     """One limit. Answers 429 above it, and tells every counted caller where it stands."""
 
-    def __init__(self, app: ASGIApp, counter: RateCounter, policy: str, per_minute: int, key_of: KeyOf) -> None:
+    def __init__(self, app: ASGIApp, limit: Limit, key_of: KeyOf) -> None:
         self.app = app
-        self._counter = counter
-        self._policy = policy
-        self._per_minute = per_minute
+        self._limit = limit
         self._key_of = key_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,20 +80,19 @@ class RateLimitMiddleware:
         if key is None:
             await self.app(scope, receive, send)
             return
-        standing = await self._counter.hit(self._policy, self._per_minute, key)
+        limit = self._limit
+        standing = await limit.standing_of(scope, key)
 
         async def send_with_standing(message: Message) -> None:
             if message["type"] == "http.response.start":
-                tell(standing, self._policy, MutableHeaders(scope=message))
+                _tell(standing, limit, MutableHeaders(scope=message))
             await send(message)
 
-        app = self.app if standing.allowed else problem(_refusal(standing)).response(scope)
+        app = self.app
+        if not standing.allowed:
+            refused = RateLimited(limit.refusal(standing), retry_after_seconds=standing.reset_seconds)
+            app = problem(refused).response(scope)
         await app(scope, receive, send_with_standing)
-
-
-def _refusal(standing: Standing) -> RateLimited:
-    detail = f"You may make {standing.limit} such requests a minute. Try again in {standing.reset_seconds} s."
-    return RateLimited(detail, retry_after_seconds=standing.reset_seconds)
 
 
 def user_of(is_counted: Callable[[str], bool]) -> KeyOf:

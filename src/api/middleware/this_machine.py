@@ -4,12 +4,12 @@ A page in this machine's browser could otherwise call it under a name of its own
 rebinding), as the browser takes the two for one site; and a server that was started by hand may listen elsewhere.
 """
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from src.api.middleware.rate_limit import address_of
 from src.domain.errors import Forbidden
 
 _REFUSAL = (
@@ -26,8 +26,9 @@ class ThisMachine:
 
     def require(self, scope: Scope) -> None:
         """Raises Forbidden for a name, or a listening address, that is not this machine's own."""
-        listening = (scope.get("server") or ("", None))[0]
-        if _is_other_address(listening) or not self._is_own(Headers(scope=scope).getlist("host")):
+        listening = address_of((scope.get("server") or ("", None))[0])  # None: a socket in the file system
+        elsewhere = listening is not None and not listening.is_loopback
+        if elsewhere or not self._is_own(Headers(scope=scope).getlist("host")):
             raise Forbidden(_REFUSAL)
 
     def _is_own(self, hosts: list[str]) -> bool:
@@ -37,20 +38,5 @@ class ThisMachine:
             name = urlsplit(f"//{hosts[0]}").hostname or ""
         except ValueError:
             return False
-        return name in self._names or name.endswith(".localhost") or _is_loopback(name)
-
-
-def _is_loopback(text: str) -> bool:
-    try:
-        return ipaddress.ip_address(text).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_other_address(text: str) -> bool:
-    """False also for what is no address, as of a socket in the file system."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return not (getattr(address, "ipv4_mapped", None) or address).is_loopback
+        address = address_of(name)
+        return name in self._names or name.endswith(".localhost") or (address is not None and address.is_loopback)
