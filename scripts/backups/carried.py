@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scripts.backups.contents import tables_of
 from src.adapters.database.consent_tables import consents
+from src.adapters.database.deletion_audit import forget_jobs, forget_profiles, forget_user
 from src.adapters.database.deletion_rows import KEPT_OF_USERS, tables_of_users
 from src.adapters.database.tables import audit_log, revocations, translation_jobs, users, voice_profiles
 from src.domain.deletions import Pseudonyms
@@ -68,6 +69,8 @@ async def apply(connection: AsyncConnection, carried: Carried, pseudonyms: Pseud
     profiles += await _delete(connection, voice_profiles, "id", gone_profiles)
     jobs += await _delete(connection, translation_jobs, "voice_profile_id", gone_profiles)
     jobs += await _delete(connection, translation_jobs, "id", gone_jobs)
+    await forget_profiles(connection, pseudonyms, profiles)
+    await forget_jobs(connection, pseudonyms, jobs)
     for user in gone_users:
         await _delete_user(connection, user, pseudonyms)
     await _add_events(connection, carried.events)
@@ -90,8 +93,7 @@ async def _delete_user(connection: AsyncConnection, user: str, pseudonyms: Pseud
         if table.name not in KEPT_OF_USERS:
             await connection.execute(table.delete().where(table.c.user_id == user))
     await connection.execute(users.delete().where(users.c.id == user))
-    renamed = audit_log.update().where(audit_log.c.user_id == user).values(user_id=pseudonyms.of(user))
-    await connection.execute(renamed)
+    await forget_user(connection, pseudonyms, user)
 
 
 async def _delete(connection: AsyncConnection, table: Table, column: str, ids: list[str]) -> list[str]:

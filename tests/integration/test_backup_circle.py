@@ -20,9 +20,11 @@ from src.bootstrap_sealing import new_key
 from src.config.settings import Settings
 from src.domain.identity import Revocation
 from tests.backup_circle import State, backup_state, job_of, make_profile, profile_of, service, translate
+from tests.leftovers import found, rows
 from tests.pseudonyms import deleted as gone
 from tests.servers.postgres import PostgresServer, name_of
 from tests.servers.s3 import S3Server
+from tests.tokens import AUDIENCE, ISSUER, SECRET, bearer, claims, hs256
 
 __all__ = ["backup_state"]
 
@@ -182,6 +184,36 @@ async def left() -> tuple[list[tuple[str, str]], list[str], int]:
     messages = len(await database.read(select(callbacks)))
     await database.close()
     return events, revoked, messages
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_user_who_was_deleted_after_the_backup_does_not_come_back_with_it(
+    backup_state: State, kind: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    backup_state.set(AUTH_MODE="jwt", JWT_SECRET=SECRET, JWT_ISSUER=ISSUER, JWT_AUDIENCE=AUDIENCE)
+    if kind == "postgres":
+        backup_state.set(DATABASE_URL=postgres.new_database(), STORAGE_KEYS=new_key())
+    tokens = {user: bearer(hs256().token(claims(user))) for user in ("ann-who-leaves", "bob-who-stays")}
+    profiles, jobs = {}, {}
+    with service() as http:
+        for user, token in tokens.items():
+            http.headers.update(token)
+            profiles[user] = make_profile(http)
+            jobs[user] = translate(http, voice_profile_id=profiles[user])
+    backup_state.backup("--with-files")
+    with service() as http:
+        http.delete("/api/v1/me", headers=tokens["ann-who-leaves"]).raise_for_status()
+
+    done = backup_state.restore("latest", "--overwrite", "--with-files")
+    assert (done["profiles_deleted_again"], done["jobs_deleted_again"]) == ([profiles["ann-who-leaves"]], 1)
+    everything = asyncio.run(rows(Settings(_env_file=None).effective_database_url))
+    assert found(everything, [b"ann-who-leaves", profiles["ann-who-leaves"].encode()]) == []
+    with service() as http:
+        http.headers.update(tokens["bob-who-stays"])
+        assert profile_of(http, profiles["bob-who-stays"])["profile_id"] == profiles["bob-who-stays"]
+        job_of(http, jobs["bob-who-stays"])
+    stored = [path.name for path in (tmp_path / "data" / "audio").rglob("*") if path.is_file()]
+    assert len(stored) == 4  # all of bob: two recordings, what was learned from them, and an answer
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

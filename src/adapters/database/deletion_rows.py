@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Table, literal, null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from src.adapters.database.deletion_audit import OF_JOBS, leave_pseudonyms
+from src.adapters.database.deletion_audit import forget_jobs, forget_profiles, forget_user
 from src.adapters.database.deletion_tables import erasures
 from src.adapters.database.engine import Database
 from src.adapters.database.statements import know_user
@@ -24,7 +24,6 @@ from src.domain.errors import NotFound
 from src.domain.jobs import JobStatus
 
 _OPEN = (JobStatus.PENDING.value, JobStatus.PROCESSING.value)
-_AT_ONCE = 500
 
 KEPT_OF_USERS = (audit_log.name,)
 """Tables with a `user_id` whose rows outlive the user: the log, under a pseudonym."""
@@ -63,7 +62,7 @@ class _Removal:
         answers = idempotency_keys.c.value.contains(self._subject, autoescape=True)  # as `clone` keeps its path
         await self._do(idempotency_keys.update().where(answers).values(value=""))
         await self._do(voice_profiles.delete().where(this))  # and its consents
-        await self._rename(audit_log.c.subject == f"profile:{self._subject}")
+        await forget_profiles(self._connection, self._database.pseudonyms, [self._subject])
         return running
 
     async def user(self) -> tuple[str, ...]:
@@ -79,7 +78,7 @@ class _Removal:
             if table.name not in KEPT_OF_USERS:
                 await self._do(table.delete().where(table.c.user_id == self._owner))
         await self._do(users.delete().where(users.c.id == self._owner))
-        await self._rename(None)
+        await forget_user(self._connection, self._database.pseudonyms, self._owner)
         return running
 
     async def _jobs(self, which: ColumnElement[bool], *, needed: bool = False) -> tuple[str, ...]:
@@ -94,9 +93,7 @@ class _Removal:
         rows = (await self._connection.execute(gone)).all()
         if needed and not rows:
             raise NotFound("There is no such job.")
-        for start in range(0, len(rows), _AT_ONCE):
-            subjects = [f"{kind}:{row.id}" for row in rows[start : start + _AT_ONCE] for kind in OF_JOBS]
-            await self._rename(audit_log.c.subject.in_(subjects))
+        await forget_jobs(self._connection, self._database.pseudonyms, [row.id for row in rows])
         return tuple(row.id for row in rows if row.status in _OPEN)
 
     async def _list_files_of_profiles(self, which: ColumnElement[bool]) -> int:
@@ -129,9 +126,6 @@ class _Removal:
         """What was planned for some time is to be erased now, and what was being written comes to nothing."""
         planned = erasures.c.deletion_id.is_(None)
         await self._do(erasures.update().where(which, planned).values(deletion_id=self._deletion.id, passes=0))
-
-    async def _rename(self, which: ColumnElement[bool] | None) -> None:
-        await leave_pseudonyms(self._connection, self._database.pseudonyms, which, self._deletion)
 
     async def _do(self, statement: Any) -> None:
         await self._connection.execute(statement)

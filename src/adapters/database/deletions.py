@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Row, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from src.adapters.database.deletion_audit import leave_pseudonyms, note
+from src.adapters.database.deletion_audit import forget_user, note
 from src.adapters.database.deletion_rows import remove
 from src.adapters.database.deletion_tables import deletions, erasures
 from src.adapters.database.engine import Database
@@ -108,7 +108,7 @@ class SqlDeletions(SqlPlans):
 
         async def work(connection: AsyncConnection) -> None:
             if deletion.kind is DeletionKind.USER:  # what running work has noted since
-                await leave_pseudonyms(connection, self._database.pseudonyms, None, deletion)
+                await forget_user(connection, self._database.pseudonyms, deletion.owner)
             await connection.execute(erasures.delete().where(erasures.c.deletion_id == deletion.id))
             await connection.execute(done)
 
