@@ -3,13 +3,17 @@
 Words: sentences of challenges spoken by four voices of flite, heard by pocketsphinx; the word error rate against the
 sentence that was spoken, and against those that were not. Voices: GE2E cosines between recordings of about the length
 of a challenge, of the same voice and of different ones: four voices of flite, and a woman who recorded the channel
-names of Debian's alsa-utils. The same with a microphone that differs: the challenge through a telephone's band, or in
-noise. Chance: how often one sentence would pass for another, over pairs of texts.
+names of Debian's alsa-utils; and between variants of one synthesiser, espeak-ng's. The same with a microphone that
+differs: the challenge through a telephone's band, or in noise. Chance: how often one sentence would pass for another,
+over pairs of texts.
 """
 
 import argparse
+import io
 import itertools
 import math
+import subprocess
+import wave
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +35,8 @@ from tests import audio_files
 
 _GRAMMAR = load_grammars()["en"]
 _NOISE_DECIBELS = 20
+_VARIANTS = ("m1", "m3", "f2", "f4")
+"""Of espeak-ng's English voice: its formants moved."""
 _ALSA_AT_ONCE = 4
 """Channel names of a second and a half each, joined to the length of a challenge."""
 
@@ -51,7 +57,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         {f"flite {voice}": [audio for _, audio in said] for voice, said in spoken.items()},
         bounds.challenge_min_similarity,
     )
-    return {"words": words, "voices": voices, "chance": _chance(arguments.pairs, bounds.challenge_max_word_error_rate)}
+    variants = _variants([_GRAMMAR.make() for _ in range(6)], bounds.challenge_min_similarity)
+    return {
+        "words": words,
+        "voices": voices,
+        "variants": variants,
+        "chance": _chance(arguments.pairs, bounds.challenge_max_word_error_rate),
+    }
 
 
 def _flite(text: str, voice: str) -> Audio:
@@ -114,6 +126,27 @@ def _voices(recordings: dict[str, list[Audio]], bound: float) -> dict[str, Any]:
         print(f"  {'':<18} others  {_told(others)}  passed {passed[1]} of {len(others)}")
         measured[kind] = {"same": _quantiles(same), "others": _quantiles(others), "passed": passed}
     return measured
+
+
+def _variants(texts: list[str], bound: float) -> list[float]:
+    analysis = SpeakerAnalysis()
+    prints = {variant: [_print(analysis, _espeak(text, variant)) for text in texts] for variant in _VARIANTS}
+    others = [
+        float(one @ two)
+        for name, other in itertools.combinations(_VARIANTS, 2)
+        for one, two in itertools.product(prints[name], prints[other])
+    ]
+    passed = sum(cosine >= bound for cosine in others)
+    print(f"  {'espeak-ng variants':<18} others  {_told(others)}  passed {passed} of {len(others)}", flush=True)
+    return _quantiles(others)
+
+
+def _espeak(text: str, variant: str) -> Audio:
+    command = ["espeak-ng", "-v", f"en+{variant}", "--stdout", text]
+    spoken = subprocess.run(command, check=True, capture_output=True, timeout=30).stdout
+    with wave.open(io.BytesIO(spoken)) as file:
+        samples = np.frombuffer(file.readframes(len(spoken)), np.int16).astype(np.float32) / 32_768
+        return _ready(soxr.resample(samples, file.getframerate(), WORKING_SAMPLE_RATE))
 
 
 def _changed(

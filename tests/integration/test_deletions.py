@@ -228,6 +228,14 @@ async def test_files_go_a_second_time_when_it_has_settled(database: Database, tm
     assert row.done_at is not None
 
 
+async def test_the_recording_of_a_job_that_still_waits_goes_at_once(bench: Bench) -> None:
+    waiting = job("waits", "ana")
+    await bench.jobs.add(waiting, MANY)
+    await bench.storage.put(waiting.input_key, b"the voice of ana")
+    await bench.deletions.request(DeletionKind.JOB, waiting.id, "ana", "ana")
+    assert await bench.files() == []
+
+
 async def test_files_without_a_row_are_swept_and_others_are_not(bench: Bench) -> None:
     await bench.make(1, "ana")
     stray = profile(2)
