@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select, text
 
 from src.adapters.database.audit import SqlAuditLog
+from src.adapters.database.call_repository import SqlCallRepository
 from src.adapters.database.deletion_tables import deletions as deletion_table
 from src.adapters.database.deletion_tables import erasures
 from src.adapters.database.deletions import SqlDeletions
@@ -17,6 +18,7 @@ from src.adapters.database.job_repository import SqlJobRepository
 from src.adapters.database.repositories import SqlProfileRepository, SqlUsageRepository
 from src.adapters.events.in_process import InProcessJobEvents
 from src.adapters.storage.local import LocalStorage
+from src.domain.calls import EngineCall
 from src.domain.deletions import DeletionKind, Pseudonyms
 from src.domain.errors import EngineUnavailable, NotFound
 from src.domain.idempotency import Claim
@@ -234,6 +236,15 @@ async def test_the_recording_of_a_job_that_still_waits_goes_at_once(bench: Bench
     await bench.storage.put(waiting.input_key, b"the voice of ana")
     await bench.deletions.request(DeletionKind.JOB, waiting.id, "ana", "ana")
     assert await bench.files() == []
+
+
+async def test_what_an_engine_is_asked_for_a_user_goes_with_the_user(bench: Bench, database: Database) -> None:
+    calls = [EngineCall(f"call-of-{user}", user, "transcribe") for user in ("ana", "eve")]
+    for call in calls:
+        await SqlCallRepository(database).add(call, MANY, 60)
+        await bench.storage.put(call.arguments_key, b"the voice of " + call.user_id.encode())
+    await bench.deletions.request(DeletionKind.USER, "ana", "ana", "ana")
+    assert await bench.files() == [calls[1].arguments_key]
 
 
 async def test_files_without_a_row_are_swept_and_others_are_not(bench: Bench) -> None:
