@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 from jose import jwt
 
+from tests.tokens import NO_LIMITS
+
 ISSUER, AUDIENCE = "https://issuer.example", "voice"
 
 
@@ -59,6 +61,7 @@ def settings(plants: Plants) -> dict[str, str]:
     """Secrets of every kind; what they open is not there, so that each is used and fails."""
     nowhere = "127.0.0.1:1"
     return {
+        **{name.upper(): str(value) for name, value in NO_LIMITS.items()},
         "LOG_LEVEL": "debug",
         "AUTH_MODE": "jwt",
         "JWT_SECRET": plants.secret("JWT_SECRET"),

@@ -23,6 +23,7 @@ from tests.servers.issuer import Issuer
 from tests.tokens import (
     AUDIENCE,
     ISSUER,
+    NO_LIMITS,
     SECRET,
     PrivateKey,
     Signer,
@@ -95,6 +96,7 @@ def targets(kind: str, folder: Path, **settings: Any) -> Iterator[Target]:
                 auth_mode="jwt",
                 jwt_issuer=ISSUER,
                 jwt_audience=AUDIENCE,
+                **NO_LIMITS,
                 **settings,
             ),
             engines,

@@ -16,6 +16,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 SECRET = "a secret of at least thirty-two bytes"
 ISSUER, AUDIENCE = "https://issuer.example.org", "voice"
 
+NO_LIMITS: dict[str, Any] = {
+    "rate_limit_translations_per_minute": 0,
+    "rate_limit_requests_per_minute": 0,
+    "rate_limit_audio_seconds_per_day": 0,
+    "max_concurrent_requests_per_user": 0,
+    "max_waiting_jobs_per_user": 0,
+}
+"""Settings of a service that asks for tokens, where a test is about something else."""
+
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 

@@ -1,22 +1,31 @@
 """How much one caller may ask for; `Settings` has these among its own."""
 
+from collections.abc import Callable
+from typing import Any
+
 from pydantic import Field
-from pydantic_settings import BaseSettings
+
+from src.config.access import AccessSettings
 
 
-class LimitSettings(BaseSettings):
-    """See `Settings`."""
+def _where_tokens_are_asked_for(limit: int) -> Callable[[dict[str, Any]], int]:
+    """The default: whoever runs it for themselves has no limit, 0."""
+    return lambda settings: limit if settings.get("auth_mode") == "jwt" else 0
 
-    rate_limit_translations_per_minute: int = Field(0, ge=0)
-    """Per user. 0: no limit; a service on the internet wants 10."""
-    rate_limit_requests_per_minute: int = Field(0, ge=0)
-    """Per client address. 0: no limit; a service on the internet wants 100."""
-    rate_limit_audio_seconds_per_day: int = Field(0, ge=0)
-    """Decoded audio of one user on a UTC day, whatever it is for. 0: no limit; a service on the internet wants 3600."""
-    max_concurrent_requests_per_user: int = Field(0, ge=0)
-    """Requests with work to do, from their heads to the start of their answers. 0: no limit; on the internet: 8."""
-    max_waiting_jobs_per_user: int = Field(0, ge=0)
-    """Jobs that wait for a worker, whether or not their caller waits, too. 0: no limit; on the internet: 20."""
+
+class LimitSettings(AccessSettings):
+    """See `Settings`. 0: no limit."""
+
+    rate_limit_translations_per_minute: int = Field(default_factory=_where_tokens_are_asked_for(10), ge=0)
+    """Per user."""
+    rate_limit_requests_per_minute: int = Field(default_factory=_where_tokens_are_asked_for(100), ge=0)
+    """Per client address."""
+    rate_limit_audio_seconds_per_day: int = Field(default_factory=_where_tokens_are_asked_for(3600), ge=0)
+    """Decoded audio of one user on a UTC day, whatever it is for. Workers decode, too, and ask for no tokens."""
+    max_concurrent_requests_per_user: int = Field(default_factory=_where_tokens_are_asked_for(8), ge=0)
+    """Requests with work to do, from their heads to the start of their answers."""
+    max_waiting_jobs_per_user: int = Field(default_factory=_where_tokens_are_asked_for(20), ge=0)
+    """Jobs that wait for a worker, whether or not their caller waits, too."""
     rate_limit_fallback_share: float = Field(0.25, gt=0, le=1)
     """Of the limits per minute and of concurrent requests, what each process allows while Redis is away: one over the
     number of processes."""

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from src.config.access import AccessSettings
 from src.config.callbacks import CallbackSettings
 from src.config.consent import ConsentSettings
 from src.config.edge import EdgeSettings
@@ -34,7 +33,6 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
 
 
 class Settings(
-    AccessSettings,
     CallbackSettings,
     ConsentSettings,
     EdgeSettings,

@@ -16,7 +16,7 @@ from src.domain.jobs import now
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
-from tests.tokens import AUDIENCE, ISSUER, SECRET, bearer, claims, hs256
+from tests.tokens import AUDIENCE, ISSUER, NO_LIMITS, SECRET, bearer, claims, hs256
 
 REVOCATIONS, AUDIT, USAGE = "/api/v1/admin/revocations", "/api/v1/admin/audit", "/api/v1/usage"
 PROFILE = {
@@ -42,6 +42,7 @@ def http(tmp_path: Path) -> Iterator[httpx.Client]:
         jwt_issuer=ISSUER,
         jwt_audience=AUDIENCE,
         min_reference_seconds=0.5,
+        **NO_LIMITS,
     )
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as client:

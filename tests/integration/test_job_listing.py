@@ -19,6 +19,7 @@ from src.domain.errors import TranslationUnavailable
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.tokens import NO_LIMITS
 
 SECRET = "a secret of at least thirty-two bytes"
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
@@ -69,8 +70,7 @@ def service(tmp_path: Path) -> Iterator[tuple[httpx.Client, FakeTranslator]]:
         jwt_secret=SecretStr(SECRET),
         jwt_issuer="us",
         jwt_audience="voice",
-        rate_limit_translations_per_minute=0,
-        rate_limit_requests_per_minute=0,
+        **NO_LIMITS,
     )
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
         yield http, translator

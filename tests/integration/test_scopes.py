@@ -20,7 +20,7 @@ from src.domain.jobs import AuditEvent
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
-from tests.tokens import AUDIENCE, ISSUER, SECRET, bearer, claims, hs256
+from tests.tokens import AUDIENCE, ISSUER, NO_LIMITS, SECRET, bearer, claims, hs256
 
 USAGE = "/api/v1/usage"
 PROFILE = {
@@ -54,6 +54,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         jwt_issuer=ISSUER,
         jwt_audience=AUDIENCE,
         min_reference_seconds=0.5,
+        **NO_LIMITS,
     )
 
 

@@ -20,7 +20,7 @@ from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
-from tests.tokens import AUDIENCE, ISSUER, SECRET, bearer, claims, hs256
+from tests.tokens import AUDIENCE, ISSUER, NO_LIMITS, SECRET, bearer, claims, hs256
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 MESSAGE = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
@@ -45,6 +45,7 @@ def settings(folder: Path) -> Settings:
         jwt_issuer=ISSUER,
         jwt_audience=AUDIENCE,
         min_reference_seconds=0.5,
+        **NO_LIMITS,
     )
 
 

@@ -22,6 +22,7 @@ from src.domain.speech import SpeechRequest
 from src.workers.decoder import RemoteDecoder
 from tests.conftest import service_process
 from tests.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.tokens import NO_LIMITS
 
 _SECRET = "what signs tokens of a service that is fuzzed"
 _ISSUER = _AUDIENCE = "fuzzing"
@@ -32,8 +33,7 @@ _SETTINGS = {
     "JWT_AUDIENCE": _AUDIENCE,
     "LOG_LEVEL": "warning",
     "MIN_REFERENCE_SECONDS": "0.5",
-    "RATE_LIMIT_TRANSLATIONS_PER_MINUTE": "0",
-    "RATE_LIMIT_REQUESTS_PER_MINUTE": "0",
+    **{name.upper(): str(value) for name, value in NO_LIMITS.items()},
     "CHALLENGES_PER_USER": "1000",
 }
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from src.bootstrap_access import build_access
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable, Forbidden
-from tests.tokens import private_pem, public_pem, rsa_key
+from tests.tokens import NO_LIMITS, private_pem, public_pem, rsa_key
 
 SECRET = "a secret of at least thirty-two bytes"
 NAMES = {"jwt_issuer": "us", "jwt_audience": "voice"}
@@ -94,3 +94,18 @@ def test_a_public_key_is_read_and_a_private_one_is_refused(tmp_path: Path) -> No
     path.write_bytes(private_pem(KEY))
     with pytest.raises(EngineUnavailable, match="JWT_PUBLIC_KEY_FILE: it holds a private key"):
         build_access(settings(**JWT, jwt_public_key_file=path))
+
+
+def test_who_asks_for_tokens_has_limits_unless_they_are_taken_away() -> None:
+    tokens = {**JWT, "jwt_secret": SECRET}
+    usual = {
+        "rate_limit_translations_per_minute": 10,
+        "rate_limit_requests_per_minute": 100,
+        "rate_limit_audio_seconds_per_day": 3600,
+        "max_concurrent_requests_per_user": 8,
+        "max_waiting_jobs_per_user": 20,
+    }
+    assert settings(**tokens).model_dump(include=set(usual)) == usual
+    for free in (settings(), settings(**tokens, **NO_LIMITS)):
+        assert free.model_dump(include=set(usual)) == NO_LIMITS
+    assert settings(rate_limit_requests_per_minute=7).rate_limit_requests_per_minute == 7

@@ -10,7 +10,7 @@ from src.domain.deletions import DeletionKind
 from src.domain.errors import EngineUnavailable
 from src.services import deletions
 from src.services.deletions import Deletions
-from tests.assembly import Bench
+from tests.assembly import WANTED, Bench
 from tests.fake_stores import DictCache
 
 
@@ -33,6 +33,15 @@ async def test_a_process_that_no_message_reached_sees_in_the_rows_whom_to_forget
     await bench.deletion_rows.request(DeletionKind.USER, "ann", "ann", "ann")
     await run_for(0.1, other)
     assert set(cache.values) == {"voice of bob"}
+
+
+async def test_who_does_a_deleted_job_is_told_at_once() -> None:
+    bench = Bench()
+    job = await bench.jobs.submit("ann", WANTED, b"bytes")
+    with bench.events.listening(job.id) as wake:
+        await bench.delete_job(job.id, "ann")
+        async with asyncio.timeout(1):
+            await wake.wait(60)
 
 
 async def test_a_process_that_cannot_see_what_was_deleted_forgets_everything(monkeypatch: pytest.MonkeyPatch) -> None:
