@@ -69,12 +69,12 @@ def test_a_worker_does_what_the_translator_takes(
     ours = settings["translator"]
     caller = Caller(port, ours["JWT_SECRET"], ours["JWT_ISSUER"], ours["JWT_AUDIENCE"])
     logs = {name: tmp_path / name for name in settings}
-    with running(image, logs["translator"], {**ours, "PORT": str(port)}) as translator:
-        caller.await_ready(translator, logs["translator"])
-        taken = caller.translate(Prefer="respond-async")
-        assert taken.status_code == 202
-        with running(image, logs["worker"], settings["worker"], SERVICES["worker"]["command"]) as worker:
-            _await("the worker shows no life", worker, logs["worker"])
+    with running(image, logs["worker"], settings["worker"], SERVICES["worker"]["command"]) as worker:
+        _await("the worker shows no life", worker, logs["worker"])
+        with running(image, logs["translator"], {**ours, "PORT": str(port)}) as translator:
+            caller.await_ready(translator, logs["translator"])
+            taken = caller.translate(Prefer="respond-async")
+            assert taken.status_code == 202
             job = _finished(caller, taken.headers["Location"])
             assert (job["status"], job["original_text"]) == ("completed", SENTENCE)
             answer = caller.translate().json()
@@ -86,6 +86,6 @@ def test_a_worker_does_what_the_translator_takes(
             assert any(key.startswith("backups/") for key in s3_server.keys(BUCKET))
             grace = float(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
             assert worker.stop(grace) == 0
-        assert translator.stop(grace) in (0, 143)
+            assert translator.stop(grace) in (0, 143)
     spoken = "".join(log.read_text() for log in logs.values())
     assert [secret for secret in SECRETS.values() if secret in spoken] == []
