@@ -147,7 +147,7 @@ def test_concurrent_messages_do_not_mix(live_server: str) -> None:
 
 
 def test_a_killed_service_does_its_jobs_at_the_next_start(tmp_path: Path) -> None:
-    with service_process(tmp_path / "data") as (url, process):
+    with service_process(tmp_path / "data", JOB_LEASE_SECONDS="4") as (url, process):
         with httpx.Client(base_url=url, timeout=30) as http:
             locations = [
                 http.post("/api/v1/voice/translate", json=_body(), headers={"Prefer": "respond-async"}).headers[
