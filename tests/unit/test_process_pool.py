@@ -333,7 +333,8 @@ async def test_fifty_killed_calls_leave_no_descriptor_thread_or_child(pool: Proc
     before = held()
     for _ in range(50):
         await cancelled_call()
-    assert held() == before
+    # a thread of an earlier test may end meanwhile
+    assert all(now <= then for now, then in zip(held(), before, strict=True))
     assert children() == {await pool.run("pid")}
 
 
