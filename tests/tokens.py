@@ -25,6 +25,15 @@ NO_LIMITS: dict[str, Any] = {
 }
 """Settings of a service that asks for tokens, where a test is about something else."""
 
+WITH_TOKENS: dict[str, Any] = {
+    "auth_mode": "jwt",
+    "jwt_secret": SECRET,
+    "jwt_issuer": ISSUER,
+    "jwt_audience": AUDIENCE,
+    **NO_LIMITS,
+}
+"""Settings of a service that believes `hs256()`."""
+
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 

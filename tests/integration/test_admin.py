@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from src.api import cursor as cursors
 from src.bootstrap_engines import Engines
@@ -16,7 +15,7 @@ from src.domain.jobs import now
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
-from tests.tokens import AUDIENCE, ISSUER, NO_LIMITS, SECRET, bearer, claims, hs256
+from tests.tokens import WITH_TOKENS, bearer, claims, hs256
 
 REVOCATIONS, AUDIT, USAGE = "/api/v1/admin/revocations", "/api/v1/admin/audit", "/api/v1/usage"
 PROFILE = {
@@ -37,12 +36,8 @@ def http(tmp_path: Path) -> Iterator[httpx.Client]:
     settings = Settings(
         _env_file=None,
         data_dir=tmp_path,
-        auth_mode="jwt",
-        jwt_secret=SecretStr(SECRET),
-        jwt_issuer=ISSUER,
-        jwt_audience=AUDIENCE,
         min_reference_seconds=0.5,
-        **NO_LIMITS,
+        **WITH_TOKENS,
     )
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as client:

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from src.adapters.database.audit import SqlAuditLog
 from src.adapters.database.engine import Database
@@ -20,7 +19,7 @@ from src.domain.jobs import AuditEvent
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
-from tests.tokens import AUDIENCE, ISSUER, NO_LIMITS, SECRET, bearer, claims, hs256
+from tests.tokens import WITH_TOKENS, bearer, claims, hs256
 
 USAGE = "/api/v1/usage"
 PROFILE = {
@@ -49,12 +48,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
         _env_file=None,
         data_dir=tmp_path_factory.mktemp("scopes"),
-        auth_mode="jwt",
-        jwt_secret=SecretStr(SECRET),
-        jwt_issuer=ISSUER,
-        jwt_audience=AUDIENCE,
         min_reference_seconds=0.5,
-        **NO_LIMITS,
+        **WITH_TOKENS,
     )
 
 

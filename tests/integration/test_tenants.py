@@ -13,14 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from src.bootstrap_engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
-from tests.tokens import AUDIENCE, ISSUER, NO_LIMITS, SECRET, bearer, claims, hs256
+from tests.tokens import WITH_TOKENS, bearer, claims, hs256
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 MESSAGE = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
@@ -40,12 +39,8 @@ def settings(folder: Path) -> Settings:
     return Settings(
         _env_file=None,
         data_dir=folder,
-        auth_mode="jwt",
-        jwt_secret=SecretStr(SECRET),
-        jwt_issuer=ISSUER,
-        jwt_audience=AUDIENCE,
         min_reference_seconds=0.5,
-        **NO_LIMITS,
+        **WITH_TOKENS,
     )
 
 
