@@ -1,7 +1,6 @@
 """Marks of synthetic speech at full length, with the figures printed: `scripts/test security`."""
 
 import random
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -105,24 +104,3 @@ def test_marks_are_not_heard(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert np.array_equal(before.samples, after.samples)
     assert heard[0] == heard[1] != ""
-
-
-def test_what_marking_costs(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = []
-    for seconds in (1, 5, 60, 300):
-        sound = np.random.default_rng(seconds).normal(0, 0.1, 24_000 * seconds).astype(np.float32)
-        plain, maker, reader = encode_wav(Audio(sound, 24_000)), signer(identity()), MarkFiles()
-        info, signing, reading = [], [], []
-        for _ in range(7):
-            start = time.process_time()  # others may use the machine
-            noted = with_info(plain, FIELDS)
-            middle = time.process_time()
-            file = maker.sign_now(noted, AT).data
-            end = time.process_time()
-            reader.c2pa(file, WAV, trust())
-            reading.append(time.process_time() - end)
-            info.append(middle - start)
-            signing.append(end - middle)
-        times = " ".join(f"{1000 * float(np.median(each)):8.2f}" for each in (info, signing, reading))
-        rows.append(f"{seconds:4} s {times} ms; {len(noted) - len(plain)} + {len(file) - len(noted)} bytes")
-    say(capsys, "processor time of INFO, C2PA, reading; median of 7\n" + "\n".join(rows))
