@@ -238,6 +238,13 @@ async def test_the_recording_of_a_job_that_still_waits_goes_at_once(bench: Bench
     assert await bench.files() == []
 
 
+async def test_a_clone_of_an_earlier_release_which_planned_nothing_goes_with_its_profile(bench: Bench) -> None:
+    await bench.make(1, "ana")
+    await bench.storage.put(f"clones/{profile(1).id}/unplanned.wav", b"the voice of ana")
+    await bench.deletions.request(DeletionKind.PROFILE, profile(1).id, "ana", "ana")
+    assert await bench.files() == []
+
+
 async def test_what_an_engine_is_asked_for_a_user_goes_with_the_user(bench: Bench, database: Database) -> None:
     calls = [EngineCall(f"call-of-{user}", user, "transcribe") for user in ("ana", "eve")]
     for call in calls:
