@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: E402
 from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: E402
 from jose import jwt  # noqa: E402
 
-from src.bootstrap_access import build_access  # noqa: E402
-from src.bootstrap_process import load_settings  # noqa: E402
+from src.bootstrap.access import build_access  # noqa: E402
+from src.bootstrap.process import load_settings  # noqa: E402
 from src.config.settings import Settings  # noqa: E402
 from src.domain.errors import VoiceServiceError  # noqa: E402
 from src.domain.identity import ALL_SCOPES, SCOPE_VOICE, SCOPES  # noqa: E402

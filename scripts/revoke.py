@@ -15,8 +15,8 @@ sys.path.insert(0, str(ROOT))
 
 from sqlalchemy import make_url  # noqa: E402
 
-from src.bootstrap_process import load_settings  # noqa: E402
-from src.bootstrap_sessions import running_sessions  # noqa: E402
+from src.bootstrap.access import running_sessions  # noqa: E402
+from src.bootstrap.process import load_settings  # noqa: E402
 from src.config.settings import Settings  # noqa: E402
 from src.domain.errors import VoiceServiceError  # noqa: E402
 

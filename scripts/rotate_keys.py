@@ -30,7 +30,7 @@ from scripts.backups.errors import BackupError, WrongUse, told_of  # noqa: E402
 from scripts.backups.places import Place, opened_files  # noqa: E402
 from scripts.backups.work import Report  # noqa: E402
 from src.adapters.storage.keyring import Keyring  # noqa: E402
-from src.bootstrap_sealing import (  # noqa: E402
+from src.bootstrap.storage import (  # noqa: E402
     FETCHED_FROM_BUCKETS,
     FOLDERS,
     forget_plain,

@@ -16,11 +16,10 @@ from src.api.dependencies import Services
 from src.api.openapi import describe_access
 from src.api.routes import admin, audio, detect, health, jobs, languages, me, page, profiles, usage, voice
 from src.bootstrap import running_services
-from src.bootstrap_access import Access, build_access
-from src.bootstrap_engines import Engines
-from src.bootstrap_process import be_private, configure_logging, load_settings
-from src.bootstrap_server import build_server
-from src.bootstrap_shared import SharedState, build_shared_state
+from src.bootstrap.access import Access, build_access
+from src.bootstrap.engines import Engines
+from src.bootstrap.process import be_private, build_server, configure_logging, load_settings
+from src.bootstrap.shared import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
 from src.domain.identity import Identity

@@ -1,4 +1,6 @@
-"""The process that does jobs and takes no requests: `python -m src.workers.gpu_worker`.
+"""The process that does jobs and takes no requests: `python -m src.worker`.
+
+`--check` only tells by its exit code whether a worker of this host lives, for an orchestrator.
 
 One for each GPU, which CUDA_VISIBLE_DEVICES chooses. It shares DATABASE_URL, REDIS_URL and STORAGE with the processes
 that run with WORKERS=remote. SIGTERM drains it: jobs may end within SHUTDOWN_GRACE_SECONDS, the others go back in line.
@@ -11,8 +13,9 @@ import sys
 from pathlib import Path
 
 from src.bootstrap import running_worker
-from src.bootstrap_engines import Engines
-from src.bootstrap_process import be_private, configure_logging, load_settings
+from src.bootstrap.engines import Engines
+from src.bootstrap.process import be_private, configure_logging, load_settings
+from src.bootstrap.worker_check import check_worker
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
 from src.domain.jobs import Job
@@ -53,6 +56,8 @@ def main(engines: Engines | None = None) -> int:
     settings = load_settings()
     if settings is None:
         return 2
+    if "--check" in sys.argv[1:]:
+        return check_worker(settings)
     be_private()
     configure_logging(settings.log_level, settings.log_format, "worker")
     try:

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, RowMapping, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scripts.backups.contents import tables_of
+from src.adapters.database.accounts.deletion_audit import forget_jobs, forget_profiles, forget_user
+from src.adapters.database.accounts.deletion_rows import KEPT_OF_USERS, tables_of_users
 from src.adapters.database.consent_tables import consents
-from src.adapters.database.deletion_audit import forget_jobs, forget_profiles, forget_user
-from src.adapters.database.deletion_rows import KEPT_OF_USERS, tables_of_users
 from src.adapters.database.tables import audit_log, revocations, translation_jobs, users, voice_profiles
 from src.domain.deletions import Pseudonyms
 

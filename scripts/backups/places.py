@@ -13,7 +13,7 @@ from src.adapters.storage.keys import is_key
 from src.adapters.storage.local import LocalStorage
 from src.adapters.storage.private_files import KEY_BYTES
 from src.adapters.storage.s3_calls import S3Options
-from src.bootstrap_storage import s3_options
+from src.bootstrap.storage import s3_options
 from src.config.settings import Settings
 
 FOLDER = "backups"

@@ -15,10 +15,10 @@ from scripts.backups.places import Place, opened_backups, opened_files
 from scripts.backups.restore_report import Restored, told
 from scripts.backups.work import Report, described, private_folder
 from src.adapters.database.migrate import migrate
-from src.bootstrap_database import pseudonym_key
+from src.bootstrap.database import pseudonym_key
 from src.config.settings import Settings
 from src.domain.deletions import Pseudonyms
-from src.services.profiles import clones_of
+from src.services.profiles.profiles import clones_of
 
 Say = Callable[[str], None]
 

@@ -28,10 +28,10 @@ from src.domain.errors import NoSpeechDetected
 from src.domain.speech import Quality
 from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.speaker_analysis import SpeakerAnalysis
-from src.services.challenge_sentences import load_grammars
+from src.services.profiles.challenge_sentences import load_grammars
 from src.utils.audio import normalise_peak
 from src.utils.words import word_error_rate
-from tests import audio_files
+from tests.recordings import audio_files
 
 _GRAMMAR = load_grammars()["en"]
 _NOISE_DECIBELS = 20

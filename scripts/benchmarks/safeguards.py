@@ -27,7 +27,7 @@ from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.provenance import Trust
 from src.models.audioseal_watermark import AudioSealWatermark
 from src.utils.audio import encode_wav
-from tests import audio_files
+from tests.recordings import audio_files
 
 _BODY_BYTES = 64 * 1000**2
 _FILE_BYTES = 50 * 1000**2

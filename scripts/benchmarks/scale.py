@@ -18,17 +18,17 @@ from uuid import uuid4
 import httpx
 
 from src.adapters.database.engine import Database
-from src.adapters.database.job_repository import SqlJobRepository
+from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.queue.dramatiq_queue import DramatiqConsumer, DramatiqQueue
 from src.adapters.redis_link import RedisLink
 from src.domain.jobs import Job
 from src.workers.job_worker import JobWorker
 from tests.chaos.scenarios import Caller
-from tests.job_rows import MANY, job
+from tests.fakes.stand_in import Message
 from tests.servers.fleet import Fleet, fleet
 from tests.servers.postgres import PostgresServer, name_of, running_postgres
 from tests.servers.redis import RedisServer
-from tests.stand_in import Message
+from tests.support.job_rows import MANY, job
 
 WORKERS = (1, 2, 4)
 SLOTS = 2

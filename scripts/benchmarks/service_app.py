@@ -5,13 +5,13 @@ from pathlib import Path
 
 import uvicorn
 
-from src.bootstrap_engines import Engines, decoder_pool
+from src.bootstrap.engines import Engines, decoder_pool
 from src.config.settings import Settings
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
 from src.domain.speech import SpeechRequest
 from src.main import create_app
 from src.workers.decoder import RemoteDecoder
-from tests.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice, tone
+from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice, tone
 
 ANSWER_SECONDS = 10.0
 

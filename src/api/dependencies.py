@@ -12,19 +12,19 @@ from src.domain.audit import AuditTrail
 from src.domain.identity import Identity
 from src.domain.ports import Storage
 from src.domain.repositories import IdempotencyStore, UsageRepository
-from src.services.audio_budget import AudioBudget
-from src.services.audit import Audit
-from src.services.callbacks import CallbackAddresses
-from src.services.challenges import Challenges
-from src.services.deletions import Deletions
-from src.services.export import Export
+from src.services.accounts.audio_budget import AudioBudget
+from src.services.accounts.audit import Audit
+from src.services.accounts.deletions import Deletions
+from src.services.accounts.export import Export
+from src.services.accounts.sessions import Sessions
 from src.services.health import Health
-from src.services.job_board import JobBoard
-from src.services.jobs import Jobs
+from src.services.jobs.board import JobBoard
+from src.services.jobs.callbacks import CallbackAddresses
+from src.services.jobs.jobs import Jobs
 from src.services.languages import LanguageCatalog
 from src.services.on_demand import OnDemand
-from src.services.profiles import Profiles
-from src.services.sessions import Sessions
+from src.services.profiles.challenges import Challenges
+from src.services.profiles.profiles import Profiles
 
 _WAIT = re.compile(r"^wait\s*=\s*\"?(\d{1,6})\"?$")
 

@@ -12,7 +12,7 @@ from src.domain.jobs import Job, JobError, TranslationResult, VoiceProfile
 from src.domain.moderation import ModerationReport
 from src.domain.ports import Storage
 from src.domain.speech import VoiceMatch
-from src.services.job_board import Forecast
+from src.services.jobs.board import Forecast
 from src.services.on_demand import Heard, Spoken
 
 

@@ -124,7 +124,7 @@ class Settings(
     """Jobs that run at the same time in this process. None: 16 with Whisper or XTTS, which do many calls for little
     more than one, else 2."""
     workers: Literal["local", "remote"] = "local"
-    """local: this process does its work itself. remote: processes that run `python -m src.workers.gpu_worker` do all
+    """local: this process does its work itself. remote: processes that run `python -m src.worker` do all
     that needs the engines that hear and speak; they share its DATABASE_URL (Postgres), REDIS_URL and STORAGE."""
     job_queue_size: int = Field(64, ge=1)
     """Jobs that may wait; above it a request gets 503 `overloaded`."""

@@ -134,6 +134,10 @@ class Job:
     def ended(self) -> bool:
         return self.status in (JobStatus.COMPLETED, JobStatus.FAILED)
 
+    def result_key(self, fence: int | None = None) -> str:
+        """Where the spoken answer lies: each lease has a place of its own, so that no two workers write the same."""
+        return f"results/{self.id}/{self.fence if fence is None else fence}.wav"
+
     def retry_after_seconds(self, at: datetime | None = None) -> float | None:
         """How long to wait, from `at` (None: now), before a failed job is worth sending again. None: nobody knows."""
         if self.error is None or self.error.retry_after_seconds is None:

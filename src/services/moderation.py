@@ -20,7 +20,7 @@ from src.domain.moderation import (
     worst,
 )
 from src.domain.speech import Transcript, Translation
-from src.services.audit import Audit
+from src.services.accounts.audit import Audit
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from src.domain.provenance import Detection, Mark, marks_from_json, marks_to_jso
 from src.domain.repositories import UsageRepository
 from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceMatch
 from src.services.moderation import Moderation
-from src.services.profiles import CLONES, Profiles, clones_of
+from src.services.profiles.profiles import CLONES, Profiles, clones_of
 from src.services.provenance import Marks
 from src.services.transcription import Transcription
 from src.services.voice_cloning import LearnedVoice, VoiceCloning

@@ -12,9 +12,8 @@ from src.domain.errors import ContentBlocked, ReferenceTooShort
 from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
-from src.services.job_ending import result_key
 from src.services.moderation import Moderation
-from src.services.profiles import Profiles
+from src.services.profiles.profiles import Profiles
 from src.services.provenance import Marking
 from src.services.stage_clock import OnStage, StageClock
 from src.services.transcription import Transcription
@@ -83,7 +82,7 @@ class Pipeline:
         # 5. Compare the voices, mark the answer as synthetic, and keep it.
         async with clock.stage(Stage.POSTPROCESSING):
             match = await self._voices.match(voice, spoken)
-            marked, audio_key = await self._marking.encode(spoken.audio), result_key(job)
+            marked, audio_key = await self._marking.encode(spoken.audio), job.result_key()
             await self._storage.put(audio_key, marked.data)
         result = self._result(speech, transcript, translation, spoken, match, audio_key, clock)
         degraded = (*review.degraded, *result.degraded)

@@ -1,9 +1,12 @@
 """Small ways of doing things at the same time without leaking tasks, or what they hold."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
+
+logger = logging.getLogger(__name__)
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -60,3 +63,20 @@ async def for_each(items: Iterable[A], work: Callable[[A], Awaitable[object]], *
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+
+
+def start_background(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> None:
+    """Run it beside the service, until that closes."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_log_failure)
+    stack.push_async_callback(_stop, task)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a background task ended", exc_info=error)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -17,7 +17,6 @@ import itertools
 import logging
 import math
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -264,13 +263,3 @@ class _Link(ChildKeeper):
             except Exception as error:  # noqa: BLE001 - pickle raises anything; nothing was written yet
                 text = f"its arguments cannot be pickled: {type(error).__name__}"
                 self._tell(self._owner.answered, message[1], (wire.DEFECT, text))
-
-
-if __name__ == "__main__":
-    # The command that operators know; what it does stands in `src/worker.py`, which may name settings and stores.
-    if "--check" in sys.argv[1:]:
-        from src.worker_check import main
-    else:
-        from src.worker import main
-
-    sys.exit(main())

@@ -13,9 +13,9 @@ from uuid import uuid4
 import httpx
 
 from src.utils.concurrency import started_early
+from tests.fakes.stand_in import Message, Start
 from tests.servers.fleet import Fleet
 from tests.servers.postgres import name_of
-from tests.stand_in import Message, Start
 
 _PATIENCE_SECONDS = 300.0
 _RETRIED = (429, 503, 504)

@@ -10,13 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.provider_server import Answer, Request
+from tests.fakes.stand_in import Message
+from tests.providers.provider_server import Answer, Request
 from tests.servers.fleet import Fleet, fleet
 from tests.servers.postgres import PostgresServer
 from tests.servers.receiver import SECRET, Receiver, verified
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
-from tests.stand_in import Message
 
 pytestmark = pytest.mark.timeout(600)
 

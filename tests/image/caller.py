@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 from jose import jwt
 
-from tests import audio_files
 from tests.image.container import Container
+from tests.recordings import audio_files
 
 SENTENCE = "my sister will arrive at the airport tomorrow evening"
 

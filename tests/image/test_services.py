@@ -15,7 +15,7 @@ from tests.image.container import Container, running
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import REGION, S3Server
-from tests.unit.test_compose import SECRETS, SERVICES
+from tests.unit.deployment.test_compose import SECRETS, SERVICES
 
 pytestmark = pytest.mark.timeout(3600)
 

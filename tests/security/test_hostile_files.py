@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import audio_files
-from tests.attacks import attacks
-from tests.process_watch import Watch
-from tests.reporting import say
+from tests.attacks.attacks import attacks
+from tests.attacks.process_watch import Watch
+from tests.recordings import audio_files
 from tests.servers.fuzzed_service import Fuzzed, fuzzed_service, token
+from tests.support.reporting import say
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -12,12 +12,12 @@ import httpx
 import pytest
 from jose import jwt
 
-from src.bootstrap_sealing import new_key
+from src.bootstrap.storage import new_key
 from tests.conftest import service_process
-from tests.reporting import say
+from tests.fakes.stand_in import Message
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
-from tests.stand_in import Message
+from tests.support.reporting import say
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -95,7 +95,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) 
             "DATA_DIR": str(folder / "data"),
             "STORAGE_KEYS": new_key(),
         }
-        program = ("tests.stand_in", "api")
+        program = ("tests.fakes.stand_in", "api")
         made = [service_process(folder / f"process-{number}", program, **shared) for number in range(PROCESSES)]
         with ThreadPoolExecutor(PROCESSES) as starting:
             urls = [url for url, _ in starting.map(stack.enter_context, made)]

@@ -1,5 +1,5 @@
 """Secrets and words planted in the traffic of whole services, and looked for in every line that their processes write:
-the long form of `tests/integration/test_planted_logs.py`. It prints how much was searched for how much.
+the long form of `tests/integration/safeguards/test_planted_logs.py`. It prints how much was searched for how much.
 """
 
 import json
@@ -9,14 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import audio_files
+from tests.attacks.planting import Plants, Sender, encoded, settings, token, wav
 from tests.conftest import service_process
-from tests.planting import Plants, Sender, encoded, settings, token, wav
-from tests.reporting import say
+from tests.fakes.stand_in import Message
+from tests.recordings import audio_files
 from tests.servers.fleet import fleet
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
-from tests.stand_in import Message
+from tests.support.reporting import say
 
 pytestmark = pytest.mark.timeout(1800)
 

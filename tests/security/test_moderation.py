@@ -9,7 +9,7 @@ from glin_profanity.data.dictionary import dictionary
 from src.adapters.moderation.matching import Matcher
 from src.adapters.moderation.words import WordLists, parse
 from src.domain.languages import LANGUAGES
-from tests.reporting import say
+from tests.support.reporting import say
 
 pytestmark = pytest.mark.timeout(600)
 

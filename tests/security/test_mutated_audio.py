@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.barrage import send_bodies, send_recordings
-from tests.mutations import json_bodies, recordings
-from tests.process_watch import Watch
-from tests.reporting import say
+from tests.attacks.barrage import send_bodies, send_recordings
+from tests.attacks.mutations import json_bodies, recordings
+from tests.attacks.process_watch import Watch
 from tests.servers.fuzzed_service import fuzzed_service
+from tests.support.reporting import say
 
 pytestmark = pytest.mark.timeout(1500)
 

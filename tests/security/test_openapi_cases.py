@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.openapi_run import OF_WHOLE_USERS, run_cases
-from tests.process_watch import Watch
-from tests.reporting import say
+from tests.attacks.openapi_run import OF_WHOLE_USERS, run_cases
+from tests.attacks.process_watch import Watch
 from tests.servers.fuzzed_service import fuzzed_service
+from tests.support.reporting import say
 
 pytestmark = pytest.mark.timeout(1500)
 

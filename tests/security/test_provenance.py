@@ -11,7 +11,7 @@ import pytest
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.adapters.provenance.mark_reading import MarkFiles
 from src.adapters.provenance.riff_info import with_info
-from src.bootstrap_engines import decoder_pool
+from src.bootstrap.engines import decoder_pool
 from src.config.settings import Settings
 from src.domain.audio import Audio, AudioFormat
 from src.domain.errors import InvalidRequest
@@ -20,9 +20,9 @@ from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.speaker_analysis import SpeakerAnalysis
 from src.utils.audio import encode_wav
 from src.workers.decoder import RemoteDecoder
-from tests import audio_files
-from tests.marked_files import AT, FIELDS, identity, marked, mutated, signer, trust
-from tests.reporting import say
+from tests.recordings import audio_files
+from tests.recordings.marked_files import AT, FIELDS, identity, marked, mutated, signer, trust
+from tests.support.reporting import say
 
 pytestmark = pytest.mark.timeout(1500)
 

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.attacks.slow_clients import Crowd, established, percentile, probe
 from tests.conftest import service_process
-from tests.reporting import say
-from tests.slow_clients import Crowd, established, percentile, probe
-from tests.stand_in import Message
+from tests.fakes.stand_in import Message
+from tests.support.reporting import say
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -20,7 +20,7 @@ LIMITS = {"HEADER_TIMEOUT_SECONDS": "5", "BODY_TIMEOUT_SECONDS": "5", "SEND_TIME
 
 
 async def test_200_slow_clients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with service_process(tmp_path / "data", ("tests.stand_in", "api"), **LIMITS) as (url, process):
+    with service_process(tmp_path / "data", ("tests.fakes.stand_in", "api"), **LIMITS) as (url, process):
         port = urlsplit(url).port
         assert port
         alone = await probe(port, 5.0)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from src.bootstrap_access import build_access
+from src.bootstrap.access import build_access
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from tests.reporting import say
+from tests.attacks.token_matrix import KINDS, Target, attacks, bearer, mutations, targets
 from tests.servers.issuer import Issuer
-from tests.token_matrix import KINDS, Target, attacks, bearer, mutations, targets
-from tests.tokens import PrivateKey, claims, ec_key, private_pem, public_der, public_pem, rsa_key
+from tests.support.reporting import say
+from tests.support.tokens import PrivateKey, claims, ec_key, private_pem, public_der, public_pem, rsa_key
 
 pytestmark = pytest.mark.timeout(1200)
 

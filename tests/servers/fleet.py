@@ -13,11 +13,11 @@ from pathlib import Path
 
 import httpx
 
-from src.bootstrap_sealing import new_key
+from src.bootstrap.storage import new_key
+from tests.fakes.stand_in import Start, cancelled_beside, starts
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
-from tests.stand_in import Start, cancelled_beside, starts
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 90.0
@@ -25,7 +25,7 @@ _STOP_SECONDS = 30.0
 
 
 class Fleet:
-    """Processes of `tests.stand_in`, which share a database, a Redis and a folder. All end with the block."""
+    """Processes of `tests.fakes.stand_in`, which share a database, a Redis and a folder. All end with the block."""
 
     def __init__(self, folder: Path, postgres: PostgresServer, redis: RedisServer, **settings: str) -> None:
         self.folder = folder
@@ -112,7 +112,7 @@ class Fleet:
         number = len(self.processes)
         with (self.folder / f"{number}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.stand_in", role],
+                [sys.executable, "-m", "tests.fakes.stand_in", role],
                 cwd=_ROOT,
                 env={**self.environment, **settings},
                 stdout=log,

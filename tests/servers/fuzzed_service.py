@@ -15,14 +15,14 @@ from subprocess import Popen
 from jose import jwt
 
 from src import main as service
-from src.bootstrap_engines import Engines, decoder_pool
+from src.bootstrap.engines import Engines, decoder_pool
 from src.config.settings import Settings
 from src.domain.audio import Audio
 from src.domain.speech import SpeechRequest
 from src.workers.decoder import RemoteDecoder
 from tests.conftest import service_process
-from tests.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
-from tests.tokens import NO_LIMITS
+from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.support.tokens import NO_LIMITS
 
 _SECRET = "what signs tokens of a service that is fuzzed"
 _ISSUER = _AUDIENCE = "fuzzing"

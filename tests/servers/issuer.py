@@ -4,8 +4,8 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from tests.provider_server import Answer, ProviderServer, Request, as_json
-from tests.tokens import PrivateKey, Signer, public_jwk, rsa_key, with_key
+from tests.providers.provider_server import Answer, ProviderServer, Request, as_json
+from tests.support.tokens import PrivateKey, Signer, public_jwk, rsa_key, with_key
 
 
 class Issuer(ProviderServer):

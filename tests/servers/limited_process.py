@@ -12,7 +12,7 @@ import sys
 from src.adapters.limits.redis_counter import RedisCounter
 from src.adapters.redis_link import RedisLink
 from src.api.middleware import Edge
-from tests.edge_app import client, edge_app
+from tests.support.edge_app import client, edge_app
 
 
 def say(line: str) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.provider_server import Answer, Request, as_json
+from tests.providers.provider_server import Answer, Request, as_json
 from tests.servers.receiver import Receiver
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from standardwebhooks import Webhook
 
-from tests.provider_server import Answer, ProviderServer, Request
+from tests.providers.provider_server import Answer, ProviderServer, Request
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwC8wj2rG6yXc="
 

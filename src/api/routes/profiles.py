@@ -26,9 +26,9 @@ from src.domain.errors import ConsentRequired, VerificationFailed, about
 from src.domain.identity import Identity, acting_service
 from src.domain.jobs import VoiceProfile
 from src.domain.languages import canonical
-from src.services.idempotency import once
-from src.services.profiles import NewProfile
-from src.services.verification import SpokenAnswer
+from src.services.jobs.idempotency import once
+from src.services.profiles.profiles import NewProfile
+from src.services.profiles.verification import SpokenAnswer
 
 router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 

@@ -28,8 +28,8 @@ from src.domain.jobs import Job, JobRequest, Priority
 from src.domain.languages import canonical, variant
 from src.domain.speech import Wording
 from src.services import on_demand
-from src.services.idempotency import once
-from src.services.job_board import Forecast
+from src.services.jobs.board import Forecast
+from src.services.jobs.idempotency import once
 
 router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 

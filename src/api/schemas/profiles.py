@@ -10,7 +10,7 @@ from src.api.schemas.examples import CHALLENGE, CHALLENGE_REQUEST, PROFILE, PROF
 from src.domain.audio import AudioFormat
 from src.domain.consent import ConsentMethod
 from src.domain.speech import VoiceType
-from src.services.profiles import MAX_ADDITIONAL_REFERENCES
+from src.services.profiles.profiles import MAX_ADDITIONAL_REFERENCES
 
 OwnerId = Annotated[
     Text | None,

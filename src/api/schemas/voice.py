@@ -28,7 +28,7 @@ from src.api.schemas.provenance import Provenance
 from src.domain.audio import AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Formality, Quality
-from src.services.job_board import LAST_POSITION
+from src.services.jobs.board import LAST_POSITION
 
 Milliseconds = Annotated[float, Field(ge=0)]
 

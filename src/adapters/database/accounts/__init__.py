@@ -1,0 +1,1 @@
+"""Rows that concern a user as a whole: audit log, budgets, revocations, deletions."""

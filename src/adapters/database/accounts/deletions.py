@@ -1,0 +1,163 @@
+"""Deletions in the database. Raises Overloaded and EngineUnavailable when it cannot answer."""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, Row, null, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from src.adapters.database.accounts.deletion_audit import forget_user, note
+from src.adapters.database.accounts.deletion_rows import remove
+from src.adapters.database.accounts.erasure_plans import SqlPlans
+from src.adapters.database.deletion_tables import deletions, erasures
+from src.adapters.database.engine import Database
+from src.adapters.database.statements import change
+from src.adapters.database.tables import translation_jobs, voice_profiles
+from src.domain.deletions import Deletion, DeletionKind
+from src.domain.jobs import now
+
+_LEASE_SECONDS = 12.0
+_LONGEST_PAUSE_SECONDS = 300.0
+_JOB_FILE = re.compile(r"(?:results/(?P<result>[^/]+)/[^/]+|inputs/(?P<input>[^/.]+)\.\w+)")
+_VOICE_FILE = re.compile(r"(?:references|embeddings)/(?P<version>[0-9a-f]{32})(?:-\d)?\.\w+")
+"""Other names are none of these rows', and are left alone."""
+
+
+class SqlDeletions(SqlPlans):
+    """Implements DeletionRepository. `settle_seconds` after the request nobody writes what was begun before it; what is
+    remembered is kept for `keep_seconds`.
+    """
+
+    def __init__(self, database: Database, settle_seconds: float, keep_seconds: float) -> None:
+        super().__init__(database)
+        self._settle_seconds = settle_seconds
+        self._keep_seconds = keep_seconds
+
+    async def request(self, kind: DeletionKind, subject: str, owner: str, by: str) -> Deletion:
+        """Raises NotFound."""
+        time, hashed = now(), self._database.pseudonyms.hash
+        settles_at = time + timedelta(seconds=self._settle_seconds)
+        deletion = Deletion(uuid4().hex, kind, subject, owner, time, settles_at)
+        row = {
+            "id": deletion.id,
+            "kind": kind.value,
+            "subject": subject,
+            "owner": owner,
+            "subject_hash": hashed(subject),
+            "owner_hash": hashed(owner),
+            "requested_at": time,
+            "settles_at": settles_at,
+            "next_attempt_at": self._database.later(_LEASE_SECONDS),
+            "attempts": 1,
+        }
+
+        async def work(connection: AsyncConnection) -> Deletion:
+            await connection.execute(deletions.insert().values(row))
+            jobs = await remove(self._database, connection, deletion)
+            await note(connection, self._database.pseudonyms, deletion, by)
+            return Deletion(deletion.id, kind, subject, owner, time, settles_at, 1, jobs)
+
+        return await self._database.write(work)
+
+    async def open_owners(self) -> list[str]:
+        rows = await self._database.read(select(deletions.c.owner).where(_open()).distinct())
+        return [row.owner for row in rows if row.owner is not None]
+
+    async def claim(self) -> Deletion | None:
+        due = select(deletions.c.id, deletions.c.attempts).where(
+            _open(), deletions.c.next_attempt_at <= self._database.present()
+        )
+        due = due.order_by(deletions.c.next_attempt_at).limit(1)
+        found = await self._database.read(due)  # most looks find nothing: they take no lock
+        if not found:
+            return None
+        pause = min(_LEASE_SECONDS * 2 ** min(max(0, found[0].attempts - 2), 8), _LONGEST_PAUSE_SECONDS)
+        chosen = due.with_only_columns(deletions.c.id).with_for_update(skip_locked=True).scalar_subquery()
+        take = deletions.update().where(deletions.c.id == chosen).returning(deletions)
+        take = take.values(attempts=deletions.c.attempts + 1, next_attempt_at=self._database.later(pause))
+
+        async def work(connection: AsyncConnection) -> Row[Any] | None:
+            taken: Row[Any] | None = (await connection.execute(take)).one_or_none()
+            return taken
+
+        row = await self._database.write(work)
+        return None if row is None else _from_row(row)
+
+    async def paths(self, deletion: Deletion, passes: int, most: int) -> list[str]:
+        query = select(erasures.c.path).where(erasures.c.deletion_id == deletion.id, erasures.c.passes < passes)
+        return [row.path for row in await self._database.read(query.order_by(erasures.c.path).limit(most))]
+
+    async def passed(self, deletion: Deletion, paths: Sequence[str]) -> None:
+        these = (erasures.c.deletion_id == deletion.id) & erasures.c.path.in_(paths)
+        once_more = erasures.update().where(these).values(passes=erasures.c.passes + 1)
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(once_more)
+            await connection.execute(self._held(deletion, self._database.later(_LEASE_SECONDS)))
+
+        await self._database.write(work)
+
+    async def settle(self, deletion: Deletion) -> None:
+        await change(self._database, self._held(deletion, deletion.settles_at, attempts=0), repeatable=True)
+
+    async def finish(self, deletion: Deletion) -> None:
+        done = self._held(deletion, now(), subject=null(), owner=null(), done_at=now())
+
+        async def work(connection: AsyncConnection) -> None:
+            if deletion.kind is DeletionKind.USER:  # what running work has noted since
+                await forget_user(connection, self._database.pseudonyms, deletion.owner)
+            await connection.execute(erasures.delete().where(erasures.c.deletion_id == deletion.id))
+            await connection.execute(done)
+
+        await self._database.write(work, repeatable=True)
+        await self._database.scrub()
+
+    async def due_paths(self, most: int) -> list[str]:
+        due = select(erasures.c.path).where(
+            erasures.c.deletion_id.is_(None), erasures.c.due_at <= self._database.present()
+        )
+        due = due.order_by(erasures.c.due_at).limit(most)
+        if not await self._database.read(due.limit(1)):
+            return []
+        chosen = due.with_for_update(skip_locked=True).scalar_subquery()
+        take = erasures.update().where(erasures.c.path.in_(chosen)).returning(erasures.c.path)
+        take = take.values(due_at=self._database.later(_LONGEST_PAUSE_SECONDS))
+
+        async def work(connection: AsyncConnection) -> list[str]:
+            return list((await connection.execute(take)).scalars())
+
+        return await self._database.write(work)
+
+    async def without_row(self, keys: Sequence[str]) -> list[str]:
+        jobs = {key: found["result"] or found["input"] for key in keys if (found := _JOB_FILE.fullmatch(key))}
+        voices = {key: f"embeddings/{found['version']}.voice" for key in keys if (found := _VOICE_FILE.fullmatch(key))}
+        known = await self._found(translation_jobs.c.id, set(jobs.values()))
+        known |= await self._found(voice_profiles.c.embedding_path, set(voices.values()))
+        known |= await self._found(erasures.c.path, set(keys))
+        return [key for key, row in {**jobs, **voices}.items() if row not in known and key not in known]
+
+    async def expire(self) -> int:
+        old = deletions.c.requested_at <= now() - timedelta(seconds=self._keep_seconds)
+        return await change(self._database, deletions.delete().where(old, deletions.c.done_at.is_not(None)))
+
+    async def _found(self, column: ColumnElement[str], values: set[str]) -> set[str]:
+        if not values:
+            return set()
+        return {row[0] for row in await self._database.read(select(column).where(column.in_(values)))}
+
+    def _held(self, deletion: Deletion, next_attempt_at: Any, **values: Any) -> Any:
+        this = deletions.update().where(deletions.c.id == deletion.id, _open())
+        return this.values(next_attempt_at=next_attempt_at, **values)
+
+
+def _open() -> ColumnElement[bool]:
+    return deletions.c.done_at.is_(None)
+
+
+def _from_row(row: Row[Any]) -> Deletion:
+    return Deletion(
+        row.id, DeletionKind(row.kind), row.subject, row.owner, row.requested_at, row.settles_at, row.attempts
+    )

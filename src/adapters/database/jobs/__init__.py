@@ -1,0 +1,1 @@
+"""Rows of jobs, engine calls, callbacks, idempotency keys and workers."""

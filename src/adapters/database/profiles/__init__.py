@@ -1,0 +1,1 @@
+"""Rows of voice profiles, their consents and challenges."""

@@ -1,0 +1,64 @@
+"""Voice profiles in the database: every query, each method one short transaction.
+
+The `work` that a method gives to `Database.write` may run again when the connection was lost under it.
+All raise Overloaded and EngineUnavailable when the database cannot answer.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from src.adapters.database.accounts.erasure_plans import SqlPlans, call_off, plan_now
+from src.adapters.database.mapping import profile_to_values
+from src.adapters.database.profiles.consents import keep_consent, profile_of, profiles_with_consents
+from src.adapters.database.statements import know_user, only
+from src.adapters.database.tables import voice_profiles as profiles
+from src.domain.errors import NotFound
+from src.domain.jobs import VoiceProfile
+
+
+class SqlProfileRepository(SqlPlans):
+    """Implements ProfileRepository."""
+
+    async def save(self, profile: VoiceProfile, replaced: VoiceProfile | None = None, *, planned: bool = False) -> None:
+        """Insert, or replace the one with the same id, and add its consent to those before it.
+
+        `replaced`: what is there now; its files are to be erased. `planned`: the erasure of the profile's files is
+        planned, and is called off. Raises NotFound when that one is another user's, or was deleted meanwhile.
+        """
+        values = profile_to_values(profile)
+        own = (profiles.c.id == profile.id) & (profiles.c.user_id == profile.user_id)
+        upsert = self._database.insert(profiles).values(values)
+        upsert = upsert.on_conflict_do_update(
+            index_elements=["id"], set_=values, where=profiles.c.user_id == profile.user_id
+        )
+        change = profiles.update().where(own).values(values) if replaced is not None else upsert
+
+        async def work(connection: AsyncConnection) -> None:
+            if planned:
+                await call_off(connection, _files_of(profile))
+            await know_user(self._database, connection, profile.user_id)
+            if (await connection.execute(change)).rowcount == 0:
+                raise NotFound("There is no such voice profile.")
+            await keep_consent(self._database, connection, profile)
+            if replaced is not None:
+                await plan_now(self._database, connection, _files_of(replaced), profile)
+
+        await self._database.write(work)  # once: else a profile that was deleted since might come back
+
+    async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
+        """Raises NotFound."""
+        query = profiles_with_consents().where(profiles.c.id == profile_id, profiles.c.user_id == user_id)
+        row = only(await self._database.read(query))
+        if row is None:
+            raise NotFound("There is no such voice profile.")
+        return profile_of(row)
+
+    async def of_user(self, user_id: str) -> list[VoiceProfile]:
+        """Newest first."""
+        query = profiles_with_consents().where(profiles.c.user_id == user_id)
+        query = query.order_by(profiles.c.created_at.desc())
+        rows = await self._database.read(query)
+        return [profile_of(row) for row in rows]
+
+
+def _files_of(profile: VoiceProfile) -> tuple[str, ...]:
+    return (profile.embedding_path, *profile.audio_paths)

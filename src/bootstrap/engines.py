@@ -1,0 +1,224 @@
+"""Settings to engines: which of them do the work, and in which processes they live."""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from src.adapters.decoding.pyav_decoder import PyAvDecoder
+from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
+from src.bootstrap.translators import build_translators
+from src.config.settings import Settings
+from src.domain.errors import EngineUnavailable
+from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceEngine
+from src.domain.provenance import MarkReader
+from src.services.audio_processing import AudioProcessing
+from src.services.provenance import MarkProcessing
+from src.utils.named import Named
+from src.workers.decoder import RemoteDecoder, assemble
+from src.workers.engines import RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice
+from src.workers.gpu_worker import GpuWorker
+from src.workers.process_pool import ProcessPool
+
+logger = logging.getLogger(__name__)
+
+_JOBS, _BATCHED_JOBS = 2, 16
+"""At the same time: engines in pools do one call for each process; networks do many for little more than one."""
+
+
+class Decoder(AudioDecoder, MarkReader, Protocol):
+    """What untrusted bytes are given to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What does the work. Tests and benchmarks put their own here.
+
+    `runners` are started and closed with the service; one may stand under two names. `close` is awaited at the end.
+    `job_concurrency`: jobs to do at the same time when the settings leave it open. `notices` say what is less than it
+    should be since the start, `passing_notices` what is so now.
+    """
+
+    decoder: Decoder
+    transcriber: Transcriber
+    translators: tuple[Translator, ...]
+    voice: VoiceEngine
+    analyzer: SpeakerAnalyzer
+    runners: Mapping[str, Runner]
+    job_concurrency: int = _JOBS
+    notices: tuple[str, ...] = ()
+    passing_notices: Callable[[], tuple[str, ...]] = tuple
+    close: Callable[[], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An engine that the settings name. `batches`: its factory makes a BatchEngine, for the owner of a device.
+    `varies`: of a voice, as in `domain.ports.VoiceEngine`.
+    """
+
+    name: str
+    languages: frozenset[str]
+    factory: Callable[[], Any]
+    batches: bool = False
+    varies: bool = False
+
+
+def build_engines(settings: Settings, afar: tuple[Transcriber, VoiceEngine] | None = None) -> Engines:
+    """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing.
+
+    `afar`: those of other processes, for which nothing is made here.
+    """
+    hearing, speaking, large, concurrency = (*afar, {}, _JOBS) if afar else _large_engines(settings)
+    decoder = decoder_pool(settings)
+    analysis = _pool(settings, Named("src.models.speaker_analysis", "SpeakerAnalysis"), "speaker analysis")
+    translation = build_translators(settings)
+    return Engines(
+        decoder=RemoteDecoder(decoder),
+        transcriber=hearing,
+        translators=translation.engines,
+        voice=speaking,
+        analyzer=RemoteSpeakerAnalyzer(analysis),
+        runners={"decoder": decoder, **large, "speaker_analysis": analysis},
+        job_concurrency=concurrency,
+        notices=translation.notices,
+        passing_notices=translation.resting,
+        close=translation.close,
+    )
+
+
+def _large_engines(settings: Settings) -> tuple[Transcriber, VoiceEngine, dict[str, Runner], int]:
+    """What hears and what speaks, what they run in, and for how many jobs at the same time."""
+    hearing, speaking = _recogniser(settings), _voice(settings)
+    transcription, voice = _runners(settings, hearing, speaking)
+    return (
+        RemoteTranscriber(transcription, hearing.name, hearing.languages),
+        RemoteVoice(voice, speaking.name, speaking.languages, varies=speaking.varies),
+        {"transcription": transcription, "voice": voice},
+        _BATCHED_JOBS if hearing.batches or speaking.batches else _JOBS,
+    )
+
+
+def decoder_pool(settings: Settings) -> ProcessPool:
+    """The decoder, not yet started: also for benchmarks whose other engines are stand-ins."""
+    return ProcessPool(
+        partial(
+            assemble,
+            AudioProcessing,
+            partial(PyAvDecoder, settings.min_audio_seconds, settings.max_audio_seconds),
+            Named("src.models.silero_vad", "SileroVad"),
+            partial(
+                assemble,
+                MarkProcessing,
+                partial(PyAvDecoder, 0.0, settings.max_audio_seconds),
+                Named("src.adapters.provenance.mark_reading", "MarkFiles"),
+            ),
+        ),
+        size=settings.decoder_processes,
+        queue_size=settings.job_queue_size,
+        call_timeout_seconds=settings.decoder_timeout_seconds,
+        name="decoder",
+        init=apply_limits,
+        before_call=renew_cpu_limit,
+        environment={},
+    )
+
+
+def _recogniser(settings: Settings) -> Chosen:
+    """Whisper when it is named, or with `auto` when its weights are there; else pocketsphinx."""
+    # Models are imported where they are chosen: a process whose engines are elsewhere does without torch.
+    from src.models import pocketsphinx_model, whisper_model  # noqa: PLC0415
+    from src.models.whisper.batch import load_whisper  # noqa: PLC0415
+
+    weights = _whisper_weights(settings)
+    if weights is None:
+        name = pocketsphinx_model.NAME
+        logger.info("transcription: %s (TRANSCRIPTION_ENGINE=%s)", name, settings.transcription_engine)
+        return Chosen(name, pocketsphinx_model.LANGUAGES, pocketsphinx_model.PocketsphinxModel)
+    high = settings.whisper_model_high
+    factory = partial(
+        load_whisper,
+        weights,
+        settings.device,
+        high_weights=None if high is None else whisper_model.weights_file(high, settings.whisper_dir),
+        threads=os.cpu_count(),
+    )
+    logger.info("transcription: whisper with %s (TRANSCRIPTION_ENGINE=%s)", weights, settings.transcription_engine)
+    return Chosen(whisper_model.NAME, whisper_model.languages_of(weights), factory, batches=True)
+
+
+def _whisper_weights(settings: Settings) -> Path | None:
+    from src.models import whisper_model  # noqa: PLC0415
+
+    if settings.transcription_engine == "pocketsphinx":
+        return None
+    try:
+        return whisper_model.weights_file(settings.whisper_model, settings.whisper_dir)
+    except EngineUnavailable as error:
+        if settings.transcription_engine == "whisper":
+            raise
+        logger.info("transcription: not whisper: %s", error.detail)
+        return None
+
+
+def _voice(settings: Settings) -> Chosen:
+    """XTTS-v2 when named, or with `auto` when its checkpoint is there and its licence accepted; else espeak-ng."""
+    if not _takes_xtts(settings):
+        from src.models.espeak_voice import engine as espeak  # noqa: PLC0415
+
+        logger.info("voice: %s (VOICE_ENGINE=%s)", espeak.NAME, settings.voice_engine)
+        return Chosen(espeak.NAME, espeak.spoken_languages(), espeak.EspeakVoice)
+    # Imported here: coqui-tts is no part of an embedded installation.
+    from src.models.xtts.batch import load_xtts_batch  # noqa: PLC0415
+    from src.models.xtts.conditioning import ENGINE  # noqa: PLC0415
+    from src.models.xtts.coqui import spoken_languages  # noqa: PLC0415
+
+    factory = partial(
+        load_xtts_batch,
+        settings.xtts_dir,
+        licence_accepted=settings.coqui_tos_agreed,
+        device=settings.device,
+        slots=settings.xtts_slots,
+        threads=os.cpu_count(),
+    )
+    logger.info("voice: %s from %s (VOICE_ENGINE=%s)", ENGINE, settings.xtts_dir, settings.voice_engine)
+    return Chosen(ENGINE, spoken_languages(), factory, batches=True, varies=True)
+
+
+def _runners(settings: Settings, hearing: Chosen, speaking: Chosen) -> tuple[Runner, Runner]:
+    """Where the two live: networks with each other in one process, the owner of the device; others in pools."""
+    networks = [chosen.factory for chosen in (hearing, speaking) if chosen.batches]
+    owner = GpuWorker(
+        *networks,
+        queue_size=settings.engine_queue_size,
+        in_flight=2 * settings.xtts_slots,
+        call_timeout_seconds=settings.job_timeout_seconds,
+        name="speech network",
+    )
+    return (
+        owner if hearing.batches else _pool(settings, hearing.factory, "transcription"),
+        owner if speaking.batches else _pool(settings, speaking.factory, "voice"),
+    )
+
+
+def _takes_xtts(settings: Settings) -> bool:
+    if settings.voice_engine == "xtts":
+        return True
+    if settings.voice_engine == "espeak" or not (settings.xtts_dir / "model.pth").is_file():
+        return False
+    if not settings.coqui_tos_agreed:
+        logger.warning("voice: not xtts, although its checkpoint is there: COQUI_TOS_AGREED is not set")
+    return settings.coqui_tos_agreed
+
+
+def _pool(settings: Settings, factory: Callable[[], object], name: str) -> ProcessPool:
+    return ProcessPool(
+        factory,
+        size=settings.engine_processes,
+        queue_size=settings.engine_queue_size,
+        call_timeout_seconds=settings.job_timeout_seconds,
+        name=name,
+    )

@@ -1,0 +1,133 @@
+"""Translation jobs as their callers see them: accepted once, waited for, cancelled.
+
+`job_runner.py` does them, in this process or in a worker's; `job_upkeep.py` sees to those whose worker is gone.
+"""
+
+import hashlib
+import logging
+from contextlib import suppress
+from uuid import uuid4
+
+from src.domain.errors import IdempotencyConflict, JobCancelled, NotFound, Unavailable
+from src.domain.idempotency import Claim
+from src.domain.jobs import Job, JobRequest, JobStatus, Priority
+from src.domain.ports import JobEvents, JobQueue, Storage
+from src.domain.repositories import IdempotencyStore, JobRepository
+from src.domain.tracing import current_trace
+from src.services.jobs.ending import JobEnding
+from src.services.jobs.idempotency import once
+from src.services.jobs.upkeep import erase
+from src.services.jobs.wait import JobWait
+
+logger = logging.getLogger(__name__)
+
+_CANCEL_SECONDS = 5.0
+"""How long to wait for a worker to let go of a job. It does within a step of its engine, if it lives."""
+_ERASED_SECONDS = 60.0
+
+
+class Jobs:
+    """`most_waiting` jobs may wait for a worker, `most_waiting_of_user` of each user; None: of all alike."""
+
+    def __init__(
+        self,
+        jobs: JobRepository,
+        queue: JobQueue,
+        events: JobEvents,
+        storage: Storage,
+        idempotency: IdempotencyStore,
+        ending: JobEnding,
+        *,
+        most_waiting: int,
+        most_waiting_of_user: int | None = None,
+    ) -> None:
+        self._jobs = jobs
+        self._queue = queue
+        self._events = events
+        self._storage = storage
+        self._idempotency = idempotency
+        self._ending = ending
+        self._most_waiting = most_waiting
+        self._most_waiting_of_user = most_waiting_of_user
+        self._wait = JobWait(jobs, events)
+
+    async def submit(
+        self,
+        user_id: str,
+        request: JobRequest,
+        audio: bytes,
+        priority: Priority = Priority.INTERACTIVE,
+        job_id: str | None = None,
+    ) -> Job:
+        """Keep the audio and the job, and put it in line. Raises Overloaded, RateLimited, and then nothing is kept."""
+        job_id = job_id or uuid4().hex
+        input_key = f"inputs/{job_id}.{request.audio_format}"
+        job = Job(job_id, user_id, request, input_key, priority=priority, trace=current_trace.get())
+        try:
+            await self._storage.put(job.input_key, audio)
+            await self._jobs.add(job, self._most_waiting, self._most_waiting_of_user)
+        except BaseException:
+            with suppress(Unavailable):  # what is left finds no input, and fails
+                await self._erase(job)
+            raise
+        await self._queue.put(job.id)
+        return job
+
+    async def submit_once(
+        self,
+        user_id: str,
+        key: str,
+        fingerprint: str,
+        request: JobRequest,
+        audio: bytes,
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> Job:
+        """As `submit`, but a repeated Idempotency-Key gets the first job. Raises IdempotencyConflict,
+        IdempotencyMismatch, and NotFound when that job was deleted.
+
+        The job's id comes from the key: a job that was stored, and its caller not told so, is found again.
+        """
+        job_id = hashlib.sha256(repr((user_id, key, fingerprint)).encode()).hexdigest()[:32]
+
+        async def make() -> Job:
+            with suppress(NotFound):
+                return await self._jobs.get(job_id, user_id)
+            if await self._jobs.is_erased(job_id):
+                detail = "What this Idempotency-Key made is being erased. Send the request again in a minute."
+                raise IdempotencyConflict(detail, retry_after_seconds=_ERASED_SECONDS)
+            return await self.submit(user_id, request, audio, priority, job_id)
+
+        return await once(
+            self._idempotency,
+            Claim(user_id, key, fingerprint),
+            make=make,
+            keep=lambda job: job.id,
+            again=lambda job_id: self._jobs.get(job_id, user_id),
+        )
+
+    async def get(self, job_id: str, user_id: str) -> Job:
+        """Raises NotFound, also for another user's job."""
+        return await self._jobs.get(job_id, user_id)
+
+    async def wait(self, job_id: str, seconds: float) -> Job:
+        """The job when it has ended, or as it is after `seconds`. Raises NotFound when it is deleted meanwhile."""
+        job = await self._wait.until_ended(job_id, seconds)
+        if not job.ended:
+            logger.info("job %s goes on after its caller's wait", job_id)
+        return job
+
+    async def cancel(self, job_id: str) -> None:
+        """Stop the job if it has not ended: the engine stops, and the job fails with `cancelled`.
+
+        Raises NotFound when it is deleted meanwhile.
+        """
+        await self._jobs.request_cancel(job_id)
+        job = await self._jobs.get(job_id)
+        if job.status is JobStatus.PENDING:
+            await self._ending.fail(job, JobCancelled("The caller cancelled the job before it was begun."))
+        elif not job.ended:
+            await self._events.publish(job_id)
+        await self._wait.until_ended(job_id, _CANCEL_SECONDS)
+
+    async def _erase(self, job: Job) -> None:
+        await erase(job.id, job.input_key, self._jobs, self._storage)

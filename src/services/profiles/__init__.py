@@ -1,0 +1,1 @@
+"""Voice profiles, the consent to them, and the challenges that verify it."""

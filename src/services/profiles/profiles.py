@@ -1,0 +1,294 @@
+"""Voice profiles: a voice learned once, kept with the speaker's consent, spoken with often."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from uuid import uuid4
+
+from src.domain.audio import Audio, AudioFormat
+from src.domain.consent import Consent, ConsentMethod, ConsentRepository
+from src.domain.errors import (
+    AudioTooLong,
+    DamagedFile,
+    NotFound,
+    ReferenceTooShort,
+    RequestInvalid,
+    Unavailable,
+    about,
+)
+from src.domain.identity import CLOCK_LEEWAY_SECONDS, current_user
+from src.domain.jobs import VoiceProfile, now
+from src.domain.ports import AudioDecoder, Storage
+from src.domain.rates import audio_counted
+from src.domain.repositories import ProfileRepository
+from src.services.profiles.verification import SpokenAnswer, Verification
+from src.services.voice_cloning import DamagedVoice, LearnedVoice, VoiceCloning
+
+logger = logging.getLogger(__name__)
+
+CLONES = "clones"
+"""Where the answers of `clone` lie in storage."""
+
+MAX_ADDITIONAL_REFERENCES = 4
+"""Recordings of a voice beside the main one. XTTS takes the manner of speaking from the first 30 s of all together, and
+the sound of the voice from 30 s of each."""
+
+_PLANNED_SECONDS = 600.0
+"""Above the time that it takes to store a profile's files."""
+
+
+def clones_of(profile_id: str) -> str:
+    """Where those lie that were spoken with this profile."""
+    return f"{CLONES}/{profile_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewProfile:
+    """What a caller sends to make or replace a profile. `profile_id` None: make a new one.
+
+    All recordings have the one `audio_format`. The service adds to `consent` which recordings it is for.
+    """
+
+    user_id: str
+    reference_audio: bytes
+    audio_format: AudioFormat
+    consent: Consent
+    name: str | None = None
+    profile_id: str | None = None
+    additional_references: tuple[bytes, ...] = ()
+    verification: SpokenAnswer | None = None
+
+    @property
+    def recordings(self) -> tuple[bytes, ...]:
+        return (self.reference_audio, *self.additional_references)
+
+
+class Profiles:
+    """`min_reference_seconds` of speech are needed in each recording, `max_reference_seconds` are taken in all."""
+
+    def __init__(
+        self,
+        profiles: ProfileRepository,
+        consents: ConsentRepository,
+        storage: Storage,
+        decoder: AudioDecoder,
+        voices: VoiceCloning,
+        verification: Verification,
+        *,
+        min_reference_seconds: float,
+        max_reference_seconds: float,
+    ) -> None:
+        self._profiles = profiles
+        self._consents = consents
+        self._storage = storage
+        self._decoder = decoder
+        self._voices = voices
+        self._verification = verification
+        self._min_reference_seconds = min_reference_seconds
+        self._max_reference_seconds = max_reference_seconds
+
+    async def save(self, new: NewProfile) -> VoiceProfile:
+        """Learn the voice and keep it; not learned again when it replaces one of the same recordings.
+
+        Raises RequestInvalid for a consent from the future, ConsentRequired where it must be verified and is not to be,
+        ReferenceTooShort, AudioTooLong, NotFound for another's `profile_id`, decoding errors, and those of
+        `Verification.confirm`.
+        """
+        began = now()
+        current_user.set(new.user_id)
+        self._verification.require(verified=new.verification is not None)
+        _require_past(new.consent)
+        old = await self._profiles.get(new.profile_id, new.user_id) if new.profile_id else None
+        references = await self._references(new)
+        method = ConsentMethod.DECLARED
+        if new.verification is not None:
+            await self._verification.confirm(new.user_id, new.verification, references)
+            method = ConsentMethod.SPOKEN_CHALLENGE
+        known = await self._stored_voice(old) if old is not None else None
+        voice = await self._voices.learn(references, known)
+        checksums = await asyncio.to_thread(_checksums, new.recordings)
+        consent = replace(new.consent, method=method, references=checksums)
+        profile = self._describe(
+            replace(new, consent=consent), old, voice, sum(reference.duration_seconds for reference in references)
+        )
+        await self._keep(profile, old, new.recordings, voice, began)
+        return profile
+
+    async def verify(self, profile_id: str, user_id: str, answer: SpokenAnswer, sent_by: str) -> VoiceProfile:
+        """Verify a profile that is there: its consent is recorded anew, as one by spoken challenge.
+
+        Raises NotFound, decoding errors, and those of `Verification.confirm`.
+        """
+        current_user.set(user_id)
+        profile = await self._profiles.get(profile_id, user_id)
+        recordings = [await self._storage.get(path) for path in profile.audio_paths]
+        references = [
+            await self._recorded(path, recording)
+            for path, recording in zip(profile.audio_paths, recordings, strict=True)
+        ]
+        await self._verification.confirm(user_id, answer, tuple(references))
+        consent = Consent(
+            profile.consent.statement,
+            profile.consent.recorded_at,
+            sent_by,
+            ConsentMethod.SPOKEN_CHALLENGE,
+            await asyncio.to_thread(_checksums, tuple(recordings)),
+        )
+        await self._consents.add(profile_id, user_id, consent, instead_of=profile.consent.id)
+        return replace(profile, consent=consent, updated_at=consent.received_at)
+
+    async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
+        """Raises NotFound, also for another user's profile."""
+        return await self._profiles.get(profile_id, user_id)
+
+    async def require_usable(self, profile_id: str, user_id: str) -> None:
+        """Raises NotFound, and ConsentRequired where only verified profiles are spoken with and this one is not."""
+        profile = await self._profiles.get(profile_id, user_id)
+        self._verification.require(verified=profile.verified)
+
+    def require_usable_recording(self) -> None:
+        """Raises ConsentRequired where only verified voices are spoken with: nobody vouches for a recording."""
+        self._verification.require(verified=False)
+
+    async def of_user(self, user_id: str) -> list[VoiceProfile]:
+        return await self._profiles.of_user(user_id)
+
+    async def voice(self, profile_id: str, user_id: str) -> LearnedVoice:
+        """The stored voice. Learned anew from the recordings, and stored, when what is stored cannot be used: another
+        voice engine made it, it is damaged or not there. Raises as `require_usable` does.
+        """
+        profile = await self._profiles.get(profile_id, user_id)
+        self._verification.require(verified=profile.verified)
+        voice = await self._voices.recall(profile.embedding_path)
+        if voice is not None:
+            return voice
+        voice = await self._stored_voice(profile)
+        if voice is None:
+            references = [await self._recorded(path, await self._storage.get(path)) for path in profile.audio_paths]
+            voice = await self._voices.learn(tuple(references))
+            await self._replace_voice(profile, voice)
+        await self._voices.remember(profile.embedding_path, voice)
+        return voice
+
+    async def _references(self, new: NewProfile) -> tuple[Audio, ...]:
+        """The recordings of a new profile, each good enough by itself; mistakes in the further ones name them."""
+        references = [await self._reference(new.reference_audio, new.audio_format)]
+        for index, data in enumerate(new.additional_references):
+            with about(f"additional_references[{index}]"):
+                references.append(await self._reference(data, new.audio_format))
+                seconds, most = sum(each.duration_seconds for each in references), self._max_reference_seconds
+                if seconds > most:
+                    raise AudioTooLong(f"With it the references have {seconds:.1f} s of speech; at most {most:g} s.")
+        return tuple(references)
+
+    async def _reference(self, data: bytes, audio_format: AudioFormat) -> Audio:
+        audio = (await self._decoder.decode(data, audio_format)).audio
+        seconds, least = audio.duration_seconds, self._min_reference_seconds
+        if seconds < least:
+            raise ReferenceTooShort(f"The reference has {seconds:.1f} s of speech; a voice needs at least {least:g} s.")
+        return audio
+
+    async def _recorded(self, path: str, recording: bytes) -> Audio:
+        audio_counted.set(True)  # when it was sent
+        declared = AudioFormat(path.rpartition(".")[2])
+        return (await self._decoder.decode(recording, declared)).audio
+
+    async def _stored_voice(self, profile: VoiceProfile) -> LearnedVoice | None:
+        """None, and a line in the log: it cannot be used."""
+        try:
+            voice = LearnedVoice.unpack(await self._storage.get(profile.embedding_path))
+        except NotFound:
+            trouble = "is not there"
+        except (DamagedVoice, DamagedFile):
+            trouble = "is damaged"
+        else:
+            if voice.conditioning.engine == self._voices.engine_name:
+                return voice
+            trouble = f"was learned by {voice.conditioning.engine}"
+        logger.warning("the stored voice of profile %s %s: it is learned again", profile.id, trouble)
+        return None
+
+    async def _replace_voice(self, profile: VoiceProfile, voice: LearnedVoice) -> None:
+        """Store a voice that was learned again, unless the profile was deleted or replaced meanwhile."""
+        await self._storage.put(profile.embedding_path, voice.pack())
+        try:
+            current = await self._profiles.get(profile.id, profile.user_id)
+        except NotFound:
+            await self._storage.delete(profile.embedding_path)
+            raise
+        if current.embedding_path != profile.embedding_path:
+            await self._storage.delete(profile.embedding_path)
+
+    def _describe(self, new: NewProfile, old: VoiceProfile | None, voice: LearnedVoice, seconds: float) -> VoiceProfile:
+        measured = voice.voice_print
+        version = uuid4().hex
+        profile = VoiceProfile(
+            id=version,
+            user_id=new.user_id,
+            name=new.name,
+            pitch_hz=measured.pitch_hz,
+            voice_type=measured.voice_type,
+            brightness=measured.brightness,
+            duration_seconds=seconds,
+            embedding_path=f"embeddings/{version}.voice",
+            reference_audio_path=f"references/{version}.{new.audio_format}",
+            consent=new.consent,
+            additional_audio_paths=tuple(
+                f"references/{version}-{number}.{new.audio_format}"
+                for number in range(1, len(new.additional_references) + 1)
+            ),
+        )
+        if old is None:
+            return profile
+        return replace(profile, id=old.id, name=new.name or old.name, created_at=old.created_at, updated_at=now())
+
+    async def _keep(
+        self,
+        profile: VoiceProfile,
+        old: VoiceProfile | None,
+        recordings: tuple[bytes, ...],
+        voice: LearnedVoice,
+        began: datetime,
+    ) -> None:
+        """That the files are to be erased is planned before they are written, and called off with the row: so they go
+        when this process is killed in between. The old ones go from then on.
+        """
+        await self._profiles.plan(
+            _files_of(profile), profile.user_id, old.id if old else None, _PLANNED_SECONDS, since=began
+        )
+        try:
+            for path, recording in zip(profile.audio_paths, recordings, strict=True):
+                await self._storage.put(path, recording)
+            await self._storage.put(profile.embedding_path, voice.pack())
+            await self._profiles.save(profile, old, planned=True)
+        except BaseException:
+            await self._erase(profile)
+            raise
+        if old is not None:
+            with suppress(Unavailable):  # what is left is planned
+                await self._erase(old)
+
+    async def _erase(self, profile: VoiceProfile) -> None:
+        await self._voices.forget(profile.embedding_path, profile.user_id)
+        for path in _files_of(profile):
+            await self._storage.delete(path)
+        await self._profiles.erased(_files_of(profile))
+
+
+def _files_of(profile: VoiceProfile) -> tuple[str, ...]:
+    return (profile.embedding_path, *profile.audio_paths)
+
+
+def _require_past(consent: Consent) -> None:
+    """Nobody has agreed tomorrow. Raises RequestInvalid."""
+    if consent.recorded_at > consent.received_at + timedelta(seconds=CLOCK_LEEWAY_SECONDS):
+        raise RequestInvalid(
+            "consent.recorded_at: It is in the future; say when the speaker agreed, with the offset from UTC."
+        )
+
+
+def _checksums(recordings: tuple[bytes, ...]) -> tuple[str, ...]:
+    return tuple(sha256(recording).hexdigest() for recording in recordings)

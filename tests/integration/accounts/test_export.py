@@ -1,0 +1,69 @@
+"""What a user gets of everything that is held about them, over HTTP."""
+
+import base64
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from src.bootstrap.engines import Engines
+from src.config.settings import Settings
+from src.main import create_app
+from tests.conftest import serving
+from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+
+VOICE = "/api/v1/voice"
+CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
+MESSAGE = {"audio": base64.b64encode(b"a message").decode(), "target_language": "es", "source_language": "en"}
+REFERENCE = b"a reference"
+
+
+def opened(http: httpx.Client, **query: str) -> tuple[zipfile.ZipFile, dict[str, Any]]:
+    answer = http.get("/api/v1/me/export", params=query).raise_for_status()
+    assert answer.headers["content-type"] == "application/zip"
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert archive.testzip() is None
+    return archive, json.loads(archive.read("manifest.json"))
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Any:
+    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    settings = Settings(_env_file=None, data_dir=tmp_path, min_reference_seconds=0.5, deletion_settle_seconds=1.0)
+    return create_app(settings, engines)
+
+
+def test_the_export_has_everything_and_after_the_deletion_nothing(app: Any) -> None:
+    with serving(app) as url, httpx.Client(base_url=url, timeout=30) as http:
+        sent = {"reference_audio": base64.b64encode(REFERENCE).decode(), "consent": CONSENT, "name": "mine"}
+        profile = http.post(f"{VOICE}/profile", json=sent).raise_for_status().json()["profile_id"]
+        job = http.post(f"{VOICE}/translate", json=MESSAGE, headers={"Idempotency-Key": "k"}).json()
+        spoken = {"text": "Good morning.", "target_language": "es", "voice_profile_id": profile}
+        clone = http.post(f"{VOICE}/clone", json=spoken).raise_for_status().json()
+        archive, manifest = opened(http)
+        rows = {name: json.loads(archive.read(f"rows/{name}.json")) for name in manifest["rows"]}
+        assert {name: len(found) for name, found in rows.items()} == manifest["rows"]
+        assert [row["name"] for row in rows["voice_profiles"]] == ["mine"]
+        assert [row["statement"] for row in rows["consents"]] == ["I agree."]
+        assert [row["id"] for row in rows["translation_jobs"]] == [job["job_id"]]
+        assert rows["translation_jobs"][0]["result"]["original_text"] == job["original_text"]
+        assert len(rows["idempotency_keys"]) == 1
+        assert len(rows["usage"]) >= 2
+        assert rows["audit_log"][0]["action"] == "profile.save"
+        folders = {entry["path"].split("/")[0]: archive.read(f"files/{entry['path']}") for entry in manifest["files"]}
+        assert folders["references"] == REFERENCE
+        assert folders["results"] == base64.b64decode(job["audio_base64"])
+        assert folders["clones"] == base64.b64decode(clone["audio_base64"])
+        assert "embeddings" in folders
+        _, bare = opened(http, audio="false")
+        assert bare["files"] == []
+        assert http.delete("/api/v1/me").status_code == 204
+        assert http.get(f"{VOICE}/job/{job['job_id']}").status_code == 404
+        assert http.get(f"{VOICE}/profiles").json()["profiles"] == []
+        _, empty = opened(http)
+        assert {name for name, count in empty["rows"].items() if count} <= {"users"}
+        assert empty["files"] == []

@@ -1,0 +1,188 @@
+"""Bad input over HTTP, with real bytes and the real decoder: a clear error each time, and the service goes on
+translating.
+"""
+
+import base64
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from src.bootstrap.engines import Engines, decoder_pool
+from src.config.settings import Settings
+from src.domain.audio import Samples
+from src.main import create_app
+from src.workers.decoder import RemoteDecoder
+from tests.conftest import serving
+from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.recordings import audio_files
+
+SECONDS_TO_REFUSE = 2.0
+"""RELIABILITY: how long hostile audio may keep the service busy. Doubled below for a machine that does other work."""
+
+
+@pytest.fixture(scope="module")
+def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("bad") / "data")
+    decoder = decoder_pool(settings)
+    engines = Engines(
+        RemoteDecoder(decoder),
+        FakeTranscriber(),
+        (FakeTranslator(),),
+        FakeVoice(),
+        FakeAnalyzer(),
+        runners={"decoder": decoder},
+    )
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _still_translates(http: httpx.Client) -> Iterator[None]:
+    """After whatever a test sent, the next caller is served."""
+    yield
+    answer = _translate(http, audio_files.voice_message())
+    assert answer.status_code == 200, answer.text
+
+
+def _translate(http: httpx.Client, audio: bytes, audio_format: str = "wav") -> httpx.Response:
+    body: dict[str, Any] = {
+        "audio": base64.b64encode(audio).decode(),
+        "audio_format": audio_format,
+        "target_language": "es",
+        "source_language": "en",
+        "options": {"return_base64": False},
+    }
+    return http.post("/api/v1/voice/translate", json=body)
+
+
+def _wav(samples: Samples, sample_rate: int = 16_000) -> bytes:
+    return audio_files.raw_wav(audio_files.pcm16(samples), sample_rate)
+
+
+BAD: dict[str, tuple[Callable[[], bytes], str, set[tuple[int, str]]]] = {
+    "half a second": (lambda: _wav(audio_files.seconds_of_speech(0.5)), "wav", {(422, "audio_too_short")}),
+    "301 seconds": (lambda: _wav(audio_files.seconds_of_speech(301, 8000), 8000), "wav", {(422, "audio_too_long")}),
+    "silence": (lambda: _wav(audio_files.silence(3)), "wav", {(422, "no_speech_detected")}),
+    "noise": (lambda: _wav(audio_files.white_noise(3)), "wav", {(422, "no_speech_detected")}),
+    "music": (lambda: _wav(audio_files.music(4)), "wav", {(422, "no_speech_detected")}),
+    "a truncated wav header": (lambda: audio_files.voice_message()[:30], "wav", {(422, "audio_undecodable")}),
+    "a truncated m4a": (lambda: audio_files.voice_message("aac")[:2000], "m4a", {(422, "audio_undecodable")}),
+    "random bytes": (
+        lambda: os.urandom(20_000),
+        "wav",
+        {(415, "unsupported_audio_format"), (422, "audio_undecodable"), (415, "format_mismatch")},
+    ),
+    "random bytes in a wav header": (
+        lambda: b"RIFF\xff\xff\xff\xffWAVE" + os.urandom(20_000),
+        "wav",
+        {(422, "audio_undecodable")},
+    ),
+    "mp3 said to be wav": (lambda: audio_files.voice_message("mp3"), "wav", {(415, "format_mismatch")}),
+    "wav said to be flac": (lambda: audio_files.voice_message("wav"), "flac", {(415, "format_mismatch")}),
+    "ogg": (audio_files.ogg, "mp3", {(415, "unsupported_audio_format")}),
+    "mp3 in an mp4": (
+        audio_files.m4a_with_mp3_inside,
+        "m4a",
+        {(415, "unsupported_audio_format"), (422, "audio_undecodable")},
+    ),
+    "a rate of 1 Hz": (
+        lambda: audio_files.raw_wav(audio_files.pcm16(audio_files.speech()), 1),
+        "wav",
+        {(415, "unsupported_audio_format"), (422, "audio_undecodable")},
+    ),
+    "a flac bomb": (audio_files.flac_bomb, "flac", {(422, "audio_too_long")}),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_audio_is_refused_with_its_code(http: httpx.Client, name: str) -> None:
+    make, audio_format, allowed = BAD[name]
+    audio = make()
+    start = time.monotonic()
+    response = _translate(http, audio, audio_format)
+    elapsed = time.monotonic() - start
+    assert (response.status_code, response.json().get("code")) in allowed, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert elapsed < 2 * SECONDS_TO_REFUSE
+
+
+@pytest.mark.parametrize("name", audio_files.playlists())
+def test_texts_that_media_libraries_obey_are_refused(http: httpx.Client, name: str) -> None:
+    response = _translate(http, audio_files.playlists()[name], "wav")
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported_audio_format")
+
+
+def test_a_header_that_lies_about_its_length_is_not_believed(http: httpx.Client) -> None:
+    flac = audio_files.encode(audio_files.seconds_of_speech(301, 8000), 8000, "flac")
+    response = _translate(http, audio_files.with_flac_seconds(flac, 1.0), "flac")
+    assert (response.status_code, response.json()["code"]) == (422, "audio_too_long")
+
+
+def test_an_asynchronous_job_fails_with_the_same_code(http: httpx.Client) -> None:
+    body = {"audio": base64.b64encode(_wav(audio_files.silence(3))).decode(), "target_language": "es"}
+    accepted = http.post("/api/v1/voice/translate", json=body, headers={"Prefer": "respond-async, wait=0"})
+    assert accepted.status_code == 202
+    deadline = time.monotonic() + 20
+    while (job := http.get(accepted.headers["location"]).json())["status"] != "failed":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert job["error"]["code"] == "no_speech_detected"
+
+
+def test_51_mb_are_refused_by_their_length(http: httpx.Client) -> None:
+    response = _translate(http, bytes(51_000_001))
+    assert (response.status_code, response.json()["code"]) == (413, "audio_too_large")
+
+
+def test_a_body_far_beyond_the_limit_is_refused_before_it_is_read(http: httpx.Client) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 400_000_000:
+            sent += 1_000_000
+            yield b"x" * 1_000_000
+
+    headers = {"Content-Type": "application/json"}
+    try:
+        response = http.post("/api/v1/voice/translate", content=endless(), headers=headers)
+    except httpx.WriteError:
+        response = None
+    assert sent < 120_000_000
+    assert response is None or response.status_code == 413
+
+
+@pytest.mark.parametrize("audio", ["%%%", "AAA=AAA", "\u00e4\u00f6", "data:audio/wav;base64,"])
+def test_what_is_not_base64(http: httpx.Client, audio: str) -> None:
+    response = http.post("/api/v1/voice/translate", json={"audio": audio, "target_language": "es"})
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_base64")
+
+
+@pytest.mark.parametrize("kind", audio_files.ENCODERS)
+@pytest.mark.parametrize(("sample_rate", "channels"), [(8_000, 1), (48_000, 2)])
+def test_every_format_is_taken(http: httpx.Client, kind: str, sample_rate: int, channels: int) -> None:
+    audio = audio_files.voice_message(kind, sample_rate, channels)
+    assert _translate(http, audio, audio_files.ENCODERS[kind][0]).status_code == 200
+
+
+def test_base64_may_be_url_safe_unpadded_and_prefixed(http: httpx.Client) -> None:
+    encoded = base64.urlsafe_b64encode(audio_files.voice_message()).decode().rstrip("=")
+    body = {"audio": f"data:audio/wav;base64,{encoded}", "target_language": "es"}
+    assert http.post("/api/v1/voice/translate", json=body).status_code == 200
+
+
+def test_the_same_rules_hold_for_transcribe_clone_and_profile(http: httpx.Client, tmp_path: Path) -> None:
+    silent = base64.b64encode(_wav(audio_files.silence(3))).decode()
+    consent = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
+    for path, body in (
+        ("transcribe", {"audio": silent}),
+        ("clone", {"reference_audio": silent, "text": "Hola.", "target_language": "es"}),
+        ("profile", {"reference_audio": silent, "consent": consent}),
+    ):
+        response = http.post(f"/api/v1/voice/{path}", json=body)
+        assert (response.status_code, response.json()["code"]) == (422, "no_speech_detected"), path

@@ -1,0 +1,445 @@
+"""The contract over HTTP, on fake engines: fields, headers, states and who sees what. Everything else is the real
+service.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from src.bootstrap.engines import Engines
+from src.config.settings import Settings
+from src.domain.errors import TranslationUnavailable
+from src.main import create_app
+from tests.conftest import serving
+from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+
+AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
+BODY: dict[str, Any] = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
+CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
+ENVELOPE = "application/vnd.voice.envelope+json"
+
+
+class Service:
+    """A running service whose engines the test can reach."""
+
+    def __init__(
+        self, http: httpx.Client, transcriber: FakeTranscriber, translator: FakeTranslator, voice: FakeVoice
+    ) -> None:
+        self.http = http
+        self.transcriber, self.translator, self.voice = transcriber, translator, voice
+
+    def translate(self, headers: dict[str, str] | None = None, **changes: object) -> httpx.Response:
+        return self.http.post("/api/v1/voice/translate", json=BODY | changes, headers=headers)
+
+    def job_when_ended(self, path: str) -> dict[str, Any]:
+        for _ in range(200):
+            job: dict[str, Any] = self.http.get(path).json()
+            if job["status"] in ("completed", "failed"):
+                return job
+            time.sleep(0.02)
+        raise AssertionError("the job did not end")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    transcriber, translator, voice = FakeTranscriber(), FakeTranslator(), FakeVoice()
+    engines = Engines(FakeDecoder(), transcriber, (translator,), voice, FakeAnalyzer(), runners={})
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=2.0, job_queue_size=4)
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+        yield Service(http, transcriber, translator, voice)
+
+
+def _problem(response: httpx.Response, status: int, code: str, said: str = "") -> dict[str, Any]:
+    problem: dict[str, Any] = response.json()
+    assert (response.status_code, problem["code"]) == (status, code), problem
+    assert response.headers["content-type"] == "application/problem+json"
+    assert set(problem) >= {"type", "title", "status", "detail", "instance", "code", "request_id", "retryable"}
+    assert problem["status"] == status
+    assert said in problem["detail"]
+    assert problem["request_id"] == response.headers["x-request-id"]
+    return problem
+
+
+def test_a_completed_translation_has_every_field_of_the_contract(service: Service) -> None:
+    response = service.translate()
+    answer = response.json()
+    assert response.status_code == 200, answer
+    for name in [
+        "job_id",
+        "status",
+        "original_text",
+        "translated_text",
+        "source_language",
+        "target_language",
+        "audio_base64",
+        "audio_url",
+        "duration_seconds",
+        "voice_similarity",
+        "processing_time_ms",
+        "timestamps",
+        "segments",
+        "confidence",
+        "engines",
+        "degraded",
+        "voice_match",
+    ]:
+        assert answer[name] is not None, name
+    assert answer["status"] == "completed"
+    assert set(answer["timestamps"]) == {
+        "preprocessing_ms",
+        "transcription_ms",
+        "translation_ms",
+        "voice_cloning_ms",
+        "postprocessing_ms",
+    }
+    assert set(answer["segments"][0]) == {"start", "end", "text", "translated_text"}
+    assert set(answer["engines"]) == {"transcription", "translation", "voice"}
+    assert answer["degraded"] == []
+    assert 0 <= answer["voice_similarity"] <= 1
+
+
+def test_the_audio_is_the_same_in_the_body_and_at_its_address(service: Service) -> None:
+    answer = service.translate().json()
+    wav = base64.b64decode(answer["audio_base64"], validate=True)
+    assert wav[:4] == b"RIFF"
+    download = service.http.get(answer["audio_url"])
+    assert (download.content, download.headers["content-type"]) == (wav, "audio/wav")
+    part = service.http.get(answer["audio_url"], headers={"Range": "bytes=4-7"})
+    assert (part.status_code, part.content) == (206, wav[4:8])
+    assert part.headers["content-range"] == f"bytes 4-7/{len(wav)}"
+    last = service.http.get(answer["audio_url"], headers={"Range": "bytes=-3"})
+    assert last.content == wav[-3:]
+    beyond = service.http.get(answer["audio_url"], headers={"Range": f"bytes={len(wav)}-"})
+    assert beyond.status_code == 416
+
+
+def test_a_changed_address_is_not_found(service: Service) -> None:
+    url = service.translate().json()["audio_url"]
+    _problem(service.http.get(url[:-2] + ("00" if url[-2:] != "00" else "11")), 404, "not_found")
+    _problem(service.http.get(url.split("?")[0]), 404, "not_found")
+
+
+def test_what_is_not_asked_for_is_null(service: Service) -> None:
+    answer = service.translate(options={"return_base64": False, "return_audio_url": False}).json()
+    assert answer["audio_base64"] is None
+    assert answer["audio_url"] is None
+    assert answer["status"] == "completed"
+
+
+def test_quality_is_read_from_the_options_and_from_the_top(service: Service) -> None:
+    service.translate(options={"quality": "high"})
+    service.translate(quality="fast")
+    service.translate(quality="fast", options={"quality": "high"})
+    assert [request.quality for request in service.voice.requests] == ["high", "fast", "fast"]
+
+
+def test_languages_are_read_as_bcp_47_and_answered_as_short_codes(service: Service) -> None:
+    answer = service.translate(source_language="EN-us", target_language="es-419").json()
+    assert (answer["source_language"], answer["target_language"]) == ("en", "es")
+
+
+def test_an_unsupported_language_or_pair_says_what_there_is(service: Service) -> None:
+    assert "xx" in _problem(service.translate(target_language="xx"), 422, "unsupported_language")["detail"]
+    _problem(service.translate(target_language="hu"), 422, "unsupported_language")
+    _problem(service.translate(source_language="de"), 422, "unsupported_language")
+    assert service.transcriber.gate.entered == 0
+
+
+def test_an_engines_error_is_the_calls_error_and_the_jobs_error(service: Service) -> None:
+    service.translator.error = TranslationUnavailable("The provider did not answer.")
+    assert _problem(service.translate(), 502, "translation_unavailable")["retryable"] is True
+    accepted = service.translate({"Prefer": "respond-async"})
+    job = service.job_when_ended(accepted.headers["location"])
+    assert job["status"] == "failed"
+    assert (job["error"]["code"], job["error"]["status"]) == ("translation_unavailable", 502)
+    assert job["audio_base64"] is None
+
+
+def test_respond_async_gives_202_and_a_job_that_completes(service: Service) -> None:
+    response = service.translate({"Prefer": "respond-async"})
+    assert response.status_code == 202
+    assert response.headers["preference-applied"] == "respond-async"
+    location = response.headers["location"]
+    assert response.json()["status"] in ("pending", "processing")
+    job = service.job_when_ended(location)
+    assert job["status"] == "completed"
+    alias = service.http.get(location.replace("/job/", "/translate/")).json()
+    assert {**alias, "audio_url": None} == {**job, "audio_url": None}
+
+
+def test_respond_async_with_wait_answers_200_when_it_is_done_in_time(service: Service) -> None:
+    response = service.translate({"Prefer": "respond-async, wait=10"})
+    assert (response.status_code, response.json()["status"]) == (200, "completed")
+
+
+def test_a_call_that_outlives_the_limit_becomes_a_202_and_loses_nothing(service: Service) -> None:
+    service.voice.gate.opened.clear()
+    response = service.translate()
+    assert response.status_code == 202
+    assert response.json()["stage"] == "voice_cloning"
+    service.voice.gate.opened.set()
+    assert service.job_when_ended(response.headers["location"])["status"] == "completed"
+
+
+def test_a_caller_that_goes_away_stops_the_engine(service: Service) -> None:
+    service.voice.gate.opened.clear()
+    with pytest.raises(httpx.ReadTimeout):
+        service.http.post("/api/v1/voice/translate", json=BODY, timeout=1.0)
+    deadline = time.monotonic() + 5
+    while not service.voice.gate.cancelled and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert service.voice.gate.cancelled == 1
+
+
+def test_deleting_a_job_stops_it_and_erases_it(service: Service) -> None:
+    service.voice.gate.opened.clear()
+    location = service.translate({"Prefer": "respond-async"}).headers["location"]
+    while not service.voice.gate.inside:
+        time.sleep(0.01)
+    assert service.http.delete(location).status_code == 204
+    assert service.voice.gate.cancelled == 1
+    _problem(service.http.get(location), 404, "not_found")
+    _problem(service.http.delete(location), 404, "not_found")
+
+
+def test_a_full_queue_is_said_with_retry_after_and_recovers(service: Service) -> None:
+    service.voice.gate.opened.clear()
+    accepted = [service.translate({"Prefer": "respond-async"}) for _ in range(2)]
+    while service.voice.gate.inside < 2:
+        time.sleep(0.01)
+    answers = [service.translate({"Prefer": "respond-async"}) for _ in range(6)]
+    accepted += [answer for answer in answers if answer.status_code == 202]
+    refused = [answer for answer in answers if answer.status_code != 202]
+    assert refused
+    for answer in refused:
+        assert _problem(answer, 503, "overloaded")["retryable"] is True
+        assert float(answer.headers["retry-after"]) > 0
+    service.voice.gate.opened.set()
+    assert all(service.job_when_ended(answer.headers["location"])["status"] == "completed" for answer in accepted)
+    assert service.translate().status_code == 200
+
+
+def test_the_server_answers_while_an_engine_works(service: Service) -> None:
+    service.voice.gate.opened.clear()
+    service.translate({"Prefer": "respond-async"})
+    try:
+        assert service.http.get("/health/live").json() == {"status": "alive"}
+        assert service.http.get("/health").json()["jobs"]["running"] == 1
+    finally:  # or the service waits for the job when it is to end
+        service.voice.gate.opened.set()
+
+
+def test_an_idempotency_key_makes_one_job(service: Service) -> None:
+    key = {"Idempotency-Key": "a1"}
+    first, second = service.translate(key), service.translate(key)
+    assert first.json()["job_id"] == second.json()["job_id"]
+    assert service.translator.calls == 1
+    _problem(service.translate(key, target_language="fr"), 422, "idempotency_key_reused")
+
+
+def test_the_envelope_wraps_answers_and_problems(service: Service) -> None:
+    good = service.translate({"Accept": ENVELOPE})
+    assert good.headers["content-type"] == ENVELOPE
+    assert good.json()["success"] is True
+    assert good.json()["data"]["status"] == "completed"
+    bad = service.translate({"Accept": ENVELOPE}, target_language="xx")
+    assert bad.status_code == 422
+    assert bad.json()["success"] is False
+    assert bad.json()["error"]["code"] == "unsupported_language"
+
+
+def test_request_ids_are_echoed(service: Service) -> None:
+    answer = service.http.get("/health/live", headers={"X-Request-ID": "my-id-1"})
+    assert answer.headers["x-request-id"] == "my-id-1"
+
+
+def test_transcribe_gives_segments_and_words(service: Service) -> None:
+    answer = service.http.post("/api/v1/voice/transcribe", json={"audio": AUDIO, "source_language": "en"}).json()
+    assert answer["text"] == " ".join(segment["text"] for segment in answer["segments"])
+    assert answer["segments"][0]["words"][0]["confidence"] == 0.9
+    assert answer["engine"] == "fake-transcriber"
+
+
+def test_clone_speaks_a_text_with_a_recording_or_a_profile(service: Service) -> None:
+    body = {"text": "Hola.", "target_language": "es"}
+    answer = service.http.post("/api/v1/voice/clone", json=body | {"reference_audio": AUDIO}).json()
+    assert base64.b64decode(answer["audio_base64"])[:4] == b"RIFF"
+    assert service.http.get(answer["audio_url"]).status_code == 200
+    _problem(service.http.post("/api/v1/voice/clone", json=body), 422, "validation_error")
+    missing = body | {"voice_profile_id": "nobody"}
+    _problem(service.http.post("/api/v1/voice/clone", json=missing), 404, "not_found")
+
+
+def test_a_profile_lives_from_consent_to_deletion(service: Service) -> None:
+    body = {"reference_audio": AUDIO, "name": "mine"}
+    _problem(service.http.post("/api/v1/voice/profile", json=body), 403, "consent_required")
+    refused = body | {"consent": CONSENT | {"given": False}}
+    _problem(service.http.post("/api/v1/voice/profile", json=refused), 403, "consent_required")
+
+
+def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
+    tmp_path: Path,
+) -> None:
+    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+        body = {"reference_audio": AUDIO, "name": "mine", "consent": CONSENT}
+        profile = http.post("/api/v1/voice/profile", json=body).json()
+        identity = profile["profile_id"]
+        assert set(profile["voice_characteristics"]) == {"pitch_hz", "voice_type", "brightness"}
+        assert profile["embedding_cached"] is True
+        replaced = http.post("/api/v1/voice/profile", json=body | {"profile_id": identity, "name": "new"}).json()
+        assert (replaced["profile_id"], replaced["name"]) == (identity, "new")
+        assert [item["profile_id"] for item in http.get("/api/v1/voice/profiles").json()["profiles"]] == [identity]
+        job = http.post("/api/v1/voice/translate", json=BODY | {"voice_profile_id": identity}).json()
+        assert http.delete(f"/api/v1/voice/profile/{identity}").status_code == 204
+        _problem(http.get(f"/api/v1/voice/profile/{identity}"), 404, "not_found")
+        _problem(http.get(f"/api/v1/voice/job/{job['job_id']}"), 404, "not_found")
+        _problem(http.get(job["audio_url"]), 404, "not_found")
+        _problem(http.post("/api/v1/voice/translate", json=BODY | {"voice_profile_id": identity}), 404, "not_found")
+    assert not [path for path in (tmp_path / "data" / "audio").rglob("*") if path.is_file()]
+
+
+def test_a_profile_takes_further_recordings_and_names_the_bad_one(tmp_path: Path) -> None:
+    voice = FakeVoice()
+    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), voice, FakeAnalyzer(), runners={})
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
+    silence = base64.b64encode(b"silence").decode()
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+
+        def save(*additional: str) -> httpx.Response:
+            body = {"reference_audio": AUDIO, "consent": CONSENT, "additional_references": additional}
+            return http.post("/api/v1/voice/profile", json=body)
+
+        _problem(save(AUDIO, "not base64!"), 400, "invalid_base64", "additional_references[1]")
+        _problem(save(silence), 422, "no_speech_detected", "additional_references[0]")
+        _problem(save(*[AUDIO] * 5), 422, "validation_error", "additional_references")
+        assert voice.conditioned == 0
+        profile = save(AUDIO, AUDIO).json()
+        assert profile["duration_seconds"] == 3.0
+        assert profile["embedding_cached"] is True
+        for language in ("es", "fr"):
+            body = BODY | {"voice_profile_id": profile["profile_id"], "target_language": language}
+            options = {"preserve_emotion": False}
+            assert http.post("/api/v1/voice/translate", json=body | {"options": options}).status_code == 200
+        assert voice.conditioned == 1
+        stored = http.get(f"/api/v1/voice/profile/{profile['profile_id']}").json()
+        assert stored == profile
+        assert http.delete(f"/api/v1/voice/profile/{profile['profile_id']}").status_code == 204
+    assert not [path for path in (tmp_path / "data" / "audio").rglob("*") if path.is_file()]
+
+
+def test_a_short_reference_is_refused(service: Service) -> None:
+    body = {"reference_audio": AUDIO, "consent": CONSENT}
+    _problem(service.http.post("/api/v1/voice/profile", json=body), 422, "reference_too_short")
+
+
+def test_naming_another_user_needs_the_service_scope_only_where_callers_have_scopes(service: Service) -> None:
+    body = {"reference_audio": AUDIO, "consent": CONSENT, "user_id": "somebody"}
+    response = service.http.post("/api/v1/voice/profile", json=body)
+    assert response.json()["code"] == "reference_too_short"  # without tokens the caller holds every scope
+
+
+def test_usage_counts_what_was_done(service: Service) -> None:
+    service.translate()
+    service.http.post("/api/v1/voice/transcribe", json={"audio": AUDIO})
+    usage = service.http.get("/api/v1/usage").json()
+    assert usage["days"][0]["requests"] == 2
+    assert usage["days"][0]["seconds_in"] == 3.0
+    assert usage["days"][0]["seconds_out"] == 1.0
+
+
+def test_languages_lists_what_the_engines_can_do(service: Service) -> None:
+    answer = service.http.get("/api/v1/languages").json()
+    pairs = {(pair["source"], pair["target"]) for pair in answer["pairs"]}
+    assert pairs == {("en", "es"), ("en", "fr"), ("fr", "en")}
+    assert answer["voice"]["engine"] == "fake-voice"
+
+
+def test_health_names_the_engines_and_the_parts(service: Service) -> None:
+    answer = service.http.get("/health").json()
+    assert answer["status"] == "ok"
+    assert answer["engines"]["voice"] == "fake-voice"
+    assert answer["checks"]["database"]["status"] == "ok"
+    assert service.http.get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"audio": None}, 422, "validation_error"),
+        ({"audio": ""}, 422, "validation_error"),
+        ({"audio": "!!not base64!!"}, 400, "invalid_base64"),
+        ({"audio_format": "ogg"}, 422, "validation_error"),
+        ({"target_language": 7}, 422, "validation_error"),
+        ({"options": {"quality": "best"}}, 422, "validation_error"),
+        ({"voice_profile_id": "../../etc"}, 422, "validation_error"),
+        ({"voice_profile_id": "unknown"}, 404, "not_found"),
+    ],
+)
+def test_bad_fields_are_named_and_not_repeated(
+    service: Service, changes: dict[str, Any], status: int, code: str
+) -> None:
+    response = service.translate(**changes)
+    _problem(response, status, code)
+    assert AUDIO not in response.text
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 422, "validation_error"),
+        (b"{", 400, "malformed_json"),
+        (b"\xff\xfe", 400, "malformed_json"),
+        (b"[" * 100_000, 400, "malformed_json"),
+        (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, 400, "malformed_json"),
+        (b"[]", 422, "validation_error"),
+        (b"null", 422, "validation_error"),
+    ],
+)
+def test_bad_bodies(service: Service, body: bytes, status: int, code: str) -> None:
+    response = service.http.post("/api/v1/voice/translate", content=body, headers={"Content-Type": "application/json"})
+    _problem(response, status, code)
+
+
+def test_a_wrong_content_type_is_415(service: Service) -> None:
+    response = service.http.post(
+        "/api/v1/voice/translate", content=json.dumps(BODY), headers={"Content-Type": "text/plain"}
+    )
+    _problem(response, 415, "unsupported_media_type")
+
+
+def test_unknown_paths_and_methods_are_problems(service: Service) -> None:
+    _problem(service.http.get("/api/v1/nothing"), 404, "not_found")
+    _problem(service.http.put("/api/v1/voice/translate"), 405, "method_not_allowed")
+
+
+def test_the_openapi_document_describes_every_path_with_an_example(service: Service) -> None:
+    document = service.http.get("/openapi.json").json()
+    assert set(document["paths"]) >= {
+        "/api/v1/voice/translate",
+        "/api/v1/voice/transcribe",
+        "/api/v1/voice/clone",
+        "/api/v1/voice/profile",
+        "/api/v1/voice/profiles",
+        "/api/v1/voice/profile/{profile_id}",
+        "/api/v1/voice/jobs",
+        "/api/v1/voice/job/{job_id}",
+        "/api/v1/voice/translate/{job_id}",
+        "/api/v1/languages",
+        "/api/v1/usage",
+        "/health",
+        "/health/live",
+        "/health/ready",
+    }
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert all(operation.get("description") for operation in operations)
+    schemas = document["components"]["schemas"]
+    for name in ("TranslateRequest", "TranslateResponse", "TranscribeResponse", "CloneResponse", "ProfileResponse"):
+        assert schemas[name]["example"], name

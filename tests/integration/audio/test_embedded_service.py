@@ -1,0 +1,194 @@
+"""The main job as a stranger runs it: the service in its own process, on the embedded engines, over HTTP."""
+
+import base64
+import io
+import os
+import signal
+import subprocess
+import time
+import wave
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from src.domain.audio import Audio
+from src.models.speaker_analysis import SpeakerAnalysis
+from tests.conftest import service_process
+from tests.recordings import audio_files
+
+SENTENCE = "my sister will arrive at the airport tomorrow evening"
+
+
+def _body(text: str = SENTENCE, kind: str = "wav", sample_rate: int = 16_000, **more: object) -> dict[str, Any]:
+    audio = audio_files.encode(audio_files.speech(sample_rate, text), sample_rate, kind)
+    return {
+        "audio": base64.b64encode(audio).decode(),
+        "audio_format": audio_files.ENCODERS[kind][0],
+        "target_language": "es",
+    } | more
+
+
+def _translate(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    response = httpx.post(f"{url}/api/v1/voice/translate", json=body, timeout=120)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def _heard(answer: dict[str, Any]) -> Audio:
+    with wave.open(io.BytesIO(base64.b64decode(answer["audio_base64"]))) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24_000, 1, 2)
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    return Audio((samples / 32768).astype(np.float32), 24_000)
+
+
+@pytest.fixture(scope="module")
+def answer(live_server: str) -> dict[str, Any]:
+    return _translate(live_server, _body())
+
+
+def test_the_sentence_comes_back_word_for_word(answer: dict[str, Any]) -> None:
+    assert answer["original_text"] == SENTENCE
+    assert "hermana" in answer["translated_text"]
+    assert answer["source_language"] == "en"
+
+
+def test_the_answer_can_be_heard(answer: dict[str, Any]) -> None:
+    audio = _heard(answer)
+    assert audio.duration_seconds == pytest.approx(answer["duration_seconds"], abs=0.01)
+    assert 1.5 < audio.duration_seconds < 10
+    peak, level = float(np.abs(audio.samples).max()), float(np.sqrt(np.mean(audio.samples**2)))
+    assert 0.3 < peak < 1.0
+    assert 0.03 < level < 0.5
+
+
+def test_the_similarity_in_the_answer_is_the_one_measured_afresh(answer: dict[str, Any]) -> None:
+    analysis = SpeakerAnalysis()
+    reference = analysis.analyze(Audio(audio_files.speech(16_000, SENTENCE), 16_000))
+    spoken = analysis.analyze(_heard(answer))
+    cosine = sum(a * b for a, b in zip(reference.embedding, spoken.embedding, strict=True))
+    assert cosine == pytest.approx(answer["voice_similarity"], abs=0.08)
+    assert answer["voice_similarity"] > 0.6
+    assert spoken.pitch_hz == pytest.approx(reference.pitch_hz, rel=0.12)
+
+
+def test_every_pair_listed_works(live_server: str) -> None:
+    pairs = httpx.get(f"{live_server}/api/v1/languages", timeout=10).json()["pairs"]
+    assert {"es", "fr", "pt", "it"} <= {pair["target"] for pair in pairs if pair["source"] == "en"}
+    for pair in pairs:
+        body = _body(target_language=pair["target"], source_language=pair["source"], options={"return_base64": False})
+        answer = _translate(live_server, body)
+        assert answer["translated_text"], pair
+        assert answer["translated_text"] != answer["original_text"], pair
+        assert answer["degraded"] == []
+        if len(pair["route"]) > 2:
+            assert ">".join(pair["route"]) in answer["engines"]["translation"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sample_rate"), [("mp3", 44_100), ("aac", 48_000), ("alac", 44_100), ("flac", 22_050), ("wav", 48_000)]
+)
+def test_every_format_is_understood(live_server: str, kind: str, sample_rate: int) -> None:
+    answer = _translate(live_server, _body(kind=kind, sample_rate=sample_rate, options={"return_base64": False}))
+    assert answer["original_text"] == SENTENCE
+
+
+def test_a_profile_of_two_recordings_speaks_later_messages_with_its_melody_or_with_theirs(live_server: str) -> None:
+    texts = (SENTENCE, "Two trains leave the old station every hour, and both are usually full.")
+    recordings = [audio_files.encode(audio_files.speech(16_000, text, "slt"), 16_000) for text in texts]
+    first, second = (base64.b64encode(recording).decode() for recording in recordings)
+    body = {
+        "reference_audio": first,
+        "additional_references": [second],
+        "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
+    }
+    profile = httpx.post(f"{live_server}/api/v1/voice/profile", json=body, timeout=60).json()
+    assert profile["voice_characteristics"]["pitch_hz"] > 140
+    assert profile["duration_seconds"] > 6
+    analysis = SpeakerAnalysis()
+    plain = analysis.analyze(_heard(_translate(live_server, _body())))
+    own, lent = (
+        _translate(live_server, _body(voice_profile_id=profile["profile_id"], options={"preserve_emotion": follow}))
+        for follow in (False, True)
+    )
+    assert analysis.analyze(_heard(own)).pitch_hz > 1.25 * plain.pitch_hz
+    assert analysis.analyze(_heard(lent)).pitch_hz == pytest.approx(plain.pitch_hz, rel=0.1)
+    # The voice is the profile's all the same.
+    assert lent["voice_match"]["timbre_agreement"] == pytest.approx(own["voice_match"]["timbre_agreement"], abs=0.1)
+
+
+def test_the_probe_answers_in_milliseconds_while_a_message_is_translated(live_server: str) -> None:
+    with httpx.Client(base_url=live_server, timeout=60) as http:
+        accepted = http.post("/api/v1/voice/translate", json=_body(), headers={"Prefer": "respond-async"})
+        waits = []
+        while http.get(accepted.headers["location"]).json()["status"] in ("pending", "processing"):
+            start = time.perf_counter()
+            http.get("/health/live")
+            waits.append(time.perf_counter() - start)
+    assert len(waits) > 5
+    assert sorted(waits)[len(waits) // 2] < 0.05
+
+
+def test_concurrent_messages_do_not_mix(live_server: str) -> None:
+    texts = [SENTENCE, "the weather is very nice today", "where is the train station", "we are going to the beach"]
+    bodies = [_body(text, options={"return_base64": False}) for text in texts]
+    with httpx.Client(base_url=live_server, timeout=120) as http:
+        locations = [
+            http.post("/api/v1/voice/translate", json=body, headers={"Prefer": "respond-async"}).headers["location"]
+            for body in bodies
+        ]
+        for text, location in zip(texts, locations, strict=True):
+            while (job := http.get(location).json())["status"] in ("pending", "processing"):
+                time.sleep(0.1)
+            assert job["original_text"] == text
+
+
+def test_a_killed_service_does_its_jobs_at_the_next_start(tmp_path: Path) -> None:
+    with service_process(tmp_path / "data", JOB_LEASE_SECONDS="4") as (url, process):
+        with httpx.Client(base_url=url, timeout=30) as http:
+            locations = [
+                http.post("/api/v1/voice/translate", json=_body(), headers={"Prefer": "respond-async"}).headers[
+                    "location"
+                ]
+                for _ in range(3)
+            ]
+            while http.get(locations[0]).json()["status"] == "pending":
+                time.sleep(0.01)
+        children = _children(process)
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        assert children
+        _assert_gone(children)
+    with service_process(tmp_path / "data") as (url, _), httpx.Client(base_url=url, timeout=30) as http:
+        for location in locations:
+            deadline = time.monotonic() + 60
+            while (job := http.get(location).json())["status"] != "completed":
+                assert job["status"] != "failed", job
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert job["original_text"] == SENTENCE
+
+
+def _children(process: subprocess.Popen[bytes]) -> list[int]:
+    listing = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
+    )
+    return [int(pid) for pid in listing.stdout.split()]
+
+
+def _assert_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 5
+    while any(_runs(pid) for pid in pids):
+        assert time.monotonic() < deadline, "engine processes outlived the service"
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

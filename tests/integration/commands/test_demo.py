@@ -1,0 +1,95 @@
+"""The demo: one real message through a service of its own, and nothing left behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+
+from scripts.demo import SENTENCE
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMAND = [sys.executable, str(ROOT / "scripts" / "demo.py")]
+
+
+def _data_folders(temporary: Path) -> list[Path]:
+    return list(temporary.glob("voice-demo-*"))
+
+
+def _group_is_running(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_it_translates_what_was_spoken_and_stops_the_service(tmp_path: Path) -> None:
+    # Settings of the person at the terminal do not reach the demo's service: with these it would refuse to start.
+    environment = os.environ | {"TMPDIR": str(tmp_path), "AUTH_MODE": "jwt", "HOST": "0.0.0.0"}
+    done = subprocess.run(
+        [*COMMAND, "--to", "fr", "--format", "m4a"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1])
+    assert answer["status"] == "completed"
+    assert answer["original_text"] == SENTENCE
+    assert answer["target_language"] == "fr"
+    assert set(re.findall(r"^(\w+) +[\d.]+$", done.stdout, re.MULTILINE)) == {
+        name.removesuffix("_ms") for name in answer["timestamps"]
+    }
+    saved = re.search(r"^Saved (.+)$", done.stdout, re.MULTILINE)
+    assert saved is not None
+    assert sf.info(saved[1]).duration == pytest.approx(answer["duration_seconds"], abs=0.01)
+    assert _data_folders(tmp_path) == []
+
+
+def test_a_refused_message_is_explained_and_fails(tmp_path: Path) -> None:
+    message = tmp_path / "noise.wav"
+    message.write_bytes(b"not a recording at all, whatever its name says")
+    done = subprocess.run([*COMMAND, "--input", str(message)], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 1
+    assert "The demo failed: " in done.stderr
+    assert re.search(r"\((format_mismatch|unsupported_audio_format|audio_undecodable)\)", done.stderr)
+
+
+def test_interrupting_it_leaves_nothing(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        COMMAND, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    while not (service := _children(demo.pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert service, "the demo started no service"
+    demo.send_signal(signal.SIGINT)
+    _, complaint = demo.communicate(timeout=30)
+    assert demo.returncode == 130
+    assert complaint.strip() == "Interrupted; the service is stopped."
+    assert not any(_group_is_running(pid) for pid in service)
+    assert _data_folders(tmp_path) == []
+
+
+def test_it_says_what_is_missing_when_it_cannot_speak() -> None:
+    done = subprocess.run(
+        COMMAND, env=os.environ | {"PATH": "/nonexistent"}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "there is no flite" in done.stderr
+
+
+def _children(pid: int) -> list[int]:
+    """Processes that `pid` started, less flite, which ends by itself."""
+    found = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    rows = (line.split() for line in found.stdout.splitlines())
+    return [int(child) for child, name in rows if name.startswith("python")]

@@ -1,0 +1,238 @@
+"""Callbacks through the whole service: a job comes with a `callback_url`, and its caller's server hears of the end.
+
+The engines are fakes; HTTP, the database and the processes are real.
+"""
+
+import base64
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from src.api.schemas.callbacks import JobEnded
+from src.bootstrap.engines import Engines
+from src.config.settings import Settings
+from src.domain.errors import NoSpeechDetected
+from src.main import create_app
+from tests.conftest import service_process, serving
+from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.stand_in import Message
+from tests.providers.provider_server import Answer
+from tests.servers.ports import free_port
+from tests.servers.receiver import SECRET, Receiver, verified
+
+TRANSLATE = "/api/v1/voice/translate"
+BODY = {"audio": base64.b64encode(b"any bytes").decode(), "target_language": "es", "source_language": "en"}
+ASYNC = {"Prefer": "respond-async"}
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Callable[..., AbstractContextManager[httpx.Client]]:
+    """Starts a service that may call back on this machine; `changes` are settings."""
+
+    @contextmanager
+    def start(transcriber: FakeTranscriber | None = None, **changes: Any) -> Iterator[httpx.Client]:
+        options: dict[str, Any] = {
+            "webhook_secret": SecretStr(SECRET),
+            "callback_allow_http": True,
+            "callback_allowed_networks": ["127.0.0.0/8"],
+            "callback_retry_seconds": [0.1, 0.1, 0.1],
+        }
+        settings = Settings(_env_file=None, data_dir=tmp_path / "data", **(options | changes))
+        engines = Engines(
+            FakeDecoder(),
+            transcriber or FakeTranscriber(),
+            (FakeTranslator(),),
+            FakeVoice(),
+            FakeAnalyzer(),
+            runners={},
+        )
+        with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+            yield http
+
+    return start
+
+
+Serve = Callable[..., AbstractContextManager[httpx.Client]]
+
+
+def await_messages(receiver: Receiver, count: int, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while len(receiver.requests) < count:
+        assert time.monotonic() < deadline, f"{len(receiver.requests)} messages instead of {count}"
+        time.sleep(0.02)
+
+
+def test_the_end_of_a_job_is_told_once_and_signed(receiver: Receiver, serve: Serve, tmp_path: Path) -> None:
+    with serve() as http:
+        accepted = http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("localhost")}, headers=ASYNC)
+        assert accepted.status_code == 202, accepted.text
+        await_messages(receiver, 1)
+        message = JobEnded.model_validate(verified(receiver.requests[0]))
+        assert message.type == "job.completed"
+        assert message.data.job_id == accepted.json()["job_id"]
+        assert (message.data.source_language, message.data.target_language) == ("en", "es")
+        job = http.get(message.data.job_path).json()
+        assert job["status"] == message.data.status == "completed"
+        for words in (job["original_text"], job["translated_text"]):
+            assert words.encode() not in receiver.requests[0].body
+        row = await_row(tmp_path / "data", "delivered_at")
+    assert (row["attempts"], row["last_status"], len(receiver.requests)) == (1, 204, 1)
+
+
+def test_a_synchronous_call_is_told_of_too(receiver: Receiver, serve: Serve) -> None:
+    with serve() as http:
+        answer = http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("127.0.0.1")})
+        assert answer.status_code == 200
+        await_messages(receiver, 1)
+    data = JobEnded.model_validate(verified(receiver.requests[0])).data
+    assert data.job_id == answer.json()["job_id"]
+
+
+def test_a_job_that_fails_is_told_with_its_code(receiver: Receiver, serve: Serve) -> None:
+    transcriber = FakeTranscriber(error=NoSpeechDetected("No speech: what somebody said."))
+    with serve(transcriber) as http:
+        http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("127.0.0.1")}, headers=ASYNC)
+        await_messages(receiver, 1)
+    message = JobEnded.model_validate(verified(receiver.requests[0]))
+    assert (message.type, message.data.error_code) == ("job.failed", "no_speech_detected")
+    assert b"somebody" not in receiver.requests[0].body
+
+
+def test_a_receiver_that_fails_twice_gets_it_the_third_time(receiver: Receiver, serve: Serve, tmp_path: Path) -> None:
+    receiver.faults.extend([Answer(500), Answer(reset=True)])
+    with serve() as http:
+        http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("127.0.0.1")}, headers=ASYNC)
+        row = await_row(tmp_path / "data", "delivered_at")
+    assert (row["attempts"], len(receiver.requests)) == (3, 3)
+    assert len({(request.headers["webhook-id"], request.body) for request in receiver.requests}) == 1
+
+
+def test_an_address_inside_is_not_connected_to(receiver: Receiver, serve: Serve, tmp_path: Path) -> None:
+    with serve(callback_allowed_networks=[]) as http:
+        refused = http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("127.0.0.1")})
+        assert (refused.status_code, refused.json()["code"]) == (422, "validation_error")
+        assert refused.json()["detail"] == "callback_url: Its address is not of the public internet."
+        taken = http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("localhost")}, headers=ASYNC)
+        assert taken.status_code == 202
+        row = await_row(tmp_path / "data", "given_up_at")
+    assert (row["last_error"], row["attempts"]) == ("its address is not of the public internet", 1)
+    assert (row["job_id"], receiver.connections) == (taken.json()["job_id"], 0)
+
+
+def rows(data_dir: Path) -> list[dict[str, Any]]:
+    """The outbox."""
+    connection = sqlite3.connect(data_dir / "voice.db")
+    connection.row_factory = sqlite3.Row
+    found = [dict(row) for row in connection.execute("SELECT * FROM callbacks")]
+    connection.close()
+    return found
+
+
+def await_row(data_dir: Path, column: str) -> dict[str, Any]:
+    """The only row of the outbox, when it has something in this column."""
+    deadline = time.monotonic() + 20
+    while not (found := [row for row in rows(data_dir) if row[column] is not None]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found[0]
+
+
+def test_a_job_that_is_deleted_is_told_of_no_more(receiver: Receiver, serve: Serve, tmp_path: Path) -> None:
+    receiver.always = Answer(500)
+    with serve(callback_retry_seconds=[60]) as http:
+        accepted = http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("127.0.0.1")}, headers=ASYNC)
+        await_row(tmp_path / "data", "last_status")
+        assert http.delete(accepted.headers["Location"]).status_code == 204
+        assert rows(tmp_path / "data") == []
+
+
+def test_a_key_used_again_with_another_callback_is_another_request(receiver: Receiver, serve: Serve) -> None:
+    with serve() as http:
+        headers = ASYNC | {"Idempotency-Key": "k"}
+        bodies = [BODY | {"callback_url": receiver.at("127.0.0.1", path)} for path in ("/a", "/a", "/b")]
+        answers = [http.post(TRANSLATE, json=body, headers=headers) for body in bodies]
+        assert [answer.status_code for answer in answers] == [202, 202, 422]
+        assert answers[2].json()["code"] == "idempotency_key_reused"
+        await_messages(receiver, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "url", "reason"),
+    [
+        ({"webhook_secret": None}, "https://example.com/", "WEBHOOK_SECRET"),
+        ({"callback_allow_http": False}, "http://example.com/", "It begins with https://."),
+        ({}, "https://ann:pw@example.com/", "user name"),
+        ({}, "https://example.com/" + "a" * 2048, "2048"),
+    ],
+)
+def test_a_url_that_is_not_taken_is_said_at_once(serve: Serve, changes: dict[str, Any], url: str, reason: str) -> None:
+    with serve(**changes) as http:
+        answer = http.post(TRANSLATE, json=BODY | {"callback_url": url}, headers=ASYNC)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
+    assert answer.json()["detail"].startswith("callback_url: ")
+    assert reason in answer.json()["detail"]
+
+
+def test_the_contract_describes_what_is_sent(serve: Serve) -> None:
+    with serve() as http:
+        contract = http.get("/openapi.json").json()
+    described = contract["paths"][TRANSLATE]["post"]["callbacks"]
+    ((_, by_url),) = described.items()
+    post = by_url["{$request.body#/callback_url}"]["post"]
+    assert {header["name"] for header in post["parameters"]} == {
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+    }
+    assert post["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/JobEnded"}
+
+
+def test_a_process_that_is_killed_before_it_delivered_leaves_that_to_the_next(tmp_path: Path, serve: Serve) -> None:
+    port = free_port()  # nobody listens there until the first process is dead
+    options = {
+        "WEBHOOK_SECRET": SECRET,
+        "CALLBACK_ALLOW_HTTP": "1",
+        "CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "CALLBACK_RETRY_SECONDS": "3",
+    }
+    with service_process(tmp_path / "data", ("tests.fakes.stand_in", "api"), **options) as (url, process):
+        body = BODY | {"audio": Message("words").encode(), "callback_url": f"http://127.0.0.1:{port}/hook"}
+        accepted = httpx.post(f"{url}{TRANSLATE}", json=body, headers=ASYNC, timeout=20)
+        assert accepted.status_code == 202, accepted.text
+        await_row(tmp_path / "data", "last_error")
+        process.kill()
+        process.wait(10)
+    with Receiver(port=port) as receiver, serve():
+        row = await_row(tmp_path / "data", "delivered_at")
+    message = JobEnded.model_validate(verified(receiver.requests[0]))
+    assert (message.type, message.data.job_id) == ("job.completed", accepted.json()["job_id"])
+    assert row["id"] == receiver.requests[0].headers["webhook-id"]
+    assert len(receiver.requests) == 1
+    assert "/hook" not in (tmp_path / "data.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"webhook_secret": SecretStr("whsec_c2VjcmV0")},
+        {"callback_allowed_networks": ["everywhere"]},
+        {"callback_retry_seconds": [-1]},
+    ],
+)
+def test_a_setting_that_is_wrong_is_refused_without_repeating_a_secret(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(_env_file=None, **wrong)
+    assert "c2VjcmV0" not in str(refused.value)

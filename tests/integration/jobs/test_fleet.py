@@ -1,0 +1,168 @@
+"""Workers in processes of their own, over a real Postgres and Redis, and what is done to them: the short form of
+`scripts/test chaos`.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.attacks.planting import Plants, Sender
+from tests.chaos.scenarios import (
+    Storm,
+    caller,
+    one_key,
+    outlast_the_lease,
+    poison,
+    terminate_in_the_middle,
+    weather,
+    without_redis,
+)
+from tests.fakes.stand_in import Message
+from tests.servers.fleet import Fleet, fleet
+from tests.servers.postgres import PostgresServer
+from tests.servers.redis import RedisServer
+
+pytestmark = pytest.mark.timeout(400)
+
+LEASE_SECONDS = 2.0
+ATTEMPTS = 4  # more than there are kills in the storm, of which all may hit the same job
+GENEROUS = 3.0
+"""Times what the full-length suite holds the service to: here, other tests may have the processor."""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Fleet]:
+    folder: Path = tmp_path_factory.mktemp("fleet")
+    for name in ("redis", "fleet"):
+        (folder / name).mkdir()
+    with (
+        RedisServer(folder / "redis", durable=True) as redis,
+        fleet(
+            folder / "fleet",
+            postgres,
+            redis,
+            workers=2,
+            JOB_LEASE_SECONDS=str(LEASE_SECONDS),
+            JOB_CONCURRENCY="2",
+            LOG_LEVEL="debug",
+            JOB_MAX_ATTEMPTS=str(ATTEMPTS),
+        ) as made,
+    ):
+        yield made
+
+
+async def test_callers_get_what_the_workers_made_of_their_own_message(small: Fleet) -> None:
+    app = caller(small)
+    messages = [Message(f"own {number}", 0.02) for number in range(16)]
+    async with app.http:
+        answers = await asyncio.gather(*(app.done(message) for message in messages))
+    assert [answer["translated_text"] for answer in answers] == [message.words[::-1] for message in messages]
+    assert len({start.process for start in small.starts()}) == 2
+    assert not app.refusals
+
+
+async def test_one_request_is_followed_through_the_logs_of_api_and_worker(small: Fleet) -> None:
+    trace_id, span_id = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    headers = {"X-Request-ID": "phone-17", "traceparent": f"00-{trace_id}-{span_id}-01"}
+    body = {"audio": Message("followed", fails="defect").encode(), "target_language": "es", "source_language": "en"}
+    async with httpx.AsyncClient(base_url=small.url, timeout=30) as http:
+        assert (await http.post("/api/v1/voice/translate", json=body, headers=headers)).status_code == 500
+        job_id = (await http.get("/api/v1/voice/jobs?limit=1")).json()["jobs"][0]["job_id"]
+        spoken = {"text": "hello", "target_language": "es", "reference_audio": Message("a voice").encode()}
+        (await http.post("/api/v1/voice/clone", json=spoken, headers=headers)).raise_for_status()
+        await http.post("/api/v1/voice/translate", json=body)  # of another request, in the same workers
+    lines = [json.loads(line) for process in small.processes for line in small.log(process).splitlines()]
+    mine = [line for line in lines if line.get("request_id") == "phone-17"]
+    assert {(line["trace_id"], line["span_id"]) for line in mine} == {(trace_id, span_id)}
+    assert [(line["route"], line["status"], line["role"]) for line in mine if "route" in line] == [
+        ("/api/v1/voice/translate", 500, "api"),
+        ("/api/v1/voice/clone", 200, "api"),
+    ]
+    done = [line for line in mine if line.get("job_id") == job_id and "service" in line["logger"]]
+    assert [line["message"] for line in done] == [
+        f"job {job_id} begins, attempt 1",
+        f"job {job_id} failed by a defect",
+        f"job {job_id} fails: internal_error",
+    ]
+    assert {line["pid"] for line in done} <= {worker.pid for worker in small.workers}
+    assert done[1]["exception"]["type"] == "builtins.ValueError"
+    assert [line for line in mine if line["role"] == "worker" and "engine call" in line["message"]]
+
+
+def test_no_process_logs_what_is_said_or_what_opens_doors(small: Fleet) -> None:
+    plants = Plants()
+    with httpx.Client(base_url=small.url, timeout=60) as http:
+        sender = Sender(http, plants)
+        for fails in ("", "defect", "no_speech_detected"):
+            said = Message(plants.new(f"a message that ends with {fails or 'an answer'}"), fails=fails).encode()
+            sender.fetch(sender.translate(said, callback_url=None))
+        sender.voice(Message(plants.new("a recording of a voice")).encode())
+        sender.mistakes()
+    assert {200, 500, 422, 400, 404} <= sender.statuses.keys()
+    plants.also("the storage key", small.environment["STORAGE_KEYS"])
+    logs = "".join(small.log(process) for process in small.processes)
+    assert plants.found(logs) == []
+    assert [line for line in logs.splitlines() if not line.startswith("{")] == []
+
+
+async def test_a_caller_who_goes_away_stops_the_work(small: Fleet) -> None:
+    message = Message("nobody listens", 60.0)
+    body = {"audio": message.encode(), "target_language": "es", "source_language": "en"}
+    async with httpx.AsyncClient(base_url=small.url, timeout=30) as http:
+        with pytest.raises(httpx.ReadTimeout):
+            await http.post("/api/v1/voice/translate", json=body, timeout=httpx.Timeout(30, read=2))
+        async with asyncio.timeout(20):
+            while (await http.get("/health")).json()["jobs"] != {"waiting": 0, "running": 0}:
+                await asyncio.sleep(0.1)
+    assert message.words in {start.words for start in small.starts()}
+
+
+async def test_whatever_is_in_redis_has_our_prefix_and_a_time_to_live(small: Fleet) -> None:
+    with small.redis.client() as client:
+        async with asyncio.timeout(30):
+            while any(client.ttl(key) == -1 for key in client.scan_iter()):
+                await asyncio.sleep(0.5)
+        keys = [key.decode() for key in client.scan_iter()]
+    assert [key for key in keys if key.startswith("voice-translation:dramatiq:")]
+    assert not [key for key in keys if not key.startswith("voice-translation:")]
+
+
+async def test_a_job_that_outlasts_its_lease_runs_once(small: Fleet) -> None:
+    assert await outlast_the_lease(small, LEASE_SECONDS) == 1
+
+
+async def test_many_submits_with_one_key_make_one_job(small: Fleet) -> None:
+    assert len(await one_key(small, 60)) == 1
+
+
+async def test_without_redis_jobs_go_on(small: Fleet) -> None:
+    done, refused = await without_redis(small, 3)
+    assert done >= 1
+    assert not refused
+    log = small.log(small.workers[0])
+    assert log.count("redis: does not serve") == 1
+    assert "Restarting consumer" not in log  # Dramatiq would say it twice a second
+
+
+async def test_a_worker_that_is_told_to_end_drains(small: Fleet) -> None:
+    answers, _ = await terminate_in_the_middle(small, 8)
+    assert len(answers) == 8
+    small.start_workers(1)
+
+
+async def test_a_storm_loses_nothing_and_does_nothing_twice(small: Fleet) -> None:
+    storm = Storm(requests=12, jobs=24, worker_kills=3, redis_kills=1, postgres_kills=1, flushes=1, seconds_each=0.5)
+    figures = await weather(small, storm, random.Random(2))
+    assert (figures.lost, figures.wrong, figures.duplicated) == (0, 0, 0)
+    assert figures.idle_recovery_seconds <= GENEROUS * 2 * LEASE_SECONDS
+    assert figures.kills == 4
+
+
+async def test_a_job_that_kills_its_workers_is_dead_and_others_go_on(small: Fleet) -> None:
+    dead, begun = await poison(small, others=4)
+    assert (begun, dead["status"], dead["error"]["code"]) == (ATTEMPTS, "failed", "job_dead")

@@ -1,0 +1,489 @@
+"""DeepL over real HTTP, against a server that behaves as DeepL documents, and fails as it documents too."""
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+
+import httpx
+import pytest
+
+from src.adapters.translators.breaker import Breaker, BreakerState
+from src.adapters.translators.deepl import FREE_URL, PRO_URL, DeepLOptions, DeepLTranslator, host_of
+from src.adapters.translators.remote import Budget
+from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
+from src.domain.languages import LANGUAGES
+from src.domain.speech import Formality, Wording
+from src.services.translation import TextTranslation
+from tests.fakes.fake_stores import DictCache
+from tests.fakes.fakes import FakeTranslator
+from tests.providers.deepl_server import FORMAL, DeepLServer
+from tests.providers.provider_server import Answer, as_json, deaf_address
+
+TEXTS = ("Good morning.", "The train is late.", "See you soon.")
+BUDGET = Budget(connect_seconds=0.5, total_seconds=3.0)
+
+
+@pytest.fixture
+def server() -> Iterator[DeepLServer]:
+    with DeepLServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def deepl(server: DeepLServer) -> AsyncIterator[DeepLTranslator]:
+    engine = translator(server)
+    yield engine
+    await engine.close()
+
+
+def translator(server: DeepLServer, options: DeepLOptions | None = None, budget: Budget = BUDGET) -> DeepLTranslator:
+    return DeepLTranslator(server.key, options, url=server.url, budget=budget)
+
+
+async def test_a_message_is_one_request_with_its_context_and_the_key_in_the_header(
+    server: DeepLServer, deepl: DeepLTranslator
+) -> None:
+    result = await deepl.translate(TEXTS, "en", "fr")
+    assert result.texts == tuple(f"FR:{text}" for text in TEXTS)
+    assert (result.engine, result.route, result.degraded) == ("deepl", ("en", "fr"), ())
+    (request,) = server.requests
+    assert request.headers["Authorization"] == f"DeepL-Auth-Key {server.key}"
+    assert request.json == {"text": [*TEXTS], "source_lang": "EN", "target_lang": "FR", "context": " ".join(TEXTS)}
+    assert server.key.encode() not in request.body
+    assert server.key not in request.path
+
+
+async def test_every_pair_of_the_services_languages_works(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    assert len(deepl.routes) == len(LANGUAGES) * (len(LANGUAGES) - 1) == 240
+    for source, target in deepl.routes:
+        result = await deepl.translate(("x",), source, target)
+        assert result.texts[0].endswith(":x")
+    assert {str(body["source_lang"]) for body in server.bodies} == {code.upper() for code in LANGUAGES}
+    targets = {str(body["target_lang"]) for body in server.bodies}
+    assert {"EN-US", "PT-BR", "ZH-HANS"} < targets
+    assert not {"EN", "PT", "ZH"} & targets
+
+
+async def test_a_language_that_is_none_of_the_services_is_not_asked_for(
+    server: DeepLServer, deepl: DeepLTranslator
+) -> None:
+    with pytest.raises(UnsupportedLanguage):
+        await deepl.translate(("x",), "en", "sv")
+    assert server.requests == []
+
+
+def test_the_key_tells_the_host() -> None:
+    assert host_of("abc:fx") == FREE_URL == "https://api-free.deepl.com"
+    assert host_of("abc") == PRO_URL == "https://api.deepl.com"
+
+
+async def test_variants_and_formality_are_as_configured(server: DeepLServer) -> None:
+    options = DeepLOptions(english="EN-GB", portuguese="PT-PT", formality="prefer_less")
+    deepl = translator(server, options)
+    for target in ("en", "pt", "hu"):
+        await deepl.translate(("x",), "fr", target)
+    await deepl.close()
+    assert [(body["target_lang"], body["formality"]) for body in server.bodies] == [
+        ("EN-GB", "prefer_less"),
+        ("PT-PT", "prefer_less"),
+        ("HU", "prefer_less"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "sent", "answered"),
+    [
+        ("en", None, "EN-US", "en-US"),
+        ("en", "en-GB", "EN-GB", "en-GB"),
+        ("pt", None, "PT-BR", "pt-BR"),
+        ("pt", "pt-PT", "PT-PT", "pt-PT"),
+        ("zh", None, "ZH-HANS", "zh-Hans"),
+        ("zh", "zh-Hant", "ZH-HANT", "zh-Hant"),
+        ("es", None, "ES", None),
+        ("es", "es-ES", "ES", "es-ES"),
+        ("es", "es-419", "ES-419", "es-419"),
+        ("fr", None, "FR", None),
+    ],
+)
+async def test_a_callers_variant_is_the_target(
+    server: DeepLServer, deepl: DeepLTranslator, target: str, asked: str | None, sent: str, answered: str | None
+) -> None:
+    result = await deepl.translate(("x",), "de", target, Wording(target_variant=asked))
+    assert (server.bodies[0]["target_lang"], result.target_variant) == (sent, answered)
+    assert (result.route, result.degraded) == (("de", target), ())
+
+
+async def test_a_callers_wording_goes_before_the_settings(server: DeepLServer) -> None:
+    server.glossary = ("g2", "EN", "FR")
+    deepl = translator(server, DeepLOptions(formality="prefer_less", glossary_id="g1"))
+    wording = Wording(formality=Formality.MORE, glossary_id="g2", context="Two friends meet.")
+    await deepl.translate(("Hello.",), "en", "fr", wording)
+    await deepl.translate(TEXTS, "en", "fr", replace(wording, formality=Formality.DEFAULT))
+    await deepl.close()
+    common = {"source_lang": "EN", "target_lang": "FR", "glossary_id": "g2"}
+    assert server.bodies == [
+        {"text": ["Hello."], "formality": "prefer_more", "context": "Two friends meet.", **common},
+        {"text": [*TEXTS], "formality": "default", "context": f"Two friends meet. {' '.join(TEXTS)}", **common},
+    ]
+
+
+@pytest.mark.parametrize("target", [code for code in LANGUAGES if code != "cs"])
+async def test_formality_is_never_an_error_and_never_lost_in_silence(
+    server: DeepLServer, deepl: DeepLTranslator, target: str
+) -> None:
+    service = TextTranslation((deepl,), DictCache())
+    for formality in Formality:
+        result = await service.translate(("x",), "cs", target, Wording(formality=formality))
+        (sent,) = {str(server.bodies[-1]["target_lang"])}
+        can = sent in FORMAL or formality is Formality.DEFAULT
+        assert bool(result.degraded) != can
+    assert len(server.requests) == 5
+
+
+async def test_a_glossary_that_a_caller_invents_costs_one_request_more(
+    server: DeepLServer, deepl: DeepLTranslator
+) -> None:
+    server.glossary = ("g1", "EN", "FR")
+    invented = [await deepl.translate(("x",), "en", "fr", Wording(glossary_id="none")) for _ in range(2)]
+    right = await deepl.translate(("x",), "en", "fr", Wording(glossary_id="g1"))
+    assert [each.degraded for each in invented] == [("translation: deepl has no glossary for en>fr",)] * 2
+    assert right.degraded == ()
+    assert [body.get("glossary_id") for body in server.bodies] == ["none", None, None, "g1"]
+
+
+async def test_a_glossary_serves_its_pair_and_others_say_that_they_have_none(server: DeepLServer) -> None:
+    server.glossary = ("g1", "EN", "FR")
+    deepl = translator(server, DeepLOptions(glossary_id="g1"))
+    served = await deepl.translate(("x",), "en", "fr")
+    without = [await deepl.translate(("x",), "en", "de") for _ in range(2)]
+    await deepl.close()
+    assert served.degraded == ()
+    assert [(each.texts, each.degraded) for each in without] == [
+        (("DE:x",), ("translation: deepl has no glossary for en>de",))
+    ] * 2
+    assert [body.get("glossary_id") for body in server.bodies] == ["g1", "g1", None, None]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer(429),
+        Answer(500),
+        Answer(503),
+        Answer(529),
+        Answer(reset=True),
+        Answer(delay=2.0),
+        as_json({"message": "Too many requests"}, 429),
+    ],
+    ids=["429", "500", "503", "529", "reset", "slow", "429-json"],
+)
+async def test_what_passes_is_tried_again(server: DeepLServer, deepl: DeepLTranslator, fault: Answer) -> None:
+    server.faults.append(fault)
+    result = await deepl.translate(TEXTS, "en", "es")
+    assert result.texts == tuple(f"ES:{text}" for text in TEXTS)
+    assert len(server.requests) == 2
+    assert server.bodies[0] == server.bodies[1]
+
+
+async def test_three_attempts_with_growing_pauses(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    server.always = Answer(503)
+    with pytest.raises(TranslationUnavailable, match="503"):
+        await deepl.translate(TEXTS, "en", "es")
+    times = [request.at for request in server.requests]
+    first, second = (after - before for before, after in pairwise(times))
+    assert len(times) == 3
+    assert 0.12 <= first <= 0.6
+    assert 0.25 <= second <= 0.9
+
+
+async def test_pauses_are_not_the_same_twice(server: DeepLServer) -> None:
+    async def pause() -> float:
+        server.faults.append(Answer(503))
+        engine = translator(server)
+        await engine.translate(("x",), "en", "es")
+        await engine.close()
+        return server.requests[-1].at - server.requests[-2].at
+
+    pauses = [await pause() for _ in range(6)]
+    assert max(pauses) - min(pauses) > 0.01
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+async def test_retry_after_is_honoured(server: DeepLServer, deepl: DeepLTranslator, *, as_date: bool) -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(seconds=2.2), usegmt=True)
+    server.faults.append(Answer(429, headers={"Retry-After": moment if as_date else "1"}))
+    await deepl.translate(TEXTS, "en", "es")
+    assert server.requests[1].at - server.requests[0].at >= (0.9 if not as_date else 0.8)
+
+
+async def test_a_retry_after_beyond_the_budget_is_not_waited_for(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    server.faults.append(Answer(429, headers={"Retry-After": "60"}))
+    start = time.monotonic()
+    with pytest.raises(TranslationUnavailable) as caught:
+        await deepl.translate(TEXTS, "en", "es")
+    assert time.monotonic() - start < 0.5
+    assert caught.value.retry_after_seconds == 60
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 456])
+async def test_a_refused_key_and_a_used_up_quota_are_not_tried_again(
+    server: DeepLServer, deepl: DeepLTranslator, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    server.always = as_json({"message": "no"}, status)
+    with pytest.raises(TranslationUnavailable, match=str(status)):
+        await deepl.translate(TEXTS, "en", "es")
+    assert len(server.requests) == 1
+    alerts = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [("ALERT" in record.getMessage(), str(status) in record.getMessage()) for record in alerts] == [(True, True)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, b"<html>not json</html>"),
+        as_json({"translation": []}),
+        as_json([1, 2]),
+        as_json({"translations": [{"text": "only one"}]}),
+        as_json({"translations": [{"text": 1}, {"text": 2}, {"text": 3}]}),
+        Answer(301, headers={"Location": "http://127.0.0.1:9/elsewhere"}),
+        Answer(400),
+        Answer(404),
+        Answer(414),
+    ],
+    ids=["html", "keys", "list", "count", "types", "redirect", "400", "404", "414"],
+)
+async def test_nonsense_and_refusals_are_no_translation(
+    server: DeepLServer, deepl: DeepLTranslator, answer: Answer
+) -> None:
+    server.always = answer
+    with pytest.raises(TranslationUnavailable):
+        await deepl.translate(TEXTS, "en", "es")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [Answer(delay=5.0), Answer(200, b"{" * 100, drip=0.2)], ids=["silent", "dripping"])
+async def test_all_attempts_together_keep_to_the_budget(server: DeepLServer, answer: Answer) -> None:
+    server.always = answer
+    deepl = translator(server, budget=Budget(0.5, 1.2))
+    start = time.monotonic()
+    with pytest.raises(TranslationUnavailable, match="in time"):
+        await deepl.translate(TEXTS, "en", "es")
+    assert 1.0 < time.monotonic() - start < 1.6
+    await deepl.close()
+
+
+async def test_an_attempt_gets_what_is_left_of_the_budget(server: DeepLServer) -> None:
+    server.faults.append(Answer(429, headers={"Retry-After": "1"}))
+    server.always = Answer(delay=5.0)
+    deepl = translator(server, budget=Budget(0.5, 1.2))
+    start = time.monotonic()
+    with pytest.raises(TranslationUnavailable, match="in time"):
+        await deepl.translate(TEXTS, "en", "es")
+    assert time.monotonic() - start < 1.5
+    await deepl.close()
+
+
+async def test_a_server_that_is_not_there(server: DeepLServer) -> None:
+    deepl = DeepLTranslator(server.key, url="http://127.0.0.1:9", budget=BUDGET)
+    with pytest.raises(TranslationUnavailable, match="ConnectError"):
+        await deepl.translate(TEXTS, "en", "es")
+    await deepl.close()
+
+
+async def test_what_is_too_large_is_split_and_stays_aligned(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    server.max_bytes = 1600
+    texts = tuple(f"Sentence number {number} of the message." for number in range(30))
+    result = await deepl.translate(texts, "en", "de")
+    assert result.texts == tuple(f"DE:{text}" for text in texts)
+    assert len(server.requests) > 3
+    assert {body["context"] for body in server.bodies} == {" ".join(texts)}
+
+
+async def test_a_single_text_that_is_too_large_is_cut_between_sentences(
+    server: DeepLServer, deepl: DeepLTranslator
+) -> None:
+    server.max_bytes = 90
+    result = await deepl.translate(("First we go by train. Then we walk. At last we arrive there, tired.",), "en", "it")
+    assert result.texts == ("IT:First we go by train. Then we walk. IT:At last we arrive there, tired.",)
+    assert len(server.requests) == 3
+
+
+async def test_a_word_that_is_too_large_ends_it(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    server.always = Answer(413)
+    with pytest.raises(TranslationUnavailable):
+        await deepl.translate(("a b c", "d"), "en", "it")
+    assert len(server.requests) <= 5
+
+
+async def test_at_most_fifty_texts_in_one_request(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    texts = tuple(str(number) for number in range(120))
+    result = await deepl.translate(texts, "en", "it")
+    assert result.texts == tuple(f"IT:{text}" for text in texts)
+    assert [len(str(body["text"]).split(",")) for body in server.bodies] == [50, 50, 20]
+
+
+async def test_connecting_has_a_limit_of_its_own() -> None:
+    budget = Budget(connect_seconds=0.3, total_seconds=20.0, attempts=1)
+    with deaf_address() as url:
+        deepl = DeepLTranslator("key", url=url, budget=budget)
+        start = time.monotonic()
+        with pytest.raises(TranslationUnavailable):
+            await deepl.translate(("hello",), "en", "es")
+        assert 0.25 < time.monotonic() - start < 2
+        await deepl.close()
+
+
+async def test_the_breaker_opens_sheds_and_closes_again(server: DeepLServer) -> None:
+    now = [0.0]
+    breaker = Breaker("deepl", clock=lambda: now[0])
+    deepl = DeepLTranslator(server.key, url=server.url, budget=BUDGET, breaker=breaker)
+    server.always = Answer(500)
+    for _ in range(2):
+        with pytest.raises(TranslationUnavailable, match="500"):
+            await deepl.translate(TEXTS, "en", "es")
+    assert (breaker.state, len(server.requests)) == (BreakerState.OPEN, 5)
+    shed = []
+    for _ in range(20):
+        start = time.perf_counter()
+        with pytest.raises(TranslationUnavailable, match="left alone") as caught:
+            await deepl.translate(TEXTS, "en", "es")
+        shed.append(time.perf_counter() - start)
+    assert sorted(shed)[10] < 0.005
+    assert (caught.value.retry_after_seconds, len(server.requests)) == (30, 5)
+    now[0], server.always = 30.0, None
+    assert (await deepl.translate(TEXTS, "en", "es")).texts[0] == "ES:Good morning."
+    assert breaker.state is BreakerState.CLOSED
+    await deepl.close()
+
+
+async def test_refusals_of_one_request_do_not_open_the_breaker(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    server.always = Answer(400)
+    for _ in range(7):
+        with pytest.raises(TranslationUnavailable, match="400"):
+            await deepl.translate(TEXTS, "en", "es")
+    assert deepl.breaker.state is BreakerState.CLOSED
+
+
+async def test_cancelling_ends_the_request_at_once(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    server.always = Answer(200, b"x" * 4_000_000, delay=0.4)
+    task = asyncio.create_task(deepl.translate(TEXTS, "en", "es"))
+    while not server.requests:
+        await asyncio.sleep(0.01)
+    start = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - start < 0.2
+    for _ in range(100):
+        if server.dropped:
+            break
+        await asyncio.sleep(0.02)
+    assert (server.dropped, len(server.requests)) == (1, 1)
+    assert deepl.breaker.state is BreakerState.CLOSED
+
+
+async def test_waiting_requests_do_not_hold_up_the_event_loop(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    server.faults.extend([Answer(503), Answer(delay=0.3, status=503)])
+    task = asyncio.create_task(deepl.translate(TEXTS, "en", "es"))
+    longest, last = 0.0, time.monotonic()
+    while not task.done():
+        await asyncio.sleep(0.005)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    assert (await task).texts[0] == "ES:Good morning."
+    assert longest < 0.25
+
+
+@pytest.mark.parametrize(
+    "fault", [Answer(403), Answer(456), Answer(400), Answer(500), Answer(reset=True), Answer(200, b"?"), Answer(413)]
+)
+async def test_no_key_and_no_text_in_logs_and_exceptions(
+    server: DeepLServer, deepl: DeepLTranslator, caplog: pytest.LogCaptureFixture, fault: Answer
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.always = fault
+    said_words = "".join(("unspeak", "able"))  # a traceback quotes the lines of this file
+    with pytest.raises(TranslationUnavailable) as caught:
+        await deepl.translate((said_words,), "en", "es")
+    said = caplog.text + "".join(traceback.format_exception(caught.value)) + repr(caught.value) + repr(vars(deepl))
+    assert "httpx" in said
+    assert server.key.removesuffix(":fx") not in said
+    assert said_words not in said
+
+
+async def test_a_closed_engine_has_closed_its_client(server: DeepLServer) -> None:
+    deepl = translator(server)
+    await deepl.translate(("x",), "en", "es")
+    await deepl.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        await deepl.translate(("x",), "en", "es")
+
+
+async def test_the_next_engine_serves_and_the_answer_says_so(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    server.always = Answer(456)
+    service = TextTranslation((deepl, FakeTranslator()), DictCache())
+    result = await service.translate(("abc",), "en", "es")
+    assert (result.texts, result.engine) == (("cba",), "fake-translator")
+    assert result.degraded == ("translation: deepl did not answer",)
+    server.always = None
+    recovered = await service.translate(("abc",), "en", "es")
+    assert (recovered.texts, recovered.engine, recovered.degraded) == (("ES:abc",), "deepl", ())
+
+
+async def test_what_is_kept_belongs_to_formality_glossary_variant_and_message(server: DeepLServer) -> None:
+    server.glossary = ("g1", "EN", "PT-BR")
+    cache = DictCache()
+    options = [
+        DeepLOptions(),
+        DeepLOptions(formality="prefer_more"),
+        DeepLOptions(formality="prefer_less"),
+        DeepLOptions(glossary_id="g1"),
+        DeepLOptions(portuguese="PT-PT"),
+    ]
+    for number, each in enumerate(options, 1):
+        deepl = translator(server, each)
+        for _ in range(2):
+            await TextTranslation((deepl,), cache).translate(("Hello.",), "en", "pt")
+        await deepl.close()
+        assert len(server.requests) == number
+    deepl = translator(server)
+    await TextTranslation((deepl,), cache).translate(("Hello.", "You are late."), "en", "pt")
+    await deepl.close()
+    assert server.bodies[-1]["text"] == ["Hello.", "You are late."]
+    assert not any("Hello" in key or server.key in key for key in cache.values)
+
+
+async def test_an_answer_without_the_glossary_says_so_when_it_is_kept_too(server: DeepLServer) -> None:
+    deepl = translator(server, DeepLOptions(glossary_id="g1"))
+    service = TextTranslation((deepl,), DictCache())
+    results = [await service.translate(("x",), "en", "de") for _ in range(2)]
+    await deepl.close()
+    assert [result.degraded for result in results] == [("translation: deepl has no glossary for en>de",)] * 2
+    assert len(server.requests) == 2
+
+
+async def test_its_own_language_asks_nobody(server: DeepLServer, deepl: DeepLTranslator) -> None:
+    result = await TextTranslation((deepl,), DictCache()).translate(TEXTS, "en", "en")
+    assert (result.texts, result.engine, server.requests) == (TEXTS, "none", [])
+
+
+def test_the_server_refuses_what_deepl_refuses(server: DeepLServer) -> None:
+    """The stand-in itself: a key in the body, no key, or a wrong one."""
+    body = {"text": ["x"], "source_lang": "EN", "target_lang": "FR"}
+    right = {"Authorization": f"DeepL-Auth-Key {server.key}"}
+
+    def status(json: dict[str, object], headers: dict[str, str]) -> int:
+        return httpx.post(f"{server.url}/v2/translate", json=json, headers=headers).status_code
+
+    assert status({**body}, right) == 200
+    assert status({**body, "auth_key": server.key}, {}) == 403
+    assert status({**body, "auth_key": server.key}, right) == 400
+    assert status({**body}, {"Authorization": "DeepL-Auth-Key wrong"}) == 403
+    assert status({**body, "target_lang": "EN"}, right) == 400
+    assert status({**body, "formality": "more", "target_lang": "HU"}, right) == 400

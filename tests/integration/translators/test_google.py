@@ -1,0 +1,230 @@
+"""deep-translator over real HTTP, against a page of the project's own."""
+
+import asyncio
+import gzip
+import logging
+import threading
+import time
+import traceback
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import deep_translator.google as library
+import pytest
+import requests
+
+from src.adapters.translators.breaker import BreakerState
+from src.adapters.translators.google import GoogleTranslator
+from src.adapters.translators.remote import Budget
+from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
+from src.domain.languages import LANGUAGES
+from src.domain.speech import Wording
+from tests.providers.google_server import GoogleServer, page
+from tests.providers.provider_server import Answer, deaf_address
+
+TEXTS = ("Good morning.", "Fish & chips <today>", "Où est la gare ?")
+BUDGET = Budget(connect_seconds=0.5, total_seconds=3.0)
+
+
+@pytest.fixture
+def server() -> Iterator[GoogleServer]:
+    with GoogleServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def google(server: GoogleServer) -> AsyncIterator[GoogleTranslator]:
+    engine = GoogleTranslator(f"{server.url}/m", budget=BUDGET)
+    yield engine
+    await engine.close()
+
+
+async def test_texts_come_back_in_order(server: GoogleServer, google: GoogleTranslator) -> None:
+    texts = tuple(f"sentence {number}" for number in range(12))
+    result = await google.translate(TEXTS + texts, "en", "fr")
+    assert result.texts == tuple(f"fr:{text}" for text in TEXTS + texts)
+    assert (result.engine, result.route, result.degraded) == ("google", ("en", "fr"), ())
+
+
+async def test_every_pair_of_the_services_languages_works(server: GoogleServer, google: GoogleTranslator) -> None:
+    assert len(google.routes) == len(LANGUAGES) * (len(LANGUAGES) - 1)
+    await asyncio.gather(*(google.translate(("x",), "en", code) for code in LANGUAGES if code != "en"))
+    await google.translate(("x",), "zh", "en")
+    asked = [parse_qs(urlsplit(request.path).query) for request in server.requests]
+    assert {query["tl"][0] for query in asked} == {code if code != "zh" else "zh-CN" for code in LANGUAGES}
+    assert asked[-1]["sl"] == ["zh-CN"]
+
+
+async def test_the_two_chinese_scripts(server: GoogleServer, google: GoogleTranslator) -> None:
+    asked = [None, "zh-Hans", "zh-Hant"]
+    results = [await google.translate(("x",), "en", "zh", Wording(target_variant=each)) for each in asked]
+    assert [result.texts[0] for result in results] == ["zh-CN:x", "zh-CN:x", "zh-TW:x"]
+    assert [result.target_variant for result in results] == ["zh-Hans", "zh-Hans", "zh-Hant"]
+    assert google.unused(Wording("zh-Hant", glossary_id="g1"), "zh") == ("glossary_id",)
+    assert google.unused(Wording("pt-PT"), "pt") == ("target_variant",)
+
+
+async def test_a_page_in_chunks_and_compressed(server: GoogleServer, google: GoogleTranslator) -> None:
+    packed = gzip.compress(page("être").body)
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (packed[:9], packed[9:], b""))
+    headers = {
+        "Content-Type": "text/html; charset=UTF-8",
+        "Content-Encoding": "gzip",
+        "Transfer-Encoding": "chunked",
+    }
+    server.faults.append(Answer(200, chunks, headers))
+    assert (await google.translate(("be",), "en", "fr")).texts == ("être",)
+
+
+async def test_what_fails_ends_what_was_not_begun(server: GoogleServer, google: GoogleTranslator) -> None:
+    server.always = Answer(404, delay=0.1)
+    with pytest.raises(TranslationUnavailable):
+        await google.translate(tuple("abcdefghijklmnop"), "en", "fr")
+    assert len(server.requests) <= 4
+
+
+async def test_what_has_no_words_is_not_asked_for(server: GoogleServer, google: GoogleTranslator) -> None:
+    result = await google.translate(("...", "", "yes"), "en", "fr")
+    assert result.texts == ("...", "", "fr:yes")
+    assert len(server.requests) == 1
+
+
+async def test_a_text_that_is_the_same_in_both_languages(server: GoogleServer, google: GoogleTranslator) -> None:
+    server.always = page("Paris")
+    assert (await google.translate(("Paris",), "en", "fr")).texts == ("Paris",)
+
+
+async def test_a_long_text_goes_in_pieces(server: GoogleServer, google: GoogleTranslator) -> None:
+    text = "Это длинное предложение. " * 120
+    result = await google.translate((text,), "ru", "en")
+    pieces = result.texts[0].split("en:")[1:]
+    assert len(pieces) == len(server.requests) == 2
+    assert " ".join(piece.strip() for piece in pieces) == text.strip()
+
+
+async def test_a_word_that_is_too_long_is_refused(server: GoogleServer, google: GoogleTranslator) -> None:
+    with pytest.raises(TranslationUnavailable):
+        await google.translate(("x" * 6000,), "en", "fr")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "fault", [Answer(429), Answer(500), Answer(503), Answer(reset=True), Answer(delay=2.0)], ids=str
+)
+async def test_what_passes_is_tried_again(server: GoogleServer, google: GoogleTranslator, fault: Answer) -> None:
+    server.faults.append(fault)
+    assert (await google.translate(("hello",), "en", "fr")).texts == ("fr:hello",)
+    assert len(server.requests) == 2
+
+
+async def test_retry_after_is_honoured(server: GoogleServer, google: GoogleTranslator) -> None:
+    server.faults.append(Answer(429, headers={"Retry-After": "1"}))
+    await google.translate(("hello",), "en", "fr")
+    assert server.requests[1].at - server.requests[0].at >= 0.9
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(403), Answer(404), Answer(200, b"<html>Before you continue</html>"), Answer(200, b"x" * (2**21 + 20_000))],
+    ids=["403", "404", "consent", "huge"],
+)
+async def test_what_is_no_translation_is_none(server: GoogleServer, answer: Answer) -> None:
+    google = GoogleTranslator(f"{server.url}/m", budget=Budget(0.5, 2.0, attempts=1))
+    server.always = answer
+    with pytest.raises(TranslationUnavailable):
+        await google.translate(("hello",), "en", "fr")
+    assert len(server.requests) == 1
+    await google.close()
+
+
+@pytest.mark.parametrize("answer", [Answer(delay=4.0), Answer(200, b"x" * 40, drip=0.1)], ids=["silent", "dripping"])
+async def test_the_budget_holds_and_no_thread_stays(server: GoogleServer, answer: Answer) -> None:
+    server.always = answer
+    google = GoogleTranslator(f"{server.url}/m", budget=Budget(0.5, 1.0))
+    start = time.monotonic()
+    with pytest.raises(TranslationUnavailable):
+        await google.translate(("one", "two", "three", "four", "five", "six"), "en", "fr")
+    assert time.monotonic() - start < 1.8
+    await google.close()
+    assert time.monotonic() - start < 2.5
+    assert not any(thread.name.startswith("google") for thread in threading.enumerate())
+
+
+async def test_connecting_has_a_limit_of_its_own() -> None:
+    budget = Budget(connect_seconds=0.3, total_seconds=20.0, attempts=1)
+    with deaf_address() as url:
+        google = GoogleTranslator(url, budget=budget)
+        start = time.monotonic()
+        with pytest.raises(TranslationUnavailable):
+            await google.translate(("hello",), "en", "es")
+        assert 0.25 < time.monotonic() - start < 2
+        await google.close()
+
+
+async def test_the_breaker_opens_and_sheds(server: GoogleServer, google: GoogleTranslator) -> None:
+    server.always = Answer(500)
+    for _ in range(2):
+        with pytest.raises(TranslationUnavailable):
+            await google.translate(("hello",), "en", "fr")
+    assert (google.breaker.state, len(server.requests)) == (BreakerState.OPEN, 5)
+    start = time.perf_counter()
+    for _ in range(20):
+        with pytest.raises(TranslationUnavailable, match="left alone"):
+            await google.translate(("hello",), "en", "fr")
+    assert (time.perf_counter() - start) / 20 < 0.005
+    assert len(server.requests) == 5
+
+
+async def test_the_event_loop_runs_on(server: GoogleServer, google: GoogleTranslator) -> None:
+    server.faults.append(Answer(delay=0.5, status=503))
+    task = asyncio.create_task(google.translate(("hello", "you"), "en", "fr"))
+    longest, last = 0.0, time.monotonic()
+    while not task.done():
+        await asyncio.sleep(0.005)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    assert (await task).texts == ("fr:hello", "fr:you")
+    assert longest < 0.25
+
+
+async def test_cancelling_returns_at_once(server: GoogleServer, google: GoogleTranslator) -> None:
+    server.always = Answer(delay=0.8)
+    task = asyncio.create_task(google.translate(tuple("abcdefgh"), "en", "fr"))
+    while not server.requests:
+        await asyncio.sleep(0.01)
+    start = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - start < 0.2
+    await asyncio.sleep(1.0)
+    assert len(server.requests) <= 4
+    server.always = None
+    assert (await google.translate(("hello",), "en", "fr")).texts == ("fr:hello",)
+
+
+@pytest.mark.parametrize("fault", [None, Answer(429), Answer(404), Answer(reset=True), Answer(200, b"?")], ids=str)
+async def test_no_text_in_logs_and_exceptions(
+    server: GoogleServer, google: GoogleTranslator, caplog: pytest.LogCaptureFixture, fault: Answer | None
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "urllib3")  # quiet in the service
+    server.always = fault
+    said_words = "".join(("unspeak", "able"))  # a traceback quotes the lines of this file
+    said = ""
+    try:
+        await google.translate((said_words,), "en", "fr")
+    except TranslationUnavailable as error:
+        said = "".join(traceback.format_exception(error))
+    said += caplog.text
+    assert "urllib3" in said
+    assert said_words not in said
+
+
+async def test_an_unknown_language(google: GoogleTranslator) -> None:
+    with pytest.raises(UnsupportedLanguage):
+        await google.translate(("hello",), "en", "sv")
+
+
+def test_the_library_itself_is_left_as_it_was(google: GoogleTranslator) -> None:
+    assert library.requests is requests
+    assert library.BASE_URLS["GOOGLE_TRANSLATE"] == "https://translate.google.com/m"

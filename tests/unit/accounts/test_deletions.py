@@ -1,0 +1,59 @@
+"""What a process forgets when others delete, over fakes."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from src.adapters.events.in_process import InProcessJobEvents
+from src.domain.deletions import DeletionKind
+from src.domain.errors import EngineUnavailable
+from src.services.accounts import deletions
+from src.services.accounts.deletions import Deletions
+from tests.fakes.assembly import WANTED, Bench
+from tests.fakes.fake_stores import DictCache
+
+
+async def process_with(cache: DictCache, bench: Bench) -> Deletions:
+    """Another one of the same service, with values of two users in its memory."""
+    for user in ("ann", "bob"):
+        await cache.set(f"voice of {user}", b"x", 60, user)
+    return Deletions(bench.deletion_rows, bench.storage, cache, InProcessJobEvents())
+
+
+async def run_for(seconds: float, process: Deletions) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await process.run()
+
+
+async def test_a_process_that_no_message_reached_sees_in_the_rows_whom_to_forget() -> None:
+    bench, cache = Bench(), DictCache()
+    other = await process_with(cache, bench)
+    await bench.deletion_rows.request(DeletionKind.USER, "ann", "ann", "ann")
+    await run_for(0.1, other)
+    assert set(cache.values) == {"voice of bob"}
+
+
+async def test_who_does_a_deleted_job_is_told_at_once() -> None:
+    bench = Bench()
+    job = await bench.jobs.submit("ann", WANTED, b"bytes")
+    with bench.events.listening(job.id) as wake:
+        await bench.delete_job(job.id, "ann")
+        async with asyncio.timeout(1):
+            await wake.wait(60)
+
+
+async def test_a_process_that_cannot_see_what_was_deleted_forgets_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away() -> list[str]:
+        raise EngineUnavailable("The database is away.")
+
+    monkeypatch.setattr(deletions, "_LOOK_SECONDS", 0.01)
+    bench, cache = Bench(), DictCache()
+    other = await process_with(cache, bench)
+    monkeypatch.setattr(bench.deletion_rows, "open_owners", away)
+    await run_for(0.1, other)
+    assert len(cache.values) == 2, "for a while nothing may have been deleted"
+    monkeypatch.setattr(deletions, "_BLIND_SECONDS", 0.05)
+    await run_for(0.1, other)
+    assert cache.values == {}

@@ -1,0 +1,216 @@
+"""Bodies over real sockets: too large, too slow, of the wrong type, too many at once."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from src.api.middleware import Edge
+from src.api.middleware.body_limit import MAX_JSON_VALUES
+from tests.conftest import serving
+from tests.support.edge_app import edge_app
+from tests.unit.api.test_edge_auth import verifier
+
+PATH = "/api/v1/voice/translate"
+MB = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    edge = Edge(max_body_bytes=2 * MB, body_timeout_seconds=1.5)
+    with serving(edge_app(edge)) as url:
+        yield url
+
+
+def connect(server: str) -> socket.socket:
+    address = urlsplit(server)
+    assert address.hostname
+    assert address.port
+    return socket.create_connection((address.hostname, address.port), timeout=10)
+
+
+def head(*headers: str) -> bytes:
+    lines = [f"POST {PATH} HTTP/1.1", "Host: edge", "Content-Type: application/json", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Everything until the server closes."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_large_body_is_refused_before_it_is_sent(server: str) -> None:
+    with connect(server) as connection:
+        connection.sendall(head("Content-Length: 68000000"))
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in answer.lower()
+    assert b'"code": "audio_too_large"' in answer
+
+
+def test_the_connection_lingers_for_a_caller_that_is_still_sending_but_not_for_long(server: str) -> None:
+    with connect(server) as connection:
+        connection.sendall(head("Content-Length: 68000000"))
+        connection.recv(65536)
+        answered = time.monotonic()
+        for _ in range(5):
+            connection.sendall(b"x" * 1000)
+            time.sleep(0.1)
+        read_all(connection)
+        assert 0.5 < time.monotonic() - answered < 10
+
+
+def test_a_caller_that_waits_for_100_continue_is_not_asked_for_the_body(server: str) -> None:
+    with connect(server) as connection:
+        connection.sendall(head("Content-Length: 68000000", "Expect: 100-continue"))
+        assert read_all(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_caller_that_sends_it_all_the_same_reads_the_answer(server: str) -> None:
+    response = httpx.post(server + PATH, content=b"x" * 40 * MB, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["code"]) == (413, "audio_too_large")
+
+
+def test_a_large_body_without_a_length_is_refused_while_it_streams(server: str) -> None:
+    sent = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(400):
+            sent += 100_000
+            yield b"x" * 100_000
+
+    response = httpx.post(server + PATH, content=chunks(), headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["code"]) == (413, "audio_too_large")
+    assert sent < 20 * MB  # the rest of the 40 MB found a closed connection; socket buffers took what lies above 4 MB
+
+
+def test_a_body_of_just_the_limit_passes(server: str) -> None:
+    frame = len(b'{"audio":""}')
+    body = b'{"audio":"' + b"A" * (2 * MB - frame) + b'"}'
+    json_type = {"content-type": "application/json; charset=utf-8"}
+    response = httpx.post(server + PATH, content=body, headers=json_type)
+    assert response.json() == {"characters": 2 * MB - frame}
+    assert httpx.post(server + PATH, content=body + b" ", headers=json_type).status_code == 413
+
+
+def test_a_slow_body_times_out_in_all_however_steadily_it_drips(server: str) -> None:
+    with connect(server) as connection:
+        connection.sendall(head("Content-Length: 1000"))
+        started = time.monotonic()
+        drip = threading.Thread(target=_drip, args=(connection,))
+        drip.start()
+        answer = read_all(connection)
+        drip.join()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code": "request_timeout"' in answer
+    assert 1.4 < time.monotonic() - started < 3.9  # the drip would go on for 4 s, the whole body would take 100 s
+
+
+def _drip(connection: socket.socket) -> None:
+    for _ in range(40):
+        try:
+            connection.sendall(b"x")
+        except OSError:
+            return
+        time.sleep(0.1)
+
+
+def test_bodies_held_at_one_time_are_bounded_and_given_back() -> None:
+    edge = Edge(max_body_bytes=2 * MB, max_held_bytes=5 * MB)
+    body = b'{"audio":"' + b"A" * (2 * MB - 100) + b'"}'
+    with serving(edge_app(edge)) as url, connect(url) as one, connect(url) as other:
+        for connection in (one, other):
+            connection.sendall(head(f"Content-Length: {2 * MB}") + body[:-1000])
+        refused = _post_until(503, url, body)
+        assert (refused.json()["code"], refused.headers["retry-after"]) == ("overloaded", "5")
+        one.close()
+        other.close()
+        _post_until(200, url, body)
+        json_type = {"content-type": "application/json"}
+        again = [httpx.post(url + PATH, content=body, headers=json_type).status_code for _ in range(4)]
+    assert again == [200] * 4
+
+
+def _post_until(status: int, url: str, body: bytes) -> httpx.Response:
+    deadline = time.monotonic() + 10
+    while True:
+        response = httpx.post(url + PATH, content=body, headers={"content-type": "application/json"})
+        if response.status_code == status:
+            return response
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "text/plain"},
+        {"content-type": "multipart/form-data; boundary=x"},
+        {"content-type": "application/x-www-form-urlencoded"},
+        {"content-type": "application/jsonp"},
+        {"content-type": ""},
+        {},
+        {"content-type": "application/json", "content-encoding": "gzip"},
+    ],
+    ids=str,
+)
+def test_a_body_that_is_not_declared_as_json(server: str, headers: dict[str, str]) -> None:
+    response = httpx.post(server + PATH, content=b'{"audio":"A"}', headers=headers)
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_other_json_types_and_no_body(server: str) -> None:
+    json_type = {"content-type": "application/vnd.api+json"}
+    assert httpx.post(server + PATH, content=b'{"audio":"A"}', headers=json_type).status_code == 200
+    empty = httpx.post(server + PATH)
+    assert (empty.status_code, empty.json()["code"]) == (422, "validation_error")
+
+
+def test_a_body_made_to_be_slow_to_parse_is_refused(server: str) -> None:
+    bomb = b"[" + b"[]," * MAX_JSON_VALUES + b"1]"
+    started = time.monotonic()
+    response = httpx.post(server + PATH, content=bomb, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["code"]) == (400, "malformed_json")
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_connection_serves_again_after_a_refusal_that_read_its_body(server: str) -> None:
+    with httpx.Client(base_url=server) as http:
+        assert http.post(PATH, json={"audio": ""}).status_code == 422
+        assert http.post(PATH, json={"audio": "A"}).status_code == 200
+
+
+def test_nobody_without_a_token_fills_memory() -> None:
+    with (
+        serving(edge_app(Edge(max_body_bytes=2 * MB, verifier=verifier()))) as url,
+        connect(url) as connection,
+    ):
+        connection.sendall(head(f"Content-Length: {2 * MB}"))
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"connection: close" in answer.lower()
+
+
+def test_probes_answer_while_large_bodies_arrive() -> None:
+    body = b'{"audio":"' + b"QUJD" * (16 * MB) + b'"}'
+    json_type = {"content-type": "application/json"}
+    waits = []
+    with (
+        serving(edge_app(Edge(max_body_bytes=67 * MB))) as url,
+        ThreadPoolExecutor(1) as callers,
+        httpx.Client(base_url=url) as probe,
+    ):
+        upload = callers.submit(httpx.post, url + PATH, content=body, headers=json_type, timeout=30)
+        while not upload.done():
+            started = time.monotonic()
+            assert probe.get("/health/live").status_code == 200
+            waits.append(time.monotonic() - started)
+            time.sleep(0.005)
+        assert upload.result().json() == {"characters": 64 * MB}
+    assert sorted(waits)[len(waits) // 2] < 0.2  # seconds; the longest says more about the test machine

@@ -1,0 +1,190 @@
+"""The decode loop against the stock package, on a small network with random weights."""
+
+import functools
+
+import pytest
+import torch
+from torch import Tensor
+
+from src.models.xtts.coqui import example_voices
+from src.models.xtts.decode_loop import DecodeLoop, Sentence
+from src.models.xtts.linear import Int8Linear, Precision
+from src.models.xtts.network import Network
+from src.models.xtts.sampling import SamplingOptions
+from tests.checkpoints.xtts_checkpoint import load, stock, stock_codes, stock_latents, voice
+
+CPU = torch.device("cpu")
+GREEDY = SamplingOptions(greedy=True)
+
+
+@functools.cache
+def network(precision: Precision) -> Network:
+    model = load()
+    return Network(model.gpt, precision, CPU, example_voices(model))
+
+
+def tokens(seed: int, length: int = 20) -> Tensor:
+    return torch.randint(21, 1200, (length,), generator=torch.Generator().manual_seed(seed))
+
+
+def run(loop: DecodeLoop, sentences: list[Sentence]) -> None:
+    """All of them through the loop; the later ones enter as slots become free."""
+    waiting = list(sentences)
+    while waiting or loop.running:
+        while waiting and loop.free:
+            loop.admit(waiting.pop(0))
+        loop.step()
+
+
+def sentence(seed: int, max_codes: int = 602, length: int = 20) -> Sentence:
+    return Sentence(tokens(seed, length), voice(seed)[0], seed=seed, max_codes=max_codes)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_greedy_codes_equal_the_stock_packages_to_the_end(seed: int) -> None:
+    expected = stock_codes(tokens(seed), voice(seed)[0])
+    ours = sentence(seed)
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1), [ours])
+    assert ours.codes == expected
+    assert len(expected) > 30
+    assert len(set(expected)) > 10
+
+
+@pytest.mark.parametrize("favourite", [1, 1024])
+def test_the_ids_of_the_prefix_are_penalised_as_the_stock_package_does(favourite: int) -> None:
+    """It takes the prefix for ids 1 and the start code; a network in love with one of them shows it."""
+    ours, model = sentence(1, max_codes=12), load()
+    with torch.inference_mode():  # the weights may have been made in it
+        for bias in (model.gpt.mel_head.bias, stock().gpt.mel_head.bias):
+            bias[favourite] += 4.0
+    try:
+        expected = stock_codes(tokens(1), voice(1)[0], max_codes=12)
+    finally:
+        with torch.inference_mode():
+            stock().gpt.mel_head.bias[favourite] -= 4.0
+    run(DecodeLoop(Network(model.gpt, Precision.EXACT, CPU), GREEDY, CPU, slots=1), [ours])
+    assert ours.codes == expected
+    assert expected[0] != favourite
+
+
+def test_latents_of_the_steps_equal_the_stock_second_pass() -> None:
+    ours = sentence(4, max_codes=120)
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1), [ours])
+    assert ours.latents is not None
+    expected = stock_latents(tokens(4), voice(4)[0], ours.codes)
+    assert ours.latents.shape == expected.shape
+    assert (ours.latents - expected).abs().max() <= 1e-4
+
+
+def test_a_sentence_alone_equals_the_same_one_in_a_mixed_batch() -> None:
+    """Lengths and ages differ; more sentences than slots, so that slots are left, moved and filled again."""
+    lengths = [5, 60, 33, 17, 90, 41, 70, 12, 55, 28]
+    together = [sentence(seed, max_codes=30 + 7 * seed, length=length) for seed, length in enumerate(lengths)]
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=8), together)
+    for seed, length in enumerate(lengths):
+        alone = sentence(seed, max_codes=30 + 7 * seed, length=length)
+        run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1), [alone])
+        assert together[seed].codes == alone.codes
+        assert alone.latents is not None
+        torch.testing.assert_close(together[seed].latents, alone.latents, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("precision", [Precision.EXACT, Precision.INT8])
+def test_sampled_codes_do_not_depend_on_the_company(precision: Precision) -> None:
+    together = [sentence(seed, max_codes=50 + seed) for seed in range(6)]
+    run(DecodeLoop(network(precision), SamplingOptions(), CPU, slots=4), together)
+    alone = sentence(5, max_codes=55)
+    run(DecodeLoop(network(precision), SamplingOptions(), CPU, slots=1), [alone])
+    assert alone.codes == together[5].codes
+    other = Sentence(tokens(5), voice(5)[0], seed=99, max_codes=55)
+    run(DecodeLoop(network(precision), SamplingOptions(), CPU, slots=1), [other])
+    assert other.codes != alone.codes
+
+
+def test_a_host_that_reads_late_changes_nothing() -> None:
+    prompt, late = sentence(1), sentence(1)
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=2, lag=0), [prompt, sentence(2, max_codes=40)])
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=2, lag=1), [late, sentence(2, max_codes=40)])
+    assert late.codes == prompt.codes
+    torch.testing.assert_close(late.latents, prompt.latents)
+
+
+def test_a_cancelled_sentence_ends_within_one_step_and_frees_its_slot() -> None:
+    loop = DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=2)
+    first, second = sentence(1), sentence(2, max_codes=60)
+    loop.admit(first)
+    loop.admit(second)
+    loop.step()
+    first.cancelled = True
+    assert loop.step() == [first]
+    assert (len(first.codes), first.finished, loop.free) == (2, True, 1)
+    while loop.running:
+        loop.step()
+    assert second.codes == stock_codes(tokens(2), voice(2)[0], max_codes=60)
+
+
+def test_a_full_loop_admits_nothing() -> None:
+    loop = DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1)
+    loop.admit(sentence(1))
+    with pytest.raises(RuntimeError, match="no free slot"):
+        loop.admit(sentence(2))
+
+
+@pytest.mark.parametrize("precision", [Precision.BF16, Precision.INT8])
+def test_fast_precisions_stay_near_the_exact_latents(precision: Precision) -> None:
+    exact, fast = sentence(3, max_codes=1), sentence(3, max_codes=1)
+    run(DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1), [exact])
+    run(DecodeLoop(network(precision), GREEDY, CPU, slots=1), [fast])
+    assert exact.latents is not None
+    assert fast.latents is not None
+    difference = (exact.latents - fast.latents).norm() / exact.latents.norm()
+    assert 0 < difference < 0.05
+
+
+def test_int8_leaves_no_error_but_that_of_the_weights() -> None:
+    """Weights on the kernel's grid have none, so what is left is that of 16-bit activations."""
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randint(-127, 128, (48, 96), generator=random) / 64.0
+    weight[:, 0] = 127 / 64
+    x = torch.randn(5, 96, generator=random) * torch.tensor([[1e-6], [1.0], [1e4], [0.0], [3.0]])
+    expected = torch.nn.functional.linear(x, weight)
+    ours = Int8Linear(weight, torch.zeros(48))(x)
+    assert ((ours - expected).norm(dim=1) <= 5e-5 * expected.norm(dim=1)).all()
+
+
+def test_int8_takes_what_rounding_does_to_a_typical_input_off_the_bias() -> None:
+    random = torch.Generator().manual_seed(1)
+    weight, typical = torch.randn(48, 96, generator=random), torch.randn(96, generator=random)
+    expected = torch.nn.functional.linear(typical, weight)
+    corrected = Int8Linear(weight, torch.zeros(48), typical)(typical[None])
+    assert (corrected - expected).abs().max() < 0.1 * (
+        Int8Linear(weight, torch.zeros(48))(typical[None]) - expected
+    ).abs().max()
+
+
+def forced_logits(network: Network, codes: Tensor, sentence_tokens: Tensor, conditioning: Tensor) -> Tensor:
+    """[T, V] of codes [T], one step after the other, with and without a mask by turns."""
+    cache, prefix = network.new_cache(1), network.prefix(conditioning, sentence_tokens)
+    latents = [network.prefill(prefix, cache, 0)[-1:]]
+    for number, code in enumerate(codes[:-1], start=1):
+        position = prefix.shape[1] - 1 + number
+        x = network.embed(code[None], torch.tensor([number]))
+        latents.append(network.step(x, cache, torch.tensor([position]), position + 1, alone=number % 2 == 0))
+    return network.logits(torch.cat(latents))
+
+
+@pytest.mark.parametrize(
+    ("precision", "agreement"), [(Precision.EXACT, 1.0), (Precision.BF16, 0.98), (Precision.INT8, 0.97)]
+)
+@torch.inference_mode()
+def test_forced_steps_give_the_stock_logits(precision: Precision, agreement: float) -> None:
+    """420 positions of a random network, whose best two codes are often close to each other."""
+    ours, expected = [], []
+    for seed in range(7):
+        codes = torch.randint(0, 1024, (60,), generator=torch.Generator().manual_seed(seed))
+        ours.append(forced_logits(network(precision), codes, tokens(seed), voice(seed)[0]))
+        expected.append(stock().gpt.mel_head(stock_latents(tokens(seed), voice(seed)[0], codes.tolist())))
+    mine, theirs = torch.cat(ours), torch.cat(expected)
+    if precision is Precision.EXACT:
+        assert (mine - theirs).abs().max() <= 1e-3
+    assert (mine.argmax(-1) == theirs.argmax(-1)).float().mean() >= agreement

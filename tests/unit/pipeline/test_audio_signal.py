@@ -1,0 +1,87 @@
+"""WAV out, resampling, level, and what a file is by its first bytes."""
+
+import io
+import wave
+
+import numpy as np
+import pytest
+
+from src.domain.audio import Audio, AudioFormat
+from src.domain.errors import AudioUndecodable, FormatMismatch, UnsupportedAudioFormat
+from src.utils.audio import check_format, encode_wav, normalise_peak, resample, sniff_format
+from tests.recordings import audio_files
+
+
+def test_wav_out_is_sixteen_bit_mono_and_clips() -> None:
+    samples = np.array([0, 0.5, -0.5, 1, -1, 3, -3], np.float32)
+    with wave.open(io.BytesIO(encode_wav(Audio(samples, 24_000)))) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
+        written = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    np.testing.assert_array_equal(written, [0, 16_384, -16_384, 32_767, -32_767, 32_767, -32_767])
+
+
+def test_an_empty_recording_is_still_a_wav() -> None:
+    with wave.open(io.BytesIO(encode_wav(Audio(np.zeros(0, np.float32), 24_000)))) as file:
+        assert file.getnframes() == 0
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 16_000, 22_050, 48_000])
+def test_resampling_keeps_length_pitch_and_level(sample_rate: int) -> None:
+    resampled = resample(Audio(audio_files.tone(2, 22_050, 1000), 22_050), sample_rate)
+    assert resampled.samples.dtype == np.float32
+    assert resampled.duration_seconds == pytest.approx(2, abs=0.001)
+    spectrum = np.abs(np.fft.rfft(resampled.samples))
+    assert np.fft.rfftfreq(len(resampled.samples), 1 / sample_rate)[spectrum.argmax()] == pytest.approx(1000, abs=1)
+    assert np.sqrt(np.mean(resampled.samples**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
+
+
+def test_the_peak_comes_to_minus_three_decibels_and_silence_stays_silent() -> None:
+    quiet = np.array([0.001, -0.002, 0.0015], np.float32)
+    normalised = normalise_peak(quiet)
+    assert 20 * np.log10(np.abs(normalised).max()) == pytest.approx(-3, abs=0.001)
+    np.testing.assert_allclose(normalised / normalised[0], quiet / quiet[0], rtol=1e-5)
+    assert not normalise_peak(np.zeros(9, np.float32)).any()
+    assert len(normalise_peak(np.zeros(0, np.float32))) == 0
+
+
+@pytest.mark.parametrize("kind", audio_files.ENCODERS)
+def test_every_accepted_file_is_known_by_its_first_bytes(kind: str) -> None:
+    declared = audio_files.ENCODERS[kind][0]
+    data = audio_files.voice_message(kind)
+    assert sniff_format(data) is declared
+    check_format(data, declared)
+    for other in set(AudioFormat) - {declared}:
+        with pytest.raises(FormatMismatch, match=f"{other}.*{declared}"):
+            check_format(data, other)
+
+
+def test_an_id3_tag_hides_neither_mp3_nor_flac() -> None:
+    tag = b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128)
+    assert sniff_format(tag + audio_files.voice_message("flac")) is AudioFormat.FLAC
+    assert sniff_format(tag + audio_files.voice_message("mp3")) is AudioFormat.MP3
+    bare = audio_files.voice_message("mp3")
+    size = int.from_bytes(bytes(byte & 0x7F for byte in bare[8:10])) if bare[:3] == b"ID3" else -10
+    assert sniff_format(bare[10 + size :]) is AudioFormat.MP3
+
+
+@pytest.mark.parametrize("declared", AudioFormat)
+@pytest.mark.parametrize(
+    "data",
+    [
+        audio_files.ogg(),
+        *audio_files.playlists().values(),
+        *(magic + bytes(50) for magic in (b"\x1aE\xdf\xa3", b"FORM", b"\xff\xf1", b"RIFF\0\0\0\0AVI ")),
+        *("Ünïcode text that a probe cuts".encode()[start:] * 40 for start in (0, 2, 3)),
+        b"<html></html>",
+        b"\xef\xbb\xbf#EXTM3U\nfile",
+    ],
+)
+def test_known_formats_that_are_not_accepted(data: bytes, declared: AudioFormat) -> None:
+    with pytest.raises(UnsupportedAudioFormat):
+        check_format(data, declared)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0\1\2\3" * 100, np.random.default_rng(0).bytes(1000), bytes(1000)])
+def test_bytes_that_are_nothing_known(data: bytes) -> None:
+    with pytest.raises(AudioUndecodable):
+        check_format(data, AudioFormat.WAV)

@@ -1,0 +1,48 @@
+"""The transcription use case over a fake engine."""
+
+from dataclasses import replace
+
+import pytest
+
+from src.domain.errors import NoSpeechDetected, UnsupportedLanguage
+from src.domain.speech import DecodedSpeech, Quality
+from src.services.transcription import Transcription
+from tests.fakes.fakes import FakeTranscriber, Gate, tone
+
+SPEECH = DecodedSpeech(tone(1.0, 22_050), source_duration_seconds=3.0, offset_seconds=1.25)
+
+
+async def test_times_count_from_the_start_of_the_callers_audio() -> None:
+    engine = FakeTranscriber()
+    raw = await engine.transcribe(SPEECH.audio, "en", Quality.FAST)
+    transcript = await Transcription(engine).transcribe(SPEECH, "en", Quality.FAST)
+    assert transcript.text == raw.text
+    for before, after in zip(raw.segments, transcript.segments, strict=True):
+        assert (after.start, after.end) == (before.start + 1.25, before.end + 1.25)
+        assert [(word.start, word.end) for word in after.words] == [
+            (word.start + 1.25, word.end + 1.25) for word in before.words
+        ]
+        assert [replace(word, start=0, end=0) for word in after.words] == [
+            replace(word, start=0, end=0) for word in before.words
+        ]
+
+
+async def test_a_language_that_is_not_heard_is_refused_before_any_work() -> None:
+    closed = Gate()
+    service = Transcription(FakeTranscriber(name="ear", languages=frozenset({"en"}), gate=closed))
+    with pytest.raises(UnsupportedLanguage, match=r"ear hears en, not 'de'.*openai-whisper"):
+        await service.transcribe(SPEECH, "de", Quality.FAST)
+    assert closed.entered == 0
+
+
+async def test_an_assumed_language_is_said_to_be_so() -> None:
+    service = Transcription(FakeTranscriber())
+    assumed = await service.transcribe(SPEECH, None, Quality.FAST)
+    assert "assumed to be 'en'" in service.degraded(assumed)[0]
+    assert service.degraded(await service.transcribe(SPEECH, "en", Quality.FAST)) == ()
+
+
+async def test_nothing_said_is_passed_on() -> None:
+    service = Transcription(FakeTranscriber(sentences=()))
+    with pytest.raises(NoSpeechDetected):
+        await service.transcribe(SPEECH, "en", Quality.FAST)

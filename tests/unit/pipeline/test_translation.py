@@ -1,0 +1,160 @@
+"""The translation use case over fake engines."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from src.domain.errors import EngineUnavailable, TranslationUnavailable, UnsupportedLanguage
+from src.domain.identity import current_user
+from src.domain.speech import AS_CONFIGURED, Formality, Translation, Wording
+from src.services.translation import TextTranslation
+from tests.fakes.fake_stores import DictCache
+from tests.fakes.fakes import FakeTranslator
+
+DOWN = TranslationUnavailable("down")
+
+
+@dataclass
+class Recording(FakeTranslator):
+    """Remembers what it was asked; `answers` bends the number of texts that come back."""
+
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    lost: int = 0
+
+    async def translate(
+        self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
+    ) -> Translation:
+        self.asked.append(texts)
+        answer = await super().translate(texts, source, target, wording)
+        return Translation(answer.texts[self.lost :], f"{self.name} ({source}>{target})", (source, target))
+
+
+async def test_a_text_in_its_own_language_is_left_alone() -> None:
+    engine = Recording()
+    result = await TextTranslation((engine,), DictCache()).translate(("hello", "you"), "hu", "hu")
+    assert result == Translation(("hello", "you"), "none", ("hu",))
+    assert engine.asked == []
+
+
+async def test_the_first_engine_that_knows_the_pair_answers() -> None:
+    first, second = Recording(name="first", pairs=(("fr", "en"),)), Recording(name="second")
+    result = await TextTranslation((first, second), DictCache()).translate(("one", "two"), "en", "es")
+    assert result == Translation(("eno", "owt"), "second (en>es)", ("en", "es"))
+    assert first.asked == []
+
+
+@pytest.mark.parametrize("error", [DOWN, EngineUnavailable("gone")])
+async def test_the_next_engine_is_asked_and_the_answer_says_so(
+    error: TranslationUnavailable | EngineUnavailable,
+) -> None:
+    first, second = Recording(name="first", error=error), Recording(name="second")
+    result = await TextTranslation((first, second), DictCache()).translate(("one",), "en", "es")
+    assert result.texts == ("eno",)
+    assert result.degraded == ("translation: first did not answer",)
+
+
+async def test_an_answer_of_another_length_is_no_answer() -> None:
+    first, second = Recording(name="first", lost=1), Recording(name="second")
+    result = await TextTranslation((first, second), DictCache()).translate(("one", "two"), "en", "es")
+    assert result.texts == ("eno", "owt")
+    assert result.degraded
+
+
+async def test_no_engine_answers() -> None:
+    service = TextTranslation((Recording(name="first", error=DOWN), Recording(name="second", error=DOWN)), DictCache())
+    with pytest.raises(TranslationUnavailable, match="first, second"):
+        await service.translate(("one",), "en", "es")
+
+
+async def test_no_engine_knows_the_pair() -> None:
+    with pytest.raises(UnsupportedLanguage, match=r"en to hu.*apertium-"):
+        await TextTranslation((Recording(),), DictCache()).translate(("one",), "en", "hu")
+
+
+async def test_a_text_is_asked_for_once() -> None:
+    engine = Recording()
+    service = TextTranslation((engine,), DictCache())
+    first = await service.translate(("one", "two", "one"), "en", "es")
+    second = await service.translate(("two", "three", "one"), "en", "es")
+    third = await service.translate(("three", "two"), "en", "es")
+    assert first.texts == ("eno", "owt", "eno")
+    assert second.texts == ("owt", "eerht", "eno")
+    assert third == Translation(("eerht", "owt"), "fake-translator (en>es)", ("en", "es"))
+    assert engine.asked == [("one", "two"), ("three",)]
+
+
+async def test_what_is_kept_belongs_to_one_engine_and_pair() -> None:
+    cache = DictCache()
+    first, second = Recording(name="first"), Recording(name="second")
+    await TextTranslation((first,), cache).translate(("one",), "en", "es")
+    await TextTranslation((second,), cache).translate(("one",), "en", "es")
+    await TextTranslation((first,), cache).translate(("one",), "en", "fr")
+    assert (len(first.asked), len(second.asked)) == (2, 1)
+    assert not any("one" in key for key in cache.values)
+
+
+@pytest.mark.parametrize(
+    "wording",
+    [
+        Wording(target_variant="es-419"),
+        Wording(formality=Formality.MORE),
+        Wording(glossary_id="g1"),
+        Wording(glossary_id="g2"),
+        Wording(context="At the station."),
+    ],
+)
+async def test_what_is_kept_belongs_to_one_wording(wording: Wording) -> None:
+    engine = Recording()
+    service = TextTranslation((engine,), DictCache())
+    for each in (AS_CONFIGURED, wording, Wording(glossary_id="g3"), wording, AS_CONFIGURED):
+        await service.translate(("one",), "en", "es", each)
+    assert len(engine.asked) == 3
+
+
+@pytest.mark.parametrize("target", ["es", "en"])
+async def test_what_an_engine_cannot_do_is_said_each_time(target: str) -> None:
+    service = TextTranslation((Recording(name="plain"),), DictCache())
+    asked = Wording("es-419", Formality.LESS, "g1", "At the station.")
+    results = [await service.translate(("one",), "en", target, asked) for _ in range(2)]
+    engine = "plain" if target == "es" else "no engine"
+    assert [result.degraded for result in results] == [
+        tuple(
+            f"translation: {engine} did not use the {what} that was asked for"
+            for what in ("variant es-419", "formality", "glossary_id", "context")
+        )
+    ] * 2
+
+
+async def test_the_default_formality_asks_for_nothing() -> None:
+    result = await TextTranslation((Recording(),), DictCache()).translate(
+        ("one",), "en", "es", Wording(formality=Formality.DEFAULT)
+    )
+    assert result.degraded == ()
+
+
+async def test_nobody_answers_and_the_first_to_be_back_is_named() -> None:
+    waits = [None, 30.0, 12.5]
+    engines = tuple(
+        Recording(name=str(wait), error=TranslationUnavailable("down", retry_after_seconds=wait)) for wait in waits
+    )
+    with pytest.raises(TranslationUnavailable) as caught:
+        await TextTranslation(engines, DictCache()).translate(("one",), "en", "es")
+    assert caught.value.retry_after_seconds == 12.5
+
+
+async def test_a_failure_is_not_kept() -> None:
+    first, second, cache = Recording(name="first", error=DOWN), Recording(name="second"), DictCache()
+    service = TextTranslation((first, second), cache)
+    await service.translate(("one",), "en", "es")
+    first.error = None
+    recovered = await service.translate(("one",), "en", "es")
+    assert (recovered.engine, recovered.degraded) == ("first (en>es)", ())
+
+
+async def test_one_user_does_not_learn_from_the_time_of_an_answer_what_another_said() -> None:
+    translator, cache = FakeTranslator(), DictCache()
+    service = TextTranslation((translator,), cache)
+    for user, calls in (("ann", 1), ("ann", 1), ("eve", 2)):
+        current_user.set(user)
+        await service.translate(("one",), "en", "es")
+        assert translator.calls == calls, user
