@@ -14,7 +14,7 @@ from src.adapters.database.accounts.deletion_audit import forget_jobs, forget_pr
 from src.adapters.database.accounts.deletion_rows import KEPT_OF_USERS, tables_of_users
 from src.adapters.database.consent_tables import consents
 from src.adapters.database.tables import audit_log, revocations, translation_jobs, users, voice_profiles
-from src.domain.deletions import Pseudonyms
+from src.domain.accounts import Pseudonyms
 
 _CLOCKS_APART = timedelta(minutes=5)  # of the machine that made the backup, and those that wrote the log
 _AT_ONCE = 500  # ids in one statement

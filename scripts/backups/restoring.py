@@ -17,7 +17,7 @@ from scripts.backups.work import Report, described, private_folder
 from src.adapters.database.migrate import migrate
 from src.bootstrap.database import pseudonym_key
 from src.config.settings import Settings
-from src.domain.deletions import Pseudonyms
+from src.domain.accounts import Pseudonyms
 from src.services.profiles.profiles import clones_of
 
 Say = Callable[[str], None]

@@ -4,7 +4,7 @@ import base64
 import re
 from datetime import UTC, datetime, timedelta
 
-from src.domain.job_views import Place
+from src.domain.jobs import Place
 
 _VERSION = "1"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

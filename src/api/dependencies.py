@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urljoin
 
 from fastapi import Depends, Header, Path, Request
 
-from src.domain.audit import AuditTrail
+from src.domain.accounts import AuditTrail
 from src.domain.identity import Identity
 from src.domain.ports import Storage
 from src.domain.repositories import IdempotencyStore, UsageRepository

@@ -5,8 +5,8 @@ import hashlib
 
 from src.api.dependencies import Services
 from src.domain.errors import about
-from src.domain.idempotency import Claim
 from src.domain.identity import Identity
+from src.domain.repositories import Claim
 from src.utils.audio import decode_base64
 
 

@@ -16,7 +16,7 @@ from src.api.middleware.tokens import KeySource, OneKey, TokenVerifier
 from src.bootstrap.database import open_database
 from src.bootstrap.shared import SharedState, build_shared_state
 from src.config.settings import Settings
-from src.domain.audit import AuditTrail
+from src.domain.accounts import AuditTrail
 from src.domain.errors import EngineUnavailable
 from src.services.accounts.audit import Audit
 from src.services.accounts.sessions import Sessions

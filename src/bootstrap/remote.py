@@ -18,10 +18,10 @@ from src.bootstrap.engines import Engines
 from src.bootstrap.jobs import JobStores, recover_for_ever, start_lease_keeper
 from src.bootstrap.shared import SharedState
 from src.config.settings import Settings
-from src.domain.calls import WAITING, EngineCall
 from src.domain.errors import Unavailable
 from src.domain.fleet import CHANGED, Abilities, WorkerState
 from src.domain.jobs import now
+from src.domain.leases import WAITING, EngineCall
 from src.domain.ports import JobEvents, Storage
 from src.domain.repositories import LeaseRepository
 from src.services.jobs.call_runner import CallRunner, CallUpkeep

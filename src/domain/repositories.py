@@ -1,13 +1,26 @@
 """What is kept in tables: the Protocols that stores of rows fill. What else stands outside is in `ports`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
+from uuid import uuid4
 
-from src.domain.deletions import PlannedErasures
-from src.domain.idempotency import Claim
+from src.domain.accounts import PlannedErasures
 from src.domain.identity import Revocation
 from src.domain.jobs import AuditEvent, DailyUsage, Job, Stage, UsageEvent, VoiceProfile
 from src.domain.leases import LeasedRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One attempt to be the request that does the work of a key. `fingerprint` says what is asked: the operation and
+    the body. `id` tells two attempts apart: who lost the claim cannot end it for the one who has it now.
+    """
+
+    user_id: str
+    key: str
+    fingerprint: str
+    id: str = field(default_factory=lambda: uuid4().hex)
 
 
 class JobRepository(LeasedRepository[Job], Protocol):

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import uuid4
 
+from src.domain.accounts import PlannedErasures
 from src.domain.audio import AudioFormat
-from src.domain.deletions import PlannedErasures
 from src.domain.errors import DeadlineExceeded, JobCancelled, NotFound, RequestInvalid, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent

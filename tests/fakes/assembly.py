@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from src.adapters.events.in_process import InProcessJobEvents
+from src.domain.accounts import DeletionKind
 from src.domain.audio import AudioFormat
 from src.domain.consent import Consent
-from src.domain.deletions import DeletionKind
 from src.domain.jobs import JobRequest, now
 from src.domain.provenance import Trust, Watermark
 from src.services.accounts.deletions import Deletions

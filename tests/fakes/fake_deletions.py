@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
-from src.domain.deletions import Deletion, DeletionKind
+from src.domain.accounts import Deletion, DeletionKind
 from src.domain.jobs import now
 from tests.fakes.fake_stores import MemoryJobs, MemoryPlans, MemoryProfiles
 

@@ -16,10 +16,10 @@ from src.domain.errors import (
     RateLimited,
     VoiceServiceError,
 )
-from src.domain.idempotency import Claim
 from src.domain.identity import Revocation
 from src.domain.jobs import AuditEvent, DailyUsage, Job, JobStatus, Stage, UsageEvent, VoiceProfile, now
 from src.domain.leases import Leased
+from src.domain.repositories import Claim
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.domain.deletions import Pseudonyms
+from src.domain.accounts import Pseudonyms
 
 
 def deleted(data_dir: Path, name: str) -> str:

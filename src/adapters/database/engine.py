@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from src.adapters.database import postgres, sqlite
 from src.adapters.database.migrate import migrate
 from src.adapters.database.postgres import Trouble
-from src.domain.deletions import Pseudonyms
+from src.domain.accounts import Pseudonyms
 from src.domain.errors import EngineUnavailable, Overloaded
 from src.domain.jobs import now
 from src.utils.concurrency import to_its_end

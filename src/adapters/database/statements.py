@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from src.adapters.database.deletion_tables import deletions
 from src.adapters.database.engine import Database
 from src.adapters.database.tables import users
-from src.domain.deletions import DeletionKind
+from src.domain.accounts import DeletionKind
 from src.domain.errors import NotFound
 from src.domain.jobs import now
 

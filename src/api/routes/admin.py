@@ -11,8 +11,7 @@ from src.api.json_route import JsonRoute
 from src.api.problems import problems
 from src.api.routes.jobs import Cursor
 from src.api.schemas.admin import AuditEntry, AuditList, RevocationRequest, RevocationResponse, UserId
-from src.domain.audit import Recorded
-from src.domain.deletions import DeletionKind
+from src.domain.accounts import DeletionKind, Recorded
 from src.domain.errors import RequestInvalid
 
 router = APIRouter(prefix="/api/v1/admin", tags=["admin"], route_class=JsonRoute)

@@ -13,7 +13,7 @@ from src.api.dependencies import Caller, LinksDep, ServicesDep
 from src.api.problems import problems
 from src.api.schemas.jobs import JobList
 from src.api.schemas.voice import TranslateResponse
-from src.domain.deletions import DeletionKind
+from src.domain.accounts import DeletionKind
 from src.domain.jobs import JobStatus
 
 router = APIRouter(prefix="/api/v1/voice", tags=["jobs"])

@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from src.api.dependencies import Caller, ServicesDep
 from src.api.problems import problems
-from src.domain.deletions import DeletionKind
+from src.domain.accounts import DeletionKind
 
 router = APIRouter(prefix="/api/v1", tags=["me"])
 

@@ -20,8 +20,8 @@ from src.api.schemas.profiles import (
     Verification,
     VerificationRequest,
 )
+from src.domain.accounts import DeletionKind
 from src.domain.consent import Consent
-from src.domain.deletions import DeletionKind
 from src.domain.errors import ConsentRequired, VerificationFailed, about
 from src.domain.identity import Identity, acting_service
 from src.domain.jobs import VoiceProfile

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from src.domain.deletions import DELETIONS, Deletion, DeletionKind, DeletionRepository
+from src.domain.accounts import DELETIONS, Deletion, DeletionKind, DeletionRepository
 from src.domain.errors import Unavailable, VoiceServiceError
 from src.domain.jobs import now
 from src.domain.ports import Cache, JobEvents, Storage

@@ -11,8 +11,8 @@ from contextlib import aclosing
 from datetime import UTC, date, datetime
 from typing import Any
 
+from src.domain.accounts import Holdings
 from src.domain.errors import DamagedFile, NotFound, Overloaded
-from src.domain.export import Holdings
 from src.domain.jobs import now
 from src.domain.ports import Storage
 

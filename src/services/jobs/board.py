@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from src.domain.errors import Unavailable
-from src.domain.job_views import JobViews, Pace, Place
-from src.domain.jobs import Job, JobStatus
+from src.domain.jobs import Job, JobStatus, JobViews, Pace, Place
 
 LAST_POSITION = 1_000
 """Stands for itself and for all behind it: counting costs time."""

@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from src.domain.calls import WAITING, EngineCall
 from src.domain.errors import EngineUnavailable, InternalError, Unavailable, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.jobs import JobStatus, now
-from src.domain.leases import CallRepository
+from src.domain.leases import WAITING, CallRepository, EngineCall
 from src.domain.ports import JobEvents, Leases, Storage
 from src.domain.tracing import Trace, working_for
 from src.services.jobs.ending import told

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from src.domain.errors import IdempotencyConflict, VoiceServiceError
-from src.domain.idempotency import Claim
-from src.domain.repositories import IdempotencyStore
+from src.domain.repositories import Claim, IdempotencyStore
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,9 @@ from contextlib import suppress
 from uuid import uuid4
 
 from src.domain.errors import IdempotencyConflict, JobCancelled, NotFound, Unavailable
-from src.domain.idempotency import Claim
 from src.domain.jobs import Job, JobRequest, JobStatus, Priority
 from src.domain.ports import JobEvents, JobQueue, Storage
-from src.domain.repositories import IdempotencyStore, JobRepository
+from src.domain.repositories import Claim, IdempotencyStore, JobRepository
 from src.domain.tracing import current_trace
 from src.services.jobs.ending import JobEnding
 from src.services.jobs.idempotency import once

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from src.domain.calls import WAITING, EngineCall
 from src.domain.errors import (
     DeadlineExceeded,
     EngineUnavailable,
@@ -30,7 +29,7 @@ from src.domain.errors import (
 )
 from src.domain.identity import current_user
 from src.domain.jobs import JobStatus
-from src.domain.leases import CallRepository
+from src.domain.leases import WAITING, CallRepository, EngineCall
 from src.domain.ports import JobEvents, Storage
 from src.domain.tracing import current_trace
 from src.utils.codec import CodecError, decode, encode

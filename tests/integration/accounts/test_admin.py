@@ -10,8 +10,7 @@ import pytest
 from src.api import cursor as cursors
 from src.bootstrap.engines import Engines
 from src.config.settings import Settings
-from src.domain.job_views import Place
-from src.domain.jobs import now
+from src.domain.jobs import Place, now
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice

@@ -19,11 +19,11 @@ from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.database.profiles.profile_repository import SqlProfileRepository
 from src.adapters.events.in_process import InProcessJobEvents
 from src.adapters.storage.local import LocalStorage
-from src.domain.calls import EngineCall
-from src.domain.deletions import DeletionKind, Pseudonyms
+from src.domain.accounts import DeletionKind, Pseudonyms
 from src.domain.errors import EngineUnavailable, NotFound
-from src.domain.idempotency import Claim
 from src.domain.jobs import AuditEvent, JobStatus, UsageEvent, VoiceProfile, now
+from src.domain.leases import EngineCall
+from src.domain.repositories import Claim
 from src.services.accounts.deletions import Deletions
 from src.utils.cache import MemoryCache
 from tests.integration.database.test_consents import profile as any_profile

@@ -11,8 +11,8 @@ from src.adapters.database.consent_tables import consents
 from src.adapters.database.engine import Database
 from src.adapters.database.profiles.consents import SqlConsentRepository
 from src.adapters.database.profiles.profile_repository import SqlProfileRepository
+from src.domain.accounts import DeletionKind
 from src.domain.consent import Consent, ConsentMethod
-from src.domain.deletions import DeletionKind
 from src.domain.errors import NotFound
 from src.domain.jobs import VoiceProfile, now
 from src.domain.speech import VoiceType

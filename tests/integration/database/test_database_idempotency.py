@@ -13,9 +13,8 @@ from src.adapters.database.jobs.idempotency import SqlIdempotencyStore
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.database.tables import idempotency_keys, translation_jobs
 from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, Overloaded
-from src.domain.idempotency import Claim
 from src.domain.jobs import Job
-from src.domain.repositories import IdempotencyStore
+from src.domain.repositories import Claim, IdempotencyStore
 from tests.fakes.assembly import WANTED, Bench
 from tests.servers.postgres import PostgresServer
 

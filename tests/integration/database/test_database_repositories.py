@@ -25,10 +25,9 @@ from src.adapters.database.profiles.profile_repository import SqlProfileReposito
 from src.adapters.database.statements import change
 from src.adapters.database.tables import translation_jobs, voice_profiles
 from src.adapters.database.tables import usage as usage_table
+from src.domain.accounts import Deletion, DeletionKind
 from src.domain.consent import Consent, ConsentMethod
-from src.domain.deletions import Deletion, DeletionKind
 from src.domain.errors import NotFound, Overloaded
-from src.domain.idempotency import Claim
 from src.domain.identity import Revocation
 from src.domain.jobs import (
     AuditEvent,
@@ -44,7 +43,7 @@ from src.domain.jobs import (
     VoiceProfile,
     now,
 )
-from src.domain.repositories import JobRepository, ProfileRepository, UsageRepository
+from src.domain.repositories import Claim, JobRepository, ProfileRepository, UsageRepository
 from src.domain.speech import Formality, VoiceMatch, VoiceType, Wording
 from tests.support.job_rows import MANY, RESULT, USED, job
 

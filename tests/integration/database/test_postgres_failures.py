@@ -24,8 +24,8 @@ from src.bootstrap.engines import Engines
 from src.bootstrap.storage import new_key
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable, Overloaded
-from src.domain.idempotency import Claim
 from src.domain.jobs import JobStatus, UsageEvent
+from src.domain.repositories import Claim
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice

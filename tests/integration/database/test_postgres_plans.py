@@ -18,9 +18,8 @@ from src.adapters.database.jobs.idempotency import SqlIdempotencyStore
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.database.jobs.job_views import SqlJobViews
 from src.adapters.database.profiles.profile_repository import SqlProfileRepository
-from src.domain.idempotency import Claim
-from src.domain.job_views import Place
-from src.domain.jobs import JobStatus, now
+from src.domain.jobs import JobStatus, Place, now
+from src.domain.repositories import Claim
 from tests.servers.postgres import PostgresServer, name_of
 from tests.support.job_rows import job
 

@@ -8,9 +8,9 @@ import pytest
 
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.call_repository import SqlCallRepository
-from src.domain.calls import EngineCall
 from src.domain.errors import NotFound, Overloaded
 from src.domain.jobs import JobError, JobStatus
+from src.domain.leases import EngineCall
 
 LONG = 60.0
 

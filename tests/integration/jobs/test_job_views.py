@@ -9,8 +9,7 @@ import pytest
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.database.jobs.job_views import SqlJobViews
-from src.domain.job_views import Pace, Place
-from src.domain.jobs import Job, JobError, JobStatus, Priority
+from src.domain.jobs import Job, JobError, JobStatus, Pace, Place, Priority
 from tests.support.job_rows import MANY, RESULT, USED, job
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)

@@ -16,7 +16,6 @@ from src.adapters.events.redis_events import RedisJobEvents
 from src.adapters.redis_link import RedisLink
 from src.adapters.storage.local import LocalStorage
 from src.domain.audio import Audio
-from src.domain.calls import WAITING, EngineCall
 from src.domain.errors import (
     DeadlineExceeded,
     EngineUnavailable,
@@ -26,6 +25,7 @@ from src.domain.errors import (
     ReferenceTooShort,
 )
 from src.domain.identity import current_user
+from src.domain.leases import WAITING, EngineCall
 from src.services.jobs.call_runner import CallRunner, CallUpkeep
 from src.services.jobs.queued_calls import QueuedCalls
 from src.utils.codec import encode

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from src.adapters.events.in_process import InProcessJobEvents
-from src.domain.deletions import DeletionKind
+from src.domain.accounts import DeletionKind
 from src.domain.errors import EngineUnavailable
 from src.services.accounts import deletions
 from src.services.accounts.deletions import Deletions

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
+from src.domain.accounts import Rows
 from src.domain.errors import EngineUnavailable, Overloaded
-from src.domain.export import Rows
 from src.services.accounts.export import Export
 from tests.fakes.fake_stores import MemoryStorage
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from src.api import cursor
-from src.domain.job_views import Place
+from src.domain.jobs import Place
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from src.domain.errors import EngineUnavailable, IdempotencyConflict, IdempotencyMismatch, NotFound
-from src.domain.idempotency import Claim
+from src.domain.repositories import Claim
 from src.services.jobs.idempotency import once
 from tests.fakes.fake_stores import MemoryIdempotency
 from tests.fakes.fakes import Gate, open_gate

@@ -7,8 +7,7 @@ from itertools import pairwise
 import pytest
 
 from src.domain.errors import EngineUnavailable
-from src.domain.job_views import Pace, Place
-from src.domain.jobs import Job, JobStatus
+from src.domain.jobs import Job, JobStatus, Pace, Place
 from src.services.jobs.board import LAST_POSITION, Forecast, JobBoard
 from tests.support.job_rows import job
 

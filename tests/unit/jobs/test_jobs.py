@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, NotFound, Overloaded, TranslationUnavailable
-from src.domain.idempotency import Claim
 from src.domain.jobs import Job, JobStatus, Stage
+from src.domain.repositories import Claim
 from src.domain.speech import Formality, Wording
 from src.services.jobs.ending import JobEnding
 from tests.fakes.assembly import WANTED, Bench

@@ -8,10 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
 from src.adapters.database.tables import UtcDateTime, audit_log
-from src.domain.audit import Recorded
+from src.domain.accounts import Recorded
 from src.domain.identity import user_subject
-from src.domain.job_views import Place
-from src.domain.jobs import AuditEvent, now
+from src.domain.jobs import AuditEvent, Place, now
 
 
 class SqlAuditLog:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, Text, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.tables import audit_log
-from src.domain.deletions import Deletion, DeletionKind, Pseudonyms
+from src.domain.accounts import Deletion, DeletionKind, Pseudonyms
 from src.domain.identity import acting_service
 
 _OF_JOBS = ("job", "translate")

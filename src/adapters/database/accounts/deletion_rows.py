@@ -18,10 +18,10 @@ from src.adapters.database.tables import (
     users,
     voice_profiles,
 )
-from src.domain.calls import FOLDER as CALLS
-from src.domain.deletions import Deletion, DeletionKind
+from src.domain.accounts import Deletion, DeletionKind
 from src.domain.errors import NotFound
 from src.domain.jobs import JobStatus
+from src.domain.leases import FOLDER as CALLS
 
 _OPEN = (JobStatus.PENDING.value, JobStatus.PROCESSING.value)
 

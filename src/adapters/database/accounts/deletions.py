@@ -16,7 +16,7 @@ from src.adapters.database.deletion_tables import deletions, erasures
 from src.adapters.database.engine import Database
 from src.adapters.database.statements import change
 from src.adapters.database.tables import translation_jobs, voice_profiles
-from src.domain.deletions import Deletion, DeletionKind
+from src.domain.accounts import Deletion, DeletionKind
 from src.domain.jobs import now
 
 _LEASE_SECONDS = 12.0

@@ -9,7 +9,7 @@ from src.adapters.database.accounts.deletion_rows import tables_of_users
 from src.adapters.database.deletion_tables import erasures
 from src.adapters.database.engine import Database
 from src.adapters.database.tables import revocations, translation_jobs, users, voice_profiles
-from src.domain.export import Rows
+from src.domain.accounts import Rows
 from src.domain.identity import user_subject
 
 _PAGE = 500

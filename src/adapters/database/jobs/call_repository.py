@@ -10,9 +10,9 @@ from src.adapters.database.jobs.leased_rows import LeasedRows
 from src.adapters.database.mapping import error_to_json
 from src.adapters.database.statements import only
 from src.adapters.database.tables import engine_calls as calls
-from src.domain.calls import EngineCall
 from src.domain.errors import NotFound
 from src.domain.jobs import JobError, JobStatus, Priority
+from src.domain.leases import EngineCall
 
 _OVERDUE_AT_ONCE = 100
 

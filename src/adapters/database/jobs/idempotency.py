@@ -10,8 +10,8 @@ from src.adapters.database.engine import Database
 from src.adapters.database.statements import change, only
 from src.adapters.database.tables import idempotency_keys as keys
 from src.domain.errors import IdempotencyConflict, IdempotencyMismatch
-from src.domain.idempotency import Claim
 from src.domain.jobs import now
+from src.domain.repositories import Claim
 
 SWEEP_INTERVAL = timedelta(minutes=10)
 """How often `claim` deletes what has expired."""

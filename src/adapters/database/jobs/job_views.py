@@ -7,8 +7,7 @@ from src.adapters.database.jobs.leased_rows import in_line, is_in
 from src.adapters.database.mapping import job_from_row
 from src.adapters.database.tables import Id, UtcDateTime
 from src.adapters.database.tables import translation_jobs as jobs
-from src.domain.job_views import Pace, Place
-from src.domain.jobs import Job, JobStatus
+from src.domain.jobs import Job, JobStatus, Pace, Place
 
 _COMPLETED_LAST = 20
 """Jobs whose mean time is the pace."""

@@ -1,4 +1,6 @@
-"""What is deleted for good: a voice profile, a job, or a user with everything that is theirs.
+"""What concerns a user as a whole: the audit log, what is held about them, and what is deleted for good.
+
+A deletion is of a voice profile, a job, or a user with everything that is theirs.
 
     request → in one transaction the rows go, and the paths of their files are listed → the files and what is cached go
     → a while later once more, for what was just being written → only hashes and times are left
@@ -8,11 +10,48 @@ Whoever takes the request begins; any process goes on where another was killed.
 
 import hashlib
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
+
+from src.domain.jobs import AuditEvent, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event, and where it stands in the log."""
+
+    place: Place
+    event: AuditEvent
+
+
+class AuditTrail(Protocol):
+    """Reads only. Raises Overloaded and EngineUnavailable when the log cannot be read."""
+
+    async def about(self, user_id: str, most: int, after: Place | None = None) -> list[Recorded]:
+        """The newest `most` events that the user did, or that were done to the user, newest first; those after a
+        place of this log.
+        """
+
+
+Rows = list[dict[str, Any]]
+"""Values are texts, numbers, times, and what JSON has."""
+
+
+class Holdings(Protocol):
+    """Raises Overloaded and EngineUnavailable when the database cannot answer."""
+
+    @property
+    def tables(self) -> tuple[str, ...]: ...
+
+    def rows(self, table: str, user_id: str) -> AsyncIterator[Rows]:
+        """The user's rows, a page at a time."""
+
+    def paths(self, user_id: str) -> AsyncIterator[list[str]]:
+        """Of the user's files, and of folders of them, with a slash at the end; some at a time."""
+
 
 DELETIONS = "deletions"
 """What JobEvents are told, in place of an id, when something was deleted."""
