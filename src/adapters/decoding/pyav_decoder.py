@@ -160,7 +160,7 @@ class _Pieces:
             self._resampler = av.AudioResampler("fltp", layout, WORKING_SAMPLE_RATE)
         assert self._resampler is not None  # noqa: S101 - made above
         frame.pts = None  # a pause in the timestamps is no pause in the sound
-        self.blocks += [block.to_ndarray() for block in self._resampler.resample(frame)]
+        self.blocks += _arrays(self._resampler.resample(frame))
 
     def joined(self) -> Samples:
         """[C, T]; mono pieces between stereo ones are on both channels."""
@@ -172,7 +172,11 @@ class _Pieces:
 
     def _flush(self) -> None:
         if self._resampler is not None:
-            self.blocks += [block.to_ndarray() for block in self._resampler.resample(None)]
+            self.blocks += _arrays(self._resampler.resample(None))
+
+
+def _arrays(frames: "list[av.AudioFrame]") -> list[Samples]:
+    return [frame.to_ndarray().astype(np.float32, copy=False) for frame in frames]
 
 
 @contextmanager

@@ -84,7 +84,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str, set[tuple[int, str]]]] = {
     ),
     "mp3 said to be wav": (lambda: audio_files.voice_message("mp3"), "wav", {(415, "format_mismatch")}),
     "wav said to be flac": (lambda: audio_files.voice_message("wav"), "flac", {(415, "format_mismatch")}),
-    "ogg": (audio_files.ogg, "mp3", {(415, "unsupported_audio_format")}),
+    "aiff": (audio_files.aiff, "mp3", {(415, "unsupported_audio_format")}),
     "mp3 in an mp4": (
         audio_files.m4a_with_mp3_inside,
         "m4a",
