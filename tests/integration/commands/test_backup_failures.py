@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url
 
-from scripts.backups.manifest import new_name
+from scripts.backups.shelf import new_name
 from src.adapters.database.migrate import migrate
 from tests.conftest import ROOT
 from tests.servers.proxy import Fault, FaultyProxy
