@@ -125,7 +125,8 @@ async def files_only(settings: Settings, options: argparse.Namespace) -> Report:
         missing = _all(files) - await shelf.files_in(storage, {key.partition("/")[0] for key in _all(files)})
         wanted = missing if options.with_files or options.files_only else ()
         put_back = await shelf.put_back(place, manifest, sorted(wanted), storage)
-    gone = [owner for owner, keys in files.items() if owner.startswith("profile:") and missing.issuperset(keys)]
+    lost = [owner.partition(":") for owner, keys in files.items() if missing.issuperset(keys)]
+    gone = [name for kind, _, name in lost if kind == "profile"]
     facts: dict[str, object] = {"name": manifest.name, "database": database.described(url), "schema_revision": revision}
     facts |= {"files_missing": sorted(missing), "files_put_back": len(put_back), "profiles_without_files": gone}
     hint = "Of the missing files the backup may have copies: --files-only puts them back. --json names them."

@@ -41,7 +41,7 @@ class Report:
 
     @property
     def lines(self) -> list[str]:
-        counted = {name: len(fact) if isinstance(fact, list) else fact for name, fact in self.facts.items()}
+        counted = {name: len(fact) if isinstance(fact, list | dict) else fact for name, fact in self.facts.items()}
         return [*(f"{name.replace('_', ' ')}: {fact}" for name, fact in counted.items()), *self.notes]
 
 

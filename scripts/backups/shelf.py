@@ -7,6 +7,7 @@ manifests/NAME.json     written last and deleted first: without it the backup do
 
 import asyncio
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
