@@ -7,7 +7,6 @@ manifests/NAME.json     written last and deleted first: without it the backup do
 
 import asyncio
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -97,13 +96,16 @@ class Entry:
 
 def opened_files(settings: Settings) -> AbstractAsyncContextManager[Place]:
     """The storage of the service. Raises BackupError."""
-    return _opened(settings, _bucket(settings) or str(settings.data_dir / "audio"), make=True)
+    return _opened(settings, _bucket(settings) or str(settings.data_dir / "audio"))
 
 
 def opened_backups(settings: Settings, where: str | None, *, make: bool) -> AbstractAsyncContextManager[Place]:
     """The place that `where` names, or BACKUP_TO, or the storage. `make`: a folder that is not there is made."""
     usual = f"{bucket}/backups" if (bucket := _bucket(settings)) else str(settings.data_dir / "backups")
-    return _opened(settings, where or settings.backup_to or usual, make=make)
+    place = where or settings.backup_to or usual
+    if not make and "://" not in place and not Path(place).is_dir():
+        raise WrongUse(f"There are no backups in {place}: there is no such folder.")
+    return _opened(settings, place)
 
 
 def _bucket(settings: Settings) -> str | None:
@@ -111,7 +113,7 @@ def _bucket(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, where: str, *, make: bool) -> AsyncIterator[Place]:
+async def _opened(settings: Settings, where: str) -> AsyncIterator[Place]:
     match = _BUCKET.fullmatch(where)
     if "://" in where and not (match and is_key(match[2] or "none")):
         raise WrongUse(f"{where} is neither a folder nor of the form s3://bucket/prefix.")
@@ -126,8 +128,6 @@ async def _opened(settings: Settings, where: str, *, make: bool) -> AsyncIterato
         finally:
             await storage.close()
         return
-    if not (make or os.path.isdir(where)):
-        raise WrongUse(f"There are no backups in {where}: there is no such folder.")
     folder = LocalStorage(Path(where), secrets.token_bytes(32), _URL_SECONDS)
     with told_of(where):
         await folder.start()

@@ -88,7 +88,7 @@ def test_into_takes_the_password_of_the_settings_and_none_from_the_command_line(
     postgres.sql(f'CREATE DATABASE "{database}2" OWNER "{quoted}"')
     other = own.set(database=f"{database}2")
     refused = backup_state.restore("latest", "--into", other.render_as_string(hide_password=False), code=2)
-    assert "Leave it out" in refused["error"]
+    assert "leave the password out" in refused["error"]
     without = URL.create("postgresql", role, None, "127.0.0.1", postgres.port, f"{database}2")
     assert backup_state.restore("latest", "--into", without.render_as_string())["database"].endswith(f"{database}2")
     assert "is not empty" in backup_state.restore("latest", "--into", without.render_as_string(), code=1)["error"]
