@@ -2,16 +2,24 @@
 
 import json
 import re
+import signal
 import sqlite3
+import subprocess
+import sys
+import threading
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import make_url
 
 from scripts.backups.shelf import new_name
 from src.adapters.database.migrate import migrate
+from tests.conftest import ROOT
 from tests.servers.proxy import Fault, FaultyProxy
 from tests.servers.s3 import S3Server
 from tests.support.backup_circle import State, backup_state
@@ -206,3 +214,77 @@ def test_wrong_use_is_told_apart(backup_state: State, arguments: list[str]) -> N
 def test_options_that_do_not_go_are_told_by_the_parser(backup_state: State, arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         backup_state.backup(*arguments)
+
+
+def test_a_backup_of_sqlite_is_of_one_moment_while_others_write(backup_state: State, data: Path) -> None:
+    ended = threading.Event()
+
+    def write() -> None:
+        """Each user with a line in the log, in one transaction."""
+        with closing(sqlite3.connect(data / "voice.db", timeout=30)) as connection:
+            while not ended.is_set():
+                with connection:
+                    user = uuid4().hex
+                    connection.execute("INSERT INTO users VALUES (?, '2026-11-21')", [user])
+                    connection.execute(
+                        "INSERT INTO audit_log (at, user_id, action, subject, outcome)"
+                        " VALUES ('2026-11-21', ?, 'profile.save', 'x', 'completed')",
+                        [user],
+                    )
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        made = [backup_state.backup() for _ in range(3)]
+    finally:
+        ended.set()
+        for writer in writers:
+            writer.join()
+    counts = [backup["rows"]["users"] for backup in made]
+    assert counts == sorted(set(counts))
+    assert [backup["rows"]["audit_log"] + 1 for backup in made] == counts  # ann is in no log
+    assert counts[-1] < len(users(data / "voice.db"))
+    for backup, count in zip(made, counts, strict=True):
+        backup_state.restore(backup["name"], "--into", f"sqlite+aiosqlite:///{count}.db")
+        assert len(users(Path(f"{count}.db"))) == count
+
+
+def test_a_place_where_no_database_can_be_is_said_in_one_line(backup_state: State, data: Path) -> None:
+    backup_state.backup()
+    assert data.exists()
+    refused = backup_state.restore("latest", "--into", "sqlite+aiosqlite:////dev/null/x/new.db", code=1)
+    assert refused["error"] == "The database /dev/null/x/new.db: Not a directory."
+
+
+@pytest.mark.usefixtures("data")
+def test_an_interrupted_upload_does_not_count_and_leaves_nothing_on_this_machine(
+    backup_state: State, tmp_path: Path, s3_server: S3Server
+) -> None:
+    bucket = s3_server.new_bucket()
+    with FaultyProxy(s3_server.port) as proxy:
+        backup_state.in_bucket(s3_server, bucket, S3_PREFIX="voice")
+        whole = backup_state.backup()["name"]
+        backup_state.set(S3_ENDPOINT_URL=f"http://127.0.0.1:{proxy.port}")
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "scripts" / "backup.py"], stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        )
+        try:
+            while not uploads(s3_server, bucket):
+                assert process.poll() is None
+                proxy.fault = Fault(latency=0.8)  # each answer is late, so that it is met in the middle
+                time.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, said) == (143, "Stopped.\n")
+    assert uploads(s3_server, bucket) == []
+    assert [path for path in tmp_path.iterdir() if path.name.startswith("voice-backup-")] == []
+    backup_state.set(S3_ENDPOINT_URL=s3_server.endpoint)
+    assert [entry["name"] for entry in backup_state.backup("--list")["backups"]] == [whole]
+
+
+def uploads(server: S3Server, bucket: str) -> list[Any]:
+    found: list[Any] = server.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    return found

@@ -6,6 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -181,3 +185,54 @@ def test_a_lost_server_is_said_without_its_password(backup_state: State, postgre
     backup_state.set(DATABASE_URL=url.render_as_string(hide_password=False))
     said = backup_state.backup(code=1)["error"]
     assert re.match(r"The database 127\.0\.0\.1:1/test_\w+: the connection is gone", said)
+
+
+@contextmanager
+def writing(postgres: PostgresServer, address: str) -> Iterator[None]:
+    """Somebody writes all the time."""
+    ended = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not ended.is_set():
+            add_pair(postgres, address, number)
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
+
+
+def test_a_backup_is_of_one_moment_while_others_write(
+    backup_state: State, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """The dump begins a while after the rows were counted; it has those rows and no others."""
+    address = migrated(postgres)
+    instead_of("pg_dump", tmp_path / "slow", "sleep 0.7")
+    backup_state.set(DATABASE_URL=address, PATH=f"{tmp_path}/slow:{os.environ['PATH']}")
+    add_pair(postgres, address, -1)
+    with writing(postgres, address):
+        time.sleep(0.1)
+        made = backup_state.backup()
+    counted = made["rows"]["users"]
+    assert made["rows"]["audit_log"] == counted
+    assert 1 <= counted < rows(postgres, address, "users") - 1
+    restored = postgres.new_database()
+    backup_state.set(DATABASE_URL=restored)
+    backup_state.restore("latest")
+    assert rows(postgres, restored, "users") == rows(postgres, restored, "audit_log") == counted
+
+
+def test_of_a_programs_error_only_the_line_is_said_that_quotes_no_row(
+    backup_state: State, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    backup_state.set(DATABASE_URL=migrated(postgres), PATH=f"{tmp_path}:{os.environ['PATH']}")
+    lines = ["warning: x", "pg_dump: error: COPY failed: ERROR:  bad", "DETAIL: a secret word", "CONTEXT: another"]
+    script = tmp_path / "pg_dump"
+    script.write_text("#!/bin/sh\n" + "".join(f"echo '{line}' >&2\n" for line in lines) + "exit 1\n")
+    script.chmod(0o700)
+    assert backup_state.backup(code=1)["error"] == "pg_dump failed: pg_dump: error: COPY failed: ERROR:  bad"
