@@ -25,10 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.backups.command import Say, add_common, execute  # noqa: E402
-from scripts.backups.errors import BackupError, WrongUse, told_of  # noqa: E402
-from scripts.backups.places import Place, opened_files  # noqa: E402
-from scripts.backups.work import Report  # noqa: E402
+from scripts.backups.command import BackupError, Report, WrongUse, execute, told_of  # noqa: E402
+from scripts.backups.shelf import Place, opened_files  # noqa: E402
 from src.adapters.storage.keyring import Keyring  # noqa: E402
 from src.bootstrap.storage import (  # noqa: E402
     FETCHED_FROM_BUCKETS,
@@ -53,8 +51,8 @@ _SHOWN = 20  # of the files that do not open
 class Rotation:
     """One run over the files of `place`. `seen` counts what became of them."""
 
-    def __init__(self, place: Place, keyring: Keyring, say: Say, *, dry_run: bool) -> None:
-        self._place, self._keyring, self._say, self._dry_run = place, keyring, say, dry_run
+    def __init__(self, place: Place, keyring: Keyring, *, dry_run: bool) -> None:
+        self._place, self._keyring, self._dry_run = place, keyring, dry_run
         self.seen: Counter[str] = Counter()
         self.unopened: list[str] = []
         self._said_at = 0.0
@@ -75,7 +73,7 @@ class Rotation:
             self.unopened.append(key)
         if time.monotonic() - self._said_at >= _SAY_SECONDS:
             self._said_at = time.monotonic()
-            self._say(f"{self.seen.total()} of {self._all} files")
+            _say(f"{self.seen.total()} of {self._all} files")
 
     async def _reseal(self, key: str) -> str:
         """What became of it. Raises BackupError."""
@@ -104,7 +102,12 @@ class Rotation:
         return "sealed" if await self._place.store.replace(key, sealed, version) else None
 
 
-async def rotate(settings: Settings, say: Say, *, dry_run: bool) -> Report:
+def _say(text: str) -> None:
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
+
+
+async def rotate(settings: Settings, *, dry_run: bool) -> Report:
     """Raises BackupError, WrongUse."""
     try:
         keyring = await asyncio.to_thread(load_keyring, settings)
@@ -114,7 +117,7 @@ async def rotate(settings: Settings, say: Say, *, dry_run: bool) -> Report:
         raise WrongUse("STORAGE_KEYS is not set: with STORAGE=s3 nothing is sealed without it.")
     past_us = FETCHED_FROM_BUCKETS if settings.storage == "s3" else frozenset()
     async with opened_files(settings) as place:
-        rotation = Rotation(place, keyring, say, dry_run=dry_run)
+        rotation = Rotation(place, keyring, dry_run=dry_run)
         await rotation.run([folder for folder in FOLDERS if folder not in past_us])
     finished = not dry_run and not rotation.unopened
     forgotten = finished and await asyncio.to_thread(forget_plain, settings)
@@ -123,18 +126,14 @@ async def rotate(settings: Settings, say: Say, *, dry_run: bool) -> Report:
 
 def _told(rotation: Rotation, place: Place, keyring: Keyring, *, dry_run: bool, forgotten: bool) -> Report:
     seen, unopened = rotation.seen, sorted(rotation.unopened)
-    lines = [
-        f"{place.described}: {seen['sealed']} files {'are to be' if dry_run else 'were'} sealed under the first key,"
-        f" {seen['already']} were before; {seen['gone']} were deleted meanwhile, {len(unopened)} do not open."
-    ]
-    lines += [f"  does not open: {key}" for key in unopened[:_SHOWN]]
+    lines = [f"  does not open: {key}" for key in unopened[:_SHOWN]]
     if forgotten:
         lines.append("storage.key: `plain` is taken out. Start the service again, and it refuses unsealed files.")
     elif not dry_run and not unopened and keyring.plain:
         lines.append("Take `plain` out of STORAGE_KEYS now, so that the service refuses unsealed files.")
     facts: dict[str, object] = {"dry_run": dry_run, "place": place.described, "unopened_files": unopened}
     facts |= {outcome: seen[outcome] for outcome in ("sealed", "already", "gone", "unopened")}
-    return Report(lines, facts, LEFT if unopened else 0)
+    return Report(facts, tuple(lines), LEFT if unopened else 0)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -144,16 +143,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--new-key", action="store_true", help="print a new key, and do nothing else")
     parser.add_argument("--dry-run", action="store_true", help="count only")
-    add_common(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output, also when it fails")
     options = parser.parse_args(arguments)
     if options.new_key:
         print(new_key())
         return 0
-
-    async def work(settings: Settings, say: Say) -> Report:
-        return await rotate(settings, say, dry_run=options.dry_run)
-
-    return execute(work, as_json=options.json, timeout=options.timeout)
+    return execute(lambda settings: rotate(settings, dry_run=options.dry_run), as_json=options.json)
 
 
 if __name__ == "__main__":

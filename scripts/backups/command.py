@@ -1,78 +1,89 @@
-"""What both commands do with their work: a deadline, an end by signals, and words or JSON with an exit code."""
+"""What operators' commands share: errors in plain words, an end by signals, and words or JSON with an exit code."""
 
 import asyncio
 import json
 import signal
+import sqlite3
 import sys
-from argparse import ArgumentParser
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
-from scripts.backups.errors import BackupError
-from scripts.backups.work import Report
+from src.adapters.database import postgres
+from src.bootstrap.process import load_settings
 from src.config.settings import Settings
-
-INTERRUPTED, TERMINATED = 130, 143
-
-Say = Callable[[str], None]
+from src.domain.errors import VoiceServiceError
 
 
-def add_common(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--json", action="store_true", help="one JSON object on standard output, also when it fails")
-    add("--timeout", type=float, default=6 * 3600, metavar="SECONDS", help="give up after this (%(default)s)")
+class BackupError(Exception):
+    """It was not done. The text holds no password and nothing that people said."""
+
+    exit_code = 1
 
 
-def execute(work: Callable[[Settings, Say], Awaitable[Report]], *, as_json: bool, timeout: float) -> int:
-    """Do `work` and say what came of it. Returns the exit code."""
+class WrongUse(BackupError):
+    """A setting or an option is wrong."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was done: `facts` for programs, and in words, then `notes` for people. `exit_code`: not 0 when something is
+    left to do.
+    """
+
+    facts: dict[str, object]
+    notes: tuple[str, ...] = ()
+    exit_code: int = 0
+
+    @property
+    def lines(self) -> list[str]:
+        counted = {name: len(fact) if isinstance(fact, list | dict) else fact for name, fact in self.facts.items()}
+        return [*(f"{name.replace('_', ' ')}: {fact}" for name, fact in counted.items()), *self.notes]
+
+
+@contextmanager
+def told_of(place: str) -> Iterator[None]:
+    """Errors of storage, database and disk become BackupError. A database's own words may quote a row or a password."""
     try:
-        settings = Settings()
-    except ValidationError as error:
-        return _failed(_of_settings(error), 2, as_json=as_json)
-    say = _say if sys.stderr.isatty() and not as_json else _silent
+        yield
+    except VoiceServiceError as error:
+        raise BackupError(f"{place}: {error.detail}") from error
+    except sqlite3.Error as error:
+        raise BackupError(f"{place}: {type(error).__name__} ({error}).") from error
+    except (DBAPIError, OSError) as error:
+        of_disk = isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
+        known = error.strerror if isinstance(error, OSError) and of_disk else None
+        trouble = known or f"{postgres.trouble_of(error).value} ({postgres.kind_of(error)})"
+        raise BackupError(f"{place}: {trouble}.") from error
+
+
+def execute(work: Callable[[Settings], Awaitable[Report]], *, as_json: bool) -> int:
+    """Do `work` and say what came of it. Returns the exit code: 0 done, 1 failed, 2 wrong usage or settings."""
+    settings = load_settings()
     try:
-        report = asyncio.run(_bounded(work(settings, say), timeout))
+        if settings is None:
+            raise WrongUse("Settings are wrong: standard error says which.")
+        report = asyncio.run(_stoppable(work(settings)))
     except BackupError as error:
-        return _failed(str(error), error.exit_code, as_json=as_json)
-    except TimeoutError:
-        return _failed(f"It was not done in {timeout:g} s (--timeout).", 1, as_json=as_json)
-    except KeyboardInterrupt:
-        return _failed("Stopped.", INTERRUPTED, as_json=as_json)
-    except asyncio.CancelledError:
-        return _failed("Stopped by a signal.", TERMINATED, as_json=as_json)
-    print(json.dumps({"ok": not report.exit_code, **report.facts}) if as_json else "\n".join(report.lines))
-    return report.exit_code
-
-
-async def _bounded(work: Awaitable[Report], timeout: float) -> Report:  # noqa: ASYNC109 - the option of the command
-    """A SIGTERM ends it as Ctrl-C does, so that nothing is left in temporary folders."""
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with asyncio.timeout(timeout):
-        return await work
-
-
-def _failed(message: str, code: int, *, as_json: bool) -> int:
+        message, code = str(error), error.exit_code
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        message, code = "Stopped.", 130 if isinstance(error, KeyboardInterrupt) else 143
+    else:
+        ok = not report.exit_code
+        print(json.dumps({"ok": ok, **report.facts}) if as_json else "\n".join(report.lines))
+        return report.exit_code
     print(message, file=sys.stderr)
     if as_json:
         print(json.dumps({"ok": False, "error": message}))
     return code
 
 
-def _of_settings(error: ValidationError) -> str:
-    """Without the values: they may be secrets."""
-    lines = []
-    for problem in error.errors(include_input=False, include_url=False):
-        name = ".".join(str(part) for part in problem["loc"]).upper() or "settings"
-        lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def _silent(_text: str) -> None:
-    pass
+async def _stoppable(work: Awaitable[Report]) -> Report:
+    """SIGTERM ends it as Ctrl-C does, so that nothing is left in temporary folders."""
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work

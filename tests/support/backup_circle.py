@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.backups.backup_cli import main as backup_main
-from scripts.backups.restore_cli import main as restore_main
+from scripts.backup import main as backup_main
+from scripts.restore import main as restore_main
 from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app

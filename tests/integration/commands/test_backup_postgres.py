@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, make_url, text
 
-from scripts.backups import programs
-from scripts.backups.errors import BackupError
 from src.adapters.database.engine import Database
 from src.adapters.database.migrate import migrate
 from tests.conftest import ROOT
@@ -57,46 +55,6 @@ def add_pair(postgres: PostgresServer, address: str, number: int) -> None:
     )
 
 
-@contextmanager
-def writing(postgres: PostgresServer, address: str) -> Iterator[None]:
-    """Somebody writes all the time."""
-    ended = threading.Event()
-
-    def write() -> None:
-        number = 0
-        while not ended.is_set():
-            add_pair(postgres, address, number)
-            number += 1
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        writer.join()
-
-
-def test_a_backup_is_of_one_moment_while_others_write(
-    backup_state: State, postgres: PostgresServer, tmp_path: Path
-) -> None:
-    """The dump begins a while after the rows were counted; it has those rows and no others."""
-    address = migrated(postgres)
-    instead_of("pg_dump", tmp_path / "slow", "sleep 0.7")
-    backup_state.set(DATABASE_URL=address, PATH=f"{tmp_path}/slow:{os.environ['PATH']}")
-    add_pair(postgres, address, -1)
-    with writing(postgres, address):
-        time.sleep(0.1)
-        made = backup_state.backup()
-    counted = made["rows"]["users"]
-    assert made["rows"]["audit_log"] == counted
-    assert 1 <= counted < rows(postgres, address, "users") - 1
-    restored = postgres.new_database()
-    backup_state.set(DATABASE_URL=restored)
-    backup_state.restore("latest")
-    assert rows(postgres, restored, "users") == rows(postgres, restored, "audit_log") == counted
-
-
 def test_no_password_is_in_a_command_line_or_in_what_is_said(
     backup_state: State, postgres: PostgresServer, tmp_path: Path
 ) -> None:
@@ -134,7 +92,7 @@ def test_into_takes_the_password_of_the_settings_and_none_from_the_command_line(
     postgres.sql(f'CREATE DATABASE "{database}2" OWNER "{quoted}"')
     other = own.set(database=f"{database}2")
     refused = backup_state.restore("latest", "--into", other.render_as_string(hide_password=False), code=2)
-    assert "Leave it out" in refused["error"]
+    assert "leave the password out" in refused["error"]
     without = URL.create("postgresql", role, None, "127.0.0.1", postgres.port, f"{database}2")
     assert backup_state.restore("latest", "--into", without.render_as_string())["database"].endswith(f"{database}2")
     assert "is not empty" in backup_state.restore("latest", "--into", without.render_as_string(), code=1)["error"]
@@ -180,7 +138,7 @@ def test_a_database_that_the_service_uses_is_not_overwritten(backup_state: State
     with asyncio.Runner() as runner:
         database = Database(address)
         assert runner.run(_count_of_users(database)) == 0
-        assert "stop it and its workers first" in backup_state.restore("latest", "--overwrite", code=1)["error"]
+        assert "used by the service" in backup_state.restore("latest", "--overwrite", code=1)["error"]
         runner.run(database.close())
     backup_state.restore("latest", "--overwrite")
 
@@ -196,11 +154,11 @@ def test_jobs_that_ran_wait_again(backup_state: State, postgres: PostgresServer)
             name_of(address),
         )
     backup_state.set(DATABASE_URL=address)
-    made = backup_state.backup()
-    assert made["files_missing"] == ["inputs/runs.wav", "inputs/waits.wav"]
+    backup_state.backup()
     restored = postgres.new_database()
     backup_state.set(DATABASE_URL=restored)
-    assert backup_state.restore("latest")["jobs_waiting_again"] == 1
+    done = backup_state.restore("latest")
+    assert (done["jobs_waiting_again"], done["files_missing"]) == (1, ["inputs/runs.wav", "inputs/waits.wav"])
     columns = "id, status, attempts, lease_until IS NULL, fence"
     found = postgres.sql(f"SELECT {columns} FROM translation_jobs ORDER BY id", name_of(restored))  # noqa: S608
     assert found.splitlines() == ["done|completed|1|f|7", "runs|pending|1|t|1007", "waits|pending|0|f|1007"]
@@ -229,22 +187,52 @@ def test_a_lost_server_is_said_without_its_password(backup_state: State, postgre
     assert re.match(r"The database 127\.0\.0\.1:1/test_\w+: the connection is gone", said)
 
 
-async def test_programs_that_are_too_old_are_not_taken() -> None:
-    """And of those that are new enough the oldest: a newer pg_restore may say what an older server does not know."""
-    there = await programs.find("pg_dump", 9)
-    assert there.release >= 9
-    with pytest.raises(BackupError, match=r"postgresql-client-99") as refused:
-        await programs.find("pg_dump", 99)
-    assert f"there is {there.release}" in str(refused.value)
-    with pytest.raises(BackupError, match="there is none"):
-        await programs.find("pg_no_such_program", 15)
+@contextmanager
+def writing(postgres: PostgresServer, address: str) -> Iterator[None]:
+    """Somebody writes all the time."""
+    ended = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not ended.is_set():
+            add_pair(postgres, address, number)
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
 
 
-async def test_of_a_programs_error_only_the_line_is_said_that_quotes_no_row(tmp_path: Path) -> None:
-    script = tmp_path / "pg_restore"
-    lines = ["warning: x", "pg_restore: error: COPY failed: ERROR:  bad", "DETAIL: a secret word", "CONTEXT: another"]
+def test_a_backup_is_of_one_moment_while_others_write(
+    backup_state: State, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """The dump begins a while after the rows were counted; it has those rows and no others."""
+    address = migrated(postgres)
+    instead_of("pg_dump", tmp_path / "slow", "sleep 0.7")
+    backup_state.set(DATABASE_URL=address, PATH=f"{tmp_path}/slow:{os.environ['PATH']}")
+    add_pair(postgres, address, -1)
+    with writing(postgres, address):
+        time.sleep(0.1)
+        made = backup_state.backup()
+    counted = made["rows"]["users"]
+    assert made["rows"]["audit_log"] == counted
+    assert 1 <= counted < rows(postgres, address, "users") - 1
+    restored = postgres.new_database()
+    backup_state.set(DATABASE_URL=restored)
+    backup_state.restore("latest")
+    assert rows(postgres, restored, "users") == rows(postgres, restored, "audit_log") == counted
+
+
+def test_of_a_programs_error_only_the_line_is_said_that_quotes_no_row(
+    backup_state: State, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    backup_state.set(DATABASE_URL=migrated(postgres), PATH=f"{tmp_path}:{os.environ['PATH']}")
+    lines = ["warning: x", "pg_dump: error: COPY failed: ERROR:  bad", "DETAIL: a secret word", "CONTEXT: another"]
+    script = tmp_path / "pg_dump"
     script.write_text("#!/bin/sh\n" + "".join(f"echo '{line}' >&2\n" for line in lines) + "exit 1\n")
     script.chmod(0o700)
-    with pytest.raises(BackupError) as failed:
-        await programs.run(programs.Program(script, 15), [], {"PATH": os.defpath})
-    assert str(failed.value) == "pg_restore failed: pg_restore: error: COPY failed: ERROR:  bad"
+    assert backup_state.backup(code=1)["error"] == "pg_dump failed: pg_dump: error: COPY failed: ERROR:  bad"
