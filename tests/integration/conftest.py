@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from src.adapters.database.engine import Database
-from tests.servers.redis import redis_server
+from tests.servers.redis import redis_server, shared_redis
 
-__all__ = ["redis_server"]
+__all__ = ["redis_server", "shared_redis"]
 
 
 @pytest.fixture

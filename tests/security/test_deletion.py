@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.deletion_kills import Backing, Outcome, kill_in_deletions
-from tests.integration.conftest import redis_server
 from tests.servers.postgres import PostgresServer
-from tests.servers.redis import RedisServer
+from tests.servers.redis import RedisServer, redis_server, shared_redis
 from tests.servers.s3 import S3Server
 from tests.support.reporting import say
 
-__all__ = ["redis_server"]
+__all__ = ["redis_server", "shared_redis"]
 
 pytestmark = pytest.mark.timeout(3000)
 

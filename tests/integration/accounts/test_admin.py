@@ -122,7 +122,6 @@ def test_the_audit_log_is_read_page_by_page(http: httpx.Client) -> None:
         {"user_id": "ann", "cursor": cursors.encode(Place(now(), "job-of-a-list"))},
         {"user_id": "ann", "cursor": cursors.encode(Place(now(), "9" * 40))},
     ],
-    ids=str,
 )
 def test_what_is_no_page_of_the_log_is_refused(http: httpx.Client, query: dict[str, Any]) -> None:
     refused = http.get(AUDIT, params=query, headers=ROOT)
