@@ -88,7 +88,7 @@ def _app(settings: dict[str, str]) -> Any:
 def test_a_revoked_token_is_refused_at_once(
     postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    url = postgres.new_database()
+    url = postgres.ready_database()
     settings = _settings(tmp_path, url, redis_server.url)
     with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=20) as http:
         lost, kept, bob = bearer("ann", "t-1"), bearer("ann", "t-2"), bearer("bob")
@@ -109,7 +109,7 @@ def test_a_revoked_token_is_refused_at_once(
 def test_nobody_is_let_in_while_postgres_and_redis_are_away(
     own_postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    settings = _settings(tmp_path, own_postgres.new_database(), redis_server.url)
+    settings = _settings(tmp_path, own_postgres.ready_database(), redis_server.url)
     with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=20) as http:
         assert status(http, bearer("ann"))[0] == 200
         own_postgres.stop()
@@ -164,7 +164,7 @@ def test_settings_that_cannot_be_right_are_refused(changes: dict[str, str], said
 
 
 def test_a_database_that_is_away_is_said_in_one_line(postgres: PostgresServer, tmp_path: Path) -> None:
-    url = postgres.new_database().replace(str(postgres.port), "1")
+    url = postgres.ready_database().replace(str(postgres.port), "1")
     done = revoke("--user", "ann", **{**JWT, "data_dir": str(tmp_path), "database_url": url})
     assert (done.returncode, done.stdout) == (1, "")
     assert "Not revoked: " in done.stderr

@@ -179,7 +179,7 @@ async def submit_at_once(url: str, many: int) -> tuple[set[str], int]:
 
 
 async def test_1000_concurrent_submits_with_one_key_make_one_job(postgres: PostgresServer) -> None:
-    ids, count = await submit_at_once(postgres.new_database(), 1000)
+    ids, count = await submit_at_once(postgres.ready_database(), 1000)
     assert (len(ids), count) == (1, 1)
 
 
