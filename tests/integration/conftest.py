@@ -9,9 +9,6 @@ from sqlalchemy.engine import URL
 
 from src.adapters.database import migrate, sqlite
 from src.adapters.database.engine import Database
-from tests.servers.redis import redis_server, shared_redis
-
-__all__ = ["redis_server", "shared_redis"]
 
 
 @pytest.fixture(scope="session", autouse=True)

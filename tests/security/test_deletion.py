@@ -7,11 +7,9 @@ import pytest
 
 from tests.attacks.deletion_kills import Backing, Outcome, kill_in_deletions
 from tests.servers.postgres import PostgresServer
-from tests.servers.redis import RedisServer, redis_server, shared_redis
+from tests.servers.redis import RedisServer
 from tests.servers.s3 import S3Server
 from tests.support.reporting import say
-
-__all__ = ["redis_server", "shared_redis"]
 
 pytestmark = pytest.mark.timeout(3000)
 

@@ -13,7 +13,8 @@ from pydantic import SecretStr, ValidationError
 
 from src.bootstrap.process import load_settings
 from src.config.settings import Settings
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT
+from tests.servers.ports import free_port
 
 MARKER = "qplantedsecretzxwv"
 KEY = base64.b64encode(MARKER.encode().ljust(32, b"x")).decode()
