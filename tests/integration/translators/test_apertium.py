@@ -22,7 +22,8 @@ from tests.servers.waiting import until
 
 pytestmark = [
     pytest.mark.skipif(
-        shutil.which("apertium") is None or not installed_modes(modes_directories()), reason="Apertium has no pairs here"
+        shutil.which("apertium") is None or not installed_modes(modes_directories()),
+        reason="Apertium has no pairs here",
     ),
     pytest.mark.asyncio(loop_scope="module"),  # pipelines stay for the next test
 ]

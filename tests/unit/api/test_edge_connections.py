@@ -177,7 +177,9 @@ def test_what_is_no_request(server: str) -> None:
         b"GET /\xff HTTP/1.1",
         b"GET http://[ HTTP/1.1",
     ]
-    for line, answer in zip(lines, answers_to(server, [line + b"\r\nHost: edge\r\n\r\n" for line in lines]), strict=True):
+    for line, answer in zip(
+        lines, answers_to(server, [line + b"\r\nHost: edge\r\n\r\n" for line in lines]), strict=True
+    ):
         assert 400 <= status(answer) < 500, line
         assert b"application/problem+json" in answer, line
 
