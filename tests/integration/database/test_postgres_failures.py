@@ -91,11 +91,15 @@ async def test_restarts_in_the_middle_of_use_lose_nothing_and_do_nothing_twice(
             except EngineUnavailable:
                 counted.append(0)
 
+    async def ten_more() -> None:
+        goal = len(accepted) + 10
+        await until(lambda: len(accepted) >= goal, 60)
+
     writers = [asyncio.create_task(write(number)) for number in range(6)]
     for how in (signal.SIGINT, signal.SIGKILL, signal.SIGQUIT):
-        await until(lambda goal=len(accepted) + 10: len(accepted) > goal, 60)  # type: ignore[misc]
+        await ten_more()
         await in_thread(lambda how=how: postgres.restart(how))  # type: ignore[misc]
-    await until(lambda goal=len(accepted) + 10: len(accepted) > goal, 60)  # type: ignore[misc]
+    await ten_more()
     stop.set()
     await asyncio.wait_for(asyncio.gather(*writers), 60)
     kept = await ids_with(database, JobStatus.PENDING)
