@@ -1,6 +1,7 @@
 """Servers for tests: one on fake engines in this process, one on the embedded engines in a process of its own."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -17,35 +18,37 @@ from fastapi import FastAPI
 
 from tests.servers.ports import free_port
 from tests.servers.postgres import database_url, postgres
+from tests.servers.redis import redis_server, shared_redis
 
 if TYPE_CHECKING:
     from tests.servers.s3 import S3Server
 
-__all__ = ["database_url", "free_port", "postgres"]  # fixtures of every test, and a name that tests import from here
+__all__ = ["database_url", "postgres", "redis_server", "shared_redis"]  # fixtures of every test
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Threads of torch that wait give their core away: several processes on two cores are ten times as fast for it."""
+_SMALL = {"OMP_WAIT_POLICY": "PASSIVE", "ENGINE_PROCESSES": "1", "DECODER_PROCESSES": "1"}
+"""One process of each kind, and threads that give their core away while they wait: starting takes half as long."""
 
 
 @contextmanager
 def serving(app: FastAPI, **options: Any) -> Iterator[str]:
     """The base URL of a real HTTP server for this app, in a thread. `options` are uvicorn's."""
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=5, **options))
-    thread = threading.Thread(target=server.run, daemon=True)
+    listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5, **options))
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     try:
         deadline = time.monotonic() + 60
         while not server.started:
             if not thread.is_alive() or time.monotonic() > deadline:
                 raise RuntimeError("the test server did not start")
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(30)
+        listening.close()
 
 
 @contextmanager
@@ -54,7 +57,7 @@ def service_process(
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The base URL and the process of `python -m src.main` on embedded engines, once it is ready."""
     port = free_port()
-    environment = {**os.environ, "PORT": str(port), "DATA_DIR": str(data_dir), **_PATIENT, **settings}
+    environment = {**os.environ, "PORT": str(port), "DATA_DIR": str(data_dir), **_SMALL, **settings}
     with (data_dir.parent / f"{data_dir.name}.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *program], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -84,14 +87,14 @@ def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of one service on embedded engines, shared by all tests that only use it."""
+    """The base URL of one service on embedded engines, shared by all tests of this worker that only use it."""
     with service_process(tmp_path_factory.mktemp("live") / "data") as (url, _):
         yield url
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["S3Server"]:
-    """An S3 endpoint shared by all tests, each with buckets of its own."""
+    """An S3 endpoint shared by all tests of this worker, each with buckets of its own."""
     from tests.servers.s3 import s3_running  # noqa: PLC0415 - only these tests pay for boto3's import
 
     with s3_running(tmp_path_factory.mktemp("s3")) as server:

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import free_port
 from tests.image.caller import SENTENCE, Caller
 from tests.image.clean_root import Image
 from tests.image.container import Container, running
+from tests.servers.ports import free_port
 
 pytestmark = pytest.mark.timeout(3600)
 

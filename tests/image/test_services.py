@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import free_port
 from tests.image.caller import SENTENCE, Caller
 from tests.image.clean_root import Image
 from tests.image.container import Container, running
+from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import REGION, S3Server

@@ -6,13 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.deletion_kills import Backing, Outcome, kill_in_deletions
-from tests.integration.conftest import redis_server
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import S3Server
 from tests.support.reporting import say
-
-__all__ = ["redis_server"]
 
 pytestmark = pytest.mark.timeout(3000)
 

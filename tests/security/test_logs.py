@@ -1,5 +1,5 @@
 """Secrets and words planted in the traffic of whole services, and looked for in every line that their processes write:
-the long form of `tests/integration/safeguards/test_planted_logs.py`. It prints how much was searched for how much.
+the long form of `tests/slow/test_planted_logs.py`. It prints how much was searched for how much.
 """
 
 import json

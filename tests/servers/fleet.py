@@ -31,7 +31,7 @@ class Fleet:
         self.folder = folder
         self.postgres = postgres
         self.redis = redis
-        self.database_url = postgres.new_database()
+        self.database_url = postgres.ready_database()
         self.environment = {
             **os.environ,
             "OMP_NUM_THREADS": "1",

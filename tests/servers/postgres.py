@@ -10,12 +10,15 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
+from src.adapters.database.migrate import migrate
 from tests.servers.ports import free_port
 
 HOW_TO_INSTALL = "Postgres is not installed: run scripts/setup --dev, or apt-get install postgresql."
@@ -52,6 +55,7 @@ class PostgresServer:
         # Postgres refuses to run as root; this process may become its user, and stays the parent that can signal it.
         self._user = pwd.getpwnam("postgres") if os.getuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready: str | None = None
         self.port = free_port()
 
     def url(self, database: str) -> str:
@@ -119,11 +123,19 @@ class PostgresServer:
         self.sql("ALTER SYSTEM SET ssl = on")
         self.restart()
 
-    def new_database(self) -> str:
+    def new_database(self, template: str = "template1") -> str:
         """The URL of an empty database that nobody else has."""
         name = f"test_{uuid.uuid4().hex}"
-        self.sql(f"CREATE DATABASE {name}")
+        self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
+
+    def ready_database(self) -> str:
+        """As `new_database`, with the newest schema."""
+        if self._ready is None:
+            self._ready = self.new_database()
+            with ThreadPoolExecutor(1) as thread:  # this one may have a loop that runs
+                thread.submit(migrate, make_url(self._ready)).result()
+        return self.new_database(name_of(self._ready))
 
     def new_owner(self, password: str) -> tuple[str, str]:
         """A role that the server asks for its password, and a database of its own. Returns their names."""
@@ -203,8 +215,8 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database: the test runs once on each kind."""
+    """A database without rows: the test runs once on each kind."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path / 'voice.db'}"
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database()
+    return server.ready_database()

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 import redis
 
-from tests.conftest import free_port
+from tests.servers.ports import free_port
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
@@ -46,7 +46,9 @@ class RedisServer:
         self.kill()
 
     def start(self) -> None:
-        """Returns when it answers. Raises RuntimeError."""
+        """Returns when it answers, at once where it runs. Raises RuntimeError."""
+        if self._process is not None and self._process.poll() is None:
+            return
         program = shutil.which("redis-server")
         if program is None:
             raise RuntimeError("redis-server is not installed: run scripts/setup --dev (apt-get install redis-server)")
@@ -110,10 +112,15 @@ class RedisServer:
             return False
 
 
-@pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """An empty Redis for one test."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    with RedisServer(folder) as server:
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture
+def redis_server(shared_redis: RedisServer) -> RedisServer:
+    """An empty Redis, which the test may stop."""
+    shared_redis.start()
+    shared_redis.flush_all()
+    return shared_redis

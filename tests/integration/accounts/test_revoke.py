@@ -2,11 +2,10 @@
 
 import asyncio
 import getpass
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import httpx
 import pytest
 from jose import jwt
 
+from scripts.revoke import main
 from src.adapters.database.accounts.audit import SqlAuditLog
 from src.adapters.database.engine import Database
 from src.bootstrap.engines import Engines
@@ -21,9 +21,9 @@ from src.bootstrap.storage import new_key
 from src.config.settings import Settings
 from src.domain.jobs import AuditEvent
 from src.main import create_app
-from tests.conftest import ROOT, serving
+from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
-from tests.servers.postgres import PostgresServer, running_postgres
+from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.support.pseudonyms import deleted
 
@@ -47,10 +47,26 @@ def bearer(subject: str, token_id: str | None = None) -> dict[str, str]:
     return {"Authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}
 
 
-def revoke(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **{name.upper(): value for name, value in settings.items()}}
-    command = [sys.executable, "scripts/revoke.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+@dataclass(frozen=True)
+class Command:
+    """`scripts/revoke.py`, in this process."""
+
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        with self.monkeypatch.context() as patch:
+            for name, value in settings.items():
+                patch.setenv(name.upper(), value)
+            patch.setattr(sys, "argv", ["revoke.py", *arguments])
+            code = main()
+        return subprocess.CompletedProcess([], code, *self.capsys.readouterr())
+
+
+@pytest.fixture
+def revoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    monkeypatch.chdir(tmp_path)  # no .env
+    return Command(monkeypatch, capsys)
 
 
 def status(http: httpx.Client, headers: dict[str, str]) -> tuple[int, str | None]:
@@ -69,12 +85,6 @@ def audited(url: str, user_id: str) -> list[AuditEvent]:
     return asyncio.run(read())
 
 
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        yield server
-
-
 def _settings(folder: Path, database_url: str, redis_url: str) -> dict[str, str]:
     return {**JWT, "data_dir": str(folder), "database_url": database_url, "redis_url": redis_url}
 
@@ -86,9 +96,9 @@ def _app(settings: dict[str, str]) -> Any:
 
 
 def test_a_revoked_token_is_refused_at_once(
-    postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path
+    postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path, revoke: Command
 ) -> None:
-    url = postgres.new_database()
+    url = postgres.ready_database()
     settings = _settings(tmp_path, url, redis_server.url)
     with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=20) as http:
         lost, kept, bob = bearer("ann", "t-1"), bearer("ann", "t-2"), bearer("bob")
@@ -107,19 +117,19 @@ def test_a_revoked_token_is_refused_at_once(
 
 
 def test_nobody_is_let_in_while_postgres_and_redis_are_away(
-    own_postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path
+    postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    settings = _settings(tmp_path, own_postgres.new_database(), redis_server.url)
+    settings = _settings(tmp_path, postgres.ready_database(), redis_server.url)
     with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=20) as http:
         assert status(http, bearer("ann"))[0] == 200
-        own_postgres.stop()
+        postgres.stop()
         redis_server.stop()
         refused = http.get("/api/v1/languages", headers=bearer("bob"))  # it needs no database itself
         assert (refused.status_code, refused.json()["code"]) == (503, "engine_unavailable")
         assert "retry-after" in refused.headers
         assert http.get("/health/live").status_code == 200
         redis_server.start()
-        own_postgres.start()
+        postgres.start()
         deadline = time.monotonic() + 20
         while status(http, bearer("bob"))[0] != 200:
             assert time.monotonic() < deadline
@@ -155,7 +165,9 @@ def test_what_users_do_with_voices_and_jobs_is_in_the_audit_log(tmp_path: Path) 
         ({"jwt_secret": "short"}, "needs JWT_SECRET"),
     ],
 )
-def test_settings_that_cannot_be_right_are_refused(changes: dict[str, str], said: str, tmp_path: Path) -> None:
+def test_settings_that_cannot_be_right_are_refused(
+    changes: dict[str, str], said: str, tmp_path: Path, revoke: Command
+) -> None:
     done = revoke("--user", "ann", **{**JWT, "data_dir": str(tmp_path), **changes})
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
@@ -163,8 +175,8 @@ def test_settings_that_cannot_be_right_are_refused(changes: dict[str, str], said
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_database_that_is_away_is_said_in_one_line(postgres: PostgresServer, tmp_path: Path) -> None:
-    url = postgres.new_database().replace(str(postgres.port), "1")
+def test_a_database_that_is_away_is_said_in_one_line(postgres: PostgresServer, tmp_path: Path, revoke: Command) -> None:
+    url = postgres.ready_database().replace(str(postgres.port), "1")
     done = revoke("--user", "ann", **{**JWT, "data_dir": str(tmp_path), "database_url": url})
     assert (done.returncode, done.stdout) == (1, "")
     assert "Not revoked: " in done.stderr

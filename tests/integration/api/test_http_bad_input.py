@@ -111,10 +111,10 @@ def test_bad_audio_is_refused_with_its_code(http: httpx.Client, name: str) -> No
     assert elapsed < 2 * SECONDS_TO_REFUSE
 
 
-@pytest.mark.parametrize("name", audio_files.playlists())
-def test_texts_that_media_libraries_obey_are_refused(http: httpx.Client, name: str) -> None:
-    response = _translate(http, audio_files.playlists()[name], "wav")
-    assert (response.status_code, response.json()["code"]) == (415, "unsupported_audio_format")
+def test_texts_that_media_libraries_obey_are_refused(http: httpx.Client) -> None:
+    for name, text in audio_files.playlists().items():
+        response = _translate(http, text, "wav")
+        assert (response.status_code, response.json()["code"]) == (415, "unsupported_audio_format"), name
 
 
 def test_a_header_that_lies_about_its_length_is_not_believed(http: httpx.Client) -> None:
@@ -157,16 +157,15 @@ def test_a_body_far_beyond_the_limit_is_refused_before_it_is_read(http: httpx.Cl
     assert response is None or response.status_code == 413
 
 
-@pytest.mark.parametrize("audio", ["%%%", "AAA=AAA", "\u00e4\u00f6", "data:audio/wav;base64,"])
-def test_what_is_not_base64(http: httpx.Client, audio: str) -> None:
-    response = http.post("/api/v1/voice/translate", json={"audio": audio, "target_language": "es"})
-    assert (response.status_code, response.json()["code"]) == (400, "invalid_base64")
+def test_what_is_not_base64(http: httpx.Client) -> None:
+    for audio in ("%%%", "AAA=AAA", "\u00e4\u00f6", "data:audio/wav;base64,"):
+        response = http.post("/api/v1/voice/translate", json={"audio": audio, "target_language": "es"})
+        assert (response.status_code, response.json()["code"]) == (400, "invalid_base64"), audio
 
 
 @pytest.mark.parametrize("kind", audio_files.ENCODERS)
-@pytest.mark.parametrize(("sample_rate", "channels"), [(8_000, 1), (48_000, 2)])
-def test_every_format_is_taken(http: httpx.Client, kind: str, sample_rate: int, channels: int) -> None:
-    audio = audio_files.voice_message(kind, sample_rate, channels)
+def test_every_format_is_taken(http: httpx.Client, kind: str) -> None:
+    audio = audio_files.voice_message(kind, 48_000, 2)
     assert _translate(http, audio, audio_files.ENCODERS[kind][0]).status_code == 200
 
 

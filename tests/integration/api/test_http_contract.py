@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -37,6 +38,12 @@ class Service:
     def translate(self, headers: dict[str, str] | None = None, **changes: object) -> httpx.Response:
         return self.http.post("/api/v1/voice/translate", json=BODY | changes, headers=headers)
 
+    def reset(self) -> None:
+        """Engines as they were, and words that no cache has."""
+        for fake in (self.transcriber, self.translator, self.voice):
+            vars(fake).update(vars(type(fake)()))
+        self.transcriber.sentences = ("good morning", f"train {uuid4().hex} is late")
+
     def job_when_ended(self, path: str) -> dict[str, Any]:
         for _ in range(200):
             job: dict[str, Any] = self.http.get(path).json()
@@ -46,13 +53,21 @@ class Service:
         raise AssertionError("the job did not end")
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     transcriber, translator, voice = FakeTranscriber(), FakeTranslator(), FakeVoice()
     engines = Engines(FakeDecoder(), transcriber, (translator,), voice, FakeAnalyzer(), runners={})
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=2.0, job_queue_size=4)
+    settings = Settings(
+        _env_file=None, data_dir=tmp_path_factory.mktemp("contract"), sync_timeout_seconds=2.0, job_queue_size=4
+    )
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
         yield Service(http, transcriber, translator, voice)
+
+
+@pytest.fixture
+def service(running: Service) -> Service:
+    running.reset()
+    return running
 
 
 def _problem(response: httpx.Response, status: int, code: str, said: str = "") -> dict[str, Any]:
@@ -348,11 +363,12 @@ def test_naming_another_user_needs_the_service_scope_only_where_callers_have_sco
 
 def test_usage_counts_what_was_done(service: Service) -> None:
     service.translate()
+    before = service.http.get("/api/v1/usage").json()["days"][0]
+    service.translate()
     service.http.post("/api/v1/voice/transcribe", json={"audio": AUDIO})
-    usage = service.http.get("/api/v1/usage").json()
-    assert usage["days"][0]["requests"] == 2
-    assert usage["days"][0]["seconds_in"] == 3.0
-    assert usage["days"][0]["seconds_out"] == 1.0
+    after = service.http.get("/api/v1/usage").json()["days"][0]
+    counted = {name: after[name] - before[name] for name in ("requests", "seconds_in", "seconds_out")}
+    assert counted == {"requests": 2, "seconds_in": 3.0, "seconds_out": 1.0}
 
 
 def test_languages_lists_what_the_engines_can_do(service: Service) -> None:

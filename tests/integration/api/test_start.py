@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT
+from tests.servers.ports import free_port
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "reason"),
     [
         ("TRANSCRIPTION_ENGINE", "whisper", "base.pt"),
-        ("VOICE_ENGINE", "xtts", "COQUI_TOS_AGREED=1"),
-        ("HOST", "0.0.0.0", "AUTH_MODE=jwt"),
         ("AUTH_MODE", "jwt", "exactly one of JWT_SECRET, JWT_PUBLIC_KEY_FILE, JWT_JWKS_URL"),
         ("JOB_CONCURRENCY", "none", "JOB_CONCURRENCY"),
     ],

@@ -21,9 +21,9 @@ from src.bootstrap.process import build_server
 from src.bootstrap.storage import plain_connections, s3_options
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from tests.conftest import free_port
 from tests.integration.redis.test_redis_link import ask
 from tests.servers.certificates import self_signed
+from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer, running_postgres
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import KEY_ID, REGION, SECRET, s3_running

@@ -112,7 +112,7 @@ def test_no_speech(samples: Samples, processing: AudioProcessing) -> None:
         processing.decode(files.encode(samples, 16_000, "wav24"), AudioFormat.WAV)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ["wav", "mp3"])
 def test_length_limits_hold_on_decoded_samples(kind: str, decoder: PyAvDecoder) -> None:
     declared = files.ENCODERS[kind][0]
     for seconds, error in ((0.5, AudioTooShort), (301.0, AudioTooLong)):

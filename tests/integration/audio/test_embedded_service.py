@@ -2,12 +2,8 @@
 
 import base64
 import io
-import os
-import signal
-import subprocess
 import time
 import wave
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +12,6 @@ import pytest
 
 from src.domain.audio import Audio
 from src.models.speaker_analysis import SpeakerAnalysis
-from tests.conftest import service_process
 from tests.recordings import audio_files
 
 SENTENCE = "my sister will arrive at the airport tomorrow evening"
@@ -88,11 +83,8 @@ def test_every_pair_listed_works(live_server: str) -> None:
             assert ">".join(pair["route"]) in answer["engines"]["translation"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "sample_rate"), [("mp3", 44_100), ("aac", 48_000), ("alac", 44_100), ("flac", 22_050), ("wav", 48_000)]
-)
-def test_every_format_is_understood(live_server: str, kind: str, sample_rate: int) -> None:
-    answer = _translate(live_server, _body(kind=kind, sample_rate=sample_rate, options={"return_base64": False}))
+def test_a_coded_recording_is_understood(live_server: str) -> None:
+    answer = _translate(live_server, _body(kind="aac", sample_rate=48_000, options={"return_base64": False}))
     assert answer["original_text"] == SENTENCE
 
 
@@ -144,51 +136,3 @@ def test_concurrent_messages_do_not_mix(live_server: str) -> None:
             while (job := http.get(location).json())["status"] in ("pending", "processing"):
                 time.sleep(0.1)
             assert job["original_text"] == text
-
-
-def test_a_killed_service_does_its_jobs_at_the_next_start(tmp_path: Path) -> None:
-    with service_process(tmp_path / "data", JOB_LEASE_SECONDS="4") as (url, process):
-        with httpx.Client(base_url=url, timeout=30) as http:
-            locations = [
-                http.post("/api/v1/voice/translate", json=_body(), headers={"Prefer": "respond-async"}).headers[
-                    "location"
-                ]
-                for _ in range(3)
-            ]
-            while http.get(locations[0]).json()["status"] == "pending":
-                time.sleep(0.01)
-        children = _children(process)
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
-        assert children
-        _assert_gone(children)
-    with service_process(tmp_path / "data") as (url, _), httpx.Client(base_url=url, timeout=30) as http:
-        for location in locations:
-            deadline = time.monotonic() + 60
-            while (job := http.get(location).json())["status"] != "completed":
-                assert job["status"] != "failed", job
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            assert job["original_text"] == SENTENCE
-
-
-def _children(process: subprocess.Popen[bytes]) -> list[int]:
-    listing = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
-    )
-    return [int(pid) for pid in listing.stdout.split()]
-
-
-def _assert_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 5
-    while any(_runs(pid) for pid in pids):
-        assert time.monotonic() < deadline, "engine processes outlived the service"
-        time.sleep(0.05)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.conftest import free_port
+from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer, find_program
 from tests.unit.deployment.test_compose import SECRETS, SERVICES
 

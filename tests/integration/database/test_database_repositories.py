@@ -146,7 +146,7 @@ any_profile = st.builds(
     created_at=times,
     updated_at=times,
 )
-many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @many

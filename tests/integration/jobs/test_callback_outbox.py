@@ -189,7 +189,7 @@ async def test_processes_that_claim_at_a_time_get_each_one_once(database: Databa
 
 async def test_one_that_another_is_claiming_is_passed_over(postgres: PostgresServer) -> None:
     """SQLite has one writer at a time."""
-    database = Database(postgres.new_database())
+    database = Database(postgres.ready_database())
     await database.start()
     await ended_job(database, "a")
     await ended_job(database, "b")

@@ -131,7 +131,7 @@ class Road:
 @pytest.fixture
 async def road(postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[Road]:
     async with AsyncExitStack() as stack:
-        database = Database(postgres.new_database())
+        database = Database(postgres.ready_database())
         stack.push_async_callback(database.close)
         await database.start()
         link = RedisLink(redis_server.url, 1.0)

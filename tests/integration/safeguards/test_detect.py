@@ -163,9 +163,9 @@ def test_another_deployments_manifest_is_not_proof(http: httpx.Client) -> None:
 def test_mutated_files_never_break_the_service(http: httpx.Client) -> None:
     """RELIABILITY 5, for this endpoint: what is sent is a marked file, damaged in some way."""
     file, dice = marked().data, random.Random(5)
-    statuses = [_detect(http, mutated(file, dice)).status_code for _ in range(500)]
+    statuses = [_detect(http, mutated(file, dice)).status_code for _ in range(100)]
     assert set(statuses) <= {200, 415, 422}
-    assert statuses.count(200) > 100
+    assert statuses.count(200) > 20
     assert _found(http, file)["c2pa"]["valid"] is True
 
 

@@ -95,7 +95,6 @@ async def test_each_claim_is_required(name: str) -> None:
         {"jti": ""},
         {"jti": "x" * 201},
     ],
-    ids=str,
 )
 async def test_each_wrong_claim_is_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(Unauthenticated):

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -80,15 +80,16 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word(server: str) ->
         assert 0.5 < time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("start", [b"G", b"\r\n"])
-def test_the_second_request_on_a_connection_has_the_same_time(server: str, start: bytes) -> None:
-    with connect(server) as slow:
-        slow.sendall(LIVE + b"\r\n")
-        assert status(slow.recv(65536)) == 200
+def test_the_second_request_on_a_connection_has_the_same_time(server: str) -> None:
+    with connect(server) as slow, connect(server) as slower:
+        for each in (slow, slower):
+            each.sendall(LIVE + b"\r\n")
+            assert status(each.recv(65536)) == 200
         time.sleep(0.8)  # a pause between requests is the keep-alive's business
-        slow.sendall(start)
+        slow.sendall(b"G")
+        slower.sendall(b"\r\n")
         began = time.monotonic()
-        assert status(read_all(slow)) == 408
+        assert [status(read_all(each)) for each in (slow, slower)] == [408, 408]
         assert 0.4 < time.monotonic() - began < 10
 
 
@@ -150,32 +151,37 @@ AMBIGUOUS = {
 }
 
 
-@pytest.mark.parametrize("rest", AMBIGUOUS.values(), ids=AMBIGUOUS)
-def test_a_head_that_may_be_read_in_two_ways_is_refused(server: str, rest: bytes) -> None:
+def answers_to(server: str, sent: Iterable[bytes]) -> list[bytes]:
+    """Each on a connection of its own, all at once: after a refusal the server lingers."""
+    with ExitStack() as stack:
+        callers = []
+        for each in sent:
+            callers.append(stack.enter_context(connect(server)))
+            callers[-1].sendall(each)
+        return [read_all(caller) for caller in callers]
+
+
+def test_a_head_that_may_be_read_in_two_ways_is_refused(server: str) -> None:
     head = b"POST /api/v1/voice/translate HTTP/1.1\r\nHost: edge\r\nContent-Type: application/json\r\n"
-    with connect(server) as caller:
-        caller.sendall(head + rest + b'{"audio":"A"}' + LIVE + b"\r\n")
-        answer = read_all(caller)
-    assert 400 <= status(answer) < 500
-    assert answer.count(b"HTTP/1.1 ") == 1, "what followed was taken for a request"
+    sent = [head + rest + b'{"audio":"A"}' + LIVE + b"\r\n" for rest in AMBIGUOUS.values()]
+    for name, answer in zip(AMBIGUOUS, answers_to(server, sent), strict=True):
+        assert 400 <= status(answer) < 500, name
+        assert answer.count(b"HTTP/1.1 ") == 1, f"what followed was taken for a request: {name}"
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+def test_what_is_no_request(server: str) -> None:
+    lines = [
         b"GET / HTTP/9.9",
         b"BREW / HTTP/1.1",
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"GET /\xff HTTP/1.1",
         b"GET http://[ HTTP/1.1",
-    ],
-)
-def test_what_is_no_request(server: str, line: bytes) -> None:
-    with connect(server) as caller:
-        caller.sendall(line + b"\r\nHost: edge\r\n\r\n")
-        answer = read_all(caller)
-    assert 400 <= status(answer) < 500
-    assert b"application/problem+json" in answer
+    ]
+    for line, answer in zip(
+        lines, answers_to(server, [line + b"\r\nHost: edge\r\n\r\n" for line in lines]), strict=True
+    ):
+        assert 400 <= status(answer) < 500, line
+        assert b"application/problem+json" in answer, line
 
 
 def test_more_connections_than_allowed() -> None:

@@ -44,7 +44,6 @@ def settings(**values: Any) -> Settings:
         ({"jwt_jwks_url": "https://a:b@id/jwks"}, "no password"),
         ({"jwt_jwks_url": "https://id:port/jwks"}, "not an address"),
     ],
-    ids=str,
 )
 def test_what_is_unsafe_is_refused_with_the_reason(values: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError) as refused:

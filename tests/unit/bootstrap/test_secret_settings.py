@@ -13,7 +13,8 @@ from pydantic import SecretStr, ValidationError
 
 from src.bootstrap.process import load_settings
 from src.config.settings import Settings
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT
+from tests.servers.ports import free_port
 
 MARKER = "qplantedsecretzxwv"
 KEY = base64.b64encode(MARKER.encode().ljust(32, b"x")).decode()
@@ -63,8 +64,15 @@ def test_settings_do_not_show_them(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", SECRETS)
-@pytest.mark.parametrize("wrong", [MARKER, f"{MARKER} {MARKER}", f"redis://:{MARKER}@h:99999", f"whsec_{MARKER}"])
-@pytest.mark.parametrize("more", [{}, {"auth_mode": "jwt"}, {"port": "none"}, {"workers": "remote"}])
+@pytest.mark.parametrize(
+    ("wrong", "more"),
+    [
+        (MARKER, {}),
+        (f"{MARKER} {MARKER}", {"auth_mode": "jwt"}),
+        (f"redis://:{MARKER}@h:99999", {"port": "none"}),
+        (f"whsec_{MARKER}", {"workers": "remote"}),
+    ],
+)
 def test_what_is_said_of_wrong_settings_does_not_quote_them(
     name: str, wrong: str, more: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,8 +18,9 @@ from src.config.settings import Settings
 from src.domain.jobs import Job
 from src.worker import ALIVE_FILE, show_life
 from src.workers.job_worker import JobWorker
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT
 from tests.image.dockerfile import Context, Copy, Stage, parse, substitute
+from tests.servers.ports import free_port
 
 NAMES = ("Dockerfile", "Dockerfile.gpu")
 NOT_OURS = {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME"}

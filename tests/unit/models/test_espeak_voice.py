@@ -13,6 +13,7 @@ from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, compare
 from src.models.espeak_voice.base_voice import espeak, say
 from src.models.espeak_voice.engine import NAME, EspeakVoice, spoken_languages
 from src.models.speaker_analysis import SpeakerAnalysis
+from src.utils.audio import beginning
 from tests.recordings import audio_files
 
 SPANISH = ("Hola, quisiera reservar una mesa para dos personas.", "El tren sale a las siete y media.")
@@ -112,7 +113,7 @@ def test_every_language_makes_sound(engine: EspeakVoice, man: VoiceConditioning,
     assert np.sqrt(np.mean(audio.samples**2)) > 0.02
 
 
-@pytest.mark.parametrize("language", ["es", "en", "ja"])
+@pytest.mark.parametrize("language", ["en", "ja"])  # spoken by flite, and by espeak-ng
 @pytest.mark.parametrize("text", ["", "   ", "...", "¡¿!?", "\x00\x1b[31m", "🙂", "-v", "--help"])
 def test_text_without_words_does_not_break(
     engine: EspeakVoice, man: VoiceConditioning, language: str, text: str
@@ -156,7 +157,7 @@ def test_the_melody_comes_from_the_prosody(
     assert compare(him, lent).timbre_agreement > compare(her, lent).timbre_agreement
 
 
-@pytest.mark.parametrize("quality", list(Quality))
+@pytest.mark.parametrize("quality", [Quality.FAST, Quality.HIGH])
 def test_every_quality_keeps_the_words_and_the_pitch(
     engine: EspeakVoice, woman: VoiceConditioning, spoken: Audio, quality: Quality
 ) -> None:
@@ -202,20 +203,17 @@ def test_several_references_all_give_to_the_voice(engine: EspeakVoice, woman: Vo
     assert_sound(engine.speak(SpeechRequest(SPANISH, "es", both)))
 
 
-def test_long_references_have_equal_shares(engine: EspeakVoice) -> None:
-    woman, man = (np.tile(recording(voice).samples, 12) for voice in ("slt", "awb"))
-    minute = engine.condition((Audio(woman, 22_050),))
-    both = engine.condition((Audio(woman, 22_050), Audio(man, 22_050)))
-    halves = engine.condition((Audio(woman[: 30 * 22_050], 22_050), Audio(man[: 30 * 22_050], 22_050)))
-    assert both == halves
-    assert both != minute
-
-
-def test_a_long_reference_is_stored_small(engine: EspeakVoice) -> None:
-    long = np.tile(audio_files.speech(22_050), 14)  # about 70 s
-    conditioning = engine.condition((Audio(long, 22_050),))
-    assert conditioning.engine == NAME
-    assert len(conditioning.data) < 2_000_000
+def test_references_have_equal_shares_of_the_most_that_is_kept(
+    engine: EspeakVoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.models.espeak_voice.engine.MAX_REFERENCE_SECONDS", 4.0)
+    woman, man = recording("slt"), recording("awb")
+    alone = engine.condition((woman,))
+    both = engine.condition((woman, man))
+    assert both == engine.condition((beginning(woman, 2.0), beginning(man, 2.0)))
+    assert both != alone
+    assert alone.engine == NAME
+    assert len(alone.data) < 130_000  # a minute is 2 MB
 
 
 def test_a_language_that_is_not_spoken_is_refused(engine: EspeakVoice, man: VoiceConditioning) -> None:

@@ -27,7 +27,7 @@ def service(postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path)
     """A client of it, and its process's id."""
     settings = {
         "WORKERS": "remote",
-        "DATABASE_URL": postgres.new_database(),
+        "DATABASE_URL": postgres.ready_database(),
         "REDIS_URL": redis_server.url,
         "DATA_DIR": str(tmp_path / "data"),
         "STORAGE_KEYS": new_key(),

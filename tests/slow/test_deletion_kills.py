@@ -29,5 +29,5 @@ async def test_on_postgres_redis_and_a_bucket_with_versions(
     folder.mkdir()
     bucket = s3_server.new_bucket()
     s3_server.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    backing = Backing(folder, postgres.new_database(), redis_server, s3_server, bucket)
+    backing = Backing(folder, postgres.ready_database(), redis_server, s3_server, bucket)
     assert (await kill_in_deletions(backing, 2, random.Random(2))).kills == 2

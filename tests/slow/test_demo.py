@@ -14,7 +14,7 @@ import soundfile as sf
 
 from scripts.demo import SENTENCE
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, str(ROOT / "scripts" / "demo.py")]
 
 
