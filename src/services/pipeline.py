@@ -4,9 +4,10 @@ Five steps, in `Pipeline.run`. Each is a service or an engine behind a port; thi
 order.
 """
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from src.domain.errors import ContentBlocked, ReferenceTooShort
 from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
@@ -15,11 +16,31 @@ from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translat
 from src.services.moderation import Moderation
 from src.services.profiles.profiles import Profiles
 from src.services.provenance import Marking
-from src.services.stage_clock import OnStage, StageClock
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning
 from src.utils.concurrency import started_early
+
+OnStage = Callable[[Stage], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class StageClock:
+    """Announces each stage as it starts and keeps how long it took, in milliseconds."""
+
+    on_stage: OnStage
+    started: float = field(default_factory=time.perf_counter)
+    milliseconds: dict[Stage, float] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def stage(self, stage: Stage) -> AsyncIterator[None]:
+        start = time.perf_counter()
+        await self.on_stage(stage)
+        yield
+        self.milliseconds[stage] = (time.perf_counter() - start) * 1000
+
+    def total(self) -> float:
+        return (time.perf_counter() - self.started) * 1000
 
 
 class Pipeline:

@@ -13,7 +13,7 @@ from src.domain.leases import WAITING, CallRepository, EngineCall
 from src.domain.ports import JobEvents, Leases, Storage
 from src.domain.tracing import Trace, working_for
 from src.services.jobs.ending import told
-from src.services.jobs.leased_runner import LeasedRunner
+from src.services.jobs.runner import LeasedRunner
 from src.utils.codec import decode, encode
 
 logger = logging.getLogger(__name__)

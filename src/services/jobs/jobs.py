@@ -1,8 +1,9 @@
 """Translation jobs as their callers see them: accepted once, waited for, cancelled.
 
-`job_runner.py` does them, in this process or in a worker's; `job_upkeep.py` sees to those whose worker is gone.
+`runner.py` does them, in this process or in a worker's; `upkeep.py` sees to those whose worker is gone.
 """
 
+import asyncio
 import hashlib
 import logging
 from contextlib import suppress
@@ -16,7 +17,6 @@ from src.domain.tracing import current_trace
 from src.services.jobs.ending import JobEnding
 from src.services.jobs.idempotency import once
 from src.services.jobs.upkeep import erase
-from src.services.jobs.wait import JobWait
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,6 @@ class Jobs:
         self._ending = ending
         self._most_waiting = most_waiting
         self._most_waiting_of_user = most_waiting_of_user
-        self._wait = JobWait(jobs, events)
 
     async def submit(
         self,
@@ -110,7 +109,7 @@ class Jobs:
 
     async def wait(self, job_id: str, seconds: float) -> Job:
         """The job when it has ended, or as it is after `seconds`. Raises NotFound when it is deleted meanwhile."""
-        job = await self._wait.until_ended(job_id, seconds)
+        job = await self._until_ended(job_id, seconds)
         if not job.ended:
             logger.info("job %s goes on after its caller's wait", job_id)
         return job
@@ -126,7 +125,27 @@ class Jobs:
             await self._ending.fail(job, JobCancelled("The caller cancelled the job before it was begun."))
         elif not job.ended:
             await self._events.publish(job_id)
-        await self._wait.until_ended(job_id, _CANCEL_SECONDS)
+        await self._until_ended(job_id, _CANCEL_SECONDS)
+
+    async def _until_ended(self, job_id: str, seconds: float) -> Job:
+        """The row is the truth; an event only says when to look at it.
+
+        Raises Overloaded, EngineUnavailable when the database is away at the end of that time; until then it may be.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        with self._events.listening(job_id) as wake:
+            while True:
+                left = deadline - clock()
+                try:
+                    job = await self._jobs.get(job_id)
+                except Unavailable:
+                    if left <= 0:
+                        raise
+                else:
+                    if job.ended or left <= 0:
+                        return job
+                await wake.wait(min(left, self._events.patience_seconds))
 
     async def _erase(self, job: Job) -> None:
         await erase(job.id, job.input_key, self._jobs, self._storage)

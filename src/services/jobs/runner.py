@@ -1,20 +1,163 @@
-"""A translation job in the hands of its worker; what it has in common with other work stands in `leased_runner.py`."""
+"""Jobs on the side of the worker: claimed under a lease, done, and then ended or given back. Engine calls alike.
+
+Whatever happens to this process, the row tells the others: its lease runs out, and another worker claims it.
+"""
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
 
-from src.domain.errors import DeadlineExceeded, Unavailable, VoiceServiceError
+from src.domain.errors import (
+    DeadlineExceeded,
+    InternalError,
+    JobCancelled,
+    NotFound,
+    Unavailable,
+    VoiceServiceError,
+)
 from src.domain.identity import current_user
 from src.domain.jobs import Job, Stage, TranslationResult
+from src.domain.leases import Leased, LeasedRepository
 from src.domain.ports import JobEvents, Leases
 from src.domain.rates import audio_counted
 from src.domain.repositories import JobRepository
 from src.domain.tracing import working_for
 from src.services.jobs.ending import JobEnding
-from src.services.jobs.leased_runner import LeasedRunner
 from src.services.pipeline import Pipeline
+from src.utils.concurrency import started_early
+from src.utils.tracing import where
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=Leased)
+R = TypeVar("R")
+
+_LOOK_SECONDS = 1.0
+_END_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""What is finished is worth waiting for a database that is away: the work would have to be done again."""
+
+
+class LeasedRunner(ABC, Generic[T, R]):
+    """`lease_seconds`: how long a row whose worker is gone waits for the next. `noun`, for the log.
+
+    When a worker dies, any of the rows that it did may be why. So of those that are at the last of `max_attempts` it
+    does one at a time: else the one that kills would take the same others with it each time, until all are dead.
+    """
+
+    def __init__(
+        self,
+        rows: LeasedRepository[T],
+        leases: Leases,
+        events: JobEvents,
+        *,
+        lease_seconds: float,
+        max_attempts: int,
+        noun: str,
+    ) -> None:
+        self._rows = rows
+        self._leases = leases
+        self._events = events
+        self._lease_seconds = lease_seconds
+        self._max_attempts = max_attempts
+        self._noun = noun
+        self._claiming = asyncio.Lock()
+        self._suspect: str | None = None  # the id of a running row that is at its last attempt
+
+    @abstractmethod
+    async def _attempt(self, row: T) -> R:
+        """Do it. Cancelled when nobody wants it any more."""
+
+    @abstractmethod
+    async def _complete(self, row: T, result: R) -> bool:
+        """Write the end. False when the row was not ours to end any more. Raises Overloaded, EngineUnavailable."""
+
+    @abstractmethod
+    async def _fail(self, row: T, error: VoiceServiceError) -> bool:
+        """As `_complete`."""
+
+    async def claim(self) -> T | None:
+        """The next row in line, which this process then has to `run`. Raises Overloaded, EngineUnavailable."""
+        async with self._claiming:
+            below = None if self._suspect is None else self._max_attempts - 1
+            row = await self._rows.claim(self._lease_seconds, begun_below=below)
+            if row is not None and row.attempts >= self._max_attempts > 1:
+                self._suspect = row.id
+            return row
+
+    async def run(self, row: T) -> None:
+        """Do a claimed row. Its errors end in it. Cancelled, as when this process stops, it gives the row back."""
+        try:
+            await self._run(row)
+        finally:
+            if self._suspect == row.id:
+                self._suspect = None
+
+    async def _run(self, row: T) -> None:
+        task = asyncio.create_task(self._begin(row))
+        try:
+            # Not `await task`: a cancellation of the task is one of the row, and this call goes on to end it.
+            with self._leases.held(row, task.cancel):
+                async with started_early(self._heed_cancellation(row, task)):
+                    await asyncio.wait({task})
+        except asyncio.CancelledError:
+            await _stopped(task)
+            await self._rows.give_back(row)
+            logger.info("%s %s goes back in line", self._noun, row.id)
+            raise
+        await self._end(row, task)
+
+    async def _begin(self, row: T) -> R:
+        if row.cancel_requested:
+            raise asyncio.CancelledError
+        return await self._attempt(row)
+
+    async def _heed_cancellation(self, row: T, task: asyncio.Task[R]) -> None:
+        with self._events.listening(row.id) as wake:
+            while not await self._is_unwanted(row):
+                await wake.wait(max(_LOOK_SECONDS, self._events.patience_seconds))
+        task.cancel()
+
+    async def _is_unwanted(self, row: T) -> bool:
+        try:
+            found = await self._rows.get(row.id)
+        except NotFound:
+            return True
+        except Unavailable:
+            return False
+        return found.cancel_requested or found.fence != row.fence
+
+    async def _end(self, row: T, task: asyncio.Task[R]) -> None:
+        for pause in _END_AGAIN_SECONDS:
+            try:
+                written = await self._write_end(row, task)
+            except Unavailable as error:
+                logger.warning("%s %s has ended, which is not written yet: %s", self._noun, row.id, error.code)
+                await asyncio.sleep(pause)
+                continue
+            if not written:
+                message = "%s %s was deleted, or is another worker's: what was done here is dropped"
+                logger.info(message, self._noun, row.id)
+            return
+        logger.error("%s %s has ended, which could not be written: it is done again", self._noun, row.id)
+
+    async def _write_end(self, row: T, task: asyncio.Task[R]) -> bool:
+        if task.cancelled():
+            logger.info("%s %s was cancelled", self._noun, row.id)
+            return await self._fail(row, JobCancelled(f"The caller cancelled the {self._noun}, or went away."))
+        error = task.exception()
+        if error is None:
+            return await self._complete(row, task.result())
+        if isinstance(error, VoiceServiceError):
+            return await self._fail(row, error)
+        logger.error("%s %s failed by a defect\n%s", self._noun, row.id, where(error))
+        detail = f"The {self._noun} failed by a defect of the service. The log has it under its id."
+        return await self._fail(row, InternalError(detail))
+
+
+async def _stopped(task: asyncio.Task[R]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class JobRunner(LeasedRunner[Job, TranslationResult]):
