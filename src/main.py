@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from src.api.app import audio_standing, build_app, require_session
-from src.api.intake import MAX_AUDIO_BYTES
+from src.api.requests import MAX_AUDIO_BYTES
 from src.api.middleware import Edge
 from src.bootstrap import running_services
 from src.bootstrap.access import Access, build_access

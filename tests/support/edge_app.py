@@ -6,7 +6,7 @@ import httpx
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field
 
-from src.api.json_route import JsonRoute
+from src.api.requests import JsonRoute
 from src.api.middleware import Edge, install
 from src.domain.errors import VoiceServiceError
 

@@ -3,11 +3,9 @@
 from fastapi import APIRouter, Request
 
 from src.api.dependencies import Caller, ServicesDep
-from src.api.disconnection import unless_gone
-from src.api.intake import decode_audio
-from src.api.json_route import JsonRoute
 from src.api.problems import problems
 from src.api.provenance import present_detection
+from src.api.requests import JsonRoute, decode_audio, unless_gone
 from src.api.schemas.provenance import DetectRequest, DetectResponse
 from src.services.on_demand import RecordedSpeech
 

@@ -7,10 +7,8 @@ from fastapi import APIRouter, Request
 
 from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, ItemId, Services, ServicesDep
-from src.api.disconnection import unless_gone
-from src.api.intake import claim_of, decode_all, decode_audio
-from src.api.json_route import JsonRoute
 from src.api.problems import problems
+from src.api.requests import JsonRoute, claim_of, decode_all, decode_audio, unless_gone
 from src.api.schemas.profiles import (
     ChallengeRequest,
     ChallengeResponse,

@@ -9,11 +9,9 @@ from fastapi.responses import JSONResponse
 
 from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
-from src.api.disconnection import disconnected, unless_gone
 from src.api.error_handlers import request_id_of
-from src.api.intake import claim_of, decode_audio, fingerprint_of
-from src.api.json_route import JsonRoute
 from src.api.problems import problems, raise_again
+from src.api.requests import JsonRoute, claim_of, decode_audio, disconnected, fingerprint_of, unless_gone
 from src.api.schemas.callbacks import job_ended
 from src.api.schemas.voice import (
     CloneRequest,

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
 from src.domain.speech import Quality
 
@@ -55,20 +56,7 @@ class Problem(BaseModel):
     request_id: str
     retryable: Annotated[bool, Field(description="Whether the same request may work later.")]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "type": "/problems/no_speech_detected",
-                "title": "No speech was found in the audio",
-                "status": 422,
-                "detail": "No speech was found in 3.0 s of audio. Record again, nearer to the microphone.",
-                "instance": "/api/v1/voice/translate",
-                "code": "no_speech_detected",
-                "request_id": "5f0c2d9a4f6e4c1f9f3a8b0e6d7c1a2b",
-                "retryable": False,
-            }
-        }
-    )
+    model_config = example("Problem")
 
 
 class JobProblem(BaseModel):

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from src.api.schemas.common import JobProblem
-from src.api.schemas.examples import JOBS
+from src.api.schemas.examples import example
 from src.domain.jobs import JobStatus, Stage
 
 
@@ -42,4 +42,4 @@ class JobList(BaseModel):
         Field(description="Give it as `cursor` for the next page. Null: this is the last one. Its content may change."),
     ] = None
 
-    model_config = ConfigDict(json_schema_extra={"example": JOBS})
+    model_config = example("JobList")

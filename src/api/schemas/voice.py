@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from src.api.schemas.common import (
     EncodedAudio,
@@ -15,14 +15,7 @@ from src.api.schemas.common import (
     Text,
     VoiceMatch,
 )
-from src.api.schemas.examples import (
-    CLONE_REQUEST,
-    CLONED,
-    TRANSCRIBE_REQUEST,
-    TRANSCRIBED,
-    TRANSLATE_REQUEST,
-    TRANSLATED,
-)
+from src.api.schemas.examples import example
 from src.api.schemas.moderation import Moderated
 from src.api.schemas.provenance import Provenance
 from src.domain.audio import AudioFormat
@@ -107,7 +100,7 @@ class TranslateRequest(BaseModel):
     quality: QualityChoice | None = None
     preserve_emotion: bool | None = None
 
-    model_config = ConfigDict(json_schema_extra={"example": TRANSLATE_REQUEST})
+    model_config = example("TranslateRequest")
 
     @model_validator(mode="after")
     def _merge_options(self) -> Self:
@@ -197,7 +190,7 @@ class TranslateResponse(BaseModel):
     error: Annotated[JobProblem | None, Field(description="Set when `status` is `failed`.")] = None
     created_at: datetime
 
-    model_config = ConfigDict(json_schema_extra={"example": TRANSLATED})
+    model_config = example("TranslateResponse")
 
 
 class TranscribeRequest(BaseModel):
@@ -206,7 +199,7 @@ class TranscribeRequest(BaseModel):
     source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
     quality: QualityChoice = Quality.BALANCED
 
-    model_config = ConfigDict(json_schema_extra={"example": TRANSCRIBE_REQUEST})
+    model_config = example("TranscribeRequest")
 
 
 class HeardWord(BaseModel):
@@ -235,7 +228,7 @@ class TranscribeResponse(BaseModel):
     moderation: Moderated = None
     processing_time_ms: Milliseconds
 
-    model_config = ConfigDict(json_schema_extra={"example": TRANSCRIBED})
+    model_config = example("TranscribeResponse")
 
 
 class CloneRequest(BaseModel):
@@ -250,7 +243,7 @@ class CloneRequest(BaseModel):
     return_audio_url: bool = True
     return_base64: bool = True
 
-    model_config = ConfigDict(json_schema_extra={"example": CLONE_REQUEST})
+    model_config = example("CloneRequest")
 
     @model_validator(mode="after")
     def _one_voice(self) -> Self:
@@ -272,4 +265,4 @@ class CloneResponse(BaseModel):
     moderation: Moderated = None
     processing_time_ms: Milliseconds
 
-    model_config = ConfigDict(json_schema_extra={"example": CLONED})
+    model_config = example("CloneResponse")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from src.api.json_route import JsonRoute
+from src.api.requests import JsonRoute
 from src.api.middleware import Edge
 from src.config.settings import Settings
 from src.main import create_app
