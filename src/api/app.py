@@ -12,7 +12,7 @@ from src import __version__
 from src.api import middleware
 from src.api.dependencies import Services
 from src.api.openapi import describe_access
-from src.api.routes import admin, audio, detect, health, jobs, languages, me, page, profiles, usage, voice
+from src.api.routes import admin, audio, health, jobs, languages, me, page, profiles, usage, voice
 from src.domain.identity import Identity
 from src.domain.rates import Standing
 
@@ -36,7 +36,7 @@ def build_app(edge: middleware.Edge, lifespan: Lifespan) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
     )
-    for part in (voice, profiles, detect, jobs, languages, me, usage, admin, audio, health, page):
+    for part in (voice, profiles, jobs, languages, me, usage, admin, audio, health, page):
         app.include_router(part.router)
     describe_access(app, asks_tokens=edge.verifier is not None)
     middleware.install(app, edge)

@@ -21,7 +21,7 @@ from src import main as service
 from src import worker
 from src.bootstrap.engines import Engines
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat
-from src.domain.errors import as_told
+from src.domain.errors import error_kind
 from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
 from tests.fakes.fakes import FakeAnalyzer, FakeTranslator, FakeVoice
@@ -90,7 +90,7 @@ class ScriptTranscriber:
         if message.fails == "defect":
             raise ValueError(message.words)  # as libraries quote what they cannot do
         if message.fails:
-            raise as_told(message.fails, _AS_TOLD, None)
+            raise error_kind(message.fails)(_AS_TOLD)
         try:
             await asyncio.sleep(message.seconds)
         except asyncio.CancelledError:

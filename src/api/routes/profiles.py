@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 
 from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, ItemId, Services, ServicesDep
-from src.api.problems import problems
+from src.api.error_handlers import problems
 from src.api.requests import JsonRoute, claim_of, decode_all, decode_audio, unless_gone
 from src.api.schemas.profiles import (
     ChallengeRequest,
@@ -38,7 +38,10 @@ async def make_challenge(body: ChallengeRequest, caller: Caller, services: Servi
     """
     speaker = await _speaker(body.user_id, caller, services)
     language = canonical(body.language) if body.language else None
-    return presenters.challenge(await services.challenges.issue(speaker.user_id, language))
+    made = await services.challenges.issue(speaker.user_id, language)
+    return ChallengeResponse(
+        challenge_id=made.id, sentence=made.sentence, language=made.language, expires_at=made.expires_at
+    )
 
 
 @router.post("/profile", responses=problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 503))

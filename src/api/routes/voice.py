@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 
 from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
-from src.api.error_handlers import request_id_of
-from src.api.problems import problems, raise_again
+from src.api.error_handlers import problems, request_id_of
 from src.api.requests import JsonRoute, claim_of, decode_audio, disconnected, fingerprint_of, unless_gone
 from src.api.schemas.callbacks import job_ended
+from src.api.schemas.provenance import DetectRequest, DetectResponse
 from src.api.schemas.voice import (
     CloneRequest,
     CloneResponse,
@@ -22,6 +22,7 @@ from src.api.schemas.voice import (
     TranslateResponse,
 )
 from src.domain.audio import AudioFormat
+from src.domain.errors import error_kind
 from src.domain.jobs import Job, JobRequest, Priority
 from src.domain.languages import canonical, variant
 from src.domain.speech import Wording
@@ -91,7 +92,7 @@ async def translate(
     if not job.ended:
         return await _accepted(job, services, links, prefer.applied)
     if job.error is not None:
-        raise_again(job, job.error)
+        raise error_kind(job.error.code)(job.error.detail, retry_after_seconds=job.retry_after_seconds())
     return await presenters.job_response(job, services.storage, links)
 
 
@@ -133,6 +134,17 @@ async def clone(
     )
     answer = await unless_gone(request, speaking, goes_on=idempotency_key is not None)
     return presenters.spoken(answer, body, language, links)
+
+
+@router.post("/detect", responses=problems(400, 413, 415, 422, 429, 503, 504))
+async def detect(body: DetectRequest, caller: Caller, services: ServicesDep, request: Request) -> DetectResponse:
+    """Look for marks that say that speech is synthetic: a C2PA manifest, RIFF INFO fields, and, where this deployment
+    has a detector, a watermark.
+
+    Nothing that the file names is fetched. A file without marks may be synthetic all the same.
+    """
+    recorded = on_demand.RecordedSpeech(await decode_audio(body.audio), body.audio_format)
+    return presenters.detected(await unless_gone(request, services.on_demand.detect(caller.user_id, recorded)))
 
 
 def _job_request(body: TranslateRequest) -> JobRequest:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
@@ -44,6 +44,18 @@ Format = Annotated[AudioFormat, Field(description="The file's real container: `m
 QualityChoice = Annotated[Quality, Field(description="How much time the engines may spend for a better result.")]
 
 
+def _rounded(digits: int) -> BeforeValidator:
+    """Of engines' measurements; before bounds are checked, as a cosine may come out at 1.0000001."""
+    return BeforeValidator(lambda value: round(value, digits) if isinstance(value, float) else value)
+
+
+Share = Annotated[float, Field(ge=0, le=1), _rounded(4)]
+Seconds = Annotated[float, _rounded(3)]
+Moment = Annotated[float, Field(ge=0), _rounded(3)]
+Hertz = Annotated[float, _rounded(1)]
+Milliseconds = Annotated[float, Field(ge=0), _rounded(2)]
+
+
 class Problem(BaseModel):
     """RFC 9457 problem details. `code` is stable: branch on it."""
 
@@ -76,9 +88,9 @@ class JobProblem(BaseModel):
 class VoiceMatch(BaseModel):
     """How near the spoken answer is to the reference voice, each 0 to 1."""
 
-    similarity: Annotated[float, Field(ge=0, le=1, description="Cosine of speaker-verification embeddings (GE2E).")]
-    pitch_agreement: Annotated[float, Field(ge=0, le=1)]
-    timbre_agreement: Annotated[float, Field(ge=0, le=1)]
+    similarity: Annotated[Share, Field(description="Cosine of speaker-verification embeddings (GE2E).")]
+    pitch_agreement: Share
+    timbre_agreement: Share
 
 
 class Live(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
-from src.api.schemas.common import EncodedAudio, Format, LanguageTag, ProfileId, Text
+from src.api.schemas.common import EncodedAudio, Format, Hertz, LanguageTag, ProfileId, Seconds, Share, Text
 from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
 from src.domain.consent import ConsentMethod
@@ -110,9 +110,9 @@ class ProfileRequest(BaseModel):
 
 
 class VoiceCharacteristics(BaseModel):
-    pitch_hz: Annotated[float, Field(description="Median of voiced frames.")]
+    pitch_hz: Annotated[Hertz, Field(description="Median of voiced frames.")]
     voice_type: VoiceType
-    brightness: Annotated[float, Field(ge=0, le=1)]
+    brightness: Share
 
 
 class ConsentResponse(BaseModel):
@@ -137,7 +137,7 @@ class ProfileResponse(BaseModel):
     name: str | None
     user_id: str
     voice_characteristics: VoiceCharacteristics
-    duration_seconds: Annotated[float, Field(description="Speech in the references, after trimming.")]
+    duration_seconds: Annotated[Seconds, Field(description="Speech in the references, after trimming.")]
     embedding_cached: Annotated[bool, Field(description="Whether the voice is stored, ready to speak with.")]
     created_at: datetime
     updated_at: datetime

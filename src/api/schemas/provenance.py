@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from src.api.schemas.common import EncodedAudio, Format
+from src.api.schemas.common import EncodedAudio, Format, Seconds, Share
 from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
 
@@ -80,7 +80,7 @@ class WatermarkFound(BaseModel):
     checked: bool
     found: bool | None = None
     model: str | None = None
-    probability: Annotated[float | None, Field(ge=0, le=1, description="The share of the sound that has it.")] = None
+    probability: Annotated[Share | None, Field(description="The share of the sound that has it.")] = None
     message: Annotated[str | None, Field(description="16 bits, hexadecimal. Noise where nothing was found.")] = None
     ours: Annotated[bool | None, Field(description="The message is this deployment's.")] = None
 
@@ -94,6 +94,6 @@ class DetectResponse(BaseModel):
     c2pa: C2paFound
     riff_info: InfoFound
     watermark: WatermarkFound
-    duration_seconds: float
+    duration_seconds: Seconds
 
     model_config = example("DetectResponse")

@@ -10,8 +10,12 @@ from src.api.schemas.common import (
     Format,
     JobProblem,
     LanguageTag,
+    Milliseconds,
+    Moment,
     ProfileId,
     QualityChoice,
+    Seconds,
+    Share,
     Text,
     VoiceMatch,
 )
@@ -22,8 +26,6 @@ from src.domain.audio import AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Formality, Quality
 from src.services.jobs.board import LAST_POSITION
-
-Milliseconds = Annotated[float, Field(ge=0)]
 
 
 class TranslateOptions(BaseModel):
@@ -122,8 +124,8 @@ class Timestamps(BaseModel):
 
 
 class TranslatedSegment(BaseModel):
-    start: Annotated[float, Field(ge=0, description="Seconds in the recording that was sent.")]
-    end: Annotated[float, Field(ge=0)]
+    start: Annotated[Moment, Field(description="Seconds in the recording that was sent.")]
+    end: Moment
     text: str
     translated_text: str
 
@@ -176,10 +178,10 @@ class TranslateResponse(BaseModel):
     translated_text: str | None = None
     audio_base64: Annotated[str | None, Field(description="WAV, 24 kHz, mono, 16-bit. Null when not asked for.")] = None
     audio_url: Annotated[str | None, Field(description="The same file at a signed address that expires.")] = None
-    duration_seconds: float | None = None
-    voice_similarity: Annotated[float | None, Field(ge=0, le=1)] = None
+    duration_seconds: Seconds | None = None
+    voice_similarity: Share | None = None
     voice_match: VoiceMatch | None = None
-    confidence: Annotated[float | None, Field(ge=0, le=1, description="Of the transcription.")] = None
+    confidence: Annotated[Share | None, Field(description="Of the transcription.")] = None
     segments: list[TranslatedSegment] | None = None
     provenance: Provenance = []
     engines: Engines | None = None
@@ -204,14 +206,14 @@ class TranscribeRequest(BaseModel):
 
 class HeardWord(BaseModel):
     text: str
-    start: float
-    end: float
-    confidence: Annotated[float, Field(ge=0, le=1)]
+    start: Seconds
+    end: Seconds
+    confidence: Share
 
 
 class HeardSegment(BaseModel):
-    start: float
-    end: float
+    start: Seconds
+    end: Seconds
     text: str
     words: list[HeardWord]
 
@@ -220,9 +222,9 @@ class TranscribeResponse(BaseModel):
     text: str
     source_language: str
     language_probability: Annotated[float | None, Field(description="Null when the engine did not detect it.")]
-    confidence: Annotated[float, Field(ge=0, le=1)]
+    confidence: Share
     segments: list[HeardSegment]
-    duration_seconds: Annotated[float, Field(description="Of the recording that was sent.")]
+    duration_seconds: Annotated[Seconds, Field(description="Of the recording that was sent.")]
     engine: str
     degraded: list[str]
     moderation: Moderated = None
@@ -255,9 +257,9 @@ class CloneRequest(BaseModel):
 class CloneResponse(BaseModel):
     audio_base64: str | None
     audio_url: str | None
-    duration_seconds: float
+    duration_seconds: Seconds
     target_language: str
-    voice_similarity: Annotated[float, Field(ge=0, le=1)]
+    voice_similarity: Share
     voice_match: VoiceMatch
     provenance: Provenance = []
     engine: str

@@ -25,7 +25,7 @@ from src.domain.errors import (
     Overloaded,
     Unavailable,
     VoiceServiceError,
-    as_told,
+    error_kind,
 )
 from src.domain.identity import current_user
 from src.domain.jobs import JobStatus
@@ -121,7 +121,7 @@ class QueuedCalls:
 
     async def _answer(self, row: EngineCall) -> Any:
         if row.error is not None:
-            raise as_told(row.error.code, row.error.detail, row.error.retry_after_seconds)
+            raise error_kind(row.error.code)(row.error.detail, retry_after_seconds=row.error.retry_after_seconds)
         try:
             return await asyncio.to_thread(decode, await self._storage.get(row.result_key))
         except CodecError as error:
