@@ -19,7 +19,7 @@ from src.domain.errors import JobCancelled, MalformedJson, about
 from src.domain.identity import Identity
 from src.domain.repositories import Claim
 from src.utils.audio import decode_base64
-from src.utils.concurrency import started_early
+from src.utils.concurrency import background_task
 
 T = TypeVar("T")
 
@@ -108,7 +108,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T], *, goes_on
     """
     if goes_on:
         return await work
-    async with started_early(work) as doing, started_early(disconnected(request)) as gone:
+    async with background_task(work) as doing, background_task(disconnected(request)) as gone:
         await asyncio.wait({doing, gone}, return_when=asyncio.FIRST_COMPLETED)
         if doing.done():
             return doing.result()

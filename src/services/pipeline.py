@@ -19,7 +19,7 @@ from src.services.provenance import Marking
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning
-from src.utils.concurrency import started_early
+from src.utils.concurrency import background_task
 
 OnStage = Callable[[Stage], Awaitable[None]]
 
@@ -76,7 +76,7 @@ class Pipeline:
             speech = await self._decoder.decode(data, wanted.audio_format)
 
         # The voice needs no text, so it is learned while steps 2 and 3 run.
-        async with self._unlearned_when_blocked(speech), started_early(self._learn_voice(job, speech)) as learning:
+        async with self._unlearned_when_blocked(speech), background_task(self._learn_voice(job, speech)) as learning:
             # 2. Speech to text, in segments with times. What may not pass ends here, before it is sent anywhere.
             async with clock.stage(Stage.TRANSCRIPTION):
                 transcript = await self._transcription.transcribe(speech, wanted.source_language, wanted.quality)

@@ -13,7 +13,7 @@ from src.domain.audio import Audio
 from src.domain.errors import NoSpeechDetected, Unavailable, VoiceServiceError
 from src.domain.ports import SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceMatch, VoicePrint, compare
-from src.utils.concurrency import both
+from src.utils.concurrency import run_both
 from src.utils.text import agreement, joined
 
 TAKES = 3
@@ -69,7 +69,7 @@ class Takes:
 
     async def _take(self, request: SpeechRequest, reference: VoicePrint) -> Take:
         audio = await self._engine.speak(request)
-        voice_print, heard = await both(self._analyzer.analyze(audio), self._heard(audio, request))
+        voice_print, heard = await run_both(self._analyzer.analyze(audio), self._heard(audio, request))
         return Take(audio, compare(reference, voice_print), heard)
 
     async def _heard(self, audio: Audio, request: SpeechRequest) -> float | None:

@@ -13,7 +13,7 @@ from src.domain.ports import Cache, SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, VoiceMatch, VoicePrint, compare
 from src.services.takes import Takes
 from src.utils.audio import join
-from src.utils.concurrency import both
+from src.utils.concurrency import run_both
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class VoiceCloning:
 
     async def _learn(self, references: tuple[Audio, ...], recordings: str) -> LearnedVoice:
         measuring = self._analyzer.analyze(join(references))
-        return LearnedVoice(*await both(self._engine.condition(references), measuring), recordings)
+        return LearnedVoice(*await run_both(self._engine.condition(references), measuring), recordings)
 
     async def speak(self, request: SpeechRequest, voice: LearnedVoice) -> Speech:
         """Say the texts with `voice`: 24 kHz mono. High quality is the best of several takes, if the engine's takes

@@ -31,7 +31,7 @@ from src.adapters.database.postgres import Trouble
 from src.domain.accounts import Pseudonyms
 from src.domain.errors import EngineUnavailable, Overloaded
 from src.domain.jobs import now
-from src.utils.concurrency import to_its_end
+from src.utils.concurrency import finish_before_cancel
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ class Database:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return await to_its_end(once())
+                return await finish_before_cancel(once())
             except (DBAPIError, OSError) as error:
                 if not self._is_passing(error) or time.monotonic() + pause > deadline:
                     raise

@@ -25,7 +25,7 @@ from src.domain.repositories import JobRepository
 from src.domain.tracing import working_for
 from src.services.jobs.ending import JobEnding
 from src.services.pipeline import Pipeline
-from src.utils.concurrency import started_early
+from src.utils.concurrency import background_task
 from src.utils.tracing import where
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class LeasedRunner(ABC, Generic[T, R]):
         try:
             # Not `await task`: a cancellation of the task is one of the row, and this call goes on to end it.
             with self._leases.held(row, task.cancel):
-                async with started_early(self._heed_cancellation(row, task)):
+                async with background_task(self._heed_cancellation(row, task)):
                     await asyncio.wait({task})
         except asyncio.CancelledError:
             await _stopped(task)

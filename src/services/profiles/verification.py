@@ -22,7 +22,7 @@ from src.domain.ports import AudioDecoder, SpeakerAnalyzer
 from src.domain.speech import DecodedSpeech, Quality, compare
 from src.services.profiles.challenges import Challenges
 from src.services.transcription import Transcription
-from src.utils.concurrency import both
+from src.utils.concurrency import run_both
 from src.utils.words import word_error_rate
 
 _PIECE_SECONDS = 6.0
@@ -92,7 +92,7 @@ class Verification:
                 with about("verification.audio"):
                     speech = await self._decoder.decode(answer.audio, answer.audio_format)
                 challenge = await self._challenges.take(answer.challenge_id, user_id)
-                right_words, same_voice = await both(
+                right_words, same_voice = await run_both(
                     self._says(speech, challenge), self._is_speaker(speech.audio, references)
                 )
         except TimeoutError:
