@@ -8,9 +8,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from src.api.app import audio_standing, build_app, require_session
-from src.api.requests import MAX_AUDIO_BYTES
+from src.api.app import audio_quota, build_app, require_session
 from src.api.middleware import Edge
+from src.api.requests import MAX_AUDIO_BYTES
 from src.bootstrap import running_services
 from src.bootstrap.access import Access, build_access
 from src.bootstrap.engines import Engines
@@ -59,7 +59,7 @@ def _edge(settings: Settings, shared: SharedState, access: Access) -> Edge:
         counter=shared.counter,
         concurrent_per_user=settings.max_concurrent_requests_per_user,
         slots=shared.slots,
-        audio_standing=audio_standing if settings.rate_limit_audio_seconds_per_day else None,
+        audio_quota=audio_quota if settings.rate_limit_audio_seconds_per_day else None,
         trusted_proxies=tuple(settings.trusted_proxies),
         cors_origins=tuple(settings.cors_origins),
         hsts_seconds=_HSTS_SECONDS if settings.tls_certificate_file else 0,

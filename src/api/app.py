@@ -14,7 +14,7 @@ from src.api.dependencies import Services
 from src.api.openapi import describe_access
 from src.api.routes import admin, audio, health, jobs, languages, me, page, profiles, usage, voice
 from src.domain.identity import Identity
-from src.domain.rates import Standing
+from src.domain.rates import Quota
 
 _DESCRIPTION = """A spoken message in, the same message in another language and in the speaker's voice out.
 
@@ -49,8 +49,8 @@ async def require_session(scope: Scope, identity: Identity) -> None:
     await services.sessions.require(identity)
 
 
-async def audio_standing(scope: Scope, user_id: str) -> Standing:
+async def audio_quota(scope: Scope, user_id: str) -> Quota:
     """What is left of the user's audio of this day."""
     services: Services = scope["state"]["services"]
     assert services.audio_budget is not None  # noqa: S101 - it is there when the setting is
-    return await services.audio_budget.standing(user_id)
+    return await services.audio_budget.quota(user_id)

@@ -26,7 +26,7 @@ from src.api.middleware.envelope import EnvelopeMiddleware
 from src.api.middleware.errors import ErrorMiddleware
 from src.api.middleware.head import HeadMiddleware
 from src.api.middleware.headers import SecurityHeadersMiddleware
-from src.api.middleware.rate_limit import LimitMiddleware, StandingOf, audio_of_a_day, client_of, per_minute, user_of
+from src.api.middleware.rate_limit import LimitMiddleware, QuotaOf, audio_of_a_day, client_of, per_minute, user_of
 from src.api.middleware.request_id import RequestIdMiddleware
 from src.api.middleware.this_machine import ThisMachine
 from src.api.middleware.tokens import TokenVerifier
@@ -99,7 +99,7 @@ class Edge:
     """Requests that a user may have in work. 0: no limit."""
     slots: Slots = field(default_factory=LocalSlots)
     """Of those."""
-    audio_standing: StandingOf | None = None
+    audio_quota: QuotaOf | None = None
     """None: there is no limit on the audio of a day."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
@@ -117,8 +117,8 @@ def install(app: FastAPI, edge: Edge) -> None:
         timeout_seconds=edge.body_timeout_seconds,
         max_held_bytes=edge.max_held_bytes,
     )
-    if edge.audio_standing:
-        app.add_middleware(LimitMiddleware, audio_of_a_day(edge.audio_standing), user_of(_WITH_AUDIO.__contains__))
+    if edge.audio_quota:
+        app.add_middleware(LimitMiddleware, audio_of_a_day(edge.audio_quota), user_of(_WITH_AUDIO.__contains__))
     if edge.translations_per_minute:
         limit = per_minute(edge.counter, "user", edge.translations_per_minute)
         app.add_middleware(LimitMiddleware, limit, user_of(TRANSLATE_PATH.__eq__))

@@ -24,7 +24,7 @@ from src.domain.errors import ConsentRequired, VerificationFailed, about
 from src.domain.identity import Identity, acting_service
 from src.domain.jobs import VoiceProfile
 from src.domain.languages import canonical
-from src.services.jobs.idempotency import once
+from src.services.jobs.idempotency import run_once
 from src.services.profiles.profiles import NewProfile
 from src.services.profiles.verification import SpokenAnswer
 
@@ -79,7 +79,7 @@ async def save_profile(
         await services.audit.record(caller.user_id, "profile.save", f"profile:{profile.id}", **_agreed(profile))
         return profile
 
-    saving = once(
+    saving = run_once(
         services.idempotency,
         await claim_of(caller, idempotency_key, "profile", asked, recordings),
         make=save,

@@ -18,6 +18,6 @@ async def usage(caller: Caller, services: ServicesDep, days: Annotated[int, Quer
     """
     counted = await services.usage.by_day(caller.user_id, days)
     budget = services.audio_budget
-    standing = None if budget is None else await budget.standing(caller.user_id)
-    body = {"user_id": caller.user_id, "audio_budget": standing, "days": counted}
+    quota = None if budget is None else await budget.quota(caller.user_id)
+    body = {"user_id": caller.user_id, "audio_budget": quota, "days": counted}
     return UsageResponse.model_validate(body, from_attributes=True)

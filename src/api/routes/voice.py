@@ -28,7 +28,7 @@ from src.domain.languages import canonical, variant
 from src.domain.speech import Wording
 from src.services import on_demand
 from src.services.jobs.board import Forecast
-from src.services.jobs.idempotency import once
+from src.services.jobs.idempotency import run_once
 
 router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 
@@ -125,7 +125,7 @@ async def clone(
         voice = on_demand.RecordedSpeech(await decode_audio(body.reference_audio), body.audio_format)
     wanted = on_demand.CloneRequest(body.text, language, voice, body.quality)
     recordings = () if isinstance(voice, str) else (voice.data,)
-    speaking = once(
+    speaking = run_once(
         services.idempotency,
         await claim_of(caller, idempotency_key, "clone", body.model_dump(exclude={"reference_audio"}), recordings),
         make=lambda: services.on_demand.clone(caller.user_id, wanted, request_id_of(request.scope)),

@@ -12,7 +12,7 @@ from src.domain.jobs import JobStatus, now
 from src.domain.leases import WAITING, CallRepository, EngineCall
 from src.domain.ports import JobEvents, Leases, Storage
 from src.domain.tracing import Trace, working_for
-from src.services.jobs.ending import told
+from src.services.jobs.ending import job_error
 from src.services.jobs.runner import LeasedRunner
 from src.utils.codec import decode, encode
 
@@ -64,7 +64,7 @@ class CallRunner(LeasedRunner[EngineCall, None]):
         return await self._finish(replace(row, status=JobStatus.COMPLETED))
 
     async def _fail(self, row: EngineCall, error: VoiceServiceError) -> bool:
-        return await self._finish(replace(row, status=JobStatus.FAILED, error=told(error)))
+        return await self._finish(replace(row, status=JobStatus.FAILED, error=job_error(error)))
 
     async def _finish(self, call: EngineCall) -> bool:
         written = await self._calls.finish(replace(call, updated_at=now()))
@@ -107,7 +107,7 @@ class CallUpkeep:
         for call in await self._calls.claim_spent(self._max_attempts, self._lease_seconds):
             logger.error("engine call %s is dead: its worker ended %d times while it ran", call.id, call.attempts)
             detail = f"{call.attempts} workers ended while they did this. Send another recording, or try later."
-            error = told(EngineUnavailable(detail, retry_after_seconds=self._lease_seconds))
+            error = job_error(EngineUnavailable(detail, retry_after_seconds=self._lease_seconds))
             if await self._calls.finish(replace(call, status=JobStatus.FAILED, error=error, updated_at=now())):
                 await self._events.publish(call.id)
         for call in await self._calls.overdue():

@@ -202,15 +202,15 @@ class CallbackDelivery:
             self.counts["delivered"] += 1
             return
         self.counts["failed"] += 1
-        told = (callback.id, callback.job_id, callback.host, callback.attempts, receipt.error)
+        fields = (callback.id, callback.job_id, callback.host, callback.attempts, receipt.error)
         if receipt.final or callback.attempts > len(self._pauses_seconds):
             await self._outbox.give_up(callback, receipt)
             self.counts["given_up"] += 1
-            logger.warning("callback %s of job %s to %s is given up after attempt %d: %s", *told)
+            logger.warning("callback %s of job %s to %s is given up after attempt %d: %s", *fields)
             return
         pause = self._pause(callback.attempts, receipt.retry_after_seconds)
         await self._outbox.retry(callback, receipt, pause)
-        logger.info("callback %s of job %s to %s: attempt %d failed: %s; the next in %.0f s", *told, pause)
+        logger.info("callback %s of job %s to %s: attempt %d failed: %s; the next in %.0f s", *fields, pause)
 
     def _pause(self, attempts: int, asked_seconds: float | None) -> float:
         """Up to a fifth longer than planned, so that not all come back at once; and as long as the receiver asks, but

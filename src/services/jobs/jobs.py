@@ -15,7 +15,7 @@ from src.domain.ports import JobEvents, JobQueue, Storage
 from src.domain.repositories import Claim, IdempotencyStore, JobRepository
 from src.domain.tracing import current_trace
 from src.services.jobs.ending import JobEnding
-from src.services.jobs.idempotency import once
+from src.services.jobs.idempotency import run_once
 from src.services.jobs.upkeep import erase
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Jobs:
                 raise IdempotencyConflict(detail, retry_after_seconds=_ERASED_SECONDS)
             return await self.submit(user_id, request, audio, priority, job_id)
 
-        return await once(
+        return await run_once(
             self._idempotency,
             Claim(user_id, key, fingerprint),
             make=make,
