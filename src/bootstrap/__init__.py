@@ -29,11 +29,11 @@ from src.config.settings import Settings
 from src.domain.jobs import Job
 from src.domain.ports import JobQueue
 from src.services.accounts.export import Export
-from src.services.health import Health
+from src.services.deployment.health import Health
+from src.services.deployment.languages import LanguageCatalog
 from src.services.jobs.board import JobBoard
 from src.services.jobs.jobs import Jobs
-from src.services.languages import LanguageCatalog
-from src.services.on_demand import KeptClones, OnDemand, Safeguards
+from src.services.on_demand import CloneStore, OnDemand, Safeguards
 from src.workers.job_worker import JobWorker
 
 
@@ -143,7 +143,7 @@ def _on_demand(settings: Settings, stores: Stores, use_cases: UseCases, usage: S
         use_cases.transcription,
         use_cases.voices,
         use_cases.profiles,
-        KeptClones(stores.storage, use_cases.deletions.rows, settings.result_ttl_seconds),
+        CloneStore(stores.storage, use_cases.deletions.rows, settings.result_ttl_seconds),
         usage,
         Safeguards(use_cases.moderation, use_cases.provenance.marks),
         timeout_seconds=settings.sync_timeout_seconds,

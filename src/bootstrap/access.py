@@ -20,7 +20,7 @@ from src.domain.accounts import AuditTrail
 from src.domain.errors import EngineUnavailable
 from src.services.accounts.audit import Audit
 from src.services.accounts.sessions import Sessions
-from src.services.health import Check
+from src.services.deployment.health import Check
 from src.utils.token_keys import public_key_file, secret_key
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from src.domain.errors import EngineUnavailable
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceEngine
 from src.domain.provenance import MarkReader
 from src.services.audio_processing import AudioProcessing
-from src.services.provenance import MarkProcessing
+from src.services.safeguards.provenance import MarkProcessing
 from src.utils.named import Named
 from src.workers.decoder import RemoteDecoder, assemble
 from src.workers.engines import RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice

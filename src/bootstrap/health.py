@@ -11,7 +11,7 @@ from src.bootstrap.use_cases import UseCases
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
 from src.domain.ports import Runner
-from src.services.health import Check, Health
+from src.services.deployment.health import Check, Health
 from src.services.jobs.callbacks import CallbackDelivery
 from src.workers.job_worker import JobWorker
 

@@ -31,8 +31,8 @@ from src.domain.ports import Runner
 from src.domain.provenance import InfoMark, MarkReader, Trust
 from src.models import audioseal_files
 from src.services.accounts.audit import Audit
-from src.services.moderation import Moderation
-from src.services.provenance import MarkDetection, Marking, Marks
+from src.services.safeguards.moderation import Moderation
+from src.services.safeguards.provenance import MarkDetection, Marking, Marks
 from src.utils.named import Named
 from src.workers.process_pool import ProcessPool
 from src.workers.watermark import RemoteWatermark

@@ -21,7 +21,7 @@ from src.config.settings import Settings
 from src.config.values import PLAIN, is_loopback, storage_keys
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import Storage
-from src.services.health import Check
+from src.services.deployment.health import Check
 from src.services.jobs.upkeep import INPUT_SECONDS
 from src.services.profiles.profiles import CLONES
 

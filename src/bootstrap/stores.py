@@ -11,7 +11,7 @@ from src.bootstrap.shared import SharedState
 from src.bootstrap.storage import make_data_dir, start_storage
 from src.config.settings import Settings
 from src.domain.ports import Storage
-from src.services.health import Check
+from src.services.deployment.health import Check
 from src.services.jobs.ending import JobEnding
 
 

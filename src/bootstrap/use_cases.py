@@ -19,11 +19,11 @@ from src.config.settings import Settings
 from src.domain.ports import AudioDecoder
 from src.services.accounts.audio_budget import AudioBudget, BudgetedDecoder
 from src.services.accounts.deletions import Deletions
-from src.services.moderation import Moderation
 from src.services.pipeline import Pipeline
 from src.services.profiles.challenges import Challenges
 from src.services.profiles.profiles import Profiles
 from src.services.profiles.verification import Verification
+from src.services.safeguards.moderation import Moderation
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning

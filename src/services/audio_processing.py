@@ -5,7 +5,7 @@ from src.domain.errors import EngineUnavailable, NoSpeechDetected
 from src.domain.ports import FileDecoder, SpeechDetector
 from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech
-from src.services.provenance import MarkProcessing
+from src.services.safeguards.provenance import MarkProcessing
 from src.utils.audio import normalise_peak
 
 PADDING_SECONDS = 0.15

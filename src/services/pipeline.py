@@ -13,9 +13,9 @@ from src.domain.errors import ContentBlocked, ReferenceTooShort
 from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
-from src.services.moderation import Moderation
 from src.services.profiles.profiles import Profiles
-from src.services.provenance import Marking
+from src.services.safeguards.moderation import Moderation
+from src.services.safeguards.provenance import Marking
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning

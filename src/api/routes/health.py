@@ -6,7 +6,7 @@ from src import __version__
 from src.api.dependencies import ServicesDep
 from src.api.schemas.common import Live
 from src.api.schemas.system import HealthCheck, HealthResponse
-from src.services.health import CheckResult, HealthReport
+from src.services.deployment.health import CheckResult, HealthReport
 
 router = APIRouter(tags=["health"])
 

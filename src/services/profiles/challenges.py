@@ -8,7 +8,7 @@ from src.domain.errors import UnsupportedLanguage
 from src.domain.jobs import now
 from src.domain.languages import LANGUAGES
 from src.domain.ports import Transcriber
-from src.services.languages import HEARING_HINT
+from src.services.deployment.languages import HEARING_HINT
 from src.services.profiles.challenge_sentences import load_grammars
 
 LIFETIME_SECONDS = 300.0
