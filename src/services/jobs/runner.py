@@ -6,7 +6,8 @@ Whatever happens to this process, the row tells the others: its lease runs out, 
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from dataclasses import KW_ONLY, dataclass, field
+from typing import ClassVar, Generic, TypeVar
 
 from src.domain.errors import (
     DeadlineExceeded,
@@ -38,6 +39,7 @@ _END_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """What is finished is worth waiting for a database that is away: the work would have to be done again."""
 
 
+@dataclass(eq=False)
 class LeasedRunner(ABC, Generic[T, R]):
     """`lease_seconds`: how long a row whose worker is gone waits for the next. `noun`, for the log.
 
@@ -45,24 +47,15 @@ class LeasedRunner(ABC, Generic[T, R]):
     does one at a time: else the one that kills would take the same others with it each time, until all are dead.
     """
 
-    def __init__(
-        self,
-        rows: LeasedRepository[T],
-        leases: Leases,
-        events: JobEvents,
-        *,
-        lease_seconds: float,
-        max_attempts: int,
-        noun: str,
-    ) -> None:
-        self._rows = rows
-        self._leases = leases
-        self._events = events
-        self._lease_seconds = lease_seconds
-        self._max_attempts = max_attempts
-        self._noun = noun
-        self._claiming = asyncio.Lock()
-        self._suspect: str | None = None  # the id of a running row that is at its last attempt
+    noun: ClassVar[str]
+    rows: LeasedRepository[T]
+    leases: Leases
+    events: JobEvents
+    _: KW_ONLY
+    lease_seconds: float
+    max_attempts: int
+    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _suspect: str | None = field(default=None, init=False)  # the id of a running row that is at its last attempt
 
     @abstractmethod
     async def _attempt(self, row: T) -> R:
@@ -79,9 +72,9 @@ class LeasedRunner(ABC, Generic[T, R]):
     async def claim(self) -> T | None:
         """The next row in line, which this process then has to `run`. Raises Overloaded, EngineUnavailable."""
         async with self._claiming:
-            below = None if self._suspect is None else self._max_attempts - 1
-            row = await self._rows.claim(self._lease_seconds, begun_below=below)
-            if row is not None and row.attempts >= self._max_attempts > 1:
+            below = None if self._suspect is None else self.max_attempts - 1
+            row = await self.rows.claim(self.lease_seconds, begun_below=below)
+            if row is not None and row.attempts >= self.max_attempts > 1:
                 self._suspect = row.id
             return row
 
@@ -97,13 +90,13 @@ class LeasedRunner(ABC, Generic[T, R]):
         task = asyncio.create_task(self._begin(row))
         try:
             # Not `await task`: a cancellation of the task is one of the row, and this call goes on to end it.
-            with self._leases.held(row, task.cancel):
+            with self.leases.held(row, task.cancel):
                 async with background_task(self._heed_cancellation(row, task)):
                     await asyncio.wait({task})
         except asyncio.CancelledError:
             await _stopped(task)
-            await self._rows.give_back(row)
-            logger.info("%s %s goes back in line", self._noun, row.id)
+            await self.rows.give_back(row)
+            logger.info("%s %s goes back in line", self.noun, row.id)
             raise
         await self._end(row, task)
 
@@ -113,14 +106,14 @@ class LeasedRunner(ABC, Generic[T, R]):
         return await self._attempt(row)
 
     async def _heed_cancellation(self, row: T, task: asyncio.Task[R]) -> None:
-        with self._events.listening(row.id) as wake:
+        with self.events.listening(row.id) as wake:
             while not await self._is_unwanted(row):
-                await wake.wait(max(_LOOK_SECONDS, self._events.patience_seconds))
+                await wake.wait(max(_LOOK_SECONDS, self.events.patience_seconds))
         task.cancel()
 
     async def _is_unwanted(self, row: T) -> bool:
         try:
-            found = await self._rows.get(row.id)
+            found = await self.rows.get(row.id)
         except NotFound:
             return True
         except Unavailable:
@@ -132,26 +125,26 @@ class LeasedRunner(ABC, Generic[T, R]):
             try:
                 written = await self._write_end(row, task)
             except Unavailable as error:
-                logger.warning("%s %s has ended, which is not written yet: %s", self._noun, row.id, error.code)
+                logger.warning("%s %s has ended, which is not written yet: %s", self.noun, row.id, error.code)
                 await asyncio.sleep(pause)
                 continue
             if not written:
                 message = "%s %s was deleted, or is another worker's: what was done here is dropped"
-                logger.info(message, self._noun, row.id)
+                logger.info(message, self.noun, row.id)
             return
-        logger.error("%s %s has ended, which could not be written: it is done again", self._noun, row.id)
+        logger.error("%s %s has ended, which could not be written: it is done again", self.noun, row.id)
 
     async def _write_end(self, row: T, task: asyncio.Task[R]) -> bool:
         if task.cancelled():
-            logger.info("%s %s was cancelled", self._noun, row.id)
-            return await self._fail(row, JobCancelled(f"The caller cancelled the {self._noun}, or went away."))
+            logger.info("%s %s was cancelled", self.noun, row.id)
+            return await self._fail(row, JobCancelled(f"The caller cancelled the {self.noun}, or went away."))
         error = task.exception()
         if error is None:
             return await self._complete(row, task.result())
         if isinstance(error, VoiceServiceError):
             return await self._fail(row, error)
-        logger.error("%s %s failed by a defect\n%s", self._noun, row.id, where(error))
-        detail = f"The {self._noun} failed by a defect of the service. The log has it under its id."
+        logger.error("%s %s failed by a defect\n%s", self.noun, row.id, where(error))
+        detail = f"The {self.noun} failed by a defect of the service. The log has it under its id."
         return await self._fail(row, InternalError(detail))
 
 
@@ -160,26 +153,16 @@ async def _stopped(task: asyncio.Task[R]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+@dataclass(eq=False)
 class JobRunner(LeasedRunner[Job, TranslationResult]):
     """`timeout_seconds` bounds one attempt, `lease_seconds` how long a job whose worker is gone waits for the next."""
 
-    def __init__(
-        self,
-        jobs: JobRepository,
-        leases: Leases,
-        events: JobEvents,
-        ending: JobEnding,
-        pipeline: Pipeline,
-        *,
-        lease_seconds: float,
-        max_attempts: int,
-        timeout_seconds: float,
-    ) -> None:
-        super().__init__(jobs, leases, events, lease_seconds=lease_seconds, max_attempts=max_attempts, noun="job")
-        self._jobs = jobs
-        self._ending = ending
-        self._pipeline = pipeline
-        self._timeout_seconds = timeout_seconds
+    noun = "job"
+    rows: JobRepository
+    ending: JobEnding
+    pipeline: Pipeline
+    _: KW_ONLY
+    timeout_seconds: float
 
     async def run(self, row: Job) -> None:
         """As for any row; the log tells of whose request it is."""
@@ -190,23 +173,23 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
     async def _attempt(self, row: Job) -> TranslationResult:
         async def on_stage(stage: Stage) -> None:
             try:
-                await self._jobs.save_stage(row, stage)
+                await self.rows.save_stage(row, stage)
             except Unavailable as error:
                 logger.warning("the stage of job %s was not written: %s", row.id, error.code)
 
         current_user.set(row.user_id)
         audio_counted.set(row.fence > 1)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await self._pipeline.run(row, on_stage)
+            async with asyncio.timeout(self.timeout_seconds):
+                return await self.pipeline.run(row, on_stage)
         except TimeoutError:
-            detail = f"The job took longer than {self._timeout_seconds:g} s. Send a shorter recording, or try later."
+            detail = f"The job took longer than {self.timeout_seconds:g} s. Send a shorter recording, or try later."
             raise DeadlineExceeded(detail) from None
 
     async def _complete(self, row: Job, result: TranslationResult) -> bool:
         logger.info("job %s is done in %.0f ms", row.id, result.processing_time_ms)
-        return await self._ending.complete(row, result)
+        return await self.ending.complete(row, result)
 
     async def _fail(self, row: Job, error: VoiceServiceError) -> bool:
         logger.info("job %s fails: %s", row.id, error.code)
-        return await self._ending.fail(row, error)
+        return await self.ending.fail(row, error)
