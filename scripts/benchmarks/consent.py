@@ -29,7 +29,7 @@ from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.speaker_analysis import SpeakerAnalysis
 from src.services.profiles.challenge_sentences import load_grammars
 from src.services.profiles.verification import Bounds
-from src.utils.audio import normalise_peak
+from src.utils.audio import levelled
 from src.utils.words import word_error_rate
 from tests.recordings import audio_files
 
@@ -71,7 +71,7 @@ def _flite(text: str, voice: str) -> Audio:
 
 
 def _ready(samples: Samples) -> Audio:
-    return Audio(normalise_peak(samples.astype(np.float32)), WORKING_SAMPLE_RATE)
+    return Audio(levelled(samples.astype(np.float32), WORKING_SAMPLE_RATE), WORKING_SAMPLE_RATE)
 
 
 # --- words

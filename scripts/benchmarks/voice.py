@@ -34,7 +34,7 @@ from src.models.espeak_voice.base_voice import FLITE_VOICES, espeak
 from src.models.espeak_voice.engine import EspeakVoice
 from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.speaker_analysis import SpeakerAnalysis
-from src.utils.audio import normalise_peak
+from src.utils.audio import levelled
 
 ALSA_SOUNDS = Path("/usr/share/sounds/alsa")
 FLITE_REFERENCES = {"rms": "man", "slt": "woman", "kal16": "man", "awb": "man"}
@@ -168,7 +168,7 @@ def given_references(folder: Path | None) -> Iterator[Reference]:
 def read(path: Path) -> Audio:
     """As the service would have it: mono, peak at -3 dB."""
     samples, sample_rate = sf.read(path, dtype="float32", always_2d=True)
-    return Audio(normalise_peak(samples.mean(axis=1)), sample_rate)
+    return Audio(levelled(samples.mean(axis=1), sample_rate), sample_rate)
 
 
 def flite(voice: str) -> Audio:

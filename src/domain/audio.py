@@ -16,12 +16,33 @@ OUTPUT_SAMPLE_RATE = 24_000
 
 
 class AudioFormat(StrEnum):
-    """The containers that a caller may send."""
+    """The containers that a caller may send. M4A stands for all of the MP4 family, AUTO for whatever the bytes are."""
 
     WAV = "wav"
     MP3 = "mp3"
     M4A = "m4a"
     FLAC = "flac"
+    OGG = "ogg"
+    WEBM = "webm"
+    AMR = "amr"
+    AUTO = "auto"
+
+    @classmethod
+    def of(cls, name: str) -> "AudioFormat":
+        """By the names that clients have for it, media types included. Raises ValueError for an unknown one."""
+        bare = name.strip().lower().partition(";")[0].strip()
+        bare = bare.removeprefix("audio/").removeprefix("video/").removeprefix("x-").removeprefix("vnd.")
+        return cls(_OTHER_NAMES.get(bare, bare))
+
+
+_OTHER_NAMES = {
+    **dict.fromkeys(("wave", "pcm-wav"), "wav"),
+    **dict.fromkeys(("mpeg", "mpeg3", "mpga"), "mp3"),
+    **dict.fromkeys(("mp4", "aac", "mp4a-latm", "mov", "quicktime", "caf-m4a", "3gp", "3gpp", "3gpp2", "3g2"), "m4a"),
+    **dict.fromkeys(("opus", "oga", "application/ogg"), "ogg"),
+    **dict.fromkeys(("weba", "matroska", "mkv"), "webm"),
+    **dict.fromkeys(("amr-wb", "amr-nb", "awb"), "amr"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,3 +55,21 @@ class Audio:
     @property
     def duration_seconds(self) -> float:
         return len(self.samples) / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """A decoded file: `channels` float32 [C, T], C 1 or 2, at `sample_rate` Hz.
+
+    `seconds` is what was decoded. `notes` are sentences for the caller: what was damaged, or cut off.
+    """
+
+    channels: Samples
+    sample_rate: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def mixed(self) -> Audio:
+        """All channels as one."""
+        return Audio(self.channels.mean(axis=0), self.sample_rate)

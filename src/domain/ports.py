@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from src.domain.audio import Audio, AudioFormat
+from src.domain.audio import Audio, AudioFormat, Recording
 from src.domain.leases import Leased
 from src.domain.rates import Quota
 from src.domain.speech import (
@@ -82,8 +82,8 @@ class AudioDecoder(Protocol):
 class FileDecoder(Protocol):
     """Reads audio files; called inside the decoder's child process, so it may block."""
 
-    def decode(self, data: bytes, declared: AudioFormat) -> Audio:
-        """All of the file at 22 050 Hz mono. Raises what AudioDecoder.decode raises, but NoSpeechDetected."""
+    def decode(self, data: bytes, declared: AudioFormat) -> Recording:
+        """All of the file at 22 050 Hz. Raises what AudioDecoder.decode raises, but NoSpeechDetected."""
 
 
 class SpeechDetector(Protocol):
@@ -91,6 +91,9 @@ class SpeechDetector(Protocol):
 
     def extent(self, audio: Audio) -> tuple[float, float] | None:
         """Seconds at which the first speech begins and the last ends; None where nobody speaks."""
+
+    def seconds(self, audio: Audio) -> float:
+        """How long somebody speaks, in all."""
 
 
 class Transcriber(Protocol):

@@ -173,12 +173,14 @@ class SpeechRequest:
 class DecodedSpeech:
     """Input audio made ready: 22 050 Hz mono, trimmed to speech, peak at -3 dB.
 
-    `source_duration_seconds` is before trimming, `offset_seconds` how much was cut at the start.
+    `source_duration_seconds` is before trimming, `offset_seconds` how much was cut at the start. `notes` are sentences
+    for `degraded`: what of the recording could not be used.
     """
 
     audio: Audio
     source_duration_seconds: float
     offset_seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def compare(reference: VoicePrint, output: VoicePrint) -> VoiceMatch:

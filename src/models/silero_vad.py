@@ -24,6 +24,8 @@ CONTEXT_SAMPLES = 64
 _SPEECH, _SILENCE = 0.5, 0.35
 """Probabilities at which speech begins, and below which it ends. As silero-vad's own."""
 _MIN_SPEECH_FRAMES = 8  # 256 ms
+_FAINT, _WORD_FRAMES = 0.3, 3
+"""Probability and frames (96 ms) of a soft or short word at either end, where it is known that somebody speaks."""
 _MIN_SILENCE_FRAMES = 4  # 128 ms
 _BLOCK_FRAMES = 32
 _TAIL_FRAMES = 64
@@ -60,15 +62,18 @@ class SileroVad:
         last = audio.duration_seconds
         return [(a * FRAME_SECONDS, min(b * FRAME_SECONDS, last)) for a, b in _speech_runs(probabilities)]
 
+    def seconds(self, audio: Audio) -> float:
+        """How long somebody speaks, in all."""
+        return sum(end - begin for begin, end in self.speech(audio))
+
     def _first_speech(self, frames: Samples) -> int | None:
         """The frame in which the first speech begins."""
         state, heard = _no_state(), np.zeros(0, np.float32)
         for start in range(0, len(frames), _BLOCK_FRAMES):
             probabilities, state = self._run(frames[start : start + _BLOCK_FRAMES], state)
             heard = np.concatenate((heard, probabilities))
-            runs = _speech_runs(heard)
-            if runs:
-                return runs[0][0]
+            if _speech_runs(heard):
+                return _speech_runs(heard, _WORD_FRAMES, _FAINT)[0][0]
         return None
 
     def _last_speech(self, frames: Samples) -> int:
@@ -78,7 +83,7 @@ class SileroVad:
             start = max(0, len(frames) - tail)
             warm_up = min(start, _WARM_UP_FRAMES)
             probabilities, _ = self._run(frames[start - warm_up :], _no_state())
-            runs = _speech_runs(probabilities[warm_up:])
+            runs = _speech_runs(probabilities[warm_up:], _WORD_FRAMES, _FAINT)
             if runs or start == 0:
                 return start + runs[-1][1] if runs else len(frames)
             tail *= 3
@@ -111,18 +116,21 @@ def _frames(samples: Samples) -> Samples:
     return np.ascontiguousarray(windows[::FRAME_SAMPLES])
 
 
-def _speech_runs(probabilities: Probabilities) -> list[tuple[int, int]]:
-    """Stretches (first frame, frame after) of speech: begun at 0.5, ended by 128 ms under 0.35, 256 ms or longer."""
+def _speech_runs(
+    probabilities: Probabilities, min_frames: int = _MIN_SPEECH_FRAMES, threshold: float = _SPEECH
+) -> list[tuple[int, int]]:
+    """Stretches (first frame, frame after) of speech: begun at `threshold`, ended by 128 ms under 0.35 or that."""
+    silence = min(_SILENCE, threshold)
     runs: list[tuple[int, int]] = []
     begun, quiet_since = None, None
     for index, probability in enumerate(probabilities):
-        if probability >= _SPEECH:
+        if probability >= threshold:
             begun, quiet_since = (index if begun is None else begun), None
-        elif begun is not None and probability < _SILENCE:
+        elif begun is not None and probability < silence:
             quiet_since = index if quiet_since is None else quiet_since
             if index - quiet_since + 1 >= _MIN_SILENCE_FRAMES:
                 runs.append((begun, quiet_since))
                 begun, quiet_since = None, None
     if begun is not None:
         runs.append((begun, len(probabilities) if quiet_since is None else quiet_since))
-    return [run for run in runs if run[1] - run[0] >= _MIN_SPEECH_FRAMES]
+    return [run for run in runs if run[1] - run[0] >= min_frames]

@@ -1,17 +1,27 @@
 """From a caller's file to speech that the engines can use. Runs in the decoder's child process."""
 
-from src.domain.audio import Audio, AudioFormat
+import numpy as np
+
+from src.domain.audio import Audio, AudioFormat, Recording, Samples
 from src.domain.errors import EngineUnavailable, NoSpeechDetected
 from src.domain.ports import FileDecoder, SpeechDetector
 from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech
 from src.services.safeguards.provenance import MarkProcessing
-from src.utils.audio import normalise_peak
+from src.utils.audio import frame_levels, levelled, loud_level, scaled_to
+from src.utils.filters import high_pass
 
-PADDING_SECONDS = 0.15
+PADDING_SECONDS = 0.3
 """Kept before the first and after the last speech, so that soft consonants are not cut."""
 
-PEAK_DECIBELS = -3.0
+_DETECTION_LEVEL = 0.25
+"""Root mean square of the loud part that the detector is given, as it is in speech whose peak is near full scale."""
+
+_ALIKE = 0.95
+"""Correlation above which two channels are one and the same."""
+_AS_MUCH_SPEECH = 0.95
+_CLEARER_DECIBELS = 6.0
+"""What a single channel must have more between loud and quiet than the mixture of both."""
 
 
 class AudioProcessing:
@@ -30,22 +40,61 @@ class AudioProcessing:
 
     def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
         """Raises what `domain.ports.AudioDecoder.decode` raises."""
-        # 1. Decode, and bring to 22 050 Hz mono.
-        audio = self._decoder.decode(data, declared)
+        # 1. Decode to 22 050 Hz, without offset and hum; of two channels take what is heard best.
+        recording = self._decoder.decode(data, declared)
+        audio, notes = self._best_channel(recording)
 
         # 2. Find where somebody speaks, also when it was recorded far too quietly.
-        extent = self._detector.extent(Audio(normalise_peak(audio.samples, PEAK_DECIBELS), audio.sample_rate))
+        extent = self._detector.extent(_audible(audio))
         if extent is None:
             raise NoSpeechDetected("Nobody speaks in the audio: it is silence, noise or music.")
 
         # 3. Trim the silence at both ends.
         start = max(0, round((extent[0] - PADDING_SECONDS) * audio.sample_rate))
         end = round((extent[1] + PADDING_SECONDS) * audio.sample_rate)
+        samples = audio.samples[start:end]
 
-        # 4. Bring the peak of what is left to -3 dB.
-        samples = normalise_peak(audio.samples[start:end], PEAK_DECIBELS)
+        # 4. Bring the peak of the speech to -3 dB; a click beside it is clipped.
         return DecodedSpeech(
-            audio=Audio(samples, audio.sample_rate),
-            source_duration_seconds=audio.duration_seconds,
+            audio=Audio(levelled(samples, audio.sample_rate), audio.sample_rate),
+            source_duration_seconds=recording.seconds,
             offset_seconds=start / audio.sample_rate,
+            notes=(*recording.notes, *notes),
         )
+
+    def _best_channel(self, recording: Recording) -> tuple[Audio, tuple[str, ...]]:
+        """The mixture of both channels; or the one in which as much is said, and more clearly."""
+        rate = recording.sample_rate
+        channels = high_pass(recording.channels, rate)
+        mixed = Audio(channels.mean(axis=0), rate)
+        if len(channels) < 2 or _correlation(channels) > _ALIKE:
+            return mixed, ()
+        candidates = [mixed, *(Audio(channel, rate) for channel in channels)]
+        speech = [self._detector.seconds(_audible(audio)) for audio in candidates]
+        clarity = [_clarity(audio) for audio in candidates]
+        clarity[0] += _CLEARER_DECIBELS
+        enough = [index for index, seconds in enumerate(speech) if seconds >= _AS_MUCH_SPEECH * max(speech)]
+        best = max(enough, key=lambda index: clarity[index])
+        if best == 0:
+            return mixed, ()
+        side = ("left", "right")[best - 1]
+        return candidates[best], (f"Only the {side} channel was used: the other one is noise, or cancels it.",)
+
+
+def _audible(audio: Audio) -> Audio:
+    return Audio(
+        scaled_to(audio.samples, _DETECTION_LEVEL, loud_level(audio.samples, audio.sample_rate)), audio.sample_rate
+    )
+
+
+def _correlation(channels: Samples) -> float:
+    first, second = channels.astype(np.float64)
+    norms = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second) / norms if norms else 1.0
+
+
+def _clarity(audio: Audio) -> float:
+    """Decibels between the loud and the quiet tenth of a recording."""
+    levels = frame_levels(audio.samples, audio.sample_rate)
+    quiet, loud = np.percentile(levels, (10, 90)) if len(levels) else (0.0, 0.0)
+    return float(20 * np.log10((loud + 1e-6) / (quiet + 1e-6)))

@@ -161,7 +161,7 @@ class OnDemand:
         return Heard(
             transcript,
             self._transcription.engine_name,
-            (*review.degraded, *self._transcription.degraded(transcript)),
+            (*speech.notes, *review.degraded, *self._transcription.degraded(transcript)),
             speech.source_duration_seconds,
             (time.perf_counter() - start) * 1000,
             review.report,
@@ -183,7 +183,7 @@ class OnDemand:
             UsageEvent(user_id, "clone", "completed", target_language=request.language)
         ) as account:
             await review.check(ReviewStage.TEXT, sentences, request.language)
-            voice = await self._voice(user_id, request.voice)
+            voice, notes = await self._voice(user_id, request.voice)
             spoken = await self._voices.speak(
                 SpeechRequest(sentences, request.language, voice.conditioning, quality=request.quality), voice
             )
@@ -206,7 +206,7 @@ class OnDemand:
             self._voices.engine_name,
             elapsed_ms,
             marked.marks,
-            (*review.degraded, *spoken.degraded),
+            (*notes, *review.degraded, *spoken.degraded),
             review.report,
         )
 
@@ -235,11 +235,12 @@ class OnDemand:
             ) from None
         return Spoken.from_facts(known, wav)
 
-    async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> LearnedVoice:
+    async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> tuple[LearnedVoice, tuple[str, ...]]:
+        """And what of its recording could not be used."""
         if isinstance(voice, str):
-            return await self._profiles.voice(voice, user_id)
+            return await self._profiles.voice(voice, user_id), ()
         speech = await self._decoder.decode(voice.data, voice.audio_format)
-        return await self._voices.learn_cached(speech.audio)
+        return await self._voices.learn_cached(speech.audio), speech.notes
 
     @asynccontextmanager
     async def _accounted(self, event: UsageEvent) -> AsyncIterator["_Account"]:

@@ -96,7 +96,7 @@ class Pipeline:
             marked, audio_key = await self.marking.encode(spoken.audio), job.result_key()
             await self.storage.put(audio_key, marked.data)
         result = self._result(speech, transcript, translation, spoken, match, audio_key, clock)
-        degraded = (*review.degraded, *result.degraded)
+        degraded = (*speech.notes, *review.degraded, *result.degraded)
         return replace(result, provenance=marked.marks, moderation=review.report, degraded=degraded)
 
     @asynccontextmanager

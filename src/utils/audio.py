@@ -12,6 +12,13 @@ import soxr
 from src.domain.audio import Audio, AudioFormat, Samples
 from src.domain.errors import AudioTooLarge, AudioUndecodable, FormatMismatch, InvalidBase64, UnsupportedAudioFormat
 
+FRAME_SECONDS = 0.02
+CLICK_FRAMES = 4
+"""Frames that a click, a tap or one loud sample reaches into."""
+
+PEAK = 10 ** (-3 / 20)
+"""-3 dB of full scale."""
+
 _DATA_PREFIX = re.compile(rb"data:[^,]{0,200};base64,", re.IGNORECASE)
 _WHITESPACE = b" \t\r\n\v\f"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -19,12 +26,15 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _ID3_HEADER_BYTES = 10
 _SMALLEST_FILE_BYTES = 12
 _TEXT_PROBE_BYTES = 512
+_MAGIC = (
+    (b"fLaC", AudioFormat.FLAC),
+    (b"OggS", AudioFormat.OGG),
+    (b"\x1aE\xdf\xa3", AudioFormat.WEBM),
+    (b"#!AMR", AudioFormat.AMR),
+)
 _FOREIGN = (
-    (b"OggS", "Ogg"),
-    (b"\x1aE\xdf\xa3", "WebM or Matroska"),
     (b"FORM", "AIFF"),
     (b"caff", "Core Audio"),
-    (b"#!AMR", "AMR"),
     (b"RIFF", "a RIFF file other than WAV"),
     (b"\x30\x26\xb2\x75", "Windows Media"),
     (b"\xff\xf1", "AAC without a container"),
@@ -105,48 +115,69 @@ def join(recordings: Iterable[Audio]) -> Audio:
     return Audio(np.concatenate(samples), first.sample_rate)
 
 
-def normalise_peak(samples: Samples, decibels: float = -3.0) -> Samples:
-    """Scaled so that the largest sample is at `decibels` of full scale; silence stays as it is."""
-    peak = float(np.abs(samples).max(initial=0.0))
-    if peak == 0.0:
+def frame_levels(samples: Samples, sample_rate: int) -> Samples:
+    """Root mean square [N] of each 20 ms."""
+    length = round(FRAME_SECONDS * sample_rate)
+    whole = samples[: len(samples) // length * length].reshape(-1, length)
+    return np.sqrt(np.square(whole).mean(axis=1)) if len(whole) else np.zeros(0, np.float32)
+
+
+def loud_level(samples: Samples, sample_rate: int) -> float:
+    """Root mean square of the loud part, in [0, 1]. A click is in too few frames to count."""
+    levels = np.sort(frame_levels(samples, sample_rate))[::-1]
+    return float(levels[min(CLICK_FRAMES, len(levels) // 10)]) if len(levels) else 0.0
+
+
+def scaled_to(samples: Samples, level: float, reference: float) -> Samples:
+    """Scaled so that `reference` becomes `level`; what is louder than full scale is clipped. Silence stays as it is."""
+    if reference <= 0.0:
         return samples
-    scaled: Samples = samples * np.float32(10 ** (decibels / 20) / peak)
+    scaled: Samples = np.clip(samples * np.float32(level / reference), -1, 1)
     return scaled
 
 
-def check_format(data: bytes, declared: AudioFormat) -> None:
-    """Compare a file's first bytes with the format that its sender declared.
+def levelled(samples: Samples, sample_rate: int) -> Samples:
+    """Speech whose peak is at -3 dB of full scale; clicks, louder than all else in a few frames, are clipped."""
+    length = round(FRAME_SECONDS * sample_rate)
+    whole = samples[: len(samples) // length * length].reshape(-1, length)
+    peaks = np.sort(np.abs(whole).max(axis=1))[::-1] if len(whole) else np.abs(samples)
+    peak = float(peaks[min(CLICK_FRAMES, len(peaks) // 10)]) if len(peaks) else 0.0
+    return scaled_to(samples, PEAK, peak)
 
-    Raises FormatMismatch when it is another accepted format, UnsupportedAudioFormat when it is something known that the
-    service does not read, and AudioUndecodable when it is nothing known.
+
+def check_format(data: bytes, declared: AudioFormat) -> AudioFormat:
+    """What a file is by its first bytes.
+
+    Raises FormatMismatch when another accepted format was declared, UnsupportedAudioFormat when it is something known
+    that the service does not read, and AudioUndecodable when it is nothing known.
     """
     found = sniff_format(data)
-    if found is declared:
-        return
+    if found is not None and declared in (found, AudioFormat.AUTO):
+        return found
     if found is not None:
         raise FormatMismatch(f"audio_format says {declared}, but the audio is {found}.")
     foreign = _sniff_foreign(data)
     if foreign is not None:
         accepted = ", ".join(AudioFormat)
         raise UnsupportedAudioFormat(f"The audio is {foreign}. Send one of: {accepted}.")
-    raise AudioUndecodable(f"The audio does not begin like {declared}, nor like any other known format.")
+    expected = "any known format" if declared is AudioFormat.AUTO else f"{declared}, nor like any other known format"
+    raise AudioUndecodable(f"The audio does not begin like {expected}.")
 
 
 def sniff_format(data: bytes) -> AudioFormat | None:
     """The accepted format that `data` begins like, or None."""
-    start = data[_id3_bytes(data) :][:16]
+    start = data[id3_bytes(data) :][:16]
     if start[:4] in (b"RIFF", b"RF64") and start[8:12] == b"WAVE":
         return AudioFormat.WAV
-    if start[:4] == b"fLaC":
-        return AudioFormat.FLAC
     if start[4:8] == b"ftyp":
         return AudioFormat.M4A
-    if data[:3] == b"ID3" or _is_mp3_frame(start):
-        return AudioFormat.MP3
-    return None
+    for magic, found in _MAGIC:
+        if start.startswith(magic):
+            return found
+    return AudioFormat.MP3 if data[:3] == b"ID3" or _is_mp3_frame(start) else None
 
 
-def _id3_bytes(data: bytes) -> int:
+def id3_bytes(data: bytes) -> int:
     """Length of the ID3v2 tag in front: its size is four bytes of seven bits."""
     if data[:3] != b"ID3" or len(data) < _ID3_HEADER_BYTES:
         return 0

@@ -32,6 +32,8 @@ ENCODERS: dict[str, tuple[AudioFormat, str, str]] = {
     "aac": (AudioFormat.M4A, "ipod", "aac"),
     "alac": (AudioFormat.M4A, "ipod", "alac"),
     "flac": (AudioFormat.FLAC, "flac", "flac"),
+    "opus": (AudioFormat.OGG, "ogg", "libopus"),
+    "webm": (AudioFormat.WEBM, "webm", "libopus"),
 }
 """What `encode` can make: the format to declare, ffmpeg's container and encoder."""
 
@@ -185,9 +187,22 @@ def pcm16(samples: Samples) -> bytes:
     return (np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes()
 
 
-def ogg() -> bytes:
+def aiff() -> bytes:
     """Speech in a container that the service does not take."""
-    return mux(speech(48_000), 48_000, "ogg", "libopus")
+    return mux(speech(), 16_000, "aiff", "pcm_s16be")
+
+
+def stereo_wav(left: Samples, right: Samples, sample_rate: int = 16_000) -> bytes:
+    return raw_wav(pcm16(np.stack((left, right), axis=1)), sample_rate, channels=2)
+
+
+def zeroed(data: bytes, share: float, pieces: int = 3) -> bytes:
+    """With so much of the file overwritten by zeros, in places spread over all but its ends."""
+    damaged, length = bytearray(data), round(len(data) * share / pieces)
+    for number in range(pieces):
+        start = round(len(data) * (number + 0.5) / pieces) - length // 2
+        damaged[start : start + length] = bytes(length)
+    return bytes(damaged)
 
 
 def m4a_with_mp3_inside() -> bytes:

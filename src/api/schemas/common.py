@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
@@ -33,14 +33,32 @@ EncodedAudio = Annotated[
         min_length=1,
         description=(
             "The recording in base64: standard or URL-safe alphabet, with or without padding, with or without a "
-            "`data:` prefix. At most 50 MB when decoded; 1 to 300 seconds; mono or stereo at 8 to 48 kHz."
+            "`data:` prefix. At most 50 MB when decoded; 1 to 300 seconds; any channels, 8 to 192 kHz."
         ),
         examples=["UklGRiQAAABXQVZFZm10IBAAAAABAAEA…"],
     ),
 ]
 
 ProfileId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-Format = Annotated[AudioFormat, Field(description="The file's real container: `m4a` holds AAC or ALAC.")]
+
+
+def _format(value: object) -> object:
+    return AudioFormat.of(value) if isinstance(value, str) else value
+
+
+FORMAT_NAMES = ("wav", "mp3", "m4a", "mp4", "aac", "flac", "ogg", "opus", "webm", "amr", "3gp", "auto")
+Format = Annotated[
+    AudioFormat,
+    BeforeValidator(_format),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "enum": list(FORMAT_NAMES),
+            "description": "The file's container, in any case, or its media type such as `audio/mp4`. "
+            "`auto`: whatever the bytes are.",
+        }
+    ),
+]
 QualityChoice = Annotated[Quality, Field(description="How much time the engines may spend for a better result.")]
 
 

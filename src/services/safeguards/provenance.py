@@ -22,7 +22,7 @@ from src.domain.provenance import (
     WatermarkFinding,
     WatermarkMark,
 )
-from src.utils.audio import encode_wav
+from src.utils.audio import check_format, encode_wav
 
 WithInfo = Callable[[bytes, datetime], tuple[bytes, InfoMark]]
 """The file with its INFO list, and that as a mark."""
@@ -81,9 +81,9 @@ class MarkProcessing:
 
     def read(self, data: bytes, declared: AudioFormat, trust: Trust, *, with_audio: bool) -> FileMarks:
         """Raises what `domain.provenance.MarkReader.read_marks` raises."""
-        audio = self._decoder.decode(data, declared)
-        manifest, info = self._reader.c2pa(data, declared, trust), self._reader.info(data, declared)
-        return FileMarks(manifest, info, audio.duration_seconds, audio if with_audio else None)
+        recording, kind = self._decoder.decode(data, declared), check_format(data, declared)
+        manifest, info = self._reader.c2pa(data, kind, trust), self._reader.info(data, kind)
+        return FileMarks(manifest, info, recording.seconds, recording.mixed if with_audio else None)
 
 
 class MarkDetection:

@@ -84,7 +84,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str, set[tuple[int, str]]]] = {
     ),
     "mp3 said to be wav": (lambda: audio_files.voice_message("mp3"), "wav", {(415, "format_mismatch")}),
     "wav said to be flac": (lambda: audio_files.voice_message("wav"), "flac", {(415, "format_mismatch")}),
-    "ogg": (audio_files.ogg, "mp3", {(415, "unsupported_audio_format")}),
+    "aiff": (audio_files.aiff, "mp3", {(415, "unsupported_audio_format")}),
     "mp3 in an mp4": (
         audio_files.m4a_with_mp3_inside,
         "m4a",
@@ -186,3 +186,20 @@ def test_the_same_rules_hold_for_transcribe_clone_and_profile(http: httpx.Client
     ):
         response = http.post(f"/api/v1/voice/{path}", json=body)
         assert (response.status_code, response.json()["code"]) == (422, "no_speech_detected"), path
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared"),
+    [("aac", "audio/x-m4a"), ("aac", "MP4"), ("opus", "audio/ogg; codecs=opus"), ("webm", "webm"), ("mp3", "auto")],
+)
+def test_what_phones_and_browsers_send_is_taken(kind: str, declared: str, http: httpx.Client) -> None:
+    answer = _translate(http, audio_files.voice_message(kind, 48_000), declared)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["degraded"] == []
+
+
+def test_what_was_cut_off_is_said_in_the_answer(http: httpx.Client) -> None:
+    whole = audio_files.encode(audio_files.seconds_of_speech(8), 16_000, "flac")
+    answer = _translate(http, whole[: len(whole) // 2], "flac")
+    assert answer.status_code == 200, answer.text
+    assert any("cut off" in note for note in answer.json()["degraded"])

@@ -376,7 +376,7 @@ def test_health_names_the_engines_and_the_parts(service: Service) -> None:
         ({"audio": None}, 422, "validation_error"),
         ({"audio": ""}, 422, "validation_error"),
         ({"audio": "!!not base64!!"}, 400, "invalid_base64"),
-        ({"audio_format": "ogg"}, 422, "validation_error"),
+        ({"audio_format": "docx"}, 422, "validation_error"),
         ({"target_language": 7}, 422, "validation_error"),
         ({"options": {"quality": "best"}}, 422, "validation_error"),
         ({"voice_profile_id": "../../etc"}, 422, "validation_error"),

@@ -17,8 +17,10 @@ from src.models.silero_vad import SileroVad
 from src.services.audio_processing import AudioProcessing
 from tests.recordings import audio_files as files
 
-RATES = (8_000, 16_000, 22_050, 44_100, 48_000)
-FORMATS = ("wav", "mp3", "aac", "alac", "flac")
+FORMATS = ("wav", "mp3", "aac", "alac", "flac", "opus", "webm")
+RATES = {"opus": 48_000, "webm": 48_000}
+SHAPES = [(kind, RATES.get(kind, 16_000), 1 + index % 2) for index, kind in enumerate(FORMATS)]
+SHAPES += [("wav", 8_000, 1), ("mp3", 44_100, 2), ("aac", 48_000, 2), ("flac", 96_000, 2), ("wav", 192_000, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +44,7 @@ def correlation(first: Samples, second: Samples) -> float:
     return best / float(np.linalg.norm(reference))
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("sample_rate", RATES)
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(("kind", "sample_rate", "channels"), SHAPES)
 def test_every_format_rate_and_channel_count(
     kind: str, sample_rate: int, channels: int, processing: AudioProcessing
 ) -> None:
@@ -52,7 +52,8 @@ def test_every_format_rate_and_channel_count(
     speech = processing.decode(data, files.ENCODERS[kind][0])
     assert speech.audio.sample_rate == WORKING_SAMPLE_RATE
     assert speech.audio.samples.dtype == np.float32
-    assert 20 * np.log10(np.abs(speech.audio.samples).max()) == pytest.approx(-3, abs=0.01)
+    assert -3.1 < 20 * np.log10(np.abs(speech.audio.samples).max()) < 0
+    assert speech.notes == ()
     spoken_seconds = len(files.speech()) / 16_000
     assert speech.source_duration_seconds == pytest.approx(spoken_seconds, abs=0.2)
     assert speech.audio.duration_seconds == pytest.approx(spoken_seconds, abs=0.2)
@@ -65,8 +66,9 @@ def test_other_kinds_of_wav(kind: str, processing: AudioProcessing) -> None:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_what_comes_out_is_what_went_in(kind: str, decoder: PyAvDecoder) -> None:
-    decoded = decoder.decode(files.voice_message(kind, 22_050, 2), files.ENCODERS[kind][0])
-    assert correlation(files.speech(22_050), decoded.samples) > 0.97
+    rate = RATES.get(kind, 22_050)
+    decoded = decoder.decode(files.voice_message(kind, rate, 2), files.ENCODERS[kind][0])
+    assert correlation(files.speech(22_050), decoded.mixed.samples) > 0.97
 
 
 @pytest.mark.parametrize("kind", ["mp3", "aac", "flac"])
@@ -78,12 +80,12 @@ def test_a_cover_picture_does_no_harm(kind: str, processing: AudioProcessing) ->
 @pytest.mark.parametrize("claimed", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
 def test_a_wav_written_to_a_pipe_does_not_know_its_size(claimed: int, decoder: PyAvDecoder) -> None:
     data = files.raw_wav(files.pcm16(files.speech()), 16_000, claimed_bytes=claimed)
-    assert decoder.decode(data, AudioFormat.WAV).duration_seconds == pytest.approx(4.85, abs=0.01)
+    assert decoder.decode(data, AudioFormat.WAV).seconds == pytest.approx(4.85, abs=0.01)
 
 
 def test_a_flac_written_to_a_pipe_does_not_know_its_length(decoder: PyAvDecoder) -> None:
     data = files.with_flac_seconds(files.voice_message("flac"), 0)
-    assert decoder.decode(data, AudioFormat.FLAC).duration_seconds == pytest.approx(4.85, abs=0.01)
+    assert decoder.decode(data, AudioFormat.FLAC).seconds == pytest.approx(4.85, abs=0.01)
 
 
 @pytest.mark.parametrize("level", [0.0005, 0.02, 1.0])
@@ -122,7 +124,7 @@ def test_length_limits_hold_on_decoded_samples(kind: str, decoder: PyAvDecoder) 
 @pytest.mark.parametrize("seconds", [1.0, 300.0])
 def test_the_limits_themselves_are_allowed(seconds: float, decoder: PyAvDecoder) -> None:
     data = files.encode(files.seconds_of_speech(seconds, 8_000), 8_000, "mulaw")
-    assert decoder.decode(data, AudioFormat.WAV).duration_seconds == pytest.approx(seconds, abs=0.01)
+    assert decoder.decode(data, AudioFormat.WAV).seconds == pytest.approx(seconds, abs=0.01)
 
 
 def test_a_header_that_claims_one_second_of_an_hour(decoder: PyAvDecoder) -> None:
@@ -130,15 +132,16 @@ def test_a_header_that_claims_one_second_of_an_hour(decoder: PyAvDecoder) -> Non
         decoder.decode(files.with_flac_seconds(files.flac_bomb(), 1), AudioFormat.FLAC)
 
 
-def test_a_header_that_claims_an_hour_of_five_seconds(decoder: PyAvDecoder) -> None:
+def test_a_header_that_claims_an_hour_of_five_seconds_is_not_believed(decoder: PyAvDecoder) -> None:
     wav = files.raw_wav(files.pcm16(files.speech()), 16_000, claimed_bytes=3600 * 32_000)
     flac = files.with_flac_seconds(files.voice_message("flac"), 3600)
-    for data, declared in ((wav, AudioFormat.WAV), (flac, AudioFormat.FLAC)):
-        with pytest.raises(AudioUndecodable):
-            decoder.decode(data, declared)
+    for data in (wav, flac):
+        recording = decoder.decode(data, AudioFormat.AUTO)
+        assert recording.seconds == pytest.approx(4.85, abs=0.01)
+        assert recording.notes == ()
 
 
-@pytest.mark.parametrize("sample_rate", [1, 4_000, 7_999, 48_001, 96_000, 4_000_000_000])
+@pytest.mark.parametrize("sample_rate", [1, 4_000, 7_999, 192_001, 4_000_000_000])
 def test_sample_rates_that_are_not_accepted(sample_rate: int, decoder: PyAvDecoder) -> None:
     with pytest.raises((UnsupportedAudioFormat, AudioUndecodable)):
         decoder.decode(files.raw_wav(files.pcm16(files.speech()), sample_rate), AudioFormat.WAV)
@@ -147,30 +150,118 @@ def test_sample_rates_that_are_not_accepted(sample_rate: int, decoder: PyAvDecod
 @pytest.mark.parametrize(
     ("data", "declared"),
     [
-        (files.mux(files.speech(), 16_000, "wav", "pcm_s16le", channels=6, layout="5.1"), AudioFormat.WAV),
         (files.mux(files.speech(), 16_000, "wav", "adpcm_ms"), AudioFormat.WAV),
         (files.mux(files.speech(), 16_000, "wav", "libmp3lame"), AudioFormat.WAV),
         (files.m4a_with_mp3_inside(), AudioFormat.M4A),
     ],
-    ids=["six channels", "ADPCM in WAV", "MP3 in WAV", "MP3 in M4A"],
+    ids=["ADPCM in WAV", "MP3 in WAV", "MP3 in M4A"],
 )
-def test_codecs_and_layouts_that_are_not_accepted(data: bytes, declared: AudioFormat, decoder: PyAvDecoder) -> None:
+def test_codecs_that_are_not_accepted(data: bytes, declared: AudioFormat, decoder: PyAvDecoder) -> None:
     with pytest.raises(UnsupportedAudioFormat):
         decoder.decode(data, declared)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_files_that_were_cut_off(kind: str, decoder: PyAvDecoder) -> None:
-    data = files.voice_message(kind)
-    for length in (4, 12, 16, 50, 200, 1000, len(data) // 4, len(data) // 2):
-        with pytest.raises(AudioUndecodable):
+def test_of_a_file_that_was_cut_off_the_beginning_is_used_and_the_cut_is_said(kind: str, decoder: PyAvDecoder) -> None:
+    data = files.voice_message(kind, RATES.get(kind, 16_000))
+    for length in (4, 12, 16, 50, 200):
+        with pytest.raises(InvalidRequest):
             decoder.decode(data[:length], files.ENCODERS[kind][0])
+    if kind in ("aac", "alac"):
+        with pytest.raises(AudioUndecodable, match="not finished"):
+            decoder.decode(data[: len(data) // 2], files.ENCODERS[kind][0])
+        return
+    recording = decoder.decode(data[: len(data) // 2], files.ENCODERS[kind][0])
+    assert 1.5 < recording.seconds < 3.5
+    if kind != "webm":  # as browsers write it, its clusters have no length, and a cut cannot be told from the end
+        assert any("cut off" in note for note in recording.notes)
+
+
+@pytest.mark.parametrize("kind", ["mp3", "aac", "flac"])
+def test_what_is_not_damaged_is_used_and_what_is_left_out_is_said(kind: str, processing: AudioProcessing) -> None:
+    data = files.encode(files.seconds_of_speech(14), 16_000, kind)
+    if kind == "aac":  # the places lie in the sound, not in the index behind it
+        sound = data.index(b"mdat") + 4
+        end = data.rindex(b"moov")
+        data = data[:sound] + files.zeroed(data[sound:end], 0.1) + data[end:]
+    else:
+        data = files.zeroed(data, 0.2)
+    speech = processing.decode(data, AudioFormat.AUTO)
+    assert 10 < speech.source_duration_seconds < 14.2
+    assert speech.notes
+
+
+def test_a_file_of_which_most_is_damaged_is_refused(decoder: PyAvDecoder) -> None:
+    with pytest.raises(InvalidRequest):
+        decoder.decode(
+            files.zeroed(files.encode(files.seconds_of_speech(14), 16_000, "flac"), 0.9, 1), AudioFormat.FLAC
+        )
+
+
+def test_rate_and_channels_may_change_midway(processing: AudioProcessing) -> None:
+    first, second = files.voice_message("mp3", 44_100, 2), files.voice_message("mp3", 22_050, 1)
+    speech = processing.decode(first + second, AudioFormat.MP3)
+    assert speech.source_duration_seconds == pytest.approx(9.7, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "side"),
+    [
+        (files.speech(), -files.speech(), "left"),
+        (files.speech(), files.white_noise(len(files.speech()) / 16_000, level=0.3), "left"),
+        (files.white_noise(len(files.speech()) / 16_000, level=0.3), 0.3 * files.speech(), "right"),
+    ],
+    ids=["inverted", "noise beside it", "quiet beside noise"],
+)
+def test_of_two_channels_the_one_that_is_heard_is_taken(
+    left: Samples, right: Samples, side: str, processing: AudioProcessing
+) -> None:
+    length = min(len(left), len(right))
+    speech = processing.decode(files.stereo_wav(left[:length], right[:length]), AudioFormat.WAV)
+    assert any(f"Only the {side} channel" in note for note in speech.notes)
+    assert correlation(files.speech(22_050), speech.audio.samples) > 0.9
+
+
+def test_two_people_on_two_channels_are_both_heard(processing: AudioProcessing) -> None:
+    one, other = files.speech(), files.speech(text="I would like a cup of coffee and a piece of cake.", voice="slt")
+    left = np.concatenate((one, np.zeros_like(other)))
+    right = np.concatenate((np.zeros_like(one), other))
+    speech = processing.decode(files.stereo_wav(left, right), AudioFormat.WAV)
+    assert speech.notes == ()
+    assert speech.audio.duration_seconds > len(left) / 16_000 - 0.5
+
+
+HUM = 1.4 * files.tone(len(files.speech()) / 16_000, frequency=50)[: len(files.speech())]
+
+
+@pytest.mark.parametrize(
+    "disturbed",
+    [
+        0.02 * files.speech() + 0.5,
+        np.concatenate((np.full(300, 0.99, np.float32), files.silence(0.5), 0.003 * files.speech())),
+        0.2 * files.speech()
+        + 0.7 / 0.5 * files.tone(len(files.speech()) / 16_000, frequency=50)[: len(files.speech())],
+    ],
+    ids=["offset", "click", "hum"],
+)
+def test_offset_clicks_and_hum_cost_no_word(disturbed: Samples, processing: AudioProcessing) -> None:
+    speech = processing.decode(files.encode(np.clip(disturbed, -1, 1), 16_000, "wav24"), AudioFormat.WAV)
+    assert speech.audio.duration_seconds > len(files.speech()) / 16_000 - 0.2
+    assert np.sqrt(np.square(speech.audio.samples).mean()) > 0.05
+
+
+def test_six_channels_become_two(decoder: PyAvDecoder) -> None:
+    recording = decoder.decode(
+        files.mux(files.speech(), 16_000, "wav", "pcm_s16le", channels=6, layout="5.1"), AudioFormat.WAV
+    )
+    assert recording.channels.shape[0] == 2
+    assert correlation(files.speech(22_050), recording.mixed.samples) > 0.97
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_garbage_in_the_right_container(kind: str, decoder: PyAvDecoder) -> None:
-    data = files.voice_message(kind)
-    with pytest.raises(AudioUndecodable):
+    data = files.voice_message(kind, RATES.get(kind, 16_000))
+    with pytest.raises(InvalidRequest):
         decoder.decode(data[:20] + np.random.default_rng(1).bytes(50_000), files.ENCODERS[kind][0])
 
 
@@ -185,7 +276,7 @@ def test_what_is_no_number(value: float, decoder: PyAvDecoder) -> None:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_mutated_files_are_decoded_or_refused_and_nothing_else(kind: str, processing: AudioProcessing) -> None:
     random = np.random.default_rng(5)
-    original = files.voice_message(kind)
+    original = files.voice_message(kind, RATES.get(kind, 16_000))
     for round_number in range(25):
         data = bytearray(original)
         reach = len(data) if round_number % 2 else 300  # headers first

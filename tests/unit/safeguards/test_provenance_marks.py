@@ -40,7 +40,7 @@ def test_every_program_reads_the_same_samples_from_a_marked_file() -> None:
         assert rate == 24_000
         assert np.array_equal(samples, soundfile.read(io.BytesIO(plain))[0])
     decoder = PyAvDecoder(0.0, 10.0)
-    assert np.array_equal(decoder.decode(file, WAV).samples, decoder.decode(plain, WAV).samples)
+    assert np.array_equal(decoder.decode(file, WAV).channels, decoder.decode(plain, WAV).channels)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 480])

@@ -1,0 +1,91 @@
+"""Whether a file ends before its own structure does. A hint for the caller; no file is refused for it."""
+
+from src.domain.audio import AudioFormat
+from src.utils.audio import id3_bytes
+
+_MISSING_SECONDS = 0.5
+"""So much less than promised is no rounding."""
+
+_OGG_PAGE_HEADER = 27
+_OGG_LAST_PAGE = 0x04
+
+
+def was_cut(data: bytes, kind: AudioFormat, seconds: float, max_seconds: float) -> bool:
+    """`seconds`: what was decoded. A promise of more than `max_seconds` is made up, as streaming encoders do."""
+    if kind is AudioFormat.M4A:
+        return _boxes_end_late(data)
+    if kind is AudioFormat.OGG:
+        return not _ends_with_last_page(data)
+    promised = _promised_seconds(data, kind, seconds)
+    return promised is not None and seconds + _MISSING_SECONDS < promised <= max_seconds
+
+
+def _promised_seconds(data: bytes, kind: AudioFormat, seconds: float) -> float | None:
+    if kind is AudioFormat.WAV:
+        return _wav_seconds(data, seconds)
+    if kind is AudioFormat.FLAC:
+        return _flac_seconds(data)
+    return _mp3_seconds(data) if kind is AudioFormat.MP3 else None
+
+
+def _wav_seconds(data: bytes, seconds: float) -> float | None:
+    """From the size of the data chunk."""
+    position = 12
+    while position + 8 <= len(data):
+        name, size = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "little")
+        position += 8
+        if name == b"data":
+            there = min(size, len(data) - position)
+            return seconds * size / there if there > 0 else None
+        position += size + size % 2
+    return None
+
+
+def _flac_seconds(data: bytes) -> float | None:
+    """From STREAMINFO: 20 bits of sample rate, and 36 of the number of samples."""
+    start = id3_bytes(data) + 18
+    word = int.from_bytes(data[start : start + 8], "big")
+    rate, samples = word >> 44, word & (1 << 36) - 1
+    return samples / rate if rate and samples else None
+
+
+_XING_OFFSETS = (36, 21, 13)
+"""Bytes from the first frame's start: MPEG-1 stereo; MPEG-1 mono and MPEG-2 stereo; MPEG-2 mono."""
+_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+
+
+def _mp3_seconds(data: bytes) -> float | None:
+    """From the Xing or Info header, which stands at a fixed place of the first frame; None without one."""
+    frame = data[id3_bytes(data) :][:64]
+    if len(frame) < 64 or frame[2] >> 2 & 3 == 3 or (version := frame[1] >> 3 & 3) not in _RATES:
+        return None
+    place = next((at for at in _XING_OFFSETS if frame[at : at + 4] in (b"Xing", b"Info")), None)
+    if place is None or not frame[place + 7] & 1:
+        return None
+    frames = int.from_bytes(frame[place + 8 : place + 12], "big")
+    return frames * (1152 if version == 3 else 576) / _RATES[version][frame[2] >> 2 & 3]
+
+
+def _boxes_end_late(data: bytes) -> bool:
+    """Whether a box of the top level is longer than what is left of the file. Size 0: up to the end."""
+    position = 0
+    while position + 8 <= len(data):
+        size = int.from_bytes(data[position : position + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[position + 8 : position + 16], "big")
+        if size == 0:
+            return False
+        if size < 8:
+            return False  # damaged, which is another matter
+        position += size
+    return position > len(data)
+
+
+def _ends_with_last_page(data: bytes) -> bool:
+    page = data.rfind(b"OggS")
+    header = data[page : page + _OGG_PAGE_HEADER]
+    if page < 0 or len(header) < _OGG_PAGE_HEADER:
+        return False
+    lacing = data[page + _OGG_PAGE_HEADER :][: header[26]]
+    whole = page + _OGG_PAGE_HEADER + header[26] + sum(lacing) <= len(data)
+    return whole and bool(header[5] & _OGG_LAST_PAGE)
