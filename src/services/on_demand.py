@@ -176,7 +176,7 @@ class OnDemand:
         if not isinstance(request.voice, str):
             self._profiles.require_usable_recording()
         self._voices.require_language(request.language)
-        sentences = split_sentences(request.text)
+        sentences = split_sentences(request.text, request.language)
         if not any(character.isalnum() for sentence in sentences for character in sentence):
             raise RequestInvalid("text: there is no letter or digit in it to say.")
         async with self._accounted(

@@ -2,25 +2,55 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 import numpy as np
+from sentencex import segment
 
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 _WORD_END = re.compile(r"\s+|(?<=[、，,])")
 UNSPACED = frozenset({"zh", "ja"})
 """Languages whose sentences stand without spaces between them."""
 
+_ABBREVIATIONS = frozenset(
+    """cf d.w.z dott dr dra godz m mlle mm mme mr mrs ms nr op p pág prof sig sr sra srta st str ul vs
+    г им стр т.е ул""".split()  # noqa: SIM905 - a list of words reads better than a list of strings
+)
+"""Never the last word of a sentence, and not known to sentencex in each language."""
 
-def split_sentences(text: str) -> tuple[str, ...]:
+
+def split_sentences(text: str, language: str) -> tuple[str, ...]:
     """The sentences of a text, in order, without surrounding white space and without empty ones."""
-    return tuple(sentence for part in _SENTENCE_END.split(text) if (sentence := part.strip()))
+    return tuple(sentence for piece in _sentences(text, language) if (sentence := piece.strip()))
 
 
-def halves(text: str) -> tuple[str, str] | None:
+def _sentences(text: str, language: str) -> Iterator[str]:
+    """Pieces that are `text` when put together, each a sentence with the white space behind it."""
+    held = ""
+    for line in text.splitlines(keepends=True):
+        for piece in segment(language, line):
+            if held and not held.endswith("\n") and not _begins_a_sentence(piece, held):
+                held += piece
+                continue
+            if held:
+                yield held
+            held = piece
+    if held:
+        yield held
+
+
+def _begins_a_sentence(piece: str, before: str) -> bool:
+    """sentencex cuts behind ordinals ("5. napján") and some abbreviations: no sentence begins with a small letter."""
+    last = before.rsplit(maxsplit=1)[-1] if before.split() else ""
+    abbreviated = last.endswith(".") and last[:-1].lower() in _ABBREVIATIONS
+    return not (abbreviated or piece[:1].islower() or piece[:1] == "と")
+
+
+def halves(text: str, language: str) -> tuple[str, str] | None:
     """A text in two, cut at the sentence end nearest to its middle, else at a word's. None: there is no such place."""
-    for ends in (_SENTENCE_END, _WORD_END):
-        cuts = [match.end() for match in ends.finditer(text)]
+    sentences = list(accumulate(map(len, _sentences(text, language))))
+    words = [match.end() for match in _WORD_END.finditer(text)]
+    for cuts in (sentences, words):
         for cut in sorted(cuts, key=lambda cut: abs(cut - len(text) / 2)):
             first, second = text[:cut].strip(), text[cut:].strip()
             if first and second:

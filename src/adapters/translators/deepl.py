@@ -128,7 +128,7 @@ class DeepLTranslator(RemoteTranslator):
 
     async def _long_text(self, text: str, message: "_Message") -> str:
         """One text that alone is too large: cut where a sentence ends, or a word."""
-        parts = halves(text)
+        parts = halves(text, message.pair[0])
         if parts is None:
             raise TranslationUnavailable("DeepL declined a single word as too large.")
         pieces = [(await self._batch((part,), message))[0] for part in parts]

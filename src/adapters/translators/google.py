@@ -89,7 +89,7 @@ class GoogleTranslator(RemoteTranslator):
         if not any(character.isalnum() for character in text):
             return text
         if len(text) > _MAX_CHARACTERS or len(quote(text)) > _MAX_ENCODED:
-            parts = halves(text)
+            parts = halves(text, codes[0].partition("-")[0])
             if parts is None:
                 raise TranslationUnavailable("A word is too long for Google.")
             pieces = [await self._text(part, codes, deadline) for part in parts]

@@ -1,44 +1,46 @@
 """Texts cut to what XTTS can say in one breath: each language's limit of characters, and 400 tokens."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from src.models.xtts.cleaning import Cleaner, readable
+from src.utils.text import split_sentences
 
 MAX_TOKENS = 400
-_SENTENCE_ENDS = re.compile(r"(?<=[.!?…؟।])\s+|(?<=[。！？])\s*")
 _CLAUSE_ENDS = re.compile(r"(?<=[,;:—،؛])\s+|(?<=[、，；：])\s*")
 _WORD_ENDS = re.compile(r"\s+")
 
 
-def split(text: str, limit: int) -> list[str]:
+def split(text: str, limit: int, language: str) -> list[str]:
     """Pieces of `text` of at most `limit` characters: whole sentences together where they fit.
 
     A sentence that is longer by itself is cut after clauses, else between words, else between letters.
     """
-    return [piece for piece in _pack(text.strip(), limit, (_SENTENCE_ENDS, _CLAUSE_ENDS, _WORD_ENDS)) if piece]
+    cuts = (partial(split_sentences, language=language), _CLAUSE_ENDS.split, _WORD_ENDS.split)
+    return [piece for piece in _pack(text.strip(), limit, cuts) if piece]
 
 
-def _pack(text: str, limit: int, ends: tuple[re.Pattern[str], ...]) -> Iterator[str]:
+def _pack(text: str, limit: int, cuts: tuple[Callable[[str], Iterable[str]], ...]) -> Iterator[str]:
     if len(text) <= limit:
         yield text
         return
-    if not ends:
+    if not cuts:
         yield from (text[start : start + limit] for start in range(0, len(text), limit))
         return
     held = ""
-    for part in filter(None, ends[0].split(text)):
+    for part in filter(None, cuts[0](text)):
         joined = f"{held} {part}" if held else part
         if len(joined) <= limit:
             held = joined
             continue
         if held:
             yield held
-        *whole, held = _pack(part, limit, ends[1:])
+        *whole, held = _pack(part, limit, cuts[1:])
         yield from whole
     yield held
 
@@ -56,7 +58,7 @@ class Tokens:
         A text without a letter or a digit gives none.
         """
         limit = self._tokenizer.char_limits[language]
-        pieces = (piece for text in texts for piece in split(readable(text, language), limit))
+        pieces = (piece for text in texts for piece in split(readable(text, language), limit, language))
         return [tokens for piece in pieces for tokens in self._encode(piece, language)]
 
     def _encode(self, text: str, language: str) -> Iterator[Tensor]:
@@ -71,5 +73,5 @@ class Tokens:
         if len(tokens) <= MAX_TOKENS:
             yield tokens
             return
-        for piece in split(text, max(1, len(text) // 2)):
+        for piece in split(text, max(1, len(text) // 2), language):
             yield from self._encode(piece, language)

@@ -1,107 +1,148 @@
-"""The command as a user runs it, against servers of the project's own; and what it brings is what the service loads."""
+"""scripts/download_models.py as an operator uses it, against servers that behave as the hub, mirrors and S3 do."""
 
+import hashlib
 import os
 import pty
+import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
+import termios
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import whisper
 
+from scripts import download_models, model_sources
 from scripts.checkpoints.whisper import make
-from scripts.downloads import catalogue
-from scripts.downloads.cli import main
+from scripts.download_models import MODELS, Model, main
+from scripts.model_sources import File
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.models import audioseal_files, whisper_model
 from src.models.whisper import checkpoint
 from src.models.xtts import coqui
 from tests.checkpoints.xtts_checkpoint import quiet, tiny_checkpoint
-from tests.providers.download_server import DownloadServer, Fault, HubServer
-from tests.providers.downloading import BODY, OTHER, QUICK, sha256
+from tests.providers.download_server import DownloadServer, Served, download_server
+from tests.servers.ports import free_port
+from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
 
-ROOT = Path(__file__).resolve().parents[3]
-SCRIPT = ROOT / "scripts" / "download_models.py"
+SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "download_models.py"
+BODY = random.Random(7).randbytes(300_000)
+OTHER = random.Random(8).randbytes(300_000)
 
 
 @pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the default folders and .env are looked for."""
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the default folders and .env are looked for. No second tries: they wait for seconds."""
     monkeypatch.chdir(tmp_path)
     for name in ("WHISPER_DIR", "XTTS_DIR", "WHISPER_MODEL", "WHISPER_MODEL_HIGH", "COQUI_TOS_AGREED", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
-    return tmp_path
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(model_sources, "TRIES_AGAIN", 0)
+
+
+@pytest.fixture
+def agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COQUI_TOS_AGREED", "1")
 
 
 @pytest.fixture
 def server() -> Iterator[DownloadServer]:
-    with DownloadServer() as running:
+    with download_server() as running:
         yield running
 
 
-def mirror_of(folder: Path, server: DownloadServer) -> str:
-    """A mirror as the help says how to make one: the folder, and what sha256sum prints in it."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    names = sorted(str(path.relative_to(folder)) for path in files)
-    sums = subprocess.run(["sha256sum", *names], cwd=folder, check=True, capture_output=True, timeout=60)
-    server.put("/mirror/SHA256SUMS", sums.stdout)
-    for path in files:
-        server.put(f"/mirror/{path.relative_to(folder)}", path.read_bytes())
-    return f"{server.url}/mirror"
+@pytest.fixture
+def tiny(server: DownloadServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Publish BODY as whisper:tiny. Its path at the server."""
+    return publish("tiny", BODY, server, monkeypatch)
+
+
+def publish(size: str, body: bytes, server: DownloadServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the catalogue and the server have this body for a published Whisper model."""
+    digest = hashlib.sha256(body).hexdigest()
+    file = File("whisper", f"{size}.pt", digest)
+    monkeypatch.setitem(MODELS, f"whisper:{size}", Model(f"whisper:{size}", (file,), 1))
+    path = f"/main/whisper/models/{digest}/{size}.pt"
+    server.files[path] = Served(body)
+    return path
 
 
 def xtts_like(folder: Path) -> Path:
-    """Files with the names of XTTS-v2's, below `folder`."""
+    """Files with the names of XTTS-v2's, in `folder`/xtts, and SHA256SUMS as the help says how to make it."""
     (folder / "xtts").mkdir(parents=True)
-    for number, name in enumerate(catalogue.XTTS_FILES):
+    for number, name in enumerate(download_models.XTTS_FILES):
         (folder / "xtts" / name).write_bytes(BODY[number * 1000 : number * 2000 + 500])
+    return with_sums(folder)
+
+
+def with_sums(folder: Path) -> Path:
+    names = sorted(files_in(folder))
+    sums = subprocess.run(["sha256sum", *names], cwd=folder, check=True, capture_output=True, timeout=60)
+    (folder / "SHA256SUMS").write_bytes(sums.stdout)
     return folder
 
 
-def publish(model: str, body: bytes, server: DownloadServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the catalogue have this body for a published Whisper model, and the server too."""
-    checksum = sha256(body)
-    file = catalogue.File("whisper", f"{model}.pt", checksum)
-    monkeypatch.setitem(catalogue.MODELS, f"whisper:{model}", catalogue.Model(f"whisper:{model}", (file,), 1))
-    server.put(f"/main/whisper/models/{checksum.digest}/{model}.pt", body)
+def mirror_of(folder: Path, server: DownloadServer) -> str:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            server.files[f"/mirror/{path.relative_to(folder)}"] = Served(path.read_bytes())
+    return f"{server.url}/mirror"
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+class TestTheCatalogue:
+    def test_it_has_openai_whispers_models_and_digests(self) -> None:
+        published = {url.split("/")[-1].removesuffix(".pt"): url.split("/")[-2] for url in whisper._MODELS.values()}
+        assert {name: digest for name, (digest, _) in download_models.WHISPER.items()} == published
+
+    def test_it_has_what_the_service_can_name(self) -> None:
+        known = {*download_models.WHISPER, *download_models.ALIASES}
+        assert {*whisper_model.MODELS, *whisper_model._ALIASES, *whisper._MODELS} <= known
+        assert set(coqui.FILES) <= set(download_models.XTTS_FILES)
+        assert {audioseal_files.GENERATOR_FILE, audioseal_files.DETECTOR_FILE} == {*download_models.AUDIOSEAL_FILES}
+
+    def test_a_model_that_is_missing_names_the_command(self, tmp_path: Path) -> None:
+        with pytest.raises(EngineUnavailable, match=r"scripts/download_models\.py whisper:large-v3-turbo`"):
+            whisper_model.weights_file("turbo", tmp_path)
+        with pytest.raises(EngineUnavailable, match=r"scripts/download_models\.py xtts`"):
+            coqui.load_xtts(tmp_path, licence_accepted=True)
+
+    def test_the_list_says_what_is_there(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "checkpoints").mkdir()
+        (tmp_path / "checkpoints" / "base.pt").write_bytes(b"")
+        assert main(["--list"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == list(MODELS)
+        assert [line.split()[0] for line in lines if line.endswith("there")] == ["whisper:base"]
 
 
 class TestWhatItBringsLoads:
-    def test_xtts_from_a_mirror_into_the_default_folder(
-        self, server: DownloadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.mark.usefixtures("agreed")
+    def test_xtts_from_a_mirror_into_the_default_folder(self, server: DownloadServer, tmp_path: Path) -> None:
         shutil.copytree(tiny_checkpoint(), tmp_path / "published" / "xtts")
-        url = mirror_of(tmp_path / "published", server)
-        monkeypatch.setenv("COQUI_TOS_AGREED", "1")
-        server.faults.extend([Fault(), Fault(cut_at=100), Fault(), Fault(), Fault(), Fault(), Fault(cut_at=10_000)])
-        assert main(["xtts", "--from", url], QUICK) == 0
+        assert main(["xtts", "--from", mirror_of(with_sums(tmp_path / "published"), server)]) == 0
         settings = Settings()
         with quiet():
             model = coqui.load_xtts(settings.xtts_dir, licence_accepted=settings.coqui_tos_agreed)
         assert model.gpt is not None
 
-    def test_xtts_from_the_hub(self, server: DownloadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("COQUI_TOS_AGREED", "1")
-        with HubServer(server) as hub:
-            for name in catalogue.XTTS_FILES:
-                body = (tiny_checkpoint() / name).read_bytes()
-                path = f"/coqui/XTTS-v2/resolve/main/{name}"
-                hub.publish(path, body, large=name.endswith(".pth"))
-            assert main(["xtts", "--hub", hub.url, "--revision", "main", "--to", "here"], QUICK) == 0
+    @pytest.mark.usefixtures("agreed")
+    def test_xtts_from_the_hub(self, server: DownloadServer, tmp_path: Path) -> None:
+        for name in download_models.XTTS_FILES:
+            path = f"/coqui/XTTS-v2/resolve/{model_sources.XTTS_REVISION}/{name}"
+            server.publish_at_hub(path, (tiny_checkpoint() / name).read_bytes(), large=name.endswith(".pth"))
+        assert main(["xtts", "--hub", server.url, "--to", "here"]) == 0
+        assert files_in(tmp_path / "here") == {f"xtts/{name}" for name in download_models.XTTS_FILES}
         with quiet():
             assert coqui.load_xtts(tmp_path / "here" / "xtts", licence_accepted=True).gpt is not None
-
-    def test_audioseal_from_the_hub(self, server: DownloadServer, tmp_path: Path) -> None:
-        with HubServer(server) as hub:
-            for name in catalogue.AUDIOSEAL_FILES:
-                hub.publish(f"/facebook/audioseal/resolve/main/{name}", BODY, large=True)
-            assert main(["audioseal", "--hub", hub.url, "--to", "here"], QUICK) == 0
-        names = {audioseal_files.GENERATOR_FILE, audioseal_files.DETECTOR_FILE}
-        assert {path.name for path in (tmp_path / "here" / "audioseal").iterdir()} == names
 
     def test_whisper_in_the_folder_of_the_settings(
         self,
@@ -112,12 +153,12 @@ class TestWhatItBringsLoads:
     ) -> None:
         publish("tiny", make("tiny", tmp_path / "made.pt").read_bytes(), server, monkeypatch)
         (tmp_path / ".env").write_text("WHISPER_DIR=weights\nWHISPER_MODEL=tiny\n")
-        server.faults.append(Fault(cut_at=30_000_000))
-        assert main(["whisper:tiny", "--whisper-host", server.url], QUICK) == 0
+        assert main(["whisper:tiny", "--whisper-host", server.url]) == 0
         assert capsys.readouterr().out == "whisper:tiny is there.\n"
         settings = Settings()
         path = whisper_model.weights_file(settings.whisper_model, settings.whisper_dir)
         assert path == Path("weights/tiny.pt")
+        assert path.stat().st_mode & 0o444 == 0o444, "the service may be another user"
         assert checkpoint.load(path).dims.n_audio_state == 384
 
     def test_a_file_of_another_size_than_its_name_says_is_refused(self, tmp_path: Path) -> None:
@@ -125,159 +166,282 @@ class TestWhatItBringsLoads:
             checkpoint.load(make("unit", tmp_path / "base.pt"))
 
 
-class TestTheCommand:
-    def test_several_at_once_and_nothing_twice(
+class TestWhatIsThere:
+    def test_it_is_not_fetched_again(
         self, server: DownloadServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         publish("tiny", BODY, server, monkeypatch)
         publish("large-v3-turbo", OTHER, server, monkeypatch)
         order = ["whisper:turbo", "whisper:tiny", "whisper:large-v3-turbo", "--whisper-host", server.url, "--to", "a"]
-        assert main(order, QUICK) == 0
+        assert main(order) == 0
         assert Path("a/large-v3-turbo.pt").read_bytes() == OTHER
         assert Path("a/tiny.pt").read_bytes() == BODY
-        assert len(server.begun()) == 2
+        assert len(server.gets()) == 2
         said = capsys.readouterr().out
         assert "whisper:tiny is there. For the service to take it: WHISPER_DIR=a WHISPER_MODEL=tiny\n" in said
 
         server.requests.clear()
-        assert main(order, QUICK) == 0
-        assert server.requests == [], "files with published checksums are compared without a network"
+        assert main(order) == 0
+        assert server.requests == [], "files with known digests are compared without a network"
         assert "already there" in capsys.readouterr().err
 
-    def test_files_of_a_mirror_that_are_there_are_not_fetched(
-        self, server: DownloadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.mark.usefixtures("agreed")
+    def test_of_a_mirror_only_the_file_that_is_missing_is_fetched(self, server: DownloadServer, tmp_path: Path) -> None:
         url = mirror_of(xtts_like(tmp_path / "published"), server)
-        monkeypatch.setenv("COQUI_TOS_AGREED", "1")
-        assert main(["xtts", "--from", url, "--to", "a"], QUICK) == 0
+        assert main(["xtts", "--from", url, "--to", "a"]) == 0
         server.requests.clear()
         Path("a/xtts/vocab.json").unlink()
-        assert main(["xtts", "--from", url, "--to", "a"], QUICK) == 0
-        assert [request.path for request in server.requests if request.method == "GET"] == [
-            "/mirror/SHA256SUMS",
-            "/mirror/xtts/vocab.json",
-        ]
+        assert main(["xtts", "--from", url, "--to", "a"]) == 0
+        assert server.gets() == ["/mirror/SHA256SUMS", "/mirror/xtts/vocab.json"]
 
+    @pytest.mark.usefixtures("tiny")
     def test_another_file_in_the_way_is_kept_unless_told(
-        self, server: DownloadServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, server: DownloadServer, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        publish("tiny", BODY, server, monkeypatch)
         own = Path("checkpoints/tiny.pt")
         own.parent.mkdir()
         own.write_bytes(OTHER)
         order = ["whisper:tiny", "--whisper-host", server.url]
-        assert main(order, QUICK) == 1
+        assert main(order) == 1
         assert own.read_bytes() == OTHER
-        assert server.begun() == []
+        assert server.requests == []
         assert "--replace" in capsys.readouterr().err
-        assert main([*order, "--replace"], QUICK) == 0
+        assert main([*order, "--replace"]) == 0
         assert own.read_bytes() == BODY
 
-    def test_a_full_disk_is_seen_before_the_first_byte(
-        self, server: DownloadServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        publish("tiny", BODY, server, monkeypatch)
-        server.head_faults.append(Fault(content_length=10**15))
-        assert main(["whisper:tiny", "--whisper-host", server.url], QUICK) == 4
-        assert server.begun() == []
-        assert "1000000 GB are needed" in capsys.readouterr().err
 
+class TestAWrongDigest:
+    """Nothing is left, under the file's name or another."""
+
+    def test_from_whispers_host(
+        self, server: DownloadServer, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        server.files[tiny] = Served(OTHER)
+        assert main(["whisper:tiny", "--whisper-host", server.url, "--to", "a"]) == 1
+        assert "tiny.pt came with a wrong digest" in capsys.readouterr().err
+        assert files_in(tmp_path / "a") == set()
+
+    @pytest.mark.parametrize("large", [True, False])
+    def test_from_the_hub(
+        self, server: DownloadServer, large: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = "/facebook/audioseal/resolve/main/detector_base.pth"
+        server.publish_at_hub(path, BODY, large=large)
+        for name, served in server.files.items():
+            server.files[name] = Served(OTHER if served.body else b"", served.headers, served.status)
+        assert main(["audioseal", "--hub", server.url, "--to", "a"]) == 1
+        assert "detector_base.pth came with a wrong digest" in capsys.readouterr().err
+        assert files_in(tmp_path / "a") == set()
+
+    @pytest.mark.usefixtures("agreed")
+    def test_from_a_mirror(self, server: DownloadServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        url = mirror_of(xtts_like(tmp_path / "published"), server)
+        server.files["/mirror/xtts/model.pth"] = Served(OTHER)
+        assert main(["xtts", "--from", url, "--to", "a"]) == 1
+        assert "xtts/model.pth came with a wrong digest" in capsys.readouterr().err
+        assert files_in(tmp_path / "a") == {f"xtts/{name}" for name in download_models.XTTS_FILES[:-1]}
+
+
+class TestBreaks:
+    def test_a_broken_answer_leaves_nothing_and_the_next_run_brings_the_file(
+        self, server: DownloadServer, tiny: str, tmp_path: Path
+    ) -> None:
+        order = ["whisper:tiny", "--whisper-host", server.url, "--to", "a"]
+        server.cuts[tiny] = deque([100_000])
+        assert main(order) == 1
+        assert files_in(tmp_path / "a") == set()
+        assert main(order) == 0
+        assert Path("a/tiny.pt").read_bytes() == BODY
+
+    def test_it_is_tried_again(self, server: DownloadServer, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(model_sources, "TRIES_AGAIN", 1)
+        server.cuts[tiny] = deque([100_000])
+        assert main(["whisper:tiny", "--whisper-host", server.url, "--to", "a"]) == 0
+        assert Path("a/tiny.pt").read_bytes() == BODY
+
+    def test_a_broken_answer_of_the_hub_is_asked_for_again(self, server: DownloadServer) -> None:
+        for name in download_models.AUDIOSEAL_FILES:
+            server.publish_at_hub(f"/facebook/audioseal/resolve/main/{name}", BODY, large=True)
+        blob = f"/blobs/{hashlib.sha256(BODY).hexdigest()}"
+        server.cuts[blob] = deque([100_000])
+        assert main(["audioseal", "--hub", server.url, "--to", "a"]) == 0
+        assert Path("a/audioseal/detector_base.pth").read_bytes() == BODY
+        assert server.gets().count(blob) == 3, "detector twice, generator once"
+
+    @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+    def test_a_stopped_run_gives_no_half_file_its_name_and_the_next_brings_it(
+        self, end: signal.Signals, server: DownloadServer, tmp_path: Path
+    ) -> None:
+        url = mirror_of(xtts_like(tmp_path / "published"), server)
+        order = [sys.executable, str(SCRIPT), "xtts", "--from", url, "--to", "a"]
+        environment = {**os.environ, "COQUI_TOS_AGREED": "1"}
+        server.stalls["/mirror/xtts/model.pth"] = 1000
+        with subprocess.Popen(order, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert server.stalled.wait(120)
+                process.send_signal(end)
+                _, said = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        assert not Path("a/xtts/model.pth").exists()
+        if end != signal.SIGKILL:
+            assert process.returncode == 130
+            assert said.endswith("Run the same command again: files that are whole are not fetched twice.\n")
+            assert "Traceback" not in said
+            assert files_in(tmp_path / "a") == {f"xtts/{name}" for name in download_models.XTTS_FILES[:-1]}
+
+        server.stalls.clear()
+        again = subprocess.run(order, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        assert again.returncode == 0, again.stderr
+        assert Path("a/xtts/model.pth").read_bytes() == (tmp_path / "published/xtts/model.pth").read_bytes()
+
+
+class TestS3:
+    @pytest.fixture(autouse=True)
+    def environment(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": str(tmp_path / "none"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_MAX_ATTEMPTS": "1",
+        }.items():
+            monkeypatch.setenv(name, value)
+
+    @pytest.mark.usefixtures("agreed")
+    def test_xtts_from_a_bucket(
+        self, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint)
+        published, bucket = xtts_like(tmp_path / "published"), s3_server.new_bucket()
+        for name in files_in(published):
+            s3_server.client.upload_file(str(published / name), bucket, f"some/models/{name}")
+        order = ["xtts", "--from", f"s3://{bucket}/some/models/", "--to", "a"]
+        assert main(order) == 0
+        assert files_in(tmp_path / "a") == files_in(published) - {"SHA256SUMS"}
+        assert Path("a/xtts/model.pth").read_bytes() == (published / "xtts/model.pth").read_bytes()
+
+        s3_server.client.put_object(Bucket=bucket, Key="some/models/xtts/model.pth", Body=OTHER)
+        Path("a/xtts/model.pth").unlink()
+        assert main(order) == 1
+        assert "xtts/model.pth came with a wrong digest" in capsys.readouterr().err
+        assert files_in(tmp_path / "a") == {f"xtts/{name}" for name in download_models.XTTS_FILES[:-1]}
+
+    def test_what_is_not_there_and_who_is_not_reached(
+        self, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint)
+        assert main(["whisper:tiny", "--from", "s3://no-such-bucket/models"]) == 1
+        assert "404" in capsys.readouterr().err
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+        assert main(["whisper:tiny", "--from", "s3://no-such-bucket/models"]) == 3
+        assert "Cannot reach 127.0.0.1" in capsys.readouterr().err
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        assert main(["whisper:tiny", "--from", "s3://no-such-bucket/models"]) == 1
+        assert "credentials" in capsys.readouterr().err
+
+
+class TestRefusals:
     def test_xtts_needs_its_licence(self, server: DownloadServer, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["whisper:tiny", "xtts", "--from", server.url], QUICK) == 5
+        assert main(["whisper:tiny", "xtts", "--from", server.url]) == 5
         assert "set COQUI_TOS_AGREED=1" in capsys.readouterr().err
         assert server.requests == []
 
-    def test_a_refusal_ends_it(
-        self, server: DownloadServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    def test_a_server_that_refuses_is_named_without_signatures(
+        self, server: DownloadServer, tiny: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        publish("tiny", BODY, server, monkeypatch)
-        server.files.clear()
-        assert main(["whisper:tiny", "--whisper-host", server.url], QUICK) == 1
-        assert "404" in capsys.readouterr().err
-
-    @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "https://openaipublic.invalid"])
-    def test_without_a_network_it_says_what_could_not_be_reached_and_what_to_do(
-        self, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setenv("NO_PROXY", "*")
-        assert main(["whisper:tiny", "--whisper-host", address], QUICK) == 3
+        secret = server.url.replace("//", "//user:secret@")
+        server.files[tiny] = Served(b"", {"Location": f"{server.url}/blob?signature=secret"}, 302)
+        assert main(["whisper:tiny", "--whisper-host", secret]) == 1
+        assert main(["audioseal", "--hub", secret]) == 1
         said = capsys.readouterr().err
-        assert f"Cannot reach {address.split('/')[2]}" in said
-        assert "scripts/download_models.py whisper:tiny --from https://" in said
-        assert "SHA256SUMS" in said
-        assert main(["whisper:tiny", "--from", address], QUICK) == 3
-        assert "Is the mirror's address right" in capsys.readouterr().err
+        assert said.count("HTTP 404") == 2
+        assert "secret" not in said
+
+    @pytest.mark.usefixtures("agreed")
+    def test_a_mirror_without_the_digest_is_refused(
+        self, server: DownloadServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        url = mirror_of(xtts_like(tmp_path / "published"), server)
+        server.files["/mirror/SHA256SUMS"] = Served(b"# nothing\n" + b"0" * 64 + b" *./xtts/model.pth\r\n")
+        assert main(["xtts", "--from", url, "--to", "a"]) == 1
+        assert "SHA256SUMS has no line for xtts/config.json" in capsys.readouterr().err
+        assert not Path("a").exists()
+
+    def test_a_hub_that_names_no_digest_is_refused(
+        self, server: DownloadServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        headers = {"ETag": '"of another kind"', "X-Repo-Commit": "c" * 40}
+        server.files["/facebook/audioseal/resolve/main/detector_base.pth"] = Served(BODY, headers)
+        assert main(["audioseal", "--hub", server.url]) == 1
+        assert "cannot be verified" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("order", [["whisper:tiny", "--whisper-host"], ["audioseal", "--hub"], ["base", "--from"]])
+    def test_without_a_network_it_says_who_was_not_reached_and_what_to_do(
+        self, order: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        address = f"127.0.0.1:{free_port()}"
+        assert main([order[0].replace("base", "whisper:base"), order[1], f"http://{address}"]) == 3
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith(f"Cannot reach {address}. ")
+        assert "--from https://" in said
 
     def test_names_and_addresses_that_are_none(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["whisper:huge"], QUICK) == 2
-        assert main(["base"], QUICK) == 2
+        assert main(["whisper:huge"]) == 2
+        assert main(["base"]) == 2
         assert "whisper:base" in capsys.readouterr().err
-        assert main(["whisper:base", "--from", "ftp://x"], QUICK) == 1
+        for address in ("ftp://x", "http://mirror.example.org", "s3://X"):
+            assert main(["whisper:base", "--from", address]) == 1
         with pytest.raises(SystemExit) as caught:
-            main([], QUICK)
+            main([])
         assert caught.value.code == 2
 
     def test_wrong_settings_are_named_without_their_values(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         (tmp_path / ".env").write_text("PORT=secret\n")
-        assert main(["whisper:base"], QUICK) == 2
+        assert main(["whisper:base"]) == 2
         said = capsys.readouterr().err
         assert said.startswith("PORT: ")
         assert "secret" not in said
 
-    def test_the_list_says_what_is_there(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        (tmp_path / "checkpoints").mkdir()
-        (tmp_path / "checkpoints" / "base.pt").write_bytes(b"")
-        assert main(["--list"], QUICK) == 0
-        lines = capsys.readouterr().out.splitlines()
-        assert [line.split()[0] for line in lines] == list(catalogue.MODELS)
-        assert [line.split()[0] for line in lines if line.endswith("there")] == ["whisper:base"]
+    def test_a_full_disk_is_seen_before_the_first_byte(
+        self, server: DownloadServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Two models that fit one by one, and not together."""
+        free = shutil.disk_usage(".").free // 10**6
+        for size in ("tiny", "base"):
+            monkeypatch.setitem(
+                MODELS, f"whisper:{size}", Model(f"whisper:{size}", (File("whisper", size),), free * 2 // 3)
+            )
+        assert main(["whisper:tiny", "whisper:base", "--from", server.url]) == 4
+        assert server.requests == []
+        assert "are needed" in capsys.readouterr().err
+
+    def test_a_folder_that_cannot_be_made_is_named(
+        self, server: DownloadServer, tiny: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Path("a").write_bytes(b"a file")
+        assert main(["whisper:tiny", "--whisper-host", server.url, "--to", "a"]) == 1
+        assert "a cannot be written" in capsys.readouterr().err
 
 
-def test_ctrl_c_keeps_what_came_and_the_next_run_goes_on(server: DownloadServer, tmp_path: Path) -> None:
-    published = xtts_like(tmp_path / "published")
-    (published / "xtts" / "model.pth").write_bytes(BODY)
-    url = mirror_of(published, server)
-    order = [sys.executable, str(SCRIPT), "xtts", "--from", url, "--to", "a"]
-    environment = {**os.environ, "COQUI_TOS_AGREED": "1"}
-    server.faults.extend([*[Fault()] * 5, Fault(cut_at=100_000, hang=5)])  # the manifest, four small files, model.pth
-    with subprocess.Popen(order, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            deadline = time.monotonic() + 30
-            while not sum(path.stat().st_size for path in tmp_path.glob("a/xtts/model.pth.*.part")):
-                assert time.monotonic() < deadline
-                assert process.poll() is None
-                time.sleep(0.02)
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=30)
-        finally:
-            process.kill()
-    assert process.returncode == 130
-    assert "Traceback" not in said
-    assert "run the same command again to go on" in said
-    (part,) = tmp_path.glob("a/xtts/model.pth.*.part")
-    kept = part.stat().st_size
-    assert kept > 0
-
-    again = subprocess.run(
-        order, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert again.returncode == 0, again.stderr
-    assert server.begun()[-1] == f"bytes={kept}-"
-    assert again.stdout.startswith("xtts is there.")
-
-
-def test_a_terminal_gets_bars_even_when_it_does_not_say_its_size(server: DownloadServer, tmp_path: Path) -> None:
+def test_a_terminal_gets_bars(server: DownloadServer, tmp_path: Path) -> None:
     url = mirror_of(xtts_like(tmp_path / "published"), server)
     order = [sys.executable, str(SCRIPT), "xtts", "--from", url, "--to", "a"]
-    ours, terminal = pty.openpty()  # 0 columns and 0 rows
+    ours, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
     try:
-        subprocess.run(
-            order, cwd=tmp_path, env={**os.environ, "COQUI_TOS_AGREED": "1"}, stderr=terminal, check=True, timeout=60
-        )
+        environment = {**os.environ, "COQUI_TOS_AGREED": "1"}
+        subprocess.run(order, env=environment, stderr=terminal, check=True, timeout=120)
         said = os.read(ours, 2**16).decode()
     finally:
         os.close(ours)
         os.close(terminal)
-    assert "xtts/model.pth: 100%" in said
+    assert "100%" in said
+    assert "xtts/model.pth: verified" in said

@@ -104,7 +104,7 @@ def test_chinese_and_japanese_are_spoken_where_their_packages_are() -> None:
 def test_no_text_crashes_and_no_letter_is_unknown(language: str) -> None:
     for text in NASTY:
         whole = readable(text, language)
-        pieces = split(whole, stock().tokenizer.char_limits[language])
+        pieces = split(whole, stock().tokenizer.char_limits[language], language)
         assert "".join("".join(pieces).split()) == "".join(whole.split())
         said = spoken(text, language)
         assert letters("".join(said)) == letters("".join(cleaner().clean(piece, language) for piece in pieces))
@@ -134,7 +134,7 @@ def test_any_number_at_all(language: str, text: str) -> None:
 def test_a_long_text_is_cut_at_sentences_and_said_to_its_end(language: str) -> None:
     text = " ".join([PLAIN[language]] * 25)
     limit = stock().tokenizer.char_limits[language]
-    pieces = split(readable(text, language), limit)
+    pieces = split(readable(text, language), limit, language)
     assert all(len(piece) <= limit for piece in pieces)
     assert {piece[-1] for piece in pieces} <= set(".?。।")
     assert len(spoken(text, language)) >= len(pieces) > 2
@@ -201,10 +201,10 @@ def test_rewriting_leaves_words_alone() -> None:
 
 @pytest.mark.parametrize("text", [" ".join(["A short sentence."] * 40), "word " * 200, "x" * 900, "一二三。" * 100])
 def test_pieces_keep_to_the_limit_and_lose_no_letter(text: str) -> None:
-    pieces = split(text, 82)
+    pieces = split(text, 82, "zh")
     assert all(0 < len(piece) <= 82 for piece in pieces)
     assert "".join("".join(pieces).split()) == "".join(text.split())
 
 
 def test_sentences_are_kept_whole_where_they_fit() -> None:
-    assert split("One two. Three four! Five six?", 20) == ["One two. Three four!", "Five six?"]
+    assert split("One two. Three four! Five six?", 20, "en") == ["One two. Three four!", "Five six?"]

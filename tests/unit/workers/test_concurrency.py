@@ -3,7 +3,6 @@ import asyncio
 import pytest
 
 from src.utils.concurrency import background_task, finish_before_cancel, run_both
-from src.utils.text import split_sentences
 
 
 async def _value(value: int) -> int:
@@ -44,20 +43,6 @@ async def test_leaving_the_block_stops_what_was_started_early() -> None:
 async def test_an_error_that_nobody_awaits_is_swallowed_with_the_block() -> None:
     async with background_task(_fail()):
         await asyncio.sleep(0.01)
-
-
-@pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("One. Two! Three?", ("One.", "Two!", "Three?")),
-        ("first line\nsecond line", ("first line", "second line")),
-        ("你好。再见。", ("你好。", "再见。")),
-        ("It costs 3.5 euro.", ("It costs 3.5 euro.",)),
-        ("   ", ()),
-    ],
-)
-def test_sentences(text: str, sentences: tuple[str, ...]) -> None:
-    assert split_sentences(text) == sentences
 
 
 async def test_work_that_must_not_be_left_half_way_ends_before_its_caller_is_cancelled() -> None:

@@ -1,1 +1,0 @@
-"""Fetching published models: `scripts/download_models.py` is the command."""
