@@ -52,7 +52,7 @@ def _edge(settings: Settings, shared: SharedState, access: Access) -> Edge:
     return Edge(
         max_body_bytes=round(MAX_AUDIO_BYTES * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
         verifier=access.verifier,
-        here=access.here,
+        loopback_only=access.loopback_only,
         session_check=require_session,
         translations_per_minute=settings.rate_limit_translations_per_minute,
         requests_per_minute=settings.rate_limit_requests_per_minute,

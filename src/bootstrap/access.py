@@ -28,13 +28,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`verifier` None: every caller is the user `local`; `here` tells who that may be, None: anybody.
+    """`verifier` None: every caller is the user `local`; `loopback_only` tells who that may be, None: anybody.
 
     `key_set`: of the issuer, where the settings name one.
     """
 
     verifier: TokenVerifier | None
-    here: ThisMachine | None = None
+    loopback_only: ThisMachine | None = None
     key_set: JwksKeys | None = None
     standing_notices: tuple[str, ...] = ()
 

@@ -85,7 +85,7 @@ class Edge:
     """Of all request bodies at one time."""
     verifier: TokenVerifier | None = None
     """None: every caller is the user `local`."""
-    here: ThisMachine | None = None
+    loopback_only: ThisMachine | None = None
     """Without a verifier: who that is. None: whoever can reach the service."""
     session_check: SessionCheck | None = None
     """Refuses tokens that were revoked. None: none can be."""
@@ -125,7 +125,7 @@ def install(app: FastAPI, edge: Edge) -> None:
     if edge.concurrent_per_user:
         key = user_of(lambda path: _under(path, _WORK))
         app.add_middleware(ConcurrencyMiddleware, edge.slots, edge.concurrent_per_user, key)
-    app.add_middleware(AuthMiddleware, edge.verifier, required_scope, edge.session_check, edge.here)
+    app.add_middleware(AuthMiddleware, edge.verifier, required_scope, edge.session_check, edge.loopback_only)
     if edge.requests_per_minute:
         limit = per_minute(edge.counter, "client", edge.requests_per_minute)
         app.add_middleware(LimitMiddleware, limit, client_of(edge.trusted_proxies, is_unlimited))

@@ -22,7 +22,7 @@ ScopeOf = Callable[[str], str | None]
 @dataclass(eq=False)
 class AuthMiddleware:
     """Asks every caller for a token with the scope that the path needs. Without a verifier every caller is the user
-    `local`, who has all of them, and `here` says whose calls come from this machine; None: anybody's do.
+    `local`, who has all of them, and `loopback_only` says whose calls come from this machine; None: anybody's do.
 
     `check` is asked about each identity: it raises Unauthenticated for a token that was revoked.
     """
@@ -31,7 +31,7 @@ class AuthMiddleware:
     verifier: TokenVerifier | None
     scope_of: ScopeOf
     check: SessionCheck | None = None
-    here: ThisMachine | None = None
+    loopback_only: ThisMachine | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -46,8 +46,8 @@ class AuthMiddleware:
     async def _identify(self, scope: Scope) -> Identity:
         headers = Headers(scope=scope)
         if self.verifier is None:
-            if self.here is not None:
-                self.here.require(scope)
+            if self.loopback_only is not None:
+                self.loopback_only.require(scope)
             return _acting(Identity.local(), headers)
         identity = _acting(await self.verifier.verify(_bearer_token(headers)), headers)
         if self.check is not None:
