@@ -18,7 +18,8 @@ from src.api.routes import admin, audio, detect, health, jobs, languages, me, pa
 from src.bootstrap import running_services
 from src.bootstrap.access import Access, build_access
 from src.bootstrap.engines import Engines
-from src.bootstrap.process import be_private, build_server, configure_logging, load_settings
+from src.bootstrap.process import be_private, configure_logging, load_settings
+from src.bootstrap.server import build_server
 from src.bootstrap.shared import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
@@ -74,7 +75,6 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
 def _edge(settings: Settings, shared: SharedState, access: Access) -> middleware.Edge:
     return middleware.Edge(
         max_body_bytes=round(settings.max_audio_bytes * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
-        body_timeout_seconds=settings.body_timeout_seconds,
         verifier=access.verifier,
         here=access.here,
         session_check=_require_session,

@@ -10,6 +10,7 @@ from src.adapters.events.redis_events import RedisJobEvents
 from src.adapters.limits.redis_counter import RedisCounter
 from src.adapters.limits.redis_slots import RedisSlots
 from src.adapters.redis_link import RedisLink
+from src.api.middleware import BODY_TIMEOUT_SECONDS
 from src.config.settings import Settings
 from src.domain.ports import Cache, JobEvents, RateCounter
 from src.domain.rates import Slots
@@ -62,6 +63,6 @@ def build_shared_state(settings: Settings) -> SharedState:
         return SharedState(memory, WindowCounter(), InProcessJobEvents(_LOOK_SECONDS), LocalSlots())
     link = RedisLink(settings.effective_redis_url.get_secret_value(), settings.redis_timeout_seconds)
     counter = RedisCounter(link, settings.rate_limit_fallback_share)
-    longest = settings.body_timeout_seconds + settings.sync_timeout_seconds + _MARGIN_SECONDS
+    longest = BODY_TIMEOUT_SECONDS + settings.sync_timeout_seconds + _MARGIN_SECONDS
     slots = RedisSlots(link, settings.rate_limit_fallback_share, longest)
     return SharedState(Cached(memory, RedisCache(link)), counter, RedisJobEvents(link), slots, link)

@@ -1,6 +1,6 @@
 """The service and its workers on stand-in engines of fixed time: `python -m tests.fakes.stand_in api|worker`.
 
-Settings come from the environment, as always. A message is JSON, and says what becomes of it: {"words": "…",
+Settings come from the environment, as always, and other values (`tests.support.options`). A message is JSON, and says what becomes of it: {"words": "…",
 "seconds": 0.3, "kills": false, "fails": ""}. Each start of one is written as a line to the file STAND_IN_STARTS, and
 the words of each that was cancelled to the one beside it.
 """
@@ -25,6 +25,7 @@ from src.domain.errors import as_told
 from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
 from tests.fakes.fakes import FakeAnalyzer, FakeTranslator, FakeVoice
+from tests.support import options
 
 
 @dataclass(frozen=True)
@@ -112,4 +113,5 @@ def engines() -> Engines:
 
 
 if __name__ == "__main__":
+    options.apply()
     sys.exit(service.main(engines()) if sys.argv[1] == "api" else worker.main(engines()))

@@ -71,13 +71,16 @@ _ANSWER_HEADERS = [
 ]
 
 
+BODY_TIMEOUT_SECONDS = 60.0
+"""For a whole body, from its first byte to its last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """How the edge of the service is set."""
 
     max_body_bytes: int
-    body_timeout_seconds: float = 60.0
-    """For a whole body, from its first byte to its last."""
+    body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
     max_held_bytes: int = 512 * 2**20
     """Of all request bodies at one time."""
     verifier: TokenVerifier | None = None
