@@ -87,25 +87,9 @@ class Settings(
 
     # --- translation over the network
     deepl_api_key: SecretStr | None = None
-    deepl_url: HttpAddress | None = None
-    """None: api-free.deepl.com for a key that ends in `:fx`, else api.deepl.com."""
-    deepl_formality: Literal["prefer_more", "prefer_less"] | None = None
-    """For requests that name none. None: DeepL's default. Targets that have no such forms are translated without."""
-    deepl_glossary_id: str | None = None
-    """For requests that name none. Used for the pairs that it serves; others are translated without it and say so in
-    `degraded`.
-    """
-    deepl_english: Literal["EN-US", "EN-GB"] = "EN-US"
-    deepl_portuguese: Literal["PT-BR", "PT-PT"] = "PT-BR"
-    """The Portuguese that most speakers, and the voices of XTTS-v2, speak."""
-    google_translate_url: HttpAddress = "https://translate.google.com/m"
     libretranslate_url: HttpAddress | None = None
     libretranslate_api_key: SecretStr | None = None
     """None: the server asks for none."""
-    translation_connect_timeout_seconds: float = Field(2.0, gt=0)
-    translation_timeout_seconds: float = Field(10.0, gt=0)
-    """For all attempts of one message at one provider, with the pauses between them."""
-    translation_attempts: int = Field(3, ge=1, le=10)
 
     # --- audio
     max_audio_bytes: int = Field(50_000_000, ge=1)
