@@ -80,8 +80,8 @@ async def _drain(grace_seconds: float, *workers: JobWorker[Any]) -> None:
 async def _start_services(core: Core, access: Access, stack: AsyncExitStack) -> Services:
     settings, engines, stores = core.settings, core.engines, core.stores
     usage = SqlUsageRepository(core.database)
-    idempotency = SqlIdempotencyStore(core.database, settings.idempotency_ttl_seconds)
-    sessions, audit, audit_trail = build_sessions(settings, core.database, stores.shared)
+    idempotency = SqlIdempotencyStore(core.database)
+    sessions, audit, audit_trail = build_sessions(core.database, stores.shared)
     worker: JobWorker[Job] | None = None
     if settings.workers == "local":
         worker = await start_job_worker(settings, stores, core.pipeline, core.job_concurrency, stack)

@@ -64,13 +64,7 @@ def build_access(settings: Settings) -> Access:
         open_to_all = f"AUTH_MODE=off and HOST={settings.host}: whoever can reach this service may do everything"
         return Access(None, standing_notices=(open_to_all,))
     keys = _key_source(settings)
-    verifier = TokenVerifier(
-        keys,
-        settings.jwt_issuer or "",
-        settings.jwt_audience or "",
-        max_lifetime_seconds=settings.jwt_max_lifetime_seconds,
-    )
-    return Access(verifier, keys=keys)
+    return Access(TokenVerifier(keys, settings.jwt_issuer or "", settings.jwt_audience or ""), keys=keys)
 
 
 def _own_names(settings: Settings) -> frozenset[str]:
@@ -87,19 +81,14 @@ def _key_source(settings: Settings) -> KeySource:
             return OneKey(public_key_file(settings.jwt_public_key_file))
         except ValueError as error:
             raise EngineUnavailable(f"JWT_PUBLIC_KEY_FILE: {error}.") from error
-    return JwksKeys(
-        settings.jwt_jwks_url or "",
-        ttl_seconds=settings.jwt_jwks_ttl_seconds,
-        stale_seconds=settings.jwt_jwks_stale_seconds,
-        refetch_seconds=settings.jwt_jwks_refetch_seconds,
-    )
+    return JwksKeys(settings.jwt_jwks_url or "")
 
 
-def build_sessions(settings: Settings, database: Database, shared: SharedState) -> tuple[Sessions, Audit, AuditTrail]:
+def build_sessions(database: Database, shared: SharedState) -> tuple[Sessions, Audit, AuditTrail]:
     log = SqlAuditLog(database)
-    audit = Audit(log, settings.audit_ttl_seconds)
+    audit = Audit(log)
     cache = SessionCache(SqlRevocations(database), shared.link)
-    return Sessions(cache, audit, token_lifetime_seconds=settings.jwt_max_lifetime_seconds), audit, log
+    return Sessions(cache, audit), audit, log
 
 
 @asynccontextmanager
@@ -109,6 +98,6 @@ async def running_sessions(settings: Settings) -> AsyncIterator[Sessions]:
     try:
         await database.start()
         async with shared.running():
-            yield build_sessions(settings, database, shared)[0]
+            yield build_sessions(database, shared)[0]
     finally:
         await database.close()

@@ -82,7 +82,7 @@ async def start_core(
     parts = await _start_engines(settings, engines, front, stack)
     budget = audio_budget(settings, database)
     decoder = BudgetedDecoder(parts.decoder, budget) if budget else parts.decoder
-    challenges = build_challenges(settings, database, parts)
+    challenges = build_challenges(database, parts)
     deletions = start_deletions(settings, database, storage, shared, stack)
     voices = VoiceCloning(parts.voice, parts.analyzer, shared.cache, parts.transcriber)
     return Core(

@@ -9,18 +9,13 @@ from src.config.settings import Settings
 from src.domain.ports import AudioDecoder, Storage
 from src.services.profiles.challenges import Challenges
 from src.services.profiles.profiles import Profiles
-from src.services.profiles.verification import Bounds, Verification
+from src.services.profiles.verification import Verification
 from src.services.transcription import Transcription
 from src.services.voice_cloning import VoiceCloning
 
 
-def build_challenges(settings: Settings, database: Database, engines: Engines) -> Challenges:
-    return Challenges(
-        SqlChallengeRepository(database),
-        engines.transcriber,
-        lifetime_seconds=settings.challenge_ttl_seconds,
-        most_per_user=settings.challenges_per_user,
-    )
+def build_challenges(database: Database, engines: Engines) -> Challenges:
+    return Challenges(SqlChallengeRepository(database), engines.transcriber)
 
 
 def build_profiles(
@@ -37,7 +32,6 @@ def build_profiles(
         decoder,
         Transcription(engines.transcriber),
         engines.analyzer,
-        Bounds(settings.challenge_max_word_error_rate, settings.challenge_min_similarity),
         required=settings.profile_verification == "required",
         timeout_seconds=settings.sync_timeout_seconds,
     )

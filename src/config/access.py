@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
 from src.config.values import is_loopback
@@ -45,16 +45,8 @@ class AccessSettings(BaseSettings):
     """PEM of the issuer's public key: RSA of at least 2048 bits (RS256), or EC on the curve P-256 (ES256)."""
     jwt_jwks_url: Annotated[str | None, AfterValidator(_issuer_address)] = None
     """https:// address of the issuer's JSON Web Key Set, whose keys may change while the service runs."""
-    jwt_jwks_ttl_seconds: float = Field(300.0, gt=0)
-    """The keys are fetched anew after so long: one that the issuer withdrew is believed no longer than this."""
-    jwt_jwks_stale_seconds: float = Field(4 * 3600, ge=0)
-    """When they cannot be: so much longer are the last ones believed."""
-    jwt_jwks_refetch_seconds: float = Field(10.0, gt=0)
-    """A token that names a key unknown here has them fetched at once, but not oftener than this."""
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
-    jwt_max_lifetime_seconds: float = Field(366 * 24 * 3600, gt=0)
-    """Tokens that live longer, from `iat` to `exp`, are refused: a revocation is kept for this long."""
 
     @model_validator(mode="after")
     def _check_who_may_call(self) -> Self:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
 from src.config.callbacks import signing_keys
@@ -53,12 +53,6 @@ class ModerationSettings(BaseSettings):
     moderation_user_key: Annotated[SecretStr | None, AfterValidator(_user_key)] = None
     """The webhook knows each user by HMAC-SHA256 of the user's id with this key, of at least 32 characters. None: it is
     told nothing about users."""
-    moderation_on_failure: Literal["refuse", "allow"] | None = None
-    """When the webhook does not answer: refuse the request with `engine_unavailable`, or let it pass and say so in
-    `degraded`. None: refuse under the policy `block`, allow under `flag`."""
-    moderation_timeout_seconds: float = Field(5.0, gt=0)
-    """For all attempts at one text, with the pauses between them."""
-    moderation_attempts: int = Field(3, ge=1, le=10)
 
     @model_validator(mode="after")
     def _check_moderation(self) -> Self:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic_settings import BaseSettings
 
 from src.config.values import HttpAddress
@@ -27,9 +27,6 @@ class ProvenanceSettings(BaseSettings):
     """auto: AudioSeal when its weights are there, else none. audioseal: the start fails without them."""
     audioseal_dir: Path = Path("checkpoints/audioseal")
     """The published files of AudioSeal: generator_base.pth, detector_base.pth."""
-    watermark_message: str | None = Field(None, pattern=r"^[0-9a-fA-F]{4}$")
-    """16 bits, as four hexadecimal digits, that the watermark carries to name this deployment. None: taken from the
-    certificate."""
 
     @model_validator(mode="after")
     def _check_certificate(self) -> Self:

@@ -10,14 +10,15 @@ from src.domain.repositories import AuditLog
 
 logger = logging.getLogger(__name__)
 
-
+KEEP_SECONDS = 366 * 24 * 3600.0
+"""A year, which auditors ask for."""
 _SWEEP_SECONDS = 3600.0
 
 
 class Audit:
     """Events are kept for `keep_seconds`, and deleted at some later event."""
 
-    def __init__(self, log: AuditLog, keep_seconds: float) -> None:
+    def __init__(self, log: AuditLog, keep_seconds: float = KEEP_SECONDS) -> None:
         self._log = log
         self._keep_seconds = keep_seconds
         self._next_sweep = 0.0  # on the monotonic clock

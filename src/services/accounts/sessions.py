@@ -4,7 +4,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from src.domain.errors import Unauthenticated
-from src.domain.identity import CLOCK_LEEWAY_SECONDS, Identity, Revocation, token_subject, user_subject
+from src.domain.identity import (
+    CLOCK_LEEWAY_SECONDS,
+    MAX_TOKEN_SECONDS,
+    Identity,
+    Revocation,
+    token_subject,
+    user_subject,
+)
 from src.domain.jobs import now
 from src.domain.repositories import Revocations
 from src.services.accounts.audit import Audit
@@ -20,7 +27,7 @@ class Sessions:
         revocations: Revocations,
         audit: Audit,
         *,
-        token_lifetime_seconds: float,
+        token_lifetime_seconds: float = MAX_TOKEN_SECONDS,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._revocations = revocations

@@ -12,6 +12,12 @@ from src.services.languages import HEARING_HINT
 from src.services.profiles.challenge_sentences import load_grammars
 
 
+LIFETIME_SECONDS = 300.0
+"""For fetching a sentence, reading it out and sending it."""
+MOST_PER_USER = 5
+"""In that time, answered ones counted."""
+
+
 class Challenges:
     """Each is for one user and one answer, within `lifetime_seconds`; a user gets `most_per_user` in that time.
 
@@ -23,8 +29,8 @@ class Challenges:
         challenges: ChallengeRepository,
         transcriber: Transcriber,
         *,
-        lifetime_seconds: float,
-        most_per_user: int,
+        lifetime_seconds: float = LIFETIME_SECONDS,
+        most_per_user: int = MOST_PER_USER,
     ) -> None:
         self._challenges = challenges
         self._transcriber = transcriber
