@@ -13,6 +13,7 @@ from starlette.types import Scope
 from src import __version__
 from src.api import middleware
 from src.api.dependencies import Services
+from src.api.intake import MAX_AUDIO_BYTES
 from src.api.openapi import describe_access
 from src.api.routes import admin, audio, detect, health, jobs, languages, me, page, profiles, usage, voice
 from src.bootstrap import running_services
@@ -74,7 +75,7 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
 
 def _edge(settings: Settings, shared: SharedState, access: Access) -> middleware.Edge:
     return middleware.Edge(
-        max_body_bytes=round(settings.max_audio_bytes * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
+        max_body_bytes=round(MAX_AUDIO_BYTES * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
         verifier=access.verifier,
         here=access.here,
         session_check=_require_session,

@@ -21,6 +21,7 @@ from scripts.backups.work import (
     size_in_words,
 )
 from src import __version__
+from src.adapters.database.engine import CONNECT_SECONDS
 from src.config.settings import Settings
 
 Say = Callable[[str], None]
@@ -123,7 +124,7 @@ async def _dump(settings: Settings, path: Path) -> tuple[Source, Contents]:
     url = parsed(settings.effective_database_url)
     with told_of_database(described(url)):
         if kind_of(url) == "postgresql":
-            return await postgres.dump(url, path, settings.database_connect_timeout_seconds)
+            return await postgres.dump(url, path, CONNECT_SECONDS)
         return await sqlite.dump(url, path)
 
 

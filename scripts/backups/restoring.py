@@ -14,6 +14,7 @@ from scripts.backups.manifest import Manifest
 from scripts.backups.places import Place, opened_backups, opened_files
 from scripts.backups.restore_report import Restored, told
 from scripts.backups.work import Report, described, private_folder
+from src.adapters.database.engine import CONNECT_SECONDS
 from src.adapters.database.migrate import migrate
 from src.bootstrap.database import pseudonym_key
 from src.config.settings import Settings
@@ -47,7 +48,7 @@ class _State:
 
 async def restore(settings: Settings, wanted: Wanted, say: Say) -> Report:
     """Raises WrongUse, Damaged, BackupError: until the database is restored nothing has been changed."""
-    url, seconds = target.chosen(settings, wanted.into), settings.database_connect_timeout_seconds
+    url, seconds = target.chosen(settings, wanted.into), CONNECT_SECONDS
     async with opened_backups(settings, wanted.source, make=False) as place, private_folder() as folder:
         # 1. Is this the right backup, and the right database for it?
         manifest = await shelf.choose(place, wanted.name)
@@ -75,7 +76,7 @@ async def files_only(settings: Settings, wanted: Wanted, say: Say) -> Report:
     """Put back files that rows of the database refer to and that are missing, from a backup made with its files; or
     erase those that no row refers to. The database is not changed. Raises BackupError.
     """
-    url, seconds = target.chosen(settings, wanted.into), settings.database_connect_timeout_seconds
+    url, seconds = target.chosen(settings, wanted.into), CONNECT_SECONDS
     async with opened_backups(settings, wanted.source, make=False) as place, opened_files(settings) as storage:
         manifest = await shelf.choose(place, wanted.name)
         if not manifest.files_included and not wanted.erase_files:

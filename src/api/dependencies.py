@@ -50,7 +50,6 @@ class Services:
     export: Export
     callbacks: CallbackAddresses
     audio_budget: AudioBudget | None
-    max_audio_bytes: int
     sync_timeout_seconds: float
     public_base_url: str | None
 

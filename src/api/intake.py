@@ -3,23 +3,25 @@
 import asyncio
 import hashlib
 
-from src.api.dependencies import Services
 from src.domain.errors import about
 from src.domain.identity import Identity
 from src.domain.repositories import Claim
 from src.utils.audio import decode_base64
 
-
-async def decode_audio(encoded: str, services: Services) -> bytes:
-    """Base64 of up to 50 MB: in a thread, so that other callers do not wait for it."""
-    return await asyncio.to_thread(decode_base64, encoded, services.max_audio_bytes)
+MAX_AUDIO_BYTES = 50_000_000
+"""After base64."""
 
 
-async def decode_all(field: str, encoded: list[str], services: Services) -> tuple[bytes, ...]:
+async def decode_audio(encoded: str) -> bytes:
+    """In a thread, so that other callers do not wait for it."""
+    return await asyncio.to_thread(decode_base64, encoded, MAX_AUDIO_BYTES)
+
+
+async def decode_all(field: str, encoded: list[str]) -> tuple[bytes, ...]:
     recordings = []
     for index, each in enumerate(encoded):
         with about(f"{field}[{index}]"):
-            recordings.append(await decode_audio(each, services))
+            recordings.append(await decode_audio(each))
     return tuple(recordings)
 
 

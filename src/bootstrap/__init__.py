@@ -123,7 +123,6 @@ async def _start_services(core: Core, access: Access, stack: AsyncExitStack) -> 
         audit_trail=audit_trail,
         deletions=core.deletions,
         export=Export(SqlHoldings(core.database), stores.storage),
-        max_audio_bytes=settings.max_audio_bytes,
         sync_timeout_seconds=settings.sync_timeout_seconds,
         public_base_url=settings.public_base_url,
     )
@@ -134,7 +133,7 @@ def _remote_queue(core: Core, stack: AsyncExitStack) -> JobQueue:
 
     link = core.stores.shared.link
     assert link is not None  # noqa: S101 - the settings want REDIS_URL for it
-    queue = DramatiqQueue(_redis_url(core.settings), link, core.settings.redis_timeout_seconds)
+    queue = DramatiqQueue(_redis_url(core.settings), link)
     stack.push_async_callback(queue.close)
     return queue
 

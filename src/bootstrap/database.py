@@ -7,7 +7,7 @@ from functools import partial
 from src.adapters.database.accounts.audio_ledger import SqlAudioLedger
 from src.adapters.database.accounts.deletions import SqlDeletions
 from src.adapters.database.accounts.usage import SqlUsageRepository
-from src.adapters.database.engine import Database
+from src.adapters.database.engine import POOL_SIZE, Database
 from src.adapters.storage.private_files import load_or_create_key
 from src.bootstrap.shared import SharedState
 from src.config.settings import Settings
@@ -21,12 +21,14 @@ logger = logging.getLogger(__name__)
 
 LIVE_LEASES = 2
 """For so many leases after its last heartbeat a worker is taken to live."""
+_USAGE_SECONDS = 366 * 24 * 3600.0
+"""What a user used is counted for a year."""
 
 
-def open_database(settings: Settings, *, pool_size: int | None = None) -> Database:
+def open_database(settings: Settings, *, pool_size: int = POOL_SIZE) -> Database:
     """Raises EngineUnavailable."""
     try:
-        return _database(settings, pool_size or settings.database_pool_size)
+        return _database(settings, pool_size)
     except OSError as error:
         raise EngineUnavailable(f"DATABASE_CA_FILE has no certificates: {type(error).__name__}.") from error
 
@@ -35,9 +37,6 @@ def _database(settings: Settings, pool_size: int) -> Database:
     return Database(
         settings.effective_database_url,
         pool_size=pool_size,
-        timeout_seconds=settings.database_pool_timeout_seconds,
-        connect_seconds=settings.database_connect_timeout_seconds,
-        statement_seconds=settings.database_statement_timeout_seconds,
         pseudonym_key=pseudonym_key(settings),
     )
 
@@ -71,8 +70,8 @@ def start_deletions(
 ) -> Deletions:
     """They go on until the stack is closed; then another process does."""
     usage = SqlUsageRepository(database)
-    rows = SqlDeletions(database, settings.deletion_settle_seconds, settings.deletion_ttl_seconds)
-    old_usage = partial(usage.forget_older_than, settings.usage_ttl_seconds)
+    rows = SqlDeletions(database)
+    old_usage = partial(usage.forget_older_than, _USAGE_SECONDS)
     deletions = Deletions(rows, storage, shared.cache, shared.events, old_usage)
     start_background(deletions.run(), stack)
     for notice in pseudonym_notices(settings):

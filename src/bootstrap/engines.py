@@ -27,6 +27,11 @@ logger = logging.getLogger(__name__)
 
 _JOBS, _BATCHED_JOBS = 2, 16
 """At the same time: engines in pools do one call for each process; networks do many for little more than one."""
+MAX_WAITING_CALLS = 32
+"""For one engine, or for the workers; above it a request gets 503 `overloaded`."""
+_MIN_AUDIO_SECONDS = 1.0
+_DECODER_SECONDS = 20.0
+"""Wall time for one file; then its process is killed."""
 
 
 class Decoder(AudioDecoder, MarkReader, Protocol):
@@ -108,7 +113,7 @@ def decoder_pool(settings: Settings) -> ProcessPool:
         partial(
             assemble,
             AudioProcessing,
-            partial(PyAvDecoder, settings.min_audio_seconds, settings.max_audio_seconds),
+            partial(PyAvDecoder, _MIN_AUDIO_SECONDS, settings.max_audio_seconds),
             Named("src.models.silero_vad", "SileroVad"),
             partial(
                 assemble,
@@ -117,9 +122,9 @@ def decoder_pool(settings: Settings) -> ProcessPool:
                 Named("src.adapters.provenance.mark_reading", "MarkFiles"),
             ),
         ),
-        size=settings.decoder_processes,
+        size=settings.engine_processes,
         queue_size=settings.job_queue_size,
-        call_timeout_seconds=settings.decoder_timeout_seconds,
+        call_timeout_seconds=_DECODER_SECONDS,
         name="decoder",
         init=apply_limits,
         before_call=renew_cpu_limit,
@@ -193,7 +198,7 @@ def _runners(settings: Settings, hearing: Chosen, speaking: Chosen) -> tuple[Run
     networks = [chosen.factory for chosen in (hearing, speaking) if chosen.batches]
     owner = GpuWorker(
         *networks,
-        queue_size=settings.engine_queue_size,
+        queue_size=MAX_WAITING_CALLS,
         in_flight=2 * settings.xtts_slots,
         call_timeout_seconds=settings.job_timeout_seconds,
         name="speech network",
@@ -218,7 +223,7 @@ def _pool(settings: Settings, factory: Callable[[], object], name: str) -> Proce
     return ProcessPool(
         factory,
         size=settings.engine_processes,
-        queue_size=settings.engine_queue_size,
+        queue_size=MAX_WAITING_CALLS,
         call_timeout_seconds=settings.job_timeout_seconds,
         name=name,
     )

@@ -16,7 +16,7 @@ from src.domain.ports import Storage
 from src.domain.repositories import LeaseRepository
 from src.services.jobs.ending import JobEnding
 from src.services.jobs.runner import JobRunner
-from src.services.jobs.upkeep import JobUpkeep
+from src.services.jobs.upkeep import INPUT_SECONDS, JobUpkeep
 from src.services.pipeline import Pipeline
 from src.services.profiles.profiles import CLONES
 from src.utils.concurrency import start_background
@@ -25,6 +25,8 @@ from src.workers.lease_keeper import LeaseKeeper
 
 logger = logging.getLogger(__name__)
 
+MAX_ATTEMPTS = 3
+"""Starts of one job, when the process ends under it each time; then it fails with `job_dead`."""
 _SWEEP_SECONDS = 600.0
 _LOOKS_PER_LEASE = 3
 _LOOK_SECONDS = 0.5
@@ -71,7 +73,7 @@ async def start_job_worker(
         stores.ending,
         pipeline,
         lease_seconds=lease,
-        max_attempts=settings.job_max_attempts,
+        max_attempts=MAX_ATTEMPTS,
         timeout_seconds=settings.job_timeout_seconds,
     )
 
@@ -80,9 +82,7 @@ async def start_job_worker(
         return _LOOK_SECONDS if link is not None and not link.up else lease / _LOOKS_PER_LEASE
 
     worker = JobWorker(runner.claim, runner.run, concurrency, patience)
-    upkeep = JobUpkeep(
-        stores.rows, stores.storage, stores.ending, max_attempts=settings.job_max_attempts, lease_seconds=lease
-    )
+    upkeep = JobUpkeep(stores.rows, stores.storage, stores.ending, max_attempts=MAX_ATTEMPTS, lease_seconds=lease)
 
     async def recover() -> None:
         if await upkeep.recover():
@@ -119,7 +119,7 @@ async def _sweep_for_ever(upkeep: JobUpkeep, storage: Storage, settings: Setting
     kept = settings.result_ttl_seconds
     while True:
         try:
-            erased = await upkeep.sweep(kept, settings.input_ttl_seconds), await storage.delete_under(CLONES, kept)
+            erased = await upkeep.sweep(kept, INPUT_SECONDS), await storage.delete_under(CLONES, kept)
             if any(erased):
                 logger.info("%d old jobs and %d old clones erased", *erased)
         except Exception:

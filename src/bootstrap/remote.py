@@ -14,8 +14,8 @@ from src.adapters.database.jobs.call_repository import SqlCallRepository
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.database.jobs.worker_registry import SqlWorkerRegistry
 from src.bootstrap.database import live_seconds, open_database
-from src.bootstrap.engines import Engines
-from src.bootstrap.jobs import JobStores, recover_for_ever, start_lease_keeper
+from src.bootstrap.engines import MAX_WAITING_CALLS, Engines
+from src.bootstrap.jobs import MAX_ATTEMPTS, JobStores, recover_for_ever, start_lease_keeper
 from src.bootstrap.shared import SharedState
 from src.config.settings import Settings
 from src.domain.errors import Unavailable
@@ -61,7 +61,7 @@ async def start_front(
         storage,
         shared.events,
         fleet.anyone,
-        most_waiting=settings.engine_queue_size,
+        most_waiting=MAX_WAITING_CALLS,
         patience_seconds=live_seconds(settings),
         timeout_seconds=settings.job_timeout_seconds,
     )
@@ -171,7 +171,7 @@ def start_call_worker(
         "condition": engines.voice.condition,
         "speak": engines.voice.speak,
     }
-    attempts = settings.job_max_attempts
+    attempts = MAX_ATTEMPTS
     runner = CallRunner(rows, keeper, events, stores.storage, methods, lease_seconds=lease, max_attempts=attempts)
     concurrency = _CALLS_PER_JOB * (settings.job_concurrency or engines.job_concurrency)
     worker = JobWorker(runner.claim, runner.run, concurrency, lambda: lease / _LOOKS_PER_LEASE)
@@ -197,7 +197,7 @@ def _upkeep(settings: Settings, rows: SqlCallRepository, storage: Storage, event
         rows,
         events,
         storage,
-        max_attempts=settings.job_max_attempts,
+        max_attempts=MAX_ATTEMPTS,
         lease_seconds=settings.job_lease_seconds,
     )
 

@@ -20,6 +20,7 @@ from src.adapters.provenance.certificates import SigningIdentity, load_identity,
 from src.adapters.provenance.mark_reading import MarkFiles
 from src.adapters.provenance.riff_info import info_fields, with_info
 from src.adapters.storage.private_files import load_or_create
+from src.bootstrap.engines import MAX_WAITING_CALLS
 from src.config.callbacks import signing_keys
 from src.config.settings import Settings
 from src.domain.audio import OUTPUT_SAMPLE_RATE, AudioFormat
@@ -126,7 +127,7 @@ async def _start_watermark(settings: Settings, identity: SigningIdentity, stack:
             _message(identity),
         ),
         size=settings.engine_processes,
-        queue_size=settings.engine_queue_size,
+        queue_size=MAX_WAITING_CALLS,
         call_timeout_seconds=settings.job_timeout_seconds,
         name="watermark",
     )

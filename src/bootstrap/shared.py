@@ -18,6 +18,10 @@ from src.utils.cache import Cached, MemoryCache
 from src.utils.rate_counter import WindowCounter
 from src.utils.slots import LocalSlots
 
+_CACHE_BYTES = 64 * 2**20
+"""Of translations and voices, in each process."""
+_FALLBACK_SHARE = 0.25
+"""Of the limits per minute and of concurrent requests, what each process allows while Redis is away: as one of four."""
 _LOOK_SECONDS = 1.0
 """Processes without Redis may share a database all the same: how often they look whether another one ended a job."""
 
@@ -58,11 +62,11 @@ class SharedState:
 
 def build_shared_state(settings: Settings) -> SharedState:
     """Connects to nothing yet."""
-    memory = MemoryCache(settings.cache_max_bytes)
+    memory = MemoryCache(_CACHE_BYTES)
     if settings.effective_redis_url is None:
         return SharedState(memory, WindowCounter(), InProcessJobEvents(_LOOK_SECONDS), LocalSlots())
-    link = RedisLink(settings.effective_redis_url.get_secret_value(), settings.redis_timeout_seconds)
-    counter = RedisCounter(link, settings.rate_limit_fallback_share)
+    link = RedisLink(settings.effective_redis_url.get_secret_value())
+    counter = RedisCounter(link, _FALLBACK_SHARE)
     longest = BODY_TIMEOUT_SECONDS + settings.sync_timeout_seconds + _MARGIN_SECONDS
-    slots = RedisSlots(link, settings.rate_limit_fallback_share, longest)
+    slots = RedisSlots(link, _FALLBACK_SHARE, longest)
     return SharedState(Cached(memory, RedisCache(link)), counter, RedisJobEvents(link), slots, link)

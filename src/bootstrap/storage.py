@@ -23,6 +23,7 @@ from src.config.values import is_loopback
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import Storage
 from src.services.health import Check
+from src.services.jobs.upkeep import INPUT_SECONDS
 from src.services.profiles.profiles import CLONES
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from src.adapters.storage.s3_addresses import Addresses
     from src.adapters.storage.s3_calls import S3Options
 
+_URL_SECONDS = 3600
+"""An `audio_url` works for so long."""
 _DAY_SECONDS = 24 * 3600
 
 
@@ -52,7 +55,9 @@ async def start_storage(settings: Settings, stack: AsyncExitStack) -> StartedSto
 
 
 async def _start_local(settings: Settings) -> tuple[Storage, Mapping[str, Check]]:
-    storage = LocalStorage(audio_folder(settings), _signing_key(settings), settings.audio_url_ttl_seconds)
+    storage = LocalStorage(
+        audio_folder(settings), load_or_create_key(settings.data_dir / "url-signing.key"), _URL_SECONDS
+    )
     await storage.start()
     return storage, {}
 
@@ -61,13 +66,11 @@ async def _start_s3(settings: Settings, stack: AsyncExitStack) -> tuple[Storage,
     # here, so that a service on local files does without the memory and time of boto3
     from src.adapters.storage.s3 import S3Storage  # noqa: PLC0415
 
-    storage = S3Storage(
-        s3_options(settings), settings.audio_url_ttl_seconds, await asyncio.to_thread(_addresses, settings)
-    )
+    storage = S3Storage(s3_options(settings), _URL_SECONDS, await asyncio.to_thread(_addresses, settings))
     stack.push_async_callback(storage.close)
     await storage.start()
     if settings.s3_lifecycle:
-        inputs, results = _days(settings.input_ttl_seconds), _days(settings.result_ttl_seconds)
+        inputs, results = _days(INPUT_SECONDS), _days(settings.result_ttl_seconds)
         kept = dict.fromkeys(("references", "embeddings", "backups"))
         await storage.put_lifecycle({"inputs": inputs, "results": results, CLONES: results, **kept})
     return storage, {"storage": storage.ping}
@@ -108,18 +111,12 @@ def _addresses(settings: Settings) -> "Addresses | None":
         key = load_private_key(settings.cdn_private_key_file)
     except ValueError as error:
         raise EngineUnavailable(f"CDN_PRIVATE_KEY_FILE: {error}") from error
-    return cloudfront(settings.cdn_base_url, settings.cdn_key_pair_id or "", key, settings.audio_url_ttl_seconds)
+    return cloudfront(settings.cdn_base_url, settings.cdn_key_pair_id or "", key, _URL_SECONDS)
 
 
 def _days(seconds: float) -> int:
     """Rules of a bucket count whole days."""
     return math.ceil(seconds / _DAY_SECONDS)
-
-
-def _signing_key(settings: Settings) -> bytes:
-    if settings.url_signing_key is not None:
-        return settings.url_signing_key.get_secret_value().encode()
-    return load_or_create_key(settings.data_dir / "url-signing.key")
 
 
 FOLDERS = ("inputs", "results", "references", "embeddings", CLONES)

@@ -26,6 +26,3 @@ class LimitSettings(AccessSettings):
     """Requests with work to do, from their heads to the start of their answers."""
     max_waiting_jobs_per_user: int = Field(default_factory=_where_tokens_are_asked_for(20), ge=0)
     """Jobs that wait for a worker, whether or not their caller waits, too."""
-    rate_limit_fallback_share: float = Field(0.25, gt=0, le=1)
-    """Of the limits per minute and of concurrent requests, what each process allows while Redis is away: one over the
-    number of processes."""

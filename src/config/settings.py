@@ -83,7 +83,7 @@ class Settings(
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where Whisper and XTTS run. auto: cuda when there is one."""
     engine_processes: int = Field(2, ge=1, le=64)
-    """Child processes for each embedded engine: about one per core."""
+    """Child processes for the decoder and for each embedded engine: about one per core."""
 
     # --- translation over the network
     deepl_api_key: SecretStr | None = None
@@ -92,14 +92,8 @@ class Settings(
     """None: the server asks for none."""
 
     # --- audio
-    max_audio_bytes: int = Field(50_000_000, ge=1)
-    """Bytes of audio after base64 decoding; a request body may have as much as that takes in base64, and 64 KiB."""
-    min_audio_seconds: float = Field(1.0, ge=0)
     max_audio_seconds: float = Field(300.0, gt=0)
     """Of decoded samples; the file's header is not asked."""
-    decoder_processes: int = Field(2, ge=1, le=64)
-    decoder_timeout_seconds: float = Field(20.0, gt=0)
-    """Wall time for one file; then its process is killed."""
     min_reference_seconds: float = Field(2.0, ge=0)
     """Speech, after trimming, that a voice profile needs."""
 
@@ -114,49 +108,24 @@ class Settings(
     """Jobs that may wait; above it a request gets 503 `overloaded`."""
     job_lease_seconds: float = Field(15.0, gt=0)
     """A job whose process has not been heard of for so long is done by another. The clock is the database's."""
-    engine_queue_size: int = Field(32, ge=1)
-    """Calls that may wait for one engine, or for the workers; above it a request gets 503 `overloaded`."""
     job_timeout_seconds: float = Field(600.0, gt=0)
     """A job that runs longer fails with `deadline_exceeded`."""
-    job_max_attempts: int = Field(3, ge=1)
-    """Starts of one job, when the process ends under it each time; then it fails with `job_dead`."""
     sync_timeout_seconds: float = Field(55.0, gt=0)
     """A synchronous call that takes longer gets 202 and the job goes on. Below the usual gateway limit of 60 s."""
     shutdown_grace_seconds: float = Field(12.0, ge=0)
     """At SIGTERM: how long open requests, and after them running jobs, may take; the rest go back in line."""
     result_ttl_seconds: float = Field(7 * 24 * 3600, gt=0)
     """Ended jobs and their audio are deleted after this."""
-    input_ttl_seconds: float = Field(24 * 3600, gt=0)
-    """Recordings that no job took up are deleted after this, also when the job still waits."""
 
     # --- state
     data_dir: Path = Path("var")
     """Database, audio and keys of the embedded service."""
     database_url: SecretStr | None = None
     """sqlite+aiosqlite:///… or postgresql+asyncpg://…, as SQLAlchemy writes URLs. None: SQLite in `data_dir`."""
-    database_pool_size: int = Field(4, ge=1, le=1000)
-    """Connections of this process; Postgres's `max_connections` is for all processes together."""
-    database_pool_timeout_seconds: float = Field(10.0, gt=0)
-    """A request that waits longer for a connection gets 503 `overloaded`."""
-    database_connect_timeout_seconds: float = Field(5.0, gt=0)
-    """For a new connection to Postgres."""
-    database_statement_timeout_seconds: float = Field(10.0, gt=0)
-    """Postgres ends a statement that takes longer, and the request gets 503 `overloaded`."""
-    url_signing_key: SecretStr | None = None
-    """Signs `audio_url`; at least 32 characters. None: a random key, made once and kept in `data_dir`."""
-    audio_url_ttl_seconds: int = Field(3600, ge=1, le=7 * 24 * 3600)
-    """S3 takes no longer ones than a week."""
-    idempotency_ttl_seconds: float = Field(24 * 3600, gt=0)
-    audit_ttl_seconds: float = Field(366 * 24 * 3600, gt=0)
-    """Who saved or deleted what, and who revoked which token, is known for this long."""
-    cache_max_bytes: int = Field(64 * 2**20, ge=0)
-    """In-memory cache of translations and voice conditioning."""
     redis_url: Annotated[SecretStr | None, AfterValidator(_redis_address)] = None
     """redis://, rediss:// (TLS) or unix://. The processes that have it in common share one cache and one count for rate
     limits. None: each process has its own.
     """
-    redis_timeout_seconds: float = Field(0.1, gt=0)
-    """For one use of Redis; then the service goes on without it, and tries it again every second."""
 
     # --- audio and voices in S3
     storage: Literal["local", "s3"] = "local"
@@ -202,8 +171,6 @@ class Settings(
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.url_signing_key is not None and len(self.url_signing_key.get_secret_value()) < 32:
-            raise ValueError("URL_SIGNING_KEY needs at least 32 characters.")
         if "*" in self.cors_origins and (self.auth_mode == "off" or len(self.cors_origins) > 1):
             raise ValueError("CORS_ORIGINS=* stands alone, and needs AUTH_MODE=jwt: else any page may act as the user.")
         return self

@@ -69,7 +69,6 @@ def settings(plants: Plants) -> dict[str, str]:
         "JWT_SECRET": plants.secret("JWT_SECRET"),
         "JWT_ISSUER": ISSUER,
         "JWT_AUDIENCE": AUDIENCE,
-        "URL_SIGNING_KEY": plants.secret("URL_SIGNING_KEY"),
         "STORAGE_KEYS": plants.secret("STORAGE_KEYS"),
         "WEBHOOK_SECRET": "whsec_" + plants.secret("WEBHOOK_SECRET"),
         "CALLBACK_ALLOW_HTTP": "true",

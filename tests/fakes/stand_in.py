@@ -1,8 +1,8 @@
 """The service and its workers on stand-in engines of fixed time: `python -m tests.fakes.stand_in api|worker`.
 
 Settings come from the environment, as always, and the values of `tests.support.options`. A message is JSON, and says
-what becomes of it: {"words": "…", "seconds": 0.3, "kills": false, "fails": ""}. Each start of one is written as a line to the file STAND_IN_STARTS, and
-the words of each that was cancelled to the one beside it.
+what becomes of it: {"words": "…", "seconds": 0.3, "kills": false, "fails": ""}. Each start of one is written as a line
+to the file STAND_IN_STARTS, and the words of each that was cancelled to the one beside it.
 """
 
 import asyncio

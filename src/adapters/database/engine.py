@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+POOL_SIZE = 4
+"""Connections of one process: Postgres's `max_connections`, 100 by default, is for all processes together."""
+CONNECT_SECONDS = 5.0
 _RETRY_AFTER_SECONDS = 2.0
 _FIRST_PAUSE_SECONDS = 0.02
 _PING_RETRY_SECONDS = 0.2
@@ -67,9 +70,9 @@ class Database:
         self,
         url: str,
         *,
-        pool_size: int = 4,
+        pool_size: int = POOL_SIZE,
         timeout_seconds: float = 10.0,
-        connect_seconds: float = 5.0,
+        connect_seconds: float = CONNECT_SECONDS,
         statement_seconds: float = 10.0,
         retry_seconds: float = 3.0,
         pseudonym_key: bytes = b"",

@@ -21,5 +21,5 @@ async def detect(body: DetectRequest, caller: Caller, services: ServicesDep, req
 
     Nothing that the file names is fetched. A file without marks may be synthetic all the same.
     """
-    recorded = RecordedSpeech(await decode_audio(body.audio, services), body.audio_format)
+    recorded = RecordedSpeech(await decode_audio(body.audio), body.audio_format)
     return present_detection(await unless_gone(request, services.on_demand.detect(caller.user_id, recorded)))

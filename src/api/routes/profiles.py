@@ -61,8 +61,8 @@ async def save_profile(
     caller = await _speaker(body.user_id, caller, services)
     new = NewProfile(
         user_id=caller.user_id,
-        reference_audio=await decode_audio(body.reference_audio, services),
-        additional_references=await decode_all("additional_references", body.additional_references, services),
+        reference_audio=await decode_audio(body.reference_audio),
+        additional_references=await decode_all("additional_references", body.additional_references),
         audio_format=body.audio_format,
         consent=Consent(body.consent.statement, body.consent.recorded_at, sent_by=caller.by or caller.user_id),
         name=body.name,
@@ -131,7 +131,7 @@ async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesD
 
 async def _answer(sent: Verification, services: Services) -> SpokenAnswer:
     with about("verification.audio"):
-        return SpokenAnswer(sent.challenge_id, await decode_audio(sent.audio, services), sent.audio_format)
+        return SpokenAnswer(sent.challenge_id, await decode_audio(sent.audio), sent.audio_format)
 
 
 @asynccontextmanager

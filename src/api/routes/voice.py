@@ -79,7 +79,7 @@ async def translate(
         services.callbacks.check(wanted.callback_url)
     if wanted.voice_profile_id is not None:
         await services.profiles.require_usable(wanted.voice_profile_id, caller.user_id)
-    audio = await decode_audio(body.audio, services)
+    audio = await decode_audio(body.audio)
 
     patience = prefer.patience(services.sync_timeout_seconds)
     priority = _priority(body, patience)
@@ -103,7 +103,7 @@ async def transcribe(
 ) -> TranscribeResponse:
     """Speech to text alone, with segments and word times."""
     language = canonical(body.source_language) if body.source_language else None
-    recorded = on_demand.RecordedSpeech(await decode_audio(body.audio, services), body.audio_format)
+    recorded = on_demand.RecordedSpeech(await decode_audio(body.audio), body.audio_format)
     hearing = services.on_demand.transcribe(
         caller.user_id, recorded, language, body.quality, request_id_of(request.scope)
     )
@@ -123,7 +123,7 @@ async def clone(
     language = canonical(body.target_language)
     voice: on_demand.RecordedSpeech | str = body.voice_profile_id or ""
     if body.reference_audio is not None:
-        voice = on_demand.RecordedSpeech(await decode_audio(body.reference_audio, services), body.audio_format)
+        voice = on_demand.RecordedSpeech(await decode_audio(body.reference_audio), body.audio_format)
     wanted = on_demand.CloneRequest(body.text, language, voice, body.quality)
     recordings = () if isinstance(voice, str) else (voice.data,)
     speaking = once(

@@ -9,6 +9,9 @@ from src.services.jobs.ending import JobEnding
 
 logger = logging.getLogger(__name__)
 
+INPUT_SECONDS = 24 * 3600.0
+"""Recordings that no job took up are deleted after this, also when the job still waits."""
+
 
 class JobUpkeep:
     """`max_attempts`: how often a job may be begun, its worker dying each time, before it is dead."""

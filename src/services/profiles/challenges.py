@@ -11,7 +11,6 @@ from src.domain.ports import Transcriber
 from src.services.languages import HEARING_HINT
 from src.services.profiles.challenge_sentences import load_grammars
 
-
 LIFETIME_SECONDS = 300.0
 """For fetching a sentence, reading it out and sending it."""
 MOST_PER_USER = 5

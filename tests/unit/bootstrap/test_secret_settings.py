@@ -103,7 +103,6 @@ def test_a_start_that_fails_does_not_show_them(
             "PYTHONPATH": str(ROOT),
             "PORT": str(free_port()),
             "DATA_DIR": str(tmp_path / "data"),
-            "DATABASE_CONNECT_TIMEOUT_SECONDS": "1",
             "LOG_LEVEL": "debug",
         },
         capture_output=True,
