@@ -37,6 +37,8 @@ in an envelope `{"success": …, "data" | "error": …}`. `X-Request-ID` and `tr
 _BASE64_GROWTH = 4 / 3 * 66 / 64
 """Four characters for three bytes; and every slash, one character in 64, may be escaped, as Swift's encoder does."""
 _JSON_OVERHEAD_BYTES = 64 * 1024
+_HSTS_SECONDS = 365 * 24 * 3600
+"""Of Strict-Transport-Security, where this server has TLS; a proxy that has it adds its own."""
 
 
 def create_app(settings: Settings | None = None, engines: Engines | None = None) -> FastAPI:
@@ -87,7 +89,7 @@ def _edge(settings: Settings, shared: SharedState, access: Access) -> middleware
         audio_standing=_audio_standing if settings.rate_limit_audio_seconds_per_day else None,
         trusted_proxies=tuple(settings.trusted_proxies),
         cors_origins=tuple(settings.cors_origins),
-        hsts_seconds=settings.effective_hsts_seconds,
+        hsts_seconds=_HSTS_SECONDS if settings.tls_certificate_file else 0,
     )
 
 

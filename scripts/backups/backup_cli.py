@@ -31,8 +31,9 @@ def main(arguments: Sequence[str]) -> int:
         if options.verify is not None:
             return await making.verify(settings, options.to, options.verify, say)
         keep_days = settings.backup_keep_days if options.keep_days is None else options.keep_days
-        keep_last = settings.backup_keep_last if options.keep_last is None else options.keep_last
-        return await making.make(settings, making.Wanted(options.to, options.with_files, keep_days, keep_last), say)
+        return await making.make(
+            settings, making.Wanted(options.to, options.with_files, keep_days, options.keep_last), say
+        )
 
     return execute(work, as_json=options.json, timeout=options.timeout)
 
@@ -45,7 +46,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--to", metavar="PLACE", help="a folder, or s3://bucket/prefix; also for --list and --verify")
     add("--with-files", action="store_true", help="also copy the files in references/, embeddings/ and results/")
     add("--keep-days", type=int, metavar="N", help="delete older backups (BACKUP_KEEP_DAYS)")
-    add("--keep-last", type=int, metavar="N", help="but keep the newest N (BACKUP_KEEP_LAST)")
+    add("--keep-last", type=int, default=3, metavar="N", help="but keep the newest N (3)")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--list", action="store_true", help="list the backups instead")
     instead.add_argument(
@@ -55,6 +56,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.keep_days is not None and options.keep_days < 0:
         parser.error("--keep-days is 0 or more")
-    if options.keep_last is not None and options.keep_last < 1:
+    if options.keep_last < 1:
         parser.error("--keep-last is 1 or more: the newest is always kept")
     return options

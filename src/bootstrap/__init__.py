@@ -140,9 +140,9 @@ def _remote_queue(core: Core, stack: AsyncExitStack) -> JobQueue:
 
 def _redis_url(settings: Settings) -> str:
     """Raises EngineUnavailable."""
-    if settings.effective_redis_url is None:
+    if settings.redis_url is None:
         raise EngineUnavailable("Workers are told of jobs over Redis: set REDIS_URL.")
-    return settings.effective_redis_url.get_secret_value()
+    return settings.redis_url.get_secret_value()
 
 
 def _health(core: Core, access: Access, worker: JobWorker[Job] | None, delivery: CallbackDelivery | None) -> Health:

@@ -42,6 +42,6 @@ def start_callback_delivery(settings: Settings, database: Database, stack: Async
     )
     stack.push_async_callback(sender.close)
     outbox = SqlCallbackOutbox(database)
-    delivery = CallbackDelivery(outbox, sender, settings.callback_retry_seconds, concurrency=_CONCURRENCY)
+    delivery = CallbackDelivery(outbox, sender, concurrency=_CONCURRENCY)
     start_background(delivery.run(), stack)
     return delivery

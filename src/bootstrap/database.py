@@ -30,7 +30,9 @@ def open_database(settings: Settings, *, pool_size: int = POOL_SIZE) -> Database
     try:
         return _database(settings, pool_size)
     except OSError as error:
-        raise EngineUnavailable(f"DATABASE_CA_FILE has no certificates: {type(error).__name__}.") from error
+        raise EngineUnavailable(
+            f"DATABASE_URL: sslrootcert names no file of certificates: {type(error).__name__}."
+        ) from error
 
 
 def _database(settings: Settings, pool_size: int) -> Database:

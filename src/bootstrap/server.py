@@ -43,16 +43,11 @@ def build_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
 
 
 def _context(settings: Settings, config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    password = settings.tls_private_key_password
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        # A password is always given: without one OpenSSL would ask at the terminal for that of an encrypted key.
-        context.load_cert_chain(
-            str(settings.tls_certificate_file),
-            str(settings.tls_private_key_file),
-            password.get_secret_value() if password else "",
-        )
+        # An empty password: without any OpenSSL would ask at the terminal for that of an encrypted key.
+        context.load_cert_chain(str(settings.tls_certificate_file), str(settings.tls_private_key_file), "")
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, ssl.SSLError) and error.reason else type(error).__name__
         raise EngineUnavailable(f"TLS_CERTIFICATE_FILE and TLS_PRIVATE_KEY_FILE cannot be used: {reason}.") from error

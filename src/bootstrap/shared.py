@@ -63,9 +63,9 @@ class SharedState:
 def build_shared_state(settings: Settings) -> SharedState:
     """Connects to nothing yet."""
     memory = MemoryCache(_CACHE_BYTES)
-    if settings.effective_redis_url is None:
+    if settings.redis_url is None:
         return SharedState(memory, WindowCounter(), InProcessJobEvents(_LOOK_SECONDS), LocalSlots())
-    link = RedisLink(settings.effective_redis_url.get_secret_value())
+    link = RedisLink(settings.redis_url.get_secret_value())
     counter = RedisCounter(link, _FALLBACK_SHARE)
     longest = BODY_TIMEOUT_SECONDS + settings.sync_timeout_seconds + _MARGIN_SECONDS
     slots = RedisSlots(link, _FALLBACK_SHARE, longest)

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from src.adapters.storage.keyring import KEY_BYTES, Keyring
 from src.adapters.storage.local import LocalStorage
@@ -69,10 +69,9 @@ async def _start_s3(settings: Settings, stack: AsyncExitStack) -> tuple[Storage,
     storage = S3Storage(s3_options(settings), _URL_SECONDS, await asyncio.to_thread(_addresses, settings))
     stack.push_async_callback(storage.close)
     await storage.start()
-    if settings.s3_lifecycle:
-        inputs, results = _days(INPUT_SECONDS), _days(settings.result_ttl_seconds)
-        kept = dict.fromkeys(("references", "embeddings", "backups"))
-        await storage.put_lifecycle({"inputs": inputs, "results": results, CLONES: results, **kept})
+    inputs, results = _days(INPUT_SECONDS), _days(settings.result_ttl_seconds)
+    kept = dict.fromkeys(("references", "embeddings", "backups"))
+    await storage.put_lifecycle({"inputs": inputs, "results": results, CLONES: results, **kept})
     return storage, {"storage": storage.ping}
 
 
@@ -86,16 +85,9 @@ def s3_options(settings: Settings) -> "S3Options":
         prefix=settings.s3_prefix or "",
         endpoint_url=settings.s3_endpoint_url,
         public_endpoint_url=settings.s3_public_endpoint_url,
-        ca_file=str(settings.s3_ca_file) if settings.s3_ca_file else None,
         region=settings.s3_region,
         access_key_id=key_id.get_secret_value() if key_id else None,
         secret_access_key=secret.get_secret_value() if secret else None,
-        encryption=settings.s3_encryption,
-        kms_key_id=settings.s3_kms_key_id,
-        connect_timeout_seconds=settings.s3_connect_timeout_seconds,
-        timeout_seconds=settings.s3_timeout_seconds,
-        attempts=settings.s3_attempts,
-        connections=settings.s3_connections,
     )
 
 
@@ -207,8 +199,8 @@ def plain_connections(settings: Settings) -> tuple[str, ...]:
     if settings.redis_url and _is_far(url := settings.redis_url.get_secret_value()) and url.startswith("redis://"):
         found.append("redis: REDIS_URL begins with redis://: what it keeps travels unencrypted")
     database = settings.effective_database_url
-    if database.startswith("postgres") and settings.database_tls in ("off", "prefer") and _is_far(database):
-        found.append(f"database: DATABASE_TLS={settings.database_tls}: what people said may travel unencrypted")
+    if database.startswith("postgres") and _is_far(database) and not _asks_for_tls(database):
+        found.append("database: DATABASE_URL has no ssl=require or more: what people said may travel unencrypted")
     return tuple(found)
 
 
@@ -218,6 +210,12 @@ def warned_of(settings: Settings) -> tuple[str, ...]:
     for line in found:
         logger.warning("%s", line)
     return tuple(line for line in found if line.startswith("storage:"))
+
+
+def _asks_for_tls(url: str) -> bool:
+    """In the words that libpq and asyncpg have for it."""
+    modes = [value for name, value in parse_qsl(urlsplit(url).query) if name in ("ssl", "sslmode")]
+    return bool(modes) and modes[-1] in ("require", "verify-ca", "verify-full")
 
 
 def _is_far(url: str) -> bool:

@@ -6,10 +6,10 @@ import re
 from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic import AfterValidator, SecretStr
+from pydantic_settings import BaseSettings
 
-from src.config.values import CommaList, split
+from src.config.values import CommaList
 
 _PREFIX = "whsec_"
 _BYTES = range(24, 65)
@@ -48,9 +48,6 @@ def _networks(value: list[str]) -> list[str]:
     return value
 
 
-_Seconds = Annotated[list[Annotated[float, Field(ge=0)]], NoDecode, BeforeValidator(split)]
-
-
 class CallbackSettings(BaseSettings):
     """See `Settings`."""
 
@@ -61,5 +58,3 @@ class CallbackSettings(BaseSettings):
     """Whether a `callback_url` may begin with http://."""
     callback_allowed_networks: Annotated[CommaList, AfterValidator(_networks)] = []
     """Networks (comma-separated, as 10.1.0.0/16) that callbacks may go to besides the public internet."""
-    callback_retry_seconds: _Seconds = [5, 300, 1800, 7200, 18000, 36000, 36000]
-    """Pauses (comma-separated) after attempts that fail; then the callback is given up. The default: after 28 hours."""

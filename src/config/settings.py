@@ -18,7 +18,7 @@ from src.config.provenance import ProvenanceSettings
 from src.config.retention import RetentionSettings
 from src.config.sealing import SealingSettings
 from src.config.tls import TlsSettings
-from src.config.values import CommaList, HttpAddress, with_query
+from src.config.values import CommaList, HttpAddress
 
 
 def _redis_address(value: SecretStr | None) -> SecretStr | None:
@@ -142,18 +142,6 @@ class Settings(
     s3_access_key_id: SecretStr | None = None
     s3_secret_access_key: SecretStr | None = None
     """None, both: as boto3 finds them, in AWS_ variables, its files, or the machine's role."""
-    s3_encryption: Literal["none", "AES256", "aws:kms"] = "none"
-    """none: what the bucket does by itself; Amazon's always encrypts."""
-    s3_kms_key_id: str | None = None
-    """Only with aws:kms. None: the account's key for S3."""
-    s3_lifecycle: bool = True
-    """At start, give the bucket rules that erase inputs, results and unfinished uploads in time; others' rules stay."""
-    s3_connect_timeout_seconds: float = Field(2.0, gt=0)
-    s3_timeout_seconds: float = Field(10.0, gt=0)
-    """For all attempts of one call; a large file takes a call for each 8 MiB."""
-    s3_attempts: int = Field(3, ge=1, le=10)
-    s3_connections: int = Field(16, ge=1, le=256)
-    """Calls at a time; the others wait within their time."""
     cdn_base_url: HttpAddress | None = None
     """A CDN before the bucket's root, for `audio_url`. None: signed addresses of the bucket. Without the key below its
     addresses are not signed and do not expire."""
@@ -164,10 +152,8 @@ class Settings(
     # --- backups, by scripts/backup.py
     backup_to: str | None = None
     """A folder, or s3://bucket/prefix. None: `backups/` in the storage."""
-    backup_keep_days: int = Field(14, ge=0)
+    backup_keep_days: int = Field(14, ge=0, le=365)
     """A backup that is older is deleted after the next one was made: so long may a deleted voice live on in backups."""
-    backup_keep_last: int = Field(3, ge=1)
-    """So many of the newest are kept however old they are."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -190,46 +176,14 @@ class Settings(
             raise ValueError("STORAGE=s3 needs S3_BUCKET.")
         if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
             raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together.")
-        if self.s3_kms_key_id is not None and self.s3_encryption != "aws:kms":
-            raise ValueError("S3_KMS_KEY_ID needs S3_ENCRYPTION=aws:kms.")
         if (self.cdn_key_pair_id is None) != (self.cdn_private_key_file is None):
             raise ValueError("CDN_KEY_PAIR_ID and CDN_PRIVATE_KEY_FILE go together.")
         if self.cdn_key_pair_id is not None and self.cdn_base_url is None:
             raise ValueError("CDN_KEY_PAIR_ID needs CDN_BASE_URL.")
         return self
 
-    @model_validator(mode="after")
-    def _check_encrypted(self) -> Self:
-        """A file of TLS for an address without it is a mistake that nobody would see."""
-        redis = self.redis_url.get_secret_value() if self.redis_url else ""
-        if (self.redis_ca_file or self.redis_certificate_file) and not redis.startswith("rediss://"):
-            raise ValueError("REDIS_CA_FILE and REDIS_CERTIFICATE_FILE need a REDIS_URL that begins with rediss://.")
-        if self.s3_ca_file and (self.s3_endpoint_url or "").startswith("http://"):
-            raise ValueError("S3_CA_FILE needs an S3_ENDPOINT_URL that begins with https://.")
-        if self.database_tls in ("require", "verify-full") and not self.effective_database_url.startswith("postgres"):
-            raise ValueError(f"DATABASE_TLS={self.database_tls} needs a DATABASE_URL of Postgres.")
-        return self
-
     @cached_property
     def effective_database_url(self) -> str:
-        """With what DATABASE_TLS says, in the words that libpq has for it."""
         if self.database_url is None:
             return f"sqlite+aiosqlite:///{self.data_dir / 'voice.db'}"
-        url, mode = self.database_url.get_secret_value(), self.database_tls
-        if mode == "prefer" or not url.startswith("postgres"):
-            return url
-        ca_file = {"sslrootcert": str(self.database_ca_file)} if self.database_ca_file else {}
-        return with_query(url, {"ssl": "disable" if mode == "off" else mode, **ca_file})
-
-    @cached_property
-    def effective_redis_url(self) -> SecretStr | None:
-        """With its files, as redis-py reads them."""
-        files = {
-            "ssl_ca_certs": self.redis_ca_file,
-            "ssl_certfile": self.redis_certificate_file,
-            "ssl_keyfile": self.redis_private_key_file,
-        }
-        given = {name: str(path) for name, path in files.items() if path}
-        if self.redis_url is None or not given:
-            return self.redis_url
-        return SecretStr(with_query(self.redis_url.get_secret_value(), given))
+        return self.database_url.get_secret_value()

@@ -1,9 +1,7 @@
 """How settings of several values are written."""
 
-from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated
-from urllib.parse import parse_qsl, urlencode
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
@@ -23,13 +21,6 @@ def _address(value: str) -> str:
 HttpAddress = Annotated[str, AfterValidator(_address)]
 
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(split)]
-
-
-def with_query(url: str, parameters: Mapping[str, str]) -> str:
-    """The address with these parameters, in place of those of the same name that it has."""
-    base, _, query = url.partition("?")
-    others = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in parameters]
-    return f"{base}?{urlencode([*others, *parameters.items()])}"
 
 
 def is_loopback(host: str) -> bool:

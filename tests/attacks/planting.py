@@ -73,7 +73,6 @@ def settings(plants: Plants) -> dict[str, str]:
         "WEBHOOK_SECRET": "whsec_" + plants.secret("WEBHOOK_SECRET"),
         "CALLBACK_ALLOW_HTTP": "true",
         "CALLBACK_ALLOWED_NETWORKS": "127.0.0.1/32",
-        "CALLBACK_RETRY_SECONDS": "0",
         "DEEPL_API_KEY": plants.new("DEEPL_API_KEY"),
         "LIBRETRANSLATE_API_KEY": plants.new("LIBRETRANSLATE_API_KEY"),
         "REDIS_URL": f"redis://:{plants.new('the password of Redis')}@{nowhere}/0",
@@ -83,6 +82,7 @@ def settings(plants: Plants) -> dict[str, str]:
             {
                 "src.adapters.translators.deepl.PRO_URL": f"http://{nowhere}",
                 "src.adapters.translators.deepl.Budget": {"attempts": 1},
+                "src.bootstrap.callbacks.CallbackDelivery": {"pauses_seconds": [0]},
             }
         ),
     }

@@ -23,6 +23,8 @@ from src.utils.tracing import where
 logger = logging.getLogger(__name__)
 
 MAX_URL_LENGTH = 2048
+PAUSES_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
+"""After attempts that fail; after 28 hours the callback is given up."""
 
 _URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 """The characters of RFC 3986."""
@@ -106,7 +108,7 @@ class CallbackDelivery:
         self,
         outbox: CallbackOutbox,
         sender: CallbackSender,
-        pauses_seconds: Sequence[float],
+        pauses_seconds: Sequence[float] = PAUSES_SECONDS,
         *,
         concurrency: int = 16,
         per_host: int = 2,

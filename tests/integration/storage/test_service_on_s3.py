@@ -11,6 +11,7 @@ from tests.conftest import service_process
 from tests.recordings import audio_files
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
+from tests.support.options import environment
 
 SENTENCE = "my sister will arrive at the airport tomorrow evening"
 
@@ -47,10 +48,13 @@ def service(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
             "S3_REGION": REGION,
             "S3_ACCESS_KEY_ID": KEY_ID,
             "S3_SECRET_ACCESS_KEY": SECRET,
-            "S3_TIMEOUT_SECONDS": "3",
+            **environment({"src.adapters.storage.s3_calls.S3Options": {"timeout_seconds": 3}}),
             "LOG_LEVEL": "debug",
         }
-        with service_process(data_dir, **settings) as (url, _), httpx.Client(base_url=url, timeout=60) as http:
+        with (
+            service_process(data_dir, ("tests.support.options", "src.main"), **settings) as (url, _),
+            httpx.Client(base_url=url, timeout=60) as http,
+        ):
             yield Service(http, s3_server, bucket, proxy)
         assert not (data_dir / "audio").exists()
     log = (data_dir.parent / "data.log").read_text()
