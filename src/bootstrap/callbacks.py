@@ -9,8 +9,8 @@ from src.adapters.callbacks.guard import SystemResolver
 from src.adapters.callbacks.http_sender import HttpCallbackSender
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.callbacks import SqlCallbackOutbox
-from src.config.callbacks import signing_keys
 from src.config.settings import Settings
+from src.config.values import signing_keys
 from src.services.jobs.callbacks import CallbackAddresses, CallbackDelivery
 from src.utils.concurrency import start_background
 from src.utils.public_addresses import AddressRules

@@ -21,8 +21,8 @@ from src.adapters.provenance.mark_reading import MarkFiles
 from src.adapters.provenance.riff_info import info_fields, with_info
 from src.adapters.storage.private_files import load_or_create
 from src.bootstrap.engines import MAX_WAITING_CALLS
-from src.config.callbacks import signing_keys
 from src.config.settings import Settings
+from src.config.values import signing_keys
 from src.domain.audio import OUTPUT_SAMPLE_RATE, AudioFormat
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import now

@@ -17,9 +17,8 @@ from src.adapters.storage.keyring import KEY_BYTES, Keyring
 from src.adapters.storage.local import LocalStorage
 from src.adapters.storage.private_files import load_or_create, load_or_create_key, replace_private
 from src.adapters.storage.sealed import SealedStorage
-from src.config.sealing import PLAIN, storage_keys
 from src.config.settings import Settings
-from src.config.values import is_loopback
+from src.config.values import PLAIN, is_loopback, storage_keys
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import Storage
 from src.services.health import Check
