@@ -1,9 +1,11 @@
 """Settings to engines: which of them do the work, and in which processes they live."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -58,9 +60,29 @@ class Engines:
     passing_notices: Callable[[], tuple[str, ...]] = tuple
     close: Callable[[], Awaitable[None]] | None = None
 
+    def names(self) -> Mapping[str, str]:
+        return {
+            "transcription": self.transcriber.name,
+            "translation": ", ".join(translator.name for translator in self.translators) or "none",
+            "voice": self.voice.name,
+        }
+
+    def all_notices(self) -> tuple[str, ...]:
+        return (*self.notices, *self.passing_notices())
+
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SpeechEngines:
+    """The large ones: what hears, what speaks, and what they run in."""
+
+    transcriber: Transcriber
+    voice: VoiceEngine
+    runners: Mapping[str, Runner] = field(default_factory=dict)
+    job_concurrency: int = _JOBS
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
     """An engine that the settings name. `batches`: its factory makes a BatchEngine, for the owner of a device.
     `varies`: of a voice, as in `domain.ports.VoiceEngine`.
     """
@@ -72,38 +94,54 @@ class Chosen:
     varies: bool = False
 
 
-def build_engines(settings: Settings, afar: tuple[Transcriber, VoiceEngine] | None = None) -> Engines:
-    """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing.
+async def start_engines(
+    settings: Settings, given: Engines | None, remote: SpeechEngines | None, stack: AsyncExitStack
+) -> Engines:
+    """Those `given`, or those that the settings name; of the large ones those of `remote` workers, where there are any.
 
-    `afar`: those of other processes, for which nothing is made here.
+    Raises EngineUnavailable.
     """
-    hearing, speaking, large, concurrency = (*afar, {}, _JOBS) if afar else _large_engines(settings)
+    if given is None:
+        engines = await asyncio.to_thread(build_engines, settings, remote)
+    else:
+        engines = replace(given, transcriber=remote.transcriber, voice=remote.voice) if remote else given
+    if engines.close is not None:
+        stack.push_async_callback(engines.close)
+    runners = list(dict.fromkeys(engines.runners.values()))
+    for runner in runners:
+        stack.push_async_callback(runner.close)
+    await asyncio.gather(*(runner.start() for runner in runners))
+    return engines
+
+
+def build_engines(settings: Settings, remote: SpeechEngines | None = None) -> Engines:
+    """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing."""
+    speech = remote or _speech_engines(settings)
     decoder = decoder_pool(settings)
     analysis = _pool(settings, Named("src.models.speaker_analysis", "SpeakerAnalysis"), "speaker analysis")
     translation = build_translators(settings)
     return Engines(
         decoder=RemoteDecoder(decoder),
-        transcriber=hearing,
+        transcriber=speech.transcriber,
         translators=translation.engines,
-        voice=speaking,
+        voice=speech.voice,
         analyzer=RemoteSpeakerAnalyzer(analysis),
-        runners={"decoder": decoder, **large, "speaker_analysis": analysis},
-        job_concurrency=concurrency,
+        runners={"decoder": decoder, **speech.runners, "speaker_analysis": analysis},
+        job_concurrency=speech.job_concurrency,
         notices=translation.notices,
         passing_notices=translation.resting,
         close=translation.close,
     )
 
 
-def _large_engines(settings: Settings) -> tuple[Transcriber, VoiceEngine, dict[str, Runner], int]:
-    """What hears and what speaks, what they run in, and for how many jobs at the same time."""
-    hearing, speaking = _recogniser(settings), _voice(settings)
-    transcription, voice = _runners(settings, hearing, speaking)
-    return (
-        RemoteTranscriber(transcription, hearing.name, hearing.languages),
-        RemoteVoice(voice, speaking.name, speaking.languages, varies=speaking.varies),
-        {"transcription": transcription, "voice": voice},
-        _BATCHED_JOBS if hearing.batches or speaking.batches else _JOBS,
+def _speech_engines(settings: Settings) -> SpeechEngines:
+    recogniser, voice = _recogniser(settings), _voice(settings)
+    hearing, speaking = _runners(settings, recogniser, voice)
+    return SpeechEngines(
+        RemoteTranscriber(hearing, recogniser.name, recogniser.languages),
+        RemoteVoice(speaking, voice.name, voice.languages, varies=voice.varies),
+        {"transcription": hearing, "voice": speaking},
+        _BATCHED_JOBS if recogniser.batches or voice.batches else _JOBS,
     )
 
 
@@ -132,7 +170,7 @@ def decoder_pool(settings: Settings) -> ProcessPool:
     )
 
 
-def _recogniser(settings: Settings) -> Chosen:
+def _recogniser(settings: Settings) -> _Chosen:
     """Whisper when it is named, or with `auto` when its weights are there; else pocketsphinx."""
     # Models are imported where they are chosen: a process whose engines are elsewhere does without torch.
     from src.models import pocketsphinx_model, whisper_model  # noqa: PLC0415
@@ -142,7 +180,7 @@ def _recogniser(settings: Settings) -> Chosen:
     if weights is None:
         name = pocketsphinx_model.NAME
         logger.info("transcription: %s (TRANSCRIPTION_ENGINE=%s)", name, settings.transcription_engine)
-        return Chosen(name, pocketsphinx_model.LANGUAGES, pocketsphinx_model.PocketsphinxModel)
+        return _Chosen(name, pocketsphinx_model.LANGUAGES, pocketsphinx_model.PocketsphinxModel)
     high = settings.whisper_model_high
     factory = partial(
         load_whisper,
@@ -152,7 +190,7 @@ def _recogniser(settings: Settings) -> Chosen:
         threads=os.cpu_count(),
     )
     logger.info("transcription: whisper with %s (TRANSCRIPTION_ENGINE=%s)", weights, settings.transcription_engine)
-    return Chosen(whisper_model.NAME, whisper_model.languages_of(weights), factory, batches=True)
+    return _Chosen(whisper_model.NAME, whisper_model.languages_of(weights), factory, batches=True)
 
 
 def _whisper_weights(settings: Settings) -> Path | None:
@@ -169,13 +207,13 @@ def _whisper_weights(settings: Settings) -> Path | None:
         return None
 
 
-def _voice(settings: Settings) -> Chosen:
+def _voice(settings: Settings) -> _Chosen:
     """XTTS-v2 when named, or with `auto` when its checkpoint is there and its licence accepted; else espeak-ng."""
     if not _takes_xtts(settings):
         from src.models.espeak_voice import engine as espeak  # noqa: PLC0415
 
         logger.info("voice: %s (VOICE_ENGINE=%s)", espeak.NAME, settings.voice_engine)
-        return Chosen(espeak.NAME, espeak.spoken_languages(), espeak.EspeakVoice)
+        return _Chosen(espeak.NAME, espeak.spoken_languages(), espeak.EspeakVoice)
     # Imported here: coqui-tts is no part of an embedded installation.
     from src.models.xtts.batch import load_xtts_batch  # noqa: PLC0415
     from src.models.xtts.conditioning import ENGINE  # noqa: PLC0415
@@ -190,12 +228,12 @@ def _voice(settings: Settings) -> Chosen:
         threads=os.cpu_count(),
     )
     logger.info("voice: %s from %s (VOICE_ENGINE=%s)", ENGINE, settings.xtts_dir, settings.voice_engine)
-    return Chosen(ENGINE, spoken_languages(), factory, batches=True, varies=True)
+    return _Chosen(ENGINE, spoken_languages(), factory, batches=True, varies=True)
 
 
-def _runners(settings: Settings, hearing: Chosen, speaking: Chosen) -> tuple[Runner, Runner]:
+def _runners(settings: Settings, recogniser: _Chosen, voice: _Chosen) -> tuple[Runner, Runner]:
     """Where the two live: networks with each other in one process, the owner of the device; others in pools."""
-    networks = [chosen.factory for chosen in (hearing, speaking) if chosen.batches]
+    networks = [chosen.factory for chosen in (recogniser, voice) if chosen.batches]
     owner = GpuWorker(
         *networks,
         queue_size=MAX_WAITING_CALLS,
@@ -204,8 +242,8 @@ def _runners(settings: Settings, hearing: Chosen, speaking: Chosen) -> tuple[Run
         name="speech network",
     )
     return (
-        owner if hearing.batches else _pool(settings, hearing.factory, "transcription"),
-        owner if speaking.batches else _pool(settings, speaking.factory, "voice"),
+        owner if recogniser.batches else _pool(settings, recogniser.factory, "transcription"),
+        owner if voice.batches else _pool(settings, voice.factory, "voice"),
     )
 
 

@@ -106,7 +106,7 @@ def established(port: int) -> set[int]:
 def time_limits(seconds: float) -> dict[str, dict[str, float]]:
     """Options of a service whose patience is to be seen in a short time: for `tests.support.options`."""
     return {
-        "src.bootstrap.server.ConnectionLimits": {"header_seconds": seconds, "send_seconds": seconds},
+        "src.bootstrap.process.ConnectionLimits": {"header_seconds": seconds, "send_seconds": seconds},
         "src.api.middleware.Edge": {"body_timeout_seconds": seconds},
     }
 

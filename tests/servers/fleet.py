@@ -141,7 +141,7 @@ def _is_ready(url: str) -> bool:
 
 def attempts(number: int) -> dict[str, int]:
     """For `tests.support.options`: so many starts of one job, or call, before it is dead."""
-    return {f"src.bootstrap.{part}.MAX_ATTEMPTS": number for part in ("jobs", "remote")}
+    return {f"src.bootstrap.{part}.MAX_ATTEMPTS": number for part in ("jobs", "fleet")}
 
 
 @contextmanager

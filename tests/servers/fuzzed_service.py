@@ -35,7 +35,7 @@ _SETTINGS = {
     "LOG_LEVEL": "warning",
     "MIN_REFERENCE_SECONDS": "0.5",
     **{name.upper(): str(value) for name, value in NO_LIMITS.items()},
-    **options.environment({"src.bootstrap.profiles.Challenges": {"most_per_user": 1000}}),
+    **options.environment({"src.bootstrap.use_cases.Challenges": {"most_per_user": 1000}}),
 }
 
 

@@ -1,7 +1,8 @@
 """Other values than the service's own for what is no setting of it: `python -m tests.support.options src.main`.
 
-Each is named as the module that uses it names it. A class gets other options, {"src.bootstrap.server.ConnectionLimits":
-{"header_seconds": 2}}; a constant another value, {"src.bootstrap.jobs.MAX_ATTEMPTS": 20}.
+Each is named as the module that uses it names it. A class gets other options,
+{"src.bootstrap.process.ConnectionLimits": {"header_seconds": 2}}; a constant another value,
+{"src.bootstrap.jobs.MAX_ATTEMPTS": 20}.
 """
 
 import json

@@ -36,7 +36,7 @@ def opened(http: httpx.Client, **query: str) -> tuple[zipfile.ZipFile, dict[str,
 def app(tmp_path: Path) -> Iterator[Any]:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
     settings = Settings(_env_file=None, data_dir=tmp_path, min_reference_seconds=0.5)
-    with applied({"src.bootstrap.database.SqlDeletions": {"settle_seconds": 1.0}}):
+    with applied({"src.bootstrap.use_cases.SqlDeletions": {"settle_seconds": 1.0}}):
         yield create_app(settings, engines)
 
 

@@ -174,7 +174,7 @@ def test_where_it_is_required_only_verified_voices_are_kept_and_spoken_with(tmp_
 
 def test_an_expired_challenge_is_not_there_and_makes_room(tmp_path: Path) -> None:
     transcriber = FakeTranscriber()
-    two = {"src.bootstrap.profiles.Challenges": {"most_per_user": 2}}
+    two = {"src.bootstrap.use_cases.Challenges": {"most_per_user": 2}}
     with applied(two), service(tmp_path / "data", transcriber) as http:
         late = answered(http, transcriber)
         http.post("/profile/challenge", json={})
