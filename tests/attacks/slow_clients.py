@@ -107,7 +107,7 @@ def time_limits(seconds: float) -> dict[str, dict[str, float]]:
     """Options of a service whose patience is to be seen in a short time: for `tests.support.options`."""
     return {
         "src.bootstrap.process.ConnectionLimits": {"header_seconds": seconds, "send_seconds": seconds},
-        "src.api.middleware.Edge": {"body_timeout_seconds": seconds},
+        "src.main.Edge": {"body_timeout_seconds": seconds},
     }
 
 
