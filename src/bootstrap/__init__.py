@@ -98,22 +98,12 @@ def _services(
     settings: Settings, stores: Stores, engines: Engines, use_cases: UseCases, queue: JobQueue, health: Health
 ) -> Services:
     """What the routes call."""
-    usage = SqlUsageRepository(stores.database)
-    idempotency = SqlIdempotencyStore(stores.database)
-    sessions, audit, audit_trail = build_sessions(stores.database, stores.shared)
-    jobs = Jobs(
-        stores.jobs,
-        queue,
-        stores.shared.events,
-        stores.storage,
-        idempotency,
-        stores.ending,
-        most_waiting=settings.job_queue_size,
-        most_waiting_of_user=settings.max_waiting_jobs_per_user or None,
-    )
+    database = stores.database
+    usage, idempotency = SqlUsageRepository(database), SqlIdempotencyStore(database)
+    sessions, audit, audit_trail = build_sessions(database, stores.shared)
     return Services(
-        jobs=jobs,
-        board=JobBoard(SqlJobViews(stores.database)),
+        jobs=_jobs(settings, stores, queue, idempotency),
+        board=JobBoard(SqlJobViews(database)),
         on_demand=_on_demand(settings, stores, use_cases, usage),
         profiles=use_cases.profiles,
         challenges=use_cases.challenges,
@@ -128,9 +118,22 @@ def _services(
         audit=audit,
         audit_trail=audit_trail,
         deletions=use_cases.deletions,
-        export=Export(SqlHoldings(stores.database), stores.storage),
+        export=Export(SqlHoldings(database), stores.storage),
         sync_timeout_seconds=settings.sync_timeout_seconds,
         public_base_url=settings.public_base_url,
+    )
+
+
+def _jobs(settings: Settings, stores: Stores, queue: JobQueue, idempotency: SqlIdempotencyStore) -> Jobs:
+    return Jobs(
+        stores.jobs,
+        queue,
+        stores.shared.events,
+        stores.storage,
+        idempotency,
+        stores.ending,
+        most_waiting=settings.job_queue_size,
+        most_waiting_of_user=settings.max_waiting_jobs_per_user or None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Settings to what sends callbacks: nothing, without WEBHOOK_SECRET."""
+"""Callbacks: which addresses they may go to, and their delivery. Without WEBHOOK_SECRET there are none."""
 
 from contextlib import AsyncExitStack
 

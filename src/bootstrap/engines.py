@@ -1,4 +1,4 @@
-"""Settings to engines: which of them do the work, and in which processes they live."""
+"""The engines that the settings name, and the processes that they run in."""
 
 import asyncio
 import logging
@@ -45,8 +45,8 @@ class Engines:
     """What does the work. Tests and benchmarks put their own here.
 
     `runners` are started and closed with the service; one may stand under two names. `close` is awaited at the end.
-    `job_concurrency`: jobs to do at the same time when the settings leave it open. `notices` say what is less than it
-    should be since the start, `passing_notices` what is so now.
+    `job_concurrency`: jobs to do at the same time when the settings leave it open. `standing_notices` say what is less
+    than it should be since the start, `passing_notices` what is so now.
     """
 
     decoder: Decoder
@@ -56,7 +56,7 @@ class Engines:
     analyzer: SpeakerAnalyzer
     runners: Mapping[str, Runner]
     job_concurrency: int = _JOBS
-    notices: tuple[str, ...] = ()
+    standing_notices: tuple[str, ...] = ()
     passing_notices: Callable[[], tuple[str, ...]] = tuple
     close: Callable[[], Awaitable[None]] | None = None
 
@@ -67,8 +67,9 @@ class Engines:
             "voice": self.voice.name,
         }
 
-    def all_notices(self) -> tuple[str, ...]:
-        return (*self.notices, *self.passing_notices())
+    def notices(self) -> tuple[str, ...]:
+        """What is less than it should be now."""
+        return (*self.standing_notices, *self.passing_notices())
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def build_engines(settings: Settings, remote: SpeechEngines | None = None) -> En
         analyzer=RemoteSpeakerAnalyzer(analysis),
         runners={"decoder": decoder, **speech.runners, "speaker_analysis": analysis},
         job_concurrency=speech.job_concurrency,
-        notices=translation.notices,
+        standing_notices=translation.notices,
         passing_notices=translation.resting,
         close=translation.close,
     )

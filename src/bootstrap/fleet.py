@@ -137,7 +137,7 @@ class Membership:
             hears=Abilities(transcriber.name, transcriber.languages),
             speaks=Abilities(voice.name, voice.languages, voice.varies),
             draining=self._draining,
-            notices=engines.all_notices(),
+            notices=engines.notices(),
             started_at=self._started_at,
         )
 

@@ -1,6 +1,7 @@
 """What `/health` asks of the parts of a process that takes requests."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from src.bootstrap.access import Access
 from src.bootstrap.engines import Engines
@@ -33,23 +34,21 @@ def build_health(
         **{name: _runner_check(runner) for name, runner in runners.items()},
         **({"workers": remote.fleet.check} if remote else {}),
     }
-    notices = [
-        access.notices,
-        engines.all_notices,
-        use_cases.provenance.notices,
-        use_cases.moderation.notices,
-        stores.notices,
-        *([delivery.notices] if delivery else []),
-        *([remote.fleet.notices] if remote else []),
-    ]
+    parts: list[_Part | None] = [access, engines, use_cases.provenance, use_cases.moderation, stores, delivery]
+    parts.append(remote.fleet if remote else None)
     return Health(
         checks,
         engines.names,
-        lambda: tuple(line for each in notices for line in each()),
+        lambda: tuple(line for part in parts if part for line in part.notices()),
         _job_counts(stores),
         remote.fleet.counts if remote else None,
         use_cases.provenance.marks.marking.names,
     )
+
+
+class _Part(Protocol):
+    def notices(self) -> tuple[str, ...]:
+        """What is less than it should be now."""
 
 
 def _job_counts(stores: Stores) -> Callable[[], Awaitable[Mapping[str, int]]]:

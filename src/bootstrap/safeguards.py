@@ -1,4 +1,4 @@
-"""Settings to the safeguards: the moderation of texts, and the marks that say an answer is synthetic."""
+"""Safeguards: moderation of texts, and the marks that say an answer is synthetic (C2PA, watermark)."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Settings to what the processes of one service share: through Redis, or, without REDIS_URL, each alone."""
+"""Cache, events and counts of limits: shared by processes through Redis, or without REDIS_URL each its own."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Settings to where audio is kept, and to what seals it on the way and at rest."""
+"""Storage of audio and voices, local or S3, and the keys that seal it."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Settings to the translation engines, in the order in which they are asked: a part of `bootstrap`."""
+"""Translation engines, in the order in which they are asked."""
 
 import asyncio
 import logging
