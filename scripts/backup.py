@@ -23,6 +23,9 @@ from scripts.backups.command import Report, execute
 from src import __version__
 from src.config.settings import Settings
 
+KEEP_LAST = 3
+"""So many of the newest backups are kept however old they are."""
+
 _SEALED = "Files are sealed: keep STORAGE_KEYS or storage.key elsewhere, as no backup holds them."
 
 
@@ -45,7 +48,7 @@ async def make(settings: Settings, options: argparse.Namespace) -> Report:
         )
         await shelf.put(place, manifest)
         keep_days = settings.backup_keep_days if options.keep_days is None else options.keep_days
-        deleted = await shelf.retire(place, now, keep_days, options.keep_last or settings.backup_keep_last)
+        deleted = await shelf.retire(place, now, keep_days, options.keep_last or KEEP_LAST)
     return Report(facts(manifest) | {"place": place.described, "deleted": deleted}, (_SEALED,) * options.with_files)
 
 

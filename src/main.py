@@ -1,4 +1,4 @@
-"""The application and its start: `python -m src.main`, or `uvicorn --factory src.main:create_app`."""
+"""The process that takes requests: `python -m src.main`, or `uvicorn --factory src.main:create_app`."""
 
 import logging
 import sys
@@ -7,14 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
-from starlette.types import Scope
 
-from src import __version__
-from src.api import middleware
-from src.api.dependencies import Services
-from src.api.openapi import describe_access
-from src.api.routes import admin, audio, detect, health, jobs, languages, me, page, profiles, usage, voice
+from src.api.app import audio_quota, build_app, require_session
+from src.api.middleware import Edge
+from src.api.requests import MAX_AUDIO_BYTES
 from src.bootstrap import running_services
 from src.bootstrap.access import Access, build_access
 from src.bootstrap.engines import Engines
@@ -22,19 +18,14 @@ from src.bootstrap.process import be_private, build_server, configure_logging, l
 from src.bootstrap.shared import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
-from src.domain.identity import Identity
-from src.domain.rates import Standing
 
 logger = logging.getLogger(__name__)
-
-DESCRIPTION = """A spoken message in, the same message in another language and in the speaker's voice out.
-
-Errors are RFC 9457 problem+json with a stable `code`. Send `Accept: application/vnd.voice.envelope+json` for answers
-in an envelope `{"success": …, "data" | "error": …}`. `X-Request-ID` and `traceparent` are echoed."""
 
 _BASE64_GROWTH = 4 / 3 * 66 / 64
 """Four characters for three bytes; and every slash, one character in 64, may be escaped, as Swift's encoder does."""
 _JSON_OVERHEAD_BYTES = 64 * 1024
+_HSTS_SECONDS = 365 * 24 * 3600
+"""Of Strict-Transport-Security, where this server has TLS; a proxy that has it adds its own."""
 
 
 def create_app(settings: Settings | None = None, engines: Engines | None = None) -> FastAPI:
@@ -54,51 +45,25 @@ def create_app(settings: Settings | None = None, engines: Engines | None = None)
             app.state.why_not_started = error.detail
             raise
 
-    app = FastAPIOffline(
-        docs_url="/docs",
-        redoc_url=None,
-        static_url="/docs-assets",
-        favicon_url="/web/favicon.svg",
-        title="Voice translation",
-        version=__version__,
-        description=DESCRIPTION,
-        lifespan=lifespan,
-    )
-    for part in (voice, profiles, detect, jobs, languages, me, usage, admin, audio, health, page):
-        app.include_router(part.router)
-    describe_access(app, asks_tokens=access.verifier is not None)
-    middleware.install(app, _edge(settings, shared, access))
-    return app
+    return build_app(_edge(settings, shared, access), lifespan)
 
 
-def _edge(settings: Settings, shared: SharedState, access: Access) -> middleware.Edge:
-    return middleware.Edge(
-        max_body_bytes=round(settings.max_audio_bytes * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
-        body_timeout_seconds=settings.body_timeout_seconds,
+def _edge(settings: Settings, shared: SharedState, access: Access) -> Edge:
+    return Edge(
+        max_body_bytes=round(MAX_AUDIO_BYTES * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
         verifier=access.verifier,
-        here=access.here,
-        session_check=_require_session,
+        loopback_only=access.loopback_only,
+        session_check=require_session,
         translations_per_minute=settings.rate_limit_translations_per_minute,
         requests_per_minute=settings.rate_limit_requests_per_minute,
         counter=shared.counter,
         concurrent_per_user=settings.max_concurrent_requests_per_user,
         slots=shared.slots,
-        audio_standing=_audio_standing if settings.rate_limit_audio_seconds_per_day else None,
+        audio_quota=audio_quota if settings.rate_limit_audio_seconds_per_day else None,
         trusted_proxies=tuple(settings.trusted_proxies),
         cors_origins=tuple(settings.cors_origins),
-        hsts_seconds=settings.effective_hsts_seconds,
+        hsts_seconds=_HSTS_SECONDS if settings.tls_certificate_file else 0,
     )
-
-
-async def _require_session(scope: Scope, identity: Identity) -> None:
-    services: Services = scope["state"]["services"]
-    await services.sessions.require(identity)
-
-
-async def _audio_standing(scope: Scope, user_id: str) -> Standing:
-    services: Services = scope["state"]["services"]
-    assert services.audio_budget is not None  # noqa: S101 - it is there when the setting is
-    return await services.audio_budget.standing(user_id)
 
 
 def main(engines: Engines | None = None) -> int:

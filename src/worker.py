@@ -14,8 +14,8 @@ from pathlib import Path
 
 from src.bootstrap import running_worker
 from src.bootstrap.engines import Engines
+from src.bootstrap.fleet import check_worker
 from src.bootstrap.process import be_private, configure_logging, load_settings
-from src.bootstrap.worker_check import check_worker
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
 from src.domain.jobs import Job

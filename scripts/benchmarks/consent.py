@@ -22,13 +22,13 @@ import soxr
 from scipy.signal import butter, lfilter
 
 from scripts.benchmarks.voice import ALSA_SOUNDS, FLITE_REFERENCES, read
-from src.config.consent import ConsentSettings
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, Samples
 from src.domain.errors import NoSpeechDetected
 from src.domain.speech import Quality
 from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.speaker_analysis import SpeakerAnalysis
 from src.services.profiles.challenge_sentences import load_grammars
+from src.services.profiles.verification import Bounds
 from src.utils.audio import levelled
 from src.utils.words import word_error_rate
 from tests.recordings import audio_files
@@ -47,22 +47,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    bounds = ConsentSettings(_env_file=None)
+    bounds = Bounds()
     spoken = {
         voice: [(text, _flite(text, voice)) for text in (_GRAMMAR.make() for _ in range(arguments.sentences))]
         for voice in FLITE_REFERENCES
     }
-    words = _words(spoken, bounds.challenge_max_word_error_rate)
+    words = _words(spoken, bounds.word_error_rate)
     voices = _voices(
         {f"flite {voice}": [audio for _, audio in said] for voice, said in spoken.items()},
-        bounds.challenge_min_similarity,
+        bounds.similarity,
     )
-    variants = _variants([_GRAMMAR.make() for _ in range(6)], bounds.challenge_min_similarity)
+    variants = _variants([_GRAMMAR.make() for _ in range(6)], bounds.similarity)
     return {
         "words": words,
         "voices": voices,
         "variants": variants,
-        "chance": _chance(arguments.pairs, bounds.challenge_max_word_error_rate),
+        "chance": _chance(arguments.pairs, bounds.word_error_rate),
     }
 
 

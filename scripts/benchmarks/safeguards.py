@@ -22,7 +22,7 @@ from src.adapters.provenance.certificates import load_identity, make_self_signed
 from src.adapters.provenance.mark_reading import MarkFiles
 from src.adapters.provenance.riff_info import info_fields, with_info
 from src.adapters.storage.keyring import KEY_BYTES, Keyring
-from src.api.json_route import parse
+from src.api.requests import parse
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.provenance import Trust
 from src.models.audioseal_watermark import AudioSealWatermark

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "voice-translation"
 """Of every key and channel."""
+TIMEOUT_SECONDS = 0.1
+"""For one use; then the service goes on without it."""
 
 _PROBE_KEY = f"{PREFIX}:probe"
 _PROBE_TTL_SECONDS = 10
@@ -41,7 +43,7 @@ class RedisLink:
     def __init__(
         self,
         url: str,
-        timeout_seconds: float = 0.1,
+        timeout_seconds: float = TIMEOUT_SECONDS,
         *,
         watch_seconds: float = 1.0,
         calm_seconds: float = 5.0,

@@ -33,18 +33,23 @@ _LINGER_SECONDS = 1.0
 """After a refusal: closed at once, a caller that still sends would see a reset and not the answer."""
 
 
+MAX_CONNECTIONS = 1000
+MAX_CONNECTIONS_PER_ADDRESS = 250
+"""Of one client address (an IPv6 /64), that nobody alone takes them all."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
     """`header_seconds`: from the connecting, or from the first byte of a further request, to the end of the head.
 
     `send_seconds`: in each such time a caller must take 16 KiB of an answer that waits for it, or all of it.
-    `most`: connections at a time; `most_per_address`: of one address, where 0 is no limit and `proxies` have none.
+    `most`: connections at a time; `most_per_address`: of one address, but for `proxies`.
     """
 
     header_seconds: float = 10.0
     send_seconds: float = 30.0
-    most: int = 1000
-    most_per_address: int = 0
+    most: int = MAX_CONNECTIONS
+    most_per_address: int = MAX_CONNECTIONS_PER_ADDRESS
     proxies: tuple[str, ...] = ()
 
 
@@ -78,7 +83,7 @@ class _Guard:
                 logger.warning("more than %d connections: new ones are refused", self.limits.most)
             return False
         most = self.limits.most_per_address
-        return most == 0 or self._of_address[bucket(address)] <= most or self._is_proxy(address)
+        return self._of_address[bucket(address)] <= most or self._is_proxy(address)
 
     def leave(self, connection: "_GuardedProtocol", address: str) -> None:
         self._open.discard(connection)

@@ -17,11 +17,11 @@ from src.services.accounts.audit import Audit
 from src.services.accounts.deletions import Deletions
 from src.services.accounts.export import Export
 from src.services.accounts.sessions import Sessions
-from src.services.health import Health
+from src.services.deployment.health import Health
+from src.services.deployment.languages import LanguageCatalog
 from src.services.jobs.board import JobBoard
 from src.services.jobs.callbacks import CallbackAddresses
 from src.services.jobs.jobs import Jobs
-from src.services.languages import LanguageCatalog
 from src.services.on_demand import OnDemand
 from src.services.profiles.challenges import Challenges
 from src.services.profiles.profiles import Profiles
@@ -50,7 +50,6 @@ class Services:
     export: Export
     callbacks: CallbackAddresses
     audio_budget: AudioBudget | None
-    max_audio_bytes: int
     sync_timeout_seconds: float
     public_base_url: str | None
 

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from src.api.schemas import common
 from src.domain.errors import (
     AudioTooLarge,
     InternalError,
@@ -236,3 +237,16 @@ def install(app: FastAPI) -> None:
     for kind in (VoiceServiceError, RequestValidationError, HTTPException, RecursionError):
         app.add_exception_handler(kind, _handle)
     app.add_exception_handler(Exception, _handle_unexpected)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI responses: problem+json for these statuses (and 401 and 500 for all), with the codes of each."""
+    return {status: _response(status) for status in sorted({401, 500, *statuses})}
+
+
+def _response(status: int) -> dict[str, Any]:
+    codes = sorted(code for code, its_status in STATUS.items() if its_status == status)
+    return {
+        "description": "Problem: " + ", ".join(f"`{code}`" for code in codes),
+        "content": {MEDIA_TYPE: {"schema": common.Problem.model_json_schema()}},
+    }

@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from src.api.error_handlers import problems
 from src.api.middleware import required_scope
 from src.api.middleware.auth import ON_BEHALF_OF
-from src.api.problems import problems
 from src.domain.identity import SCOPES
 
 _SCHEME = "token"

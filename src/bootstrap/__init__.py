@@ -1,13 +1,13 @@
-"""Settings to a running service: the only files that name concrete stores and engines are this and its siblings.
+"""What a process of the service consists of, top to bottom: each part is started when those above it are there, and
+closed before them.
 
-`bootstrap_core` is what the API and its workers have in common. `bootstrap_engines` and `bootstrap_translators` name
-the engines, `bootstrap_storage` and `bootstrap_shared` what is kept outside of the database, `bootstrap_jobs` puts
-together what does the jobs, `bootstrap_callbacks` what tells of them, `bootstrap_remote` what lies between a process
-without engines and its workers; the others each build the part that they are named for.
+One file for each part: `process` (settings, log, server), `access`, `stores` (of `database`, `storage`, `shared`),
+`engines` (and `translators`), `use_cases` (and `safeguards`), `jobs`, `callbacks`, `fleet` (WORKERS=remote), `health`.
+Only these files read settings and name concrete stores and engines.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -18,77 +18,116 @@ from src.adapters.database.jobs.job_views import SqlJobViews
 from src.api.dependencies import Services
 from src.bootstrap.access import Access, build_sessions
 from src.bootstrap.callbacks import callback_addresses, start_callback_delivery
-from src.bootstrap.core import Core, start_core
-from src.bootstrap.database import pseudonym_notices
-from src.bootstrap.engines import Engines
-from src.bootstrap.jobs import start_job_worker
-from src.bootstrap.remote import Membership, start_call_worker
+from src.bootstrap.engines import Engines, start_engines
+from src.bootstrap.fleet import Membership, start_call_worker, start_remote_workers
+from src.bootstrap.health import build_health
+from src.bootstrap.jobs import remote_consumer, remote_queue, start_job_worker
 from src.bootstrap.shared import SharedState, build_shared_state
+from src.bootstrap.stores import Stores, start_stores
+from src.bootstrap.use_cases import UseCases, start_use_cases
 from src.config.settings import Settings
-from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
-from src.domain.ports import JobQueue, Runner
+from src.domain.ports import JobQueue
 from src.services.accounts.export import Export
-from src.services.health import Health
+from src.services.deployment.health import Health
+from src.services.deployment.languages import LanguageCatalog
 from src.services.jobs.board import JobBoard
-from src.services.jobs.callbacks import CallbackDelivery
 from src.services.jobs.jobs import Jobs
-from src.services.languages import LanguageCatalog
-from src.services.on_demand import KeptClones, OnDemand, Safeguards
+from src.services.on_demand import CloneStore, OnDemand, Safeguards
 from src.workers.job_worker import JobWorker
-
-_CONSUMER_STOP_SECONDS = 5.0
 
 
 @asynccontextmanager
 async def running_services(
-    settings: Settings, engines: Engines | None, shared: SharedState, access: Access
+    settings: Settings, given: Engines | None, shared: SharedState, access: Access
 ) -> AsyncIterator[Services]:
-    """What the API needs, started, and closed again in the reverse order, whatever happens in between."""
+    """The process that takes requests, and with WORKERS=local does the jobs, too. `given`: engines to use instead of
+    those that the settings name.
+    """
     async with AsyncExitStack() as stack:
-        remote = settings.workers == "remote"
-        core = await start_core(settings, engines, shared, stack, remote=remote)
-        yield await _start_services(core, access, stack)
+        stores = await start_stores(settings, shared, stack)
+        remote = await start_remote_workers(settings, stores, stack) if settings.workers == "remote" else None
+        engines = await start_engines(settings, given, remote.engines if remote else None, stack)
+        use_cases = await start_use_cases(settings, stores, engines, stack)
+        worker, queue = await _start_jobs(settings, stores, engines, use_cases, stack)
+        delivery = start_callback_delivery(settings, stores.database, stack)
+        health = build_health(access, stores, engines, use_cases, worker=worker, remote=remote, delivery=delivery)
+        yield _services(settings, stores, engines, use_cases, queue, health)
 
 
 @asynccontextmanager
-async def running_worker(settings: Settings, engines: Engines | None = None) -> AsyncIterator[JobWorker[Job]]:
-    """A worker that does the jobs which other processes take, until it is left: then it drains."""
-    # here, as a service that does its own jobs needs neither
-    from src.adapters.queue.dramatiq_queue import DramatiqConsumer  # noqa: PLC0415
-
+async def running_worker(settings: Settings, given: Engines | None = None) -> AsyncIterator[JobWorker[Job]]:
+    """The process that does what others take (WORKERS=remote), until it is left: then it drains."""
     async with AsyncExitStack() as stack:
-        core = await start_core(settings, engines, build_shared_state(settings), stack, remote=False)
-        member = Membership(settings, core.engines)
+        stores = await start_stores(settings, build_shared_state(settings), stack)
+        engines = await start_engines(settings, given, None, stack)
+        use_cases = await start_use_cases(settings, stores, engines, stack)
+        member = Membership(settings, engines)
         keeper = await member.start_heartbeat(stack)
-        worker = await start_job_worker(settings, core.stores, core.pipeline, core.job_concurrency, stack, keeper)
-        calls = start_call_worker(settings, core.database, core.stores, core.engines, keeper, stack)
-        consumer = DramatiqConsumer(_redis_url(settings), worker.serve, core.job_concurrency)
-        stack.push_async_callback(consumer.close, _CONSUMER_STOP_SECONDS)
+        concurrency = _concurrency(settings, engines)
+        worker = await start_job_worker(settings, stores, use_cases.pipeline, concurrency, stack, keeper)
+        calls = start_call_worker(settings, stores, engines, concurrency, keeper, stack)
+        consumer = remote_consumer(settings, worker, stack)
         stack.push_async_callback(_drain, settings.shutdown_grace_seconds, worker, calls)
-        await member.join(core.database, core.stores.shared.events, worker, calls)
-        stack.push_async_callback(member.leave, core.database, core.stores.shared.events)
+        await member.join(stores, worker, calls)
+        stack.push_async_callback(member.leave, stores)
         stack.callback(consumer.pause)
         await consumer.start()
         yield worker
+
+
+async def _start_jobs(
+    settings: Settings, stores: Stores, engines: Engines, use_cases: UseCases, stack: AsyncExitStack
+) -> tuple[JobWorker[Job] | None, JobQueue]:
+    """The worker of this process, if it has one, and what jobs are put into."""
+    if settings.workers == "remote":
+        return None, remote_queue(settings, stores.shared, stack)
+    worker = await start_job_worker(settings, stores, use_cases.pipeline, _concurrency(settings, engines), stack)
+    return worker, worker
+
+
+def _concurrency(settings: Settings, engines: Engines) -> int:
+    return settings.job_concurrency or engines.job_concurrency
 
 
 async def _drain(grace_seconds: float, *workers: JobWorker[Any]) -> None:
     await asyncio.gather(*(worker.close(grace_seconds) for worker in workers))
 
 
-async def _start_services(core: Core, access: Access, stack: AsyncExitStack) -> Services:
-    settings, engines, stores = core.settings, core.engines, core.stores
-    usage = SqlUsageRepository(core.database)
-    idempotency = SqlIdempotencyStore(core.database, settings.idempotency_ttl_seconds)
-    sessions, audit, audit_trail = build_sessions(settings, core.database, stores.shared)
-    worker: JobWorker[Job] | None = None
-    if settings.workers == "local":
-        worker = await start_job_worker(settings, stores, core.pipeline, core.job_concurrency, stack)
-    delivery = start_callback_delivery(settings, core.database, stack)
-    jobs = Jobs(
-        stores.rows,
-        worker or _remote_queue(core, stack),
+def _services(
+    settings: Settings, stores: Stores, engines: Engines, use_cases: UseCases, queue: JobQueue, health: Health
+) -> Services:
+    """What the routes call."""
+    database = stores.database
+    usage, idempotency = SqlUsageRepository(database), SqlIdempotencyStore(database)
+    sessions, audit, audit_trail = build_sessions(database, stores.shared)
+    return Services(
+        jobs=_jobs(settings, stores, queue, idempotency),
+        board=JobBoard(SqlJobViews(database)),
+        on_demand=_on_demand(settings, stores, use_cases, usage),
+        profiles=use_cases.profiles,
+        challenges=use_cases.challenges,
+        idempotency=idempotency,
+        languages=LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
+        usage=usage,
+        storage=stores.storage,
+        health=health,
+        callbacks=callback_addresses(settings),
+        audio_budget=use_cases.budget,
+        sessions=sessions,
+        audit=audit,
+        audit_trail=audit_trail,
+        deletions=use_cases.deletions,
+        export=Export(SqlHoldings(database), stores.storage),
+        sync_timeout_seconds=settings.sync_timeout_seconds,
+        public_base_url=settings.public_base_url,
+    )
+
+
+def _jobs(settings: Settings, stores: Stores, queue: JobQueue, idempotency: SqlIdempotencyStore) -> Jobs:
+    return Jobs(
+        stores.jobs,
+        queue,
         stores.shared.events,
         stores.storage,
         idempotency,
@@ -96,106 +135,16 @@ async def _start_services(core: Core, access: Access, stack: AsyncExitStack) -> 
         most_waiting=settings.job_queue_size,
         most_waiting_of_user=settings.max_waiting_jobs_per_user or None,
     )
-    return Services(
-        jobs=jobs,
-        board=JobBoard(SqlJobViews(core.database)),
-        on_demand=OnDemand(
-            core.decoder,
-            core.transcription,
-            core.voices,
-            core.profiles,
-            KeptClones(stores.storage, core.deletions.rows, settings.result_ttl_seconds),
-            usage,
-            Safeguards(core.moderation, core.provenance.marks),
-            timeout_seconds=settings.sync_timeout_seconds,
-        ),
-        profiles=core.profiles,
-        challenges=core.challenges,
-        idempotency=idempotency,
-        languages=LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
-        usage=usage,
-        storage=stores.storage,
-        health=_health(core, access, worker, delivery),
-        callbacks=callback_addresses(settings),
-        audio_budget=core.budget,
-        sessions=sessions,
-        audit=audit,
-        audit_trail=audit_trail,
-        deletions=core.deletions,
-        export=Export(SqlHoldings(core.database), stores.storage),
-        max_audio_bytes=settings.max_audio_bytes,
-        sync_timeout_seconds=settings.sync_timeout_seconds,
-        public_base_url=settings.public_base_url,
+
+
+def _on_demand(settings: Settings, stores: Stores, use_cases: UseCases, usage: SqlUsageRepository) -> OnDemand:
+    return OnDemand(
+        use_cases.decoder,
+        use_cases.transcription,
+        use_cases.voices,
+        use_cases.profiles,
+        CloneStore(stores.storage, use_cases.deletions.rows, settings.result_ttl_seconds),
+        usage,
+        Safeguards(use_cases.moderation, use_cases.provenance.marks),
+        timeout_seconds=settings.sync_timeout_seconds,
     )
-
-
-def _remote_queue(core: Core, stack: AsyncExitStack) -> JobQueue:
-    from src.adapters.queue.dramatiq_queue import DramatiqQueue  # noqa: PLC0415 - see running_worker
-
-    link = core.stores.shared.link
-    assert link is not None  # noqa: S101 - the settings want REDIS_URL for it
-    queue = DramatiqQueue(_redis_url(core.settings), link, core.settings.redis_timeout_seconds)
-    stack.push_async_callback(queue.close)
-    return queue
-
-
-def _redis_url(settings: Settings) -> str:
-    """Raises EngineUnavailable."""
-    if settings.effective_redis_url is None:
-        raise EngineUnavailable("Workers are told of jobs over Redis: set REDIS_URL.")
-    return settings.effective_redis_url.get_secret_value()
-
-
-def _health(core: Core, access: Access, worker: JobWorker[Job] | None, delivery: CallbackDelivery | None) -> Health:
-    engines, fleet = core.engines, core.fleet
-
-    def names() -> Mapping[str, str]:
-        return {
-            "transcription": engines.transcriber.name,
-            "translation": ", ".join(translator.name for translator in engines.translators) or "none",
-            "voice": engines.voice.name,
-        }
-
-    def notices() -> tuple[str, ...]:
-        callbacks = delivery.notices() if delivery else ()
-        workers = fleet.notices() if fleet else ()
-        here = (*access.notices(), *engines.notices, *engines.passing_notices())
-        safeguards = (*core.provenance.notices(), *core.moderation.notices())
-        stored = (*core.stored.notices, *core.stores.storage.notices(), *pseudonym_notices(core.settings))
-        return (*here, *safeguards, *core.stores.shared.notices(), *stored, *callbacks, *workers)
-
-    def runner_check(runner: Runner) -> Callable[[], Awaitable[None]]:
-        async def check() -> None:
-            _require(runner.alive, "no process of this engine is up")
-
-        return check
-
-    async def job_worker() -> None:
-        _require(worker is None or worker.alive, "the job worker has stopped")
-
-    async def jobs() -> Mapping[str, int]:
-        waiting, running = await core.stores.rows.counts()
-        return {"waiting": waiting, "running": running}
-
-    checks = {name: runner_check(runner) for name, runner in {**engines.runners, **core.provenance.runners}.items()}
-    workers = {"workers": fleet.check} if fleet else {}
-    return Health(
-        {
-            "database": core.database.ping,
-            "job_worker": job_worker,
-            **access.checks(),
-            **core.stored.checks,
-            **checks,
-            **workers,
-        },
-        names,
-        notices,
-        jobs,
-        fleet.counts if fleet else None,
-        core.provenance.marks.marking.names,
-    )
-
-
-def _require(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise EngineUnavailable(otherwise)

@@ -1,8 +1,8 @@
-"""Settings to who may call, who may go on calling, and the log of who did what."""
+"""Who may call: the key of tokens, revoked tokens, and the audit log."""
 
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from src.domain.accounts import AuditTrail
 from src.domain.errors import EngineUnavailable
 from src.services.accounts.audit import Audit
 from src.services.accounts.sessions import Sessions
-from src.services.health import Check
+from src.services.deployment.health import Check
 from src.utils.token_keys import public_key_file, secret_key
 
 logger = logging.getLogger(__name__)
@@ -28,49 +28,44 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`verifier` None: every caller is the user `local`, and `here` says who may be; None: anybody."""
+    """`verifier` None: every caller is the user `local`; `loopback_only` tells who that may be, None: anybody.
+
+    `key_set`: of the issuer, where the settings name one.
+    """
 
     verifier: TokenVerifier | None
-    here: ThisMachine | None = None
-    keys: KeySource | None = None
+    loopback_only: ThisMachine | None = None
+    key_set: JwksKeys | None = None
     standing_notices: tuple[str, ...] = ()
 
     def notices(self) -> tuple[str, ...]:
         """What is less safe, or less sure, than it should be now."""
-        passing = self.keys.notices() if isinstance(self.keys, JwksKeys) else ()
-        return (*self.standing_notices, *passing)
+        return (*self.standing_notices, *(self.key_set.notices() if self.key_set else ()))
 
     def checks(self) -> Mapping[str, Check]:
         """Fails while no token can be checked."""
-        return {"token_keys": self.keys.check} if isinstance(self.keys, JwksKeys) else {}
+        return {"token_keys": self.key_set.check} if self.key_set else {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """While callers are let in."""
         for notice in self.standing_notices:
             logger.warning("%s", notice)
-        if isinstance(self.keys, JwksKeys):
-            async with self.keys.running():
-                yield
-        else:
+        async with self.key_set.running() if self.key_set else nullcontext():
             yield
 
 
 def build_access(settings: Settings) -> Access:
     """Connects to nothing yet. Raises EngineUnavailable for a key file that cannot be used."""
-    if settings.auth_mode == "off":
-        if settings.listens_on_loopback:
-            return Access(None, ThisMachine(_own_names(settings)))
-        open_to_all = f"AUTH_MODE=off and HOST={settings.host}: whoever can reach this service may do everything"
-        return Access(None, standing_notices=(open_to_all,))
-    keys = _key_source(settings)
-    verifier = TokenVerifier(
-        keys,
-        settings.jwt_issuer or "",
-        settings.jwt_audience or "",
-        max_lifetime_seconds=settings.jwt_max_lifetime_seconds,
-    )
-    return Access(verifier, keys=keys)
+    if settings.auth_mode == "jwt":
+        key_set = None if settings.jwt_jwks_url is None else JwksKeys(settings.jwt_jwks_url)
+        keys = key_set or _own_key(settings)
+        verifier = TokenVerifier(keys, settings.jwt_issuer or "", settings.jwt_audience or "")
+        return Access(verifier, key_set=key_set)
+    if settings.listens_on_loopback:
+        return Access(None, ThisMachine(_own_names(settings)))
+    open_to_all = f"AUTH_MODE=off and HOST={settings.host}: whoever can reach this service may do everything"
+    return Access(None, standing_notices=(open_to_all,))
 
 
 def _own_names(settings: Settings) -> frozenset[str]:
@@ -78,28 +73,21 @@ def _own_names(settings: Settings) -> frozenset[str]:
     return frozenset({public} if public else ())
 
 
-def _key_source(settings: Settings) -> KeySource:
-    """The settings have exactly one."""
+def _own_key(settings: Settings) -> KeySource:
     if settings.jwt_secret is not None:
         return OneKey(secret_key(settings.jwt_secret.get_secret_value()))
-    if settings.jwt_public_key_file is not None:
-        try:
-            return OneKey(public_key_file(settings.jwt_public_key_file))
-        except ValueError as error:
-            raise EngineUnavailable(f"JWT_PUBLIC_KEY_FILE: {error}.") from error
-    return JwksKeys(
-        settings.jwt_jwks_url or "",
-        ttl_seconds=settings.jwt_jwks_ttl_seconds,
-        stale_seconds=settings.jwt_jwks_stale_seconds,
-        refetch_seconds=settings.jwt_jwks_refetch_seconds,
-    )
+    assert settings.jwt_public_key_file is not None  # noqa: S101 - the settings have exactly one
+    try:
+        return OneKey(public_key_file(settings.jwt_public_key_file))
+    except ValueError as error:
+        raise EngineUnavailable(f"JWT_PUBLIC_KEY_FILE: {error}.") from error
 
 
-def build_sessions(settings: Settings, database: Database, shared: SharedState) -> tuple[Sessions, Audit, AuditTrail]:
+def build_sessions(database: Database, shared: SharedState) -> tuple[Sessions, Audit, AuditTrail]:
     log = SqlAuditLog(database)
-    audit = Audit(log, settings.audit_ttl_seconds)
+    audit = Audit(log)
     cache = SessionCache(SqlRevocations(database), shared.link)
-    return Sessions(cache, audit, token_lifetime_seconds=settings.jwt_max_lifetime_seconds), audit, log
+    return Sessions(cache, audit), audit, log
 
 
 @asynccontextmanager
@@ -109,6 +97,6 @@ async def running_sessions(settings: Settings) -> AsyncIterator[Sessions]:
     try:
         await database.start()
         async with shared.running():
-            yield build_sessions(settings, database, shared)[0]
+            yield build_sessions(database, shared)[0]
     finally:
         await database.close()

@@ -1,4 +1,4 @@
-"""Settings to what sends callbacks: nothing, without WEBHOOK_SECRET."""
+"""Callbacks: which addresses they may go to, and their delivery. Without WEBHOOK_SECRET there are none."""
 
 from contextlib import AsyncExitStack
 
@@ -9,8 +9,8 @@ from src.adapters.callbacks.guard import SystemResolver
 from src.adapters.callbacks.http_sender import HttpCallbackSender
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.callbacks import SqlCallbackOutbox
-from src.config.callbacks import signing_keys
 from src.config.settings import Settings
+from src.config.values import signing_keys
 from src.services.jobs.callbacks import CallbackAddresses, CallbackDelivery
 from src.utils.concurrency import start_background
 from src.utils.public_addresses import AddressRules
@@ -42,6 +42,6 @@ def start_callback_delivery(settings: Settings, database: Database, stack: Async
     )
     stack.push_async_callback(sender.close)
     outbox = SqlCallbackOutbox(database)
-    delivery = CallbackDelivery(outbox, sender, settings.callback_retry_seconds, concurrency=_CONCURRENCY)
+    delivery = CallbackDelivery(outbox, sender, concurrency=_CONCURRENCY)
     start_background(delivery.run(), stack)
     return delivery

@@ -1,45 +1,19 @@
-"""Settings to the database that they name, what all who share it agree on, and what deletes from it."""
+"""The database that the settings name, and the key of its pseudonyms."""
 
-import logging
-from contextlib import AsyncExitStack
-from functools import partial
-
-from src.adapters.database.accounts.audio_ledger import SqlAudioLedger
-from src.adapters.database.accounts.deletions import SqlDeletions
-from src.adapters.database.accounts.usage import SqlUsageRepository
-from src.adapters.database.engine import Database
+from src.adapters.database.engine import POOL_SIZE, Database
 from src.adapters.storage.private_files import load_or_create_key
-from src.bootstrap.shared import SharedState
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from src.domain.ports import Storage
-from src.services.accounts.audio_budget import AudioBudget
-from src.services.accounts.deletions import Deletions
-from src.utils.concurrency import start_background
-
-logger = logging.getLogger(__name__)
-
-LIVE_LEASES = 2
-"""For so many leases after its last heartbeat a worker is taken to live."""
 
 
-def open_database(settings: Settings, *, pool_size: int | None = None) -> Database:
+def open_database(settings: Settings, *, pool_size: int = POOL_SIZE) -> Database:
     """Raises EngineUnavailable."""
+    key = pseudonym_key(settings)
     try:
-        return _database(settings, pool_size or settings.database_pool_size)
+        return Database(settings.effective_database_url, pool_size=pool_size, pseudonym_key=key)
     except OSError as error:
-        raise EngineUnavailable(f"DATABASE_CA_FILE has no certificates: {type(error).__name__}.") from error
-
-
-def _database(settings: Settings, pool_size: int) -> Database:
-    return Database(
-        settings.effective_database_url,
-        pool_size=pool_size,
-        timeout_seconds=settings.database_pool_timeout_seconds,
-        connect_seconds=settings.database_connect_timeout_seconds,
-        statement_seconds=settings.database_statement_timeout_seconds,
-        pseudonym_key=pseudonym_key(settings),
-    )
+        detail = f"DATABASE_URL: sslrootcert names no file of certificates: {type(error).__name__}."
+        raise EngineUnavailable(detail) from error
 
 
 def pseudonym_key(settings: Settings) -> bytes:
@@ -54,27 +28,3 @@ def pseudonym_notices(settings: Settings) -> tuple[str, ...]:
     if settings.workers == "local" or settings.pseudonym_key is not None:
         return ()
     return ("PSEUDONYM_KEY is not set: each process with a DATA_DIR of its own has other pseudonyms for the deleted",)
-
-
-def audio_budget(settings: Settings, database: Database) -> AudioBudget | None:
-    """None: there is no limit."""
-    seconds = settings.rate_limit_audio_seconds_per_day
-    return AudioBudget(SqlAudioLedger(database), seconds) if seconds else None
-
-
-def live_seconds(settings: Settings) -> float:
-    return LIVE_LEASES * settings.job_lease_seconds
-
-
-def start_deletions(
-    settings: Settings, database: Database, storage: Storage, shared: SharedState, stack: AsyncExitStack
-) -> Deletions:
-    """They go on until the stack is closed; then another process does."""
-    usage = SqlUsageRepository(database)
-    rows = SqlDeletions(database, settings.deletion_settle_seconds, settings.deletion_ttl_seconds)
-    old_usage = partial(usage.forget_older_than, settings.usage_ttl_seconds)
-    deletions = Deletions(rows, storage, shared.cache, shared.events, old_usage)
-    start_background(deletions.run(), stack)
-    for notice in pseudonym_notices(settings):
-        logger.warning("%s", notice)
-    return deletions

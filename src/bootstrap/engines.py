@@ -1,9 +1,11 @@
-"""Settings to engines: which of them do the work, and in which processes they live."""
+"""The engines that the settings name, and the processes that they run in."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +18,7 @@ from src.domain.errors import EngineUnavailable
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceEngine
 from src.domain.provenance import MarkReader
 from src.services.audio_processing import AudioProcessing
-from src.services.provenance import MarkProcessing
+from src.services.safeguards.provenance import MarkProcessing
 from src.utils.named import Named
 from src.workers.decoder import RemoteDecoder, assemble
 from src.workers.engines import RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice
@@ -27,6 +29,11 @@ logger = logging.getLogger(__name__)
 
 _JOBS, _BATCHED_JOBS = 2, 16
 """At the same time: engines in pools do one call for each process; networks do many for little more than one."""
+MAX_WAITING_CALLS = 32
+"""For one engine, or for the workers; above it a request gets 503 `overloaded`."""
+_MIN_AUDIO_SECONDS = 1.0
+_DECODER_SECONDS = 20.0
+"""Wall time for one file; then its process is killed."""
 
 
 class Decoder(AudioDecoder, MarkReader, Protocol):
@@ -38,8 +45,8 @@ class Engines:
     """What does the work. Tests and benchmarks put their own here.
 
     `runners` are started and closed with the service; one may stand under two names. `close` is awaited at the end.
-    `job_concurrency`: jobs to do at the same time when the settings leave it open. `notices` say what is less than it
-    should be since the start, `passing_notices` what is so now.
+    `job_concurrency`: jobs to do at the same time when the settings leave it open. `standing_notices` say what is less
+    than it should be since the start, `passing_notices` what is so now.
     """
 
     decoder: Decoder
@@ -49,13 +56,34 @@ class Engines:
     analyzer: SpeakerAnalyzer
     runners: Mapping[str, Runner]
     job_concurrency: int = _JOBS
-    notices: tuple[str, ...] = ()
+    standing_notices: tuple[str, ...] = ()
     passing_notices: Callable[[], tuple[str, ...]] = tuple
     close: Callable[[], Awaitable[None]] | None = None
 
+    def names(self) -> Mapping[str, str]:
+        return {
+            "transcription": self.transcriber.name,
+            "translation": ", ".join(translator.name for translator in self.translators) or "none",
+            "voice": self.voice.name,
+        }
+
+    def notices(self) -> tuple[str, ...]:
+        """What is less than it should be now."""
+        return (*self.standing_notices, *self.passing_notices())
+
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SpeechEngines:
+    """The large ones: what hears, what speaks, and what they run in."""
+
+    transcriber: Transcriber
+    voice: VoiceEngine
+    runners: Mapping[str, Runner] = field(default_factory=dict)
+    job_concurrency: int = _JOBS
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
     """An engine that the settings name. `batches`: its factory makes a BatchEngine, for the owner of a device.
     `varies`: of a voice, as in `domain.ports.VoiceEngine`.
     """
@@ -67,38 +95,54 @@ class Chosen:
     varies: bool = False
 
 
-def build_engines(settings: Settings, afar: tuple[Transcriber, VoiceEngine] | None = None) -> Engines:
-    """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing.
+async def start_engines(
+    settings: Settings, given: Engines | None, remote: SpeechEngines | None, stack: AsyncExitStack
+) -> Engines:
+    """Those `given`, or those that the settings name; of the large ones those of `remote` workers, where there are any.
 
-    `afar`: those of other processes, for which nothing is made here.
+    Raises EngineUnavailable.
     """
-    hearing, speaking, large, concurrency = (*afar, {}, _JOBS) if afar else _large_engines(settings)
+    if given is None:
+        engines = await asyncio.to_thread(build_engines, settings, remote)
+    else:
+        engines = replace(given, transcriber=remote.transcriber, voice=remote.voice) if remote else given
+    if engines.close is not None:
+        stack.push_async_callback(engines.close)
+    runners = list(dict.fromkeys(engines.runners.values()))
+    for runner in runners:
+        stack.push_async_callback(runner.close)
+    await asyncio.gather(*(runner.start() for runner in runners))
+    return engines
+
+
+def build_engines(settings: Settings, remote: SpeechEngines | None = None) -> Engines:
+    """The engines that the settings name, not yet started. Raises EngineUnavailable for one that is missing."""
+    speech = remote or _speech_engines(settings)
     decoder = decoder_pool(settings)
     analysis = _pool(settings, Named("src.models.speaker_analysis", "SpeakerAnalysis"), "speaker analysis")
     translation = build_translators(settings)
     return Engines(
         decoder=RemoteDecoder(decoder),
-        transcriber=hearing,
+        transcriber=speech.transcriber,
         translators=translation.engines,
-        voice=speaking,
+        voice=speech.voice,
         analyzer=RemoteSpeakerAnalyzer(analysis),
-        runners={"decoder": decoder, **large, "speaker_analysis": analysis},
-        job_concurrency=concurrency,
-        notices=translation.notices,
+        runners={"decoder": decoder, **speech.runners, "speaker_analysis": analysis},
+        job_concurrency=speech.job_concurrency,
+        standing_notices=translation.notices,
         passing_notices=translation.resting,
         close=translation.close,
     )
 
 
-def _large_engines(settings: Settings) -> tuple[Transcriber, VoiceEngine, dict[str, Runner], int]:
-    """What hears and what speaks, what they run in, and for how many jobs at the same time."""
-    hearing, speaking = _recogniser(settings), _voice(settings)
-    transcription, voice = _runners(settings, hearing, speaking)
-    return (
-        RemoteTranscriber(transcription, hearing.name, hearing.languages),
-        RemoteVoice(voice, speaking.name, speaking.languages, varies=speaking.varies),
-        {"transcription": transcription, "voice": voice},
-        _BATCHED_JOBS if hearing.batches or speaking.batches else _JOBS,
+def _speech_engines(settings: Settings) -> SpeechEngines:
+    recogniser, voice = _recogniser(settings), _voice(settings)
+    hearing, speaking = _runners(settings, recogniser, voice)
+    return SpeechEngines(
+        RemoteTranscriber(hearing, recogniser.name, recogniser.languages),
+        RemoteVoice(speaking, voice.name, voice.languages, varies=voice.varies),
+        {"transcription": hearing, "voice": speaking},
+        _BATCHED_JOBS if recogniser.batches or voice.batches else _JOBS,
     )
 
 
@@ -108,7 +152,7 @@ def decoder_pool(settings: Settings) -> ProcessPool:
         partial(
             assemble,
             AudioProcessing,
-            partial(PyAvDecoder, settings.min_audio_seconds, settings.max_audio_seconds),
+            partial(PyAvDecoder, _MIN_AUDIO_SECONDS, settings.max_audio_seconds),
             Named("src.models.silero_vad", "SileroVad"),
             partial(
                 assemble,
@@ -117,9 +161,9 @@ def decoder_pool(settings: Settings) -> ProcessPool:
                 Named("src.adapters.provenance.mark_reading", "MarkFiles"),
             ),
         ),
-        size=settings.decoder_processes,
+        size=settings.engine_processes,
         queue_size=settings.job_queue_size,
-        call_timeout_seconds=settings.decoder_timeout_seconds,
+        call_timeout_seconds=_DECODER_SECONDS,
         name="decoder",
         init=apply_limits,
         before_call=renew_cpu_limit,
@@ -127,7 +171,7 @@ def decoder_pool(settings: Settings) -> ProcessPool:
     )
 
 
-def _recogniser(settings: Settings) -> Chosen:
+def _recogniser(settings: Settings) -> _Chosen:
     """Whisper when it is named, or with `auto` when its weights are there; else pocketsphinx."""
     # Models are imported where they are chosen: a process whose engines are elsewhere does without torch.
     from src.models import pocketsphinx_model, whisper_model  # noqa: PLC0415
@@ -137,7 +181,7 @@ def _recogniser(settings: Settings) -> Chosen:
     if weights is None:
         name = pocketsphinx_model.NAME
         logger.info("transcription: %s (TRANSCRIPTION_ENGINE=%s)", name, settings.transcription_engine)
-        return Chosen(name, pocketsphinx_model.LANGUAGES, pocketsphinx_model.PocketsphinxModel)
+        return _Chosen(name, pocketsphinx_model.LANGUAGES, pocketsphinx_model.PocketsphinxModel)
     high = settings.whisper_model_high
     factory = partial(
         load_whisper,
@@ -147,7 +191,7 @@ def _recogniser(settings: Settings) -> Chosen:
         threads=os.cpu_count(),
     )
     logger.info("transcription: whisper with %s (TRANSCRIPTION_ENGINE=%s)", weights, settings.transcription_engine)
-    return Chosen(whisper_model.NAME, whisper_model.languages_of(weights), factory, batches=True)
+    return _Chosen(whisper_model.NAME, whisper_model.languages_of(weights), factory, batches=True)
 
 
 def _whisper_weights(settings: Settings) -> Path | None:
@@ -164,13 +208,13 @@ def _whisper_weights(settings: Settings) -> Path | None:
         return None
 
 
-def _voice(settings: Settings) -> Chosen:
+def _voice(settings: Settings) -> _Chosen:
     """XTTS-v2 when named, or with `auto` when its checkpoint is there and its licence accepted; else espeak-ng."""
     if not _takes_xtts(settings):
         from src.models.espeak_voice import engine as espeak  # noqa: PLC0415
 
         logger.info("voice: %s (VOICE_ENGINE=%s)", espeak.NAME, settings.voice_engine)
-        return Chosen(espeak.NAME, espeak.spoken_languages(), espeak.EspeakVoice)
+        return _Chosen(espeak.NAME, espeak.spoken_languages(), espeak.EspeakVoice)
     # Imported here: coqui-tts is no part of an embedded installation.
     from src.models.xtts.batch import load_xtts_batch  # noqa: PLC0415
     from src.models.xtts.conditioning import ENGINE  # noqa: PLC0415
@@ -185,22 +229,22 @@ def _voice(settings: Settings) -> Chosen:
         threads=os.cpu_count(),
     )
     logger.info("voice: %s from %s (VOICE_ENGINE=%s)", ENGINE, settings.xtts_dir, settings.voice_engine)
-    return Chosen(ENGINE, spoken_languages(), factory, batches=True, varies=True)
+    return _Chosen(ENGINE, spoken_languages(), factory, batches=True, varies=True)
 
 
-def _runners(settings: Settings, hearing: Chosen, speaking: Chosen) -> tuple[Runner, Runner]:
+def _runners(settings: Settings, recogniser: _Chosen, voice: _Chosen) -> tuple[Runner, Runner]:
     """Where the two live: networks with each other in one process, the owner of the device; others in pools."""
-    networks = [chosen.factory for chosen in (hearing, speaking) if chosen.batches]
+    networks = [chosen.factory for chosen in (recogniser, voice) if chosen.batches]
     owner = GpuWorker(
         *networks,
-        queue_size=settings.engine_queue_size,
+        queue_size=MAX_WAITING_CALLS,
         in_flight=2 * settings.xtts_slots,
         call_timeout_seconds=settings.job_timeout_seconds,
         name="speech network",
     )
     return (
-        owner if hearing.batches else _pool(settings, hearing.factory, "transcription"),
-        owner if speaking.batches else _pool(settings, speaking.factory, "voice"),
+        owner if recogniser.batches else _pool(settings, recogniser.factory, "transcription"),
+        owner if voice.batches else _pool(settings, voice.factory, "voice"),
     )
 
 
@@ -218,7 +262,7 @@ def _pool(settings: Settings, factory: Callable[[], object], name: str) -> Proce
     return ProcessPool(
         factory,
         size=settings.engine_processes,
-        queue_size=settings.engine_queue_size,
+        queue_size=MAX_WAITING_CALLS,
         call_timeout_seconds=settings.job_timeout_seconds,
         name=name,
     )

@@ -1,47 +1,41 @@
-"""Settings to the part that does jobs: in the process that takes them, or in a worker's."""
+"""Jobs: the worker that does them, in either process, and the queue between two processes."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.bootstrap.database import open_database
 from src.bootstrap.shared import SharedState
+from src.bootstrap.stores import Stores
 from src.config.settings import Settings
+from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
-from src.domain.ports import Storage
+from src.domain.ports import JobQueue, Storage
 from src.domain.repositories import LeaseRepository
-from src.services.jobs.ending import JobEnding
 from src.services.jobs.runner import JobRunner
-from src.services.jobs.upkeep import JobUpkeep
+from src.services.jobs.upkeep import INPUT_SECONDS, JobUpkeep
 from src.services.pipeline import Pipeline
 from src.services.profiles.profiles import CLONES
 from src.utils.concurrency import start_background
 from src.workers.job_worker import JobWorker
 from src.workers.lease_keeper import LeaseKeeper
 
+if TYPE_CHECKING:
+    from src.adapters.queue.dramatiq_queue import DramatiqConsumer
+
 logger = logging.getLogger(__name__)
 
+MAX_ATTEMPTS = 3
+"""Starts of one job, when the process ends under it each time; then it fails with `job_dead`."""
+_CONSUMER_STOP_SECONDS = 5.0
 _SWEEP_SECONDS = 600.0
-_LOOKS_PER_LEASE = 3
+LOOKS_PER_LEASE = 3
 _LOOK_SECONDS = 0.5
 """Between two looks while Redis, by which others tell of new jobs, is away."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobStores:
-    """What everything about jobs is kept in."""
-
-    rows: SqlJobRepository
-    storage: Storage
-    shared: SharedState
-
-    @property
-    def ending(self) -> JobEnding:
-        return JobEnding(self.rows, self.shared.events, self.storage)
 
 
 async def start_lease_keeper(
@@ -55,7 +49,7 @@ async def start_lease_keeper(
 
 async def start_job_worker(
     settings: Settings,
-    stores: JobStores,
+    stores: Stores,
     pipeline: Pipeline,
     concurrency: int,
     stack: AsyncExitStack,
@@ -65,34 +59,63 @@ async def start_job_worker(
     lease = settings.job_lease_seconds
     keeper = keeper or await start_lease_keeper(partial(_lease_rows, settings), lease, stack)
     runner = JobRunner(
-        stores.rows,
+        stores.jobs,
         keeper,
         stores.shared.events,
         stores.ending,
         pipeline,
         lease_seconds=lease,
-        max_attempts=settings.job_max_attempts,
+        max_attempts=MAX_ATTEMPTS,
         timeout_seconds=settings.job_timeout_seconds,
     )
+    worker = JobWorker(runner.claim, runner.run, concurrency, partial(_patience, stores.shared, lease))
+    _start_upkeep(settings, stores, worker, stack)
+    worker.start()
+    stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
+    return worker
 
-    def patience() -> float:
-        link = stores.shared.link
-        return _LOOK_SECONDS if link is not None and not link.up else lease / _LOOKS_PER_LEASE
 
-    worker = JobWorker(runner.claim, runner.run, concurrency, patience)
-    upkeep = JobUpkeep(
-        stores.rows, stores.storage, stores.ending, max_attempts=settings.job_max_attempts, lease_seconds=lease
-    )
+def remote_queue(settings: Settings, shared: SharedState, stack: AsyncExitStack) -> JobQueue:
+    """Wakes the workers of other processes. Raises EngineUnavailable."""
+    # here, as a service that does its own jobs does without Dramatiq
+    from src.adapters.queue.dramatiq_queue import DramatiqQueue  # noqa: PLC0415
+
+    assert shared.link is not None  # noqa: S101 - the settings want REDIS_URL for it
+    queue = DramatiqQueue(_redis_url(settings), shared.link)
+    stack.push_async_callback(queue.close)
+    return queue
+
+
+def remote_consumer(settings: Settings, worker: JobWorker[Job], stack: AsyncExitStack) -> "DramatiqConsumer":
+    """What such a queue wakes `worker` with, not yet started. Raises EngineUnavailable."""
+    from src.adapters.queue.dramatiq_queue import DramatiqConsumer  # noqa: PLC0415 - as above
+
+    consumer = DramatiqConsumer(_redis_url(settings), worker.serve, worker.concurrency)
+    stack.push_async_callback(consumer.close, _CONSUMER_STOP_SECONDS)
+    return consumer
+
+
+def _redis_url(settings: Settings) -> str:
+    if settings.redis_url is None:
+        raise EngineUnavailable("Workers are told of jobs over Redis: set REDIS_URL.")
+    return settings.redis_url.get_secret_value()
+
+
+def _patience(shared: SharedState, lease_seconds: float) -> float:
+    """How long a worker waits for word of a job before it looks."""
+    return _LOOK_SECONDS if shared.link is not None and not shared.link.up else lease_seconds / LOOKS_PER_LEASE
+
+
+def _start_upkeep(settings: Settings, stores: Stores, worker: JobWorker[Job], stack: AsyncExitStack) -> None:
+    lease = settings.job_lease_seconds
+    upkeep = JobUpkeep(stores.jobs, stores.storage, stores.ending, max_attempts=MAX_ATTEMPTS, lease_seconds=lease)
 
     async def recover() -> None:
         if await upkeep.recover():
             await worker.put("")
 
     start_background(recover_for_ever(recover, lease, "jobs"), stack)
-    start_background(_sweep_for_ever(upkeep, stores.storage, settings), stack)
-    worker.start()
-    stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
-    return worker
+    start_background(_sweep_for_ever(upkeep, stores.storage, settings.result_ttl_seconds), stack)
 
 
 @asynccontextmanager
@@ -112,14 +135,13 @@ async def recover_for_ever(recover: Callable[[], Awaitable[None]], lease_seconds
             await recover()
         except Exception as error:  # noqa: BLE001 - the database may be away; the next round tries again
             logger.warning("%s of lost workers were not looked for: %s", noun, type(error).__name__)
-        await asyncio.sleep(lease_seconds / _LOOKS_PER_LEASE)
+        await asyncio.sleep(lease_seconds / LOOKS_PER_LEASE)
 
 
-async def _sweep_for_ever(upkeep: JobUpkeep, storage: Storage, settings: Settings) -> None:
-    kept = settings.result_ttl_seconds
+async def _sweep_for_ever(upkeep: JobUpkeep, storage: Storage, kept_seconds: float) -> None:
     while True:
         try:
-            erased = await upkeep.sweep(kept, settings.input_ttl_seconds), await storage.delete_under(CLONES, kept)
+            erased = await upkeep.sweep(kept_seconds, INPUT_SECONDS), await storage.delete_under(CLONES, kept_seconds)
             if any(erased):
                 logger.info("%d old jobs and %d old clones erased", *erased)
         except Exception:

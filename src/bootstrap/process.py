@@ -1,4 +1,4 @@
-"""What every process begins with: its settings, its log, and the server that listens for the application."""
+"""What a process begins with: settings, umask and log; for the API, the server that listens for the application."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from src.api.connections import ConnectionLimits, guarded
+from src.api.connections import MAX_CONNECTIONS, ConnectionLimits, guarded
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.utils.log_lines import JsonLines, TextLines
@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 _TALKATIVE = ("boto3", "botocore", "httpx", "urllib3")
 """They log addresses at info, whole; that of a webhook may hold a secret."""
+_OTHER_FILES = 256
+"""Open files beside the callers' connections: libraries, pipes to children, connections to stores."""
+_LOOPBACK = ("127.0.0.0/8", "::1/128")
+"""A proxy on this machine is not one caller."""
 
 
 def load_settings() -> Settings | None:
@@ -55,19 +59,10 @@ def configure_logging(level: str, form: str, role: str) -> None:
     log_uncaught()
 
 
-_OTHER_FILES = 256
-"""Open files beside the callers' connections: libraries, pipes to children, connections to stores."""
-
-
 def build_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     """Raises EngineUnavailable when the certificate and its key cannot be used."""
-    limits = ConnectionLimits(
-        header_seconds=settings.header_timeout_seconds,
-        send_seconds=settings.send_timeout_seconds,
-        most=_affordable(settings.max_connections),
-        most_per_address=settings.max_connections_per_address,
-        proxies=tuple(settings.trusted_proxies),
-    )
+    proxies = (*settings.trusted_proxies, *_LOOPBACK)
+    limits = ConnectionLimits(most=_affordable(MAX_CONNECTIONS), proxies=proxies)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -77,7 +72,6 @@ def build_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         access_log=False,
         proxy_headers=False,  # the rate limiter reads X-Forwarded-For itself, from trusted proxies only
         server_header=False,
-        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=round(settings.shutdown_grace_seconds),
         ssl_certfile=settings.tls_certificate_file,
         ssl_context_factory=partial(_context, settings) if settings.tls_certificate_file else None,
@@ -87,16 +81,11 @@ def build_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
 
 
 def _context(settings: Settings, config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    password = settings.tls_private_key_password
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        # A password is always given: without one OpenSSL would ask at the terminal for that of an encrypted key.
-        context.load_cert_chain(
-            str(settings.tls_certificate_file),
-            str(settings.tls_private_key_file),
-            password.get_secret_value() if password else "",
-        )
+        # An empty password: without any OpenSSL would ask at the terminal for that of an encrypted key.
+        context.load_cert_chain(str(settings.tls_certificate_file), str(settings.tls_private_key_file), "")
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, ssl.SSLError) and error.reason else type(error).__name__
         raise EngineUnavailable(f"TLS_CERTIFICATE_FILE and TLS_PRIVATE_KEY_FILE cannot be used: {reason}.") from error
@@ -113,5 +102,5 @@ def _affordable(connections: int) -> int:
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return connections
     most = max(1, soft - _OTHER_FILES)
-    logger.warning("MAX_CONNECTIONS is %d, and this process may have %d: see ulimit -n", connections, most)
+    logger.warning("this process may have %d of %d connections: see ulimit -n", most, connections)
     return most

@@ -1,4 +1,4 @@
-"""Settings to the safeguards: the moderation of texts, and the marks that say an answer is synthetic."""
+"""Safeguards: moderation of texts, and the marks that say an answer is synthetic (C2PA, watermark)."""
 
 import asyncio
 import hashlib
@@ -20,9 +20,9 @@ from src.adapters.provenance.certificates import SigningIdentity, load_identity,
 from src.adapters.provenance.mark_reading import MarkFiles
 from src.adapters.provenance.riff_info import info_fields, with_info
 from src.adapters.storage.private_files import load_or_create
-from src.adapters.translators.remote import Budget
-from src.config.callbacks import signing_keys
+from src.bootstrap.engines import MAX_WAITING_CALLS
 from src.config.settings import Settings
+from src.config.values import signing_keys
 from src.domain.audio import OUTPUT_SAMPLE_RATE, AudioFormat
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import now
@@ -31,8 +31,8 @@ from src.domain.ports import Runner
 from src.domain.provenance import InfoMark, MarkReader, Trust
 from src.models import audioseal_files
 from src.services.accounts.audit import Audit
-from src.services.moderation import Moderation
-from src.services.provenance import MarkDetection, Marking, Marks
+from src.services.safeguards.moderation import Moderation
+from src.services.safeguards.provenance import MarkDetection, Marking, Marks
 from src.utils.named import Named
 from src.workers.process_pool import ProcessPool
 from src.workers.watermark import RemoteWatermark
@@ -46,9 +46,8 @@ async def start_moderation(settings: Settings, database: Database, stack: AsyncE
     if policy is Policy.OFF:
         return Moderation.off()
     moderators = [await _moderator(name, settings, stack) for name in settings.moderation_engines]
-    by_default = OnFailure.REFUSE if policy is Policy.BLOCK else OnFailure.ALLOW
-    on_failure = OnFailure(settings.moderation_on_failure or by_default)
-    return Moderation(policy, tuple(moderators), on_failure, Audit(SqlAuditLog(database), settings.audit_ttl_seconds))
+    on_failure = OnFailure.REFUSE if policy is Policy.BLOCK else OnFailure.ALLOW
+    return Moderation(policy, tuple(moderators), on_failure, Audit(SqlAuditLog(database)))
 
 
 async def _moderator(name: str, settings: Settings, stack: AsyncExitStack) -> Moderator:
@@ -70,12 +69,10 @@ def _webhook(settings: Settings, stack: AsyncExitStack) -> Moderator:
     )
     if url is None or secret is None:
         raise EngineUnavailable("MODERATION_ENGINES=webhook needs MODERATION_WEBHOOK_URL and _SECRET.")
-    budget = Budget(total_seconds=settings.moderation_timeout_seconds, attempts=settings.moderation_attempts)
     webhook = ModerationWebhook(
         url,
         signing_keys(secret.get_secret_value()),
         None if user_key is None else user_key.get_secret_value().encode(),
-        budget,
     )
     stack.push_async_callback(webhook.close)
     return webhook
@@ -107,7 +104,7 @@ async def start_provenance(settings: Settings, reader: MarkReader, stack: AsyncE
     stack.push_async_callback(signer.close)
     await asyncio.to_thread(_try_out, identity, trust)
     runner = await _start_watermark(settings, identity, stack)
-    watermark = None if runner is None else RemoteWatermark(runner, audioseal_files.NAME, _message(settings, identity))
+    watermark = None if runner is None else RemoteWatermark(runner, audioseal_files.NAME, _message(identity))
     marks = Marks(Marking(signer, _with_info, watermark), MarkDetection(reader, trust, watermark))
     return Provenance(marks, signer, {} if runner is None else {"watermark": runner})
 
@@ -127,10 +124,10 @@ async def _start_watermark(settings: Settings, identity: SigningIdentity, stack:
         partial(
             Named("src.models.audioseal_watermark", "AudioSealWatermark"),
             settings.audioseal_dir,
-            _message(settings, identity),
+            _message(identity),
         ),
         size=settings.engine_processes,
-        queue_size=settings.engine_queue_size,
+        queue_size=MAX_WAITING_CALLS,
         call_timeout_seconds=settings.job_timeout_seconds,
         name="watermark",
     )
@@ -139,9 +136,9 @@ async def _start_watermark(settings: Settings, identity: SigningIdentity, stack:
     return runner
 
 
-def _message(settings: Settings, identity: SigningIdentity) -> str:
-    own = hashlib.sha256(identity.chain).hexdigest()[:4]
-    return (settings.watermark_message or own).lower()
+def _message(identity: SigningIdentity) -> str:
+    """16 bits, in hexadecimal, by which the watermark names this deployment."""
+    return hashlib.sha256(identity.chain).hexdigest()[:4]
 
 
 def _identity(settings: Settings) -> SigningIdentity:

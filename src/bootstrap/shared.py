@@ -1,4 +1,4 @@
-"""Settings to what the processes of one service share: through Redis, or, without REDIS_URL, each alone."""
+"""Cache, events and counts of limits: shared by processes through Redis, or without REDIS_URL each its own."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +10,7 @@ from src.adapters.events.redis_events import RedisJobEvents
 from src.adapters.limits.redis_counter import RedisCounter
 from src.adapters.limits.redis_slots import RedisSlots
 from src.adapters.redis_link import RedisLink
+from src.api.middleware import BODY_TIMEOUT_SECONDS
 from src.config.settings import Settings
 from src.domain.ports import Cache, JobEvents, RateCounter
 from src.domain.rates import Slots
@@ -17,6 +18,10 @@ from src.utils.cache import Cached, MemoryCache
 from src.utils.rate_counter import WindowCounter
 from src.utils.slots import LocalSlots
 
+_CACHE_BYTES = 64 * 2**20
+"""Of translations and voices, in each process."""
+_FALLBACK_SHARE = 0.25
+"""Of the limits per minute and of concurrent requests, what each process allows while Redis is away: as one of four."""
 _LOOK_SECONDS = 1.0
 """Processes without Redis may share a database all the same: how often they look whether another one ended a job."""
 
@@ -57,11 +62,11 @@ class SharedState:
 
 def build_shared_state(settings: Settings) -> SharedState:
     """Connects to nothing yet."""
-    memory = MemoryCache(settings.cache_max_bytes)
-    if settings.effective_redis_url is None:
+    memory = MemoryCache(_CACHE_BYTES)
+    if settings.redis_url is None:
         return SharedState(memory, WindowCounter(), InProcessJobEvents(_LOOK_SECONDS), LocalSlots())
-    link = RedisLink(settings.effective_redis_url.get_secret_value(), settings.redis_timeout_seconds)
-    counter = RedisCounter(link, settings.rate_limit_fallback_share)
-    longest = settings.body_timeout_seconds + settings.sync_timeout_seconds + _MARGIN_SECONDS
-    slots = RedisSlots(link, settings.rate_limit_fallback_share, longest)
+    link = RedisLink(settings.redis_url.get_secret_value())
+    counter = RedisCounter(link, _FALLBACK_SHARE)
+    longest = BODY_TIMEOUT_SECONDS + settings.sync_timeout_seconds + _MARGIN_SECONDS
+    slots = RedisSlots(link, _FALLBACK_SHARE, longest)
     return SharedState(Cached(memory, RedisCache(link)), counter, RedisJobEvents(link), slots, link)

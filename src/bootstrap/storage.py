@@ -1,4 +1,4 @@
-"""Settings to where audio is kept, and to what seals it on the way and at rest."""
+"""Storage of audio and voices, local or S3, and the keys that seal it."""
 
 import asyncio
 import base64
@@ -11,18 +11,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from src.adapters.storage.keyring import KEY_BYTES, Keyring
 from src.adapters.storage.local import LocalStorage
 from src.adapters.storage.private_files import load_or_create, load_or_create_key, replace_private
 from src.adapters.storage.sealed import SealedStorage
-from src.config.sealing import PLAIN, storage_keys
 from src.config.settings import Settings
-from src.config.values import is_loopback
+from src.config.values import PLAIN, is_loopback, storage_keys
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import Storage
-from src.services.health import Check
+from src.services.deployment.health import Check
+from src.services.jobs.upkeep import INPUT_SECONDS
 from src.services.profiles.profiles import CLONES
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from src.adapters.storage.s3_addresses import Addresses
     from src.adapters.storage.s3_calls import S3Options
 
+_URL_SECONDS = 3600
+"""An `audio_url` works for so long."""
 _DAY_SECONDS = 24 * 3600
 
 
@@ -52,7 +54,9 @@ async def start_storage(settings: Settings, stack: AsyncExitStack) -> StartedSto
 
 
 async def _start_local(settings: Settings) -> tuple[Storage, Mapping[str, Check]]:
-    storage = LocalStorage(audio_folder(settings), _signing_key(settings), settings.audio_url_ttl_seconds)
+    storage = LocalStorage(
+        audio_folder(settings), load_or_create_key(settings.data_dir / "url-signing.key"), _URL_SECONDS
+    )
     await storage.start()
     return storage, {}
 
@@ -61,15 +65,12 @@ async def _start_s3(settings: Settings, stack: AsyncExitStack) -> tuple[Storage,
     # here, so that a service on local files does without the memory and time of boto3
     from src.adapters.storage.s3 import S3Storage  # noqa: PLC0415
 
-    storage = S3Storage(
-        s3_options(settings), settings.audio_url_ttl_seconds, await asyncio.to_thread(_addresses, settings)
-    )
+    storage = S3Storage(s3_options(settings), _URL_SECONDS, await asyncio.to_thread(_addresses, settings))
     stack.push_async_callback(storage.close)
     await storage.start()
-    if settings.s3_lifecycle:
-        inputs, results = _days(settings.input_ttl_seconds), _days(settings.result_ttl_seconds)
-        kept = dict.fromkeys(("references", "embeddings", "backups"))
-        await storage.put_lifecycle({"inputs": inputs, "results": results, CLONES: results, **kept})
+    inputs, results = _days(INPUT_SECONDS), _days(settings.result_ttl_seconds)
+    kept = dict.fromkeys(("references", "embeddings", "backups"))
+    await storage.put_lifecycle({"inputs": inputs, "results": results, CLONES: results, **kept})
     return storage, {"storage": storage.ping}
 
 
@@ -83,16 +84,9 @@ def s3_options(settings: Settings) -> "S3Options":
         prefix=settings.s3_prefix or "",
         endpoint_url=settings.s3_endpoint_url,
         public_endpoint_url=settings.s3_public_endpoint_url,
-        ca_file=str(settings.s3_ca_file) if settings.s3_ca_file else None,
         region=settings.s3_region,
         access_key_id=key_id.get_secret_value() if key_id else None,
         secret_access_key=secret.get_secret_value() if secret else None,
-        encryption=settings.s3_encryption,
-        kms_key_id=settings.s3_kms_key_id,
-        connect_timeout_seconds=settings.s3_connect_timeout_seconds,
-        timeout_seconds=settings.s3_timeout_seconds,
-        attempts=settings.s3_attempts,
-        connections=settings.s3_connections,
     )
 
 
@@ -108,18 +102,12 @@ def _addresses(settings: Settings) -> "Addresses | None":
         key = load_private_key(settings.cdn_private_key_file)
     except ValueError as error:
         raise EngineUnavailable(f"CDN_PRIVATE_KEY_FILE: {error}") from error
-    return cloudfront(settings.cdn_base_url, settings.cdn_key_pair_id or "", key, settings.audio_url_ttl_seconds)
+    return cloudfront(settings.cdn_base_url, settings.cdn_key_pair_id or "", key, _URL_SECONDS)
 
 
 def _days(seconds: float) -> int:
     """Rules of a bucket count whole days."""
     return math.ceil(seconds / _DAY_SECONDS)
-
-
-def _signing_key(settings: Settings) -> bytes:
-    if settings.url_signing_key is not None:
-        return settings.url_signing_key.get_secret_value().encode()
-    return load_or_create_key(settings.data_dir / "url-signing.key")
 
 
 FOLDERS = ("inputs", "results", "references", "embeddings", CLONES)
@@ -210,8 +198,8 @@ def plain_connections(settings: Settings) -> tuple[str, ...]:
     if settings.redis_url and _is_far(url := settings.redis_url.get_secret_value()) and url.startswith("redis://"):
         found.append("redis: REDIS_URL begins with redis://: what it keeps travels unencrypted")
     database = settings.effective_database_url
-    if database.startswith("postgres") and settings.database_tls in ("off", "prefer") and _is_far(database):
-        found.append(f"database: DATABASE_TLS={settings.database_tls}: what people said may travel unencrypted")
+    if database.startswith("postgres") and _is_far(database) and not _asks_for_tls(database):
+        found.append("database: DATABASE_URL has no ssl=require or more: what people said may travel unencrypted")
     return tuple(found)
 
 
@@ -221,6 +209,12 @@ def warned_of(settings: Settings) -> tuple[str, ...]:
     for line in found:
         logger.warning("%s", line)
     return tuple(line for line in found if line.startswith("storage:"))
+
+
+def _asks_for_tls(url: str) -> bool:
+    """In the words that libpq and asyncpg have for it."""
+    modes = [value for name, value in parse_qsl(urlsplit(url).query) if name in ("ssl", "sslmode")]
+    return bool(modes) and modes[-1] in ("require", "verify-ca", "verify-full")
 
 
 def _is_far(url: str) -> bool:

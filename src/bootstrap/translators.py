@@ -1,4 +1,4 @@
-"""Settings to the translation engines, in the order in which they are asked: a part of `bootstrap`."""
+"""Translation engines, in the order in which they are asked."""
 
 import asyncio
 import logging
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from src.adapters.translators.apertium import ApertiumTranslator
 from src.adapters.translators.breaker import Breaker, BreakerState
-from src.adapters.translators.deepl import DeepLOptions, DeepLTranslator
+from src.adapters.translators.deepl import DeepLTranslator
 from src.adapters.translators.google import GoogleTranslator
 from src.adapters.translators.libretranslate import LibreTranslator
-from src.adapters.translators.remote import Budget
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 
@@ -80,26 +79,14 @@ def _names(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in named for name in names))
 
 
-def _budget(settings: Settings) -> Budget:
-    return Budget(
-        settings.translation_connect_timeout_seconds,
-        settings.translation_timeout_seconds,
-        settings.translation_attempts,
-    )
-
-
 def _deepl(settings: Settings) -> DeepLTranslator:
     if settings.deepl_api_key is None:
         raise EngineUnavailable("TRANSLATION_ENGINES names deepl, which needs DEEPL_API_KEY.")
-    options = DeepLOptions(
-        settings.deepl_english, settings.deepl_portuguese, settings.deepl_formality, settings.deepl_glossary_id
-    )
-    key = settings.deepl_api_key.get_secret_value()
-    return DeepLTranslator(key, options, url=settings.deepl_url, budget=_budget(settings))
+    return DeepLTranslator(settings.deepl_api_key.get_secret_value())
 
 
-def _google(settings: Settings) -> GoogleTranslator:
-    return GoogleTranslator(settings.google_translate_url, budget=_budget(settings))
+def _google(_: Settings) -> GoogleTranslator:
+    return GoogleTranslator()
 
 
 def _libretranslate(settings: Settings) -> LibreTranslator:
@@ -107,7 +94,7 @@ def _libretranslate(settings: Settings) -> LibreTranslator:
         raise EngineUnavailable("TRANSLATION_ENGINES names libretranslate, which needs LIBRETRANSLATE_URL.")
     key = settings.libretranslate_api_key
     secret = None if key is None else key.get_secret_value()
-    return LibreTranslator.connect(settings.libretranslate_url, secret, _budget(settings))
+    return LibreTranslator.connect(settings.libretranslate_url, secret)
 
 
 def _apertium(_: Settings) -> ApertiumTranslator:

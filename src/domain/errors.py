@@ -276,9 +276,9 @@ class DamagedFile(InternalError):
     """A stored file does not have the checksum that it was stored with."""
 
 
-def as_told(code: str, detail: str, retry_after_seconds: float | None) -> VoiceServiceError:
-    """The error that another process has told of. InternalError for a code that is none of these."""
-    return _KINDS.get(code, InternalError)(detail, retry_after_seconds=retry_after_seconds)
+def error_kind(code: str) -> type[VoiceServiceError]:
+    """InternalError for a code that is none of these."""
+    return _KINDS.get(code, InternalError)
 
 
 def _kinds(of: type[VoiceServiceError]) -> Iterator[type[VoiceServiceError]]:

@@ -25,6 +25,9 @@ USER_ID = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]{1,200}")
 CLOCK_LEEWAY_SECONDS = 30.0
 """How far the clocks of those who issue tokens may be from ours."""
 
+MAX_TOKEN_SECONDS = 366 * 24 * 3600.0
+"""From `iat` to `exp`: revocations are kept for as long."""
+
 current_user: ContextVar[str] = ContextVar("current_user", default="")
 """Whose work the running task does: queues in front of the engines let users take turns by it."""
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from src.domain.audio import Audio, AudioFormat, Recording
 from src.domain.leases import Leased
-from src.domain.rates import Standing
+from src.domain.rates import Quota
 from src.domain.speech import (
     DecodedSpeech,
     Quality,
@@ -144,7 +144,7 @@ class VoiceEngine(Protocol):
 
     @property
     def varies(self) -> bool:
-        """Whether another `take` of a request sounds different."""
+        """Whether another candidate of a request sounds different."""
 
     async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
         """Learn a voice from one or more recordings of it. Raises ReferenceTooShort when there is too little voiced
@@ -211,7 +211,7 @@ class Cache(Protocol):
 
 
 class RateCounter(Protocol):
-    async def hit(self, policy: str, per_minute: int, key: str) -> Standing:
+    async def hit(self, policy: str, per_minute: int, key: str) -> Quota:
         """Count one request of `key` under the limit named `policy`; one above it is refused and not counted.
 
         Always answers: a counter behind a network has another for the time without it.

@@ -21,7 +21,7 @@ profile.
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Quota:
     """After a request was counted, or refused. `limit`: requests, or seconds of audio, in any window of
     `window_seconds`, of which `remaining` are left.
 

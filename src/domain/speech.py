@@ -158,8 +158,7 @@ class VoiceConditioning:
 class SpeechRequest:
     """Sentences to say in `language` with the voice of `voice`, and the melody of `prosody` when given.
 
-    `take`: 0 or more. An engine that varies says the same request in another way with another one, and in the same way
-    with the same one.
+    `candidate`: 0 or more. An engine that varies says each candidate in another way, and the same one in the same way.
     """
 
     texts: tuple[str, ...]
@@ -167,7 +166,7 @@ class SpeechRequest:
     voice: VoiceConditioning
     prosody: VoiceConditioning | None = None
     quality: Quality = Quality.BALANCED
-    take: int = 0
+    candidate: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,8 +24,8 @@ from src.models.xtts.vocoder import Stream, Vocoder
 FIRST_CHUNK_CODES, CHUNK_CODES = 12, 32
 """Codes before the first streamed chunk (0.56 s, of which 0.2 s are the vocoder's halo), and between later ones."""
 
-_TAKE_SEED = 15_485_863
-"""Apart from the retry's, so that no take repeats another's second attempt."""
+_CANDIDATE_SEED = 15_485_863
+"""Apart from the retry's, so that no candidate repeats another's second attempt."""
 
 
 class XttsModel:
@@ -111,7 +111,7 @@ class XttsModel:
         if request.prosody is not None:
             voice = Voice(Voice.from_bytes(request.prosody, self._device).latents, voice.speaker)
         sentences = self._tokens.sentences(request.texts, request.language)
-        seeds = [_seed(tokens, request.take) for tokens in sentences]
+        seeds = [_seed(tokens, request.candidate) for tokens in sentences]
         guard = retry and request.quality is not Quality.FAST
         utterance = Utterance(sentences, voice, seeds, self._network.stop_code, guard=guard)
         if request.quality is not Quality.FAST:
@@ -160,9 +160,9 @@ class XttsModel:
         return None
 
 
-def _seed(tokens: Tensor, take: int) -> int:
-    """The same text is said in the same way each time, and in another way in another take."""
-    return zlib.crc32(tokens.numpy().tobytes()) + take * _TAKE_SEED
+def _seed(tokens: Tensor, candidate: int) -> int:
+    """The same text is said in the same way each time, and in another way in another candidate."""
+    return zlib.crc32(tokens.numpy().tobytes()) + candidate * _CANDIDATE_SEED
 
 
 def _chunk(samples: Tensor) -> Iterator[Audio]:

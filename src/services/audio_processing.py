@@ -7,7 +7,7 @@ from src.domain.errors import EngineUnavailable, NoSpeechDetected
 from src.domain.ports import FileDecoder, SpeechDetector
 from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech
-from src.services.provenance import MarkProcessing
+from src.services.safeguards.provenance import MarkProcessing
 from src.utils.audio import frame_levels, levelled, loud_level, scaled_to
 from src.utils.filters import high_pass
 

@@ -22,9 +22,9 @@ from src.domain.ports import AudioDecoder, Storage
 from src.domain.provenance import Detection, Mark, marks_from_json, marks_to_json
 from src.domain.repositories import UsageRepository
 from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceMatch
-from src.services.moderation import Moderation
 from src.services.profiles.profiles import CLONES, Profiles, clones_of
-from src.services.provenance import Marks
+from src.services.safeguards.moderation import Moderation
+from src.services.safeguards.provenance import Marks
 from src.services.transcription import Transcription
 from src.services.voice_cloning import LearnedVoice, VoiceCloning
 from src.utils.text import split_sentences
@@ -105,8 +105,8 @@ class Safeguards:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptClones:
-    """Answers of `clone` are kept for `keep_seconds`."""
+class CloneStore:
+    """Where answers of `clone` lie for `keep_seconds`, and where their erasure is planned."""
 
     storage: Storage
     plans: PlannedErasures
@@ -120,7 +120,7 @@ class OnDemand:
         transcription: Transcription,
         voices: VoiceCloning,
         profiles: Profiles,
-        clones: KeptClones,
+        clones: CloneStore,
         usage: UsageRepository,
         safeguards: Safeguards,
         *,

@@ -4,74 +4,85 @@ Five steps, in `Pipeline.run`. Each is a service or an engine behind a port; thi
 order.
 """
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from src.domain.errors import ContentBlocked, ReferenceTooShort
 from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
-from src.services.moderation import Moderation
 from src.services.profiles.profiles import Profiles
-from src.services.provenance import Marking
-from src.services.stage_clock import OnStage, StageClock
+from src.services.safeguards.moderation import Moderation
+from src.services.safeguards.provenance import Marking
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning
-from src.utils.concurrency import started_early
+from src.utils.concurrency import background_task
+
+OnStage = Callable[[Stage], Awaitable[None]]
 
 
+@dataclass(slots=True)
+class StageClock:
+    """Announces each stage as it starts and keeps how long it took, in milliseconds."""
+
+    on_stage: OnStage
+    started: float = field(default_factory=time.perf_counter)
+    milliseconds: dict[Stage, float] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def stage(self, stage: Stage) -> AsyncIterator[None]:
+        start = time.perf_counter()
+        await self.on_stage(stage)
+        yield
+        self.milliseconds[stage] = (time.perf_counter() - start) * 1000
+
+    def total(self) -> float:
+        return (time.perf_counter() - self.started) * 1000
+
+
+@dataclass(eq=False)
 class Pipeline:
-    def __init__(
-        self,
-        decoder: AudioDecoder,
-        transcription: Transcription,
-        translation: TextTranslation,
-        voices: VoiceCloning,
-        profiles: Profiles,
-        storage: Storage,
-        marking: Marking,
-        moderation: Moderation,
-    ) -> None:
-        self._decoder = decoder
-        self._transcription = transcription
-        self._translation = translation
-        self._voices = voices
-        self._profiles = profiles
-        self._storage = storage
-        self._marking = marking
-        self._moderation = moderation
+    decoder: AudioDecoder
+    transcription: Transcription
+    translation: TextTranslation
+    voices: VoiceCloning
+    profiles: Profiles
+    storage: Storage
+    marking: Marking
+    moderation: Moderation
 
     async def run(self, job: Job, on_stage: OnStage) -> TranslationResult:
         """Do a job whose input is in storage. Raises the errors of every step; nothing is stored unless all succeed."""
         clock = StageClock(on_stage)
         wanted = job.request
-        review = self._moderation.review(job.user_id, "job", job.id)
+        review = self.moderation.review(job.user_id, "job", job.id)
 
         # 1. Untrusted bytes become 22 050 Hz mono speech, trimmed and levelled.
         async with clock.stage(Stage.PREPROCESSING):
-            data = await self._storage.get(job.input_key)
-            speech = await self._decoder.decode(data, wanted.audio_format)
+            data = await self.storage.get(job.input_key)
+            speech = await self.decoder.decode(data, wanted.audio_format)
 
         # The voice needs no text, so it is learned while steps 2 and 3 run.
-        async with self._unlearned_when_blocked(speech), started_early(self._learn_voice(job, speech)) as learning:
+        async with self._unlearned_when_blocked(speech), background_task(self._learn_voice(job, speech)) as learning:
             # 2. Speech to text, in segments with times. What may not pass ends here, before it is sent anywhere.
             async with clock.stage(Stage.TRANSCRIPTION):
-                transcript = await self._transcription.transcribe(speech, wanted.source_language, wanted.quality)
+                transcript = await self.transcription.transcribe(speech, wanted.source_language, wanted.quality)
                 await review.transcript(transcript)
 
             # 3. Text to text, segment by segment. It is kept for the next time only when it may pass.
             async with clock.stage(Stage.TRANSLATION):
                 texts = tuple(segment.text for segment in transcript.segments)
-                translation = await self._translation.translate(
+                translation = await self.translation.translate(
                     texts, transcript.language, wanted.target_language, wanted.wording, review.translation
                 )
 
             # 4. Text to speech, in the speaker's voice.
             async with clock.stage(Stage.VOICE_CLONING):
                 voice, prosody, notes = await learning
-                spoken = await self._voices.speak(
+                spoken = await self.voices.speak(
                     SpeechRequest(
                         translation.texts, wanted.target_language, voice.conditioning, prosody, wanted.quality
                     ),
@@ -81,9 +92,9 @@ class Pipeline:
 
         # 5. Compare the voices, mark the answer as synthetic, and keep it.
         async with clock.stage(Stage.POSTPROCESSING):
-            match = await self._voices.match(voice, spoken)
-            marked, audio_key = await self._marking.encode(spoken.audio), job.result_key()
-            await self._storage.put(audio_key, marked.data)
+            match = await self.voices.match(voice, spoken)
+            marked, audio_key = await self.marking.encode(spoken.audio), job.result_key()
+            await self.storage.put(audio_key, marked.data)
         result = self._result(speech, transcript, translation, spoken, match, audio_key, clock)
         degraded = (*speech.notes, *review.degraded, *result.degraded)
         return replace(result, provenance=marked.marks, moderation=review.report, degraded=degraded)
@@ -93,7 +104,7 @@ class Pipeline:
         try:
             yield
         except ContentBlocked:
-            await self._voices.unlearn(speech.audio)
+            await self.voices.unlearn(speech.audio)
             raise
 
     async def _learn_voice(
@@ -103,12 +114,12 @@ class Pipeline:
         message's own or, when the caller does not want that or the message is too short, the profile's.
         """
         if job.request.voice_profile_id is None:
-            return await self._voices.learn_cached(speech.audio), None, ()
-        voice = await self._profiles.voice(job.request.voice_profile_id, job.user_id)
+            return await self.voices.learn_cached(speech.audio), None, ()
+        voice = await self.profiles.voice(job.request.voice_profile_id, job.user_id)
         if not job.request.preserve_emotion:
             return voice, None, ()
         try:
-            return voice, (await self._voices.learn_cached(speech.audio)).conditioning, ()
+            return voice, (await self.voices.learn_cached(speech.audio)).conditioning, ()
         except ReferenceTooShort:
             return voice, None, ("voice: the message is too short to follow its melody; the profile's was followed",)
 
@@ -135,8 +146,8 @@ class Pipeline:
             source_seconds=speech.source_duration_seconds,
             duration_seconds=spoken.audio.duration_seconds,
             voice_match=match,
-            engines=Engines(self._transcription.engine_name, translation.engine, self._voices.engine_name),
-            degraded=(*self._transcription.degraded(transcript), *translation.degraded, *spoken.degraded),
+            engines=Engines(self.transcription.engine_name, translation.engine, self.voices.engine_name),
+            degraded=(*self.transcription.degraded(transcript), *translation.degraded, *spoken.degraded),
             timestamps=clock.milliseconds,
             processing_time_ms=clock.total(),
             audio_key=audio_key,

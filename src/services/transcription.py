@@ -5,7 +5,7 @@ from dataclasses import replace
 from src.domain.errors import UnsupportedLanguage
 from src.domain.ports import Transcriber
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript, Word
-from src.services.languages import HEARING_HINT
+from src.services.deployment.languages import HEARING_HINT
 
 
 class Transcription:

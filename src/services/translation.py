@@ -11,7 +11,7 @@ from src.domain.errors import TranslationUnavailable, Unavailable, UnsupportedLa
 from src.domain.identity import current_user
 from src.domain.ports import Cache, Translator
 from src.domain.speech import AS_CONFIGURED, Translation, Wording
-from src.services.languages import TRANSLATING_HINT
+from src.services.deployment.languages import TRANSLATING_HINT
 
 logger = logging.getLogger(__name__)
 

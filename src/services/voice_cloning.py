@@ -11,9 +11,9 @@ from src.domain.errors import UnsupportedLanguage
 from src.domain.identity import current_user
 from src.domain.ports import Cache, SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, VoiceMatch, VoicePrint, compare
-from src.services.takes import Takes
+from src.services.candidates import Candidates
 from src.utils.audio import join
-from src.utils.concurrency import both
+from src.utils.concurrency import run_both
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class VoiceCloning:
         self._engine = engine
         self._analyzer = analyzer
         self._cache = cache
-        self._takes = Takes(engine, analyzer, transcriber)
+        self._candidates = Candidates(engine, analyzer, transcriber)
 
     @property
     def engine_name(self) -> str:
@@ -157,7 +157,7 @@ class VoiceCloning:
 
     async def _learn(self, references: tuple[Audio, ...], recordings: str) -> LearnedVoice:
         measuring = self._analyzer.analyze(join(references))
-        return LearnedVoice(*await both(self._engine.condition(references), measuring), recordings)
+        return LearnedVoice(*await run_both(self._engine.condition(references), measuring), recordings)
 
     async def speak(self, request: SpeechRequest, voice: LearnedVoice) -> Speech:
         """Say the texts with `voice`: 24 kHz mono. High quality is the best of several takes, if the engine's takes
@@ -165,8 +165,8 @@ class VoiceCloning:
         """
         if request.quality is not Quality.HIGH or not self._engine.varies:
             return Speech(await self._engine.speak(request))
-        choice = await self._takes.best(request, voice.voice_print)
-        return Speech(choice.take.audio, choice.take.match, choice.degraded)
+        choice = await self._candidates.best(request, voice.voice_print)
+        return Speech(choice.candidate.audio, choice.candidate.match, choice.degraded)
 
     async def match(self, voice: LearnedVoice, spoken: Speech) -> VoiceMatch:
         """How near `spoken` is to the voice that it was to be spoken with."""

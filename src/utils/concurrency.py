@@ -12,7 +12,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+async def run_both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
     """Run two coroutines at the same time. When one fails the other is cancelled, and that one's error is raised."""
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -22,7 +22,7 @@ async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) ->
     return one.result(), two.result()
 
 
-async def to_its_end(work: Coroutine[Any, Any, A]) -> A:
+async def finish_before_cancel(work: Coroutine[Any, Any, A]) -> A:
     """Like `await work`; but a caller that is cancelled waits until it has ended, and is cancelled then.
 
     For work that must not be left half-way: a connection that is being opened belongs to nobody yet who could close it.
@@ -38,7 +38,7 @@ async def to_its_end(work: Coroutine[Any, Any, A]) -> A:
 
 
 @asynccontextmanager
-async def started_early(work: Coroutine[Any, Any, A]) -> AsyncIterator[asyncio.Task[A]]:
+async def background_task(work: Coroutine[Any, Any, A]) -> AsyncIterator[asyncio.Task[A]]:
     """Start `work` now, to be awaited later inside the block; leaving the block cancels what still runs."""
     task = asyncio.create_task(work)
     try:

@@ -7,7 +7,7 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import MovingWindowRateLimiter
 
-from src.domain.rates import Standing
+from src.domain.rates import Quota
 
 
 class WindowCounter:
@@ -16,10 +16,10 @@ class WindowCounter:
     def __init__(self, storage: Storage | None = None) -> None:
         self._limiter = MovingWindowRateLimiter(storage or MemoryStorage())
 
-    async def hit(self, policy: str, per_minute: int, key: str) -> Standing:
+    async def hit(self, policy: str, per_minute: int, key: str) -> Quota:
         """Raises what the storage raises."""
         item = RateLimitItemPerMinute(per_minute, namespace=policy)
         allowed = await self._limiter.hit(item, key)
         stats = await self._limiter.get_window_stats(item, key)
         reset = max(1, math.ceil(stats.reset_time - time.time()))
-        return Standing(allowed, per_minute, max(0, stats.remaining), reset)
+        return Quota(allowed, per_minute, max(0, stats.remaining), reset)

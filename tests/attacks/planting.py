@@ -15,8 +15,10 @@ from typing import Any
 import httpx
 from jose import jwt
 
+from tests.support.options import environment
 from tests.support.tokens import NO_LIMITS
 
+PROGRAM = ("tests.support.options", "src.main")
 ISSUER, AUDIENCE = "https://issuer.example", "voice"
 
 
@@ -58,7 +60,7 @@ def _forms(word: str) -> Iterator[str]:
 
 
 def settings(plants: Plants) -> dict[str, str]:
-    """Secrets of every kind; what they open is not there, so that each is used and fails."""
+    """Secrets of every kind, for PROGRAM; what they open is not there, so that each is used and fails."""
     nowhere = "127.0.0.1:1"
     return {
         **{name.upper(): str(value) for name, value in NO_LIMITS.items()},
@@ -67,18 +69,22 @@ def settings(plants: Plants) -> dict[str, str]:
         "JWT_SECRET": plants.secret("JWT_SECRET"),
         "JWT_ISSUER": ISSUER,
         "JWT_AUDIENCE": AUDIENCE,
-        "URL_SIGNING_KEY": plants.secret("URL_SIGNING_KEY"),
         "STORAGE_KEYS": plants.secret("STORAGE_KEYS"),
         "WEBHOOK_SECRET": "whsec_" + plants.secret("WEBHOOK_SECRET"),
         "CALLBACK_ALLOW_HTTP": "true",
         "CALLBACK_ALLOWED_NETWORKS": "127.0.0.1/32",
-        "CALLBACK_RETRY_SECONDS": "0",
         "DEEPL_API_KEY": plants.new("DEEPL_API_KEY"),
-        "DEEPL_URL": f"http://{nowhere}",
         "LIBRETRANSLATE_API_KEY": plants.new("LIBRETRANSLATE_API_KEY"),
         "REDIS_URL": f"redis://:{plants.new('the password of Redis')}@{nowhere}/0",
         "S3_ACCESS_KEY_ID": plants.new("S3_ACCESS_KEY_ID"),
         "S3_SECRET_ACCESS_KEY": plants.new("S3_SECRET_ACCESS_KEY"),
+        **environment(
+            {
+                "src.adapters.translators.deepl.PRO_URL": f"http://{nowhere}",
+                "src.adapters.translators.deepl.Budget": {"attempts": 1},
+                "src.bootstrap.callbacks.CallbackDelivery": {"pauses_seconds": [0]},
+            }
+        ),
     }
 
 

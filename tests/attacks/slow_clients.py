@@ -103,6 +103,14 @@ def established(port: int) -> set[int]:
     return found
 
 
+def time_limits(seconds: float) -> dict[str, dict[str, float]]:
+    """Options of a service whose patience is to be seen in a short time: for `tests.support.options`."""
+    return {
+        "src.bootstrap.process.ConnectionLimits": {"header_seconds": seconds, "send_seconds": seconds},
+        "src.main.Edge": {"body_timeout_seconds": seconds},
+    }
+
+
 async def probe(port: int, seconds: float, every: float = 0.02) -> list[float]:
     """Seconds that GET /health/live took, each on a connection of its own, one after another."""
     took = []

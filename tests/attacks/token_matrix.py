@@ -20,6 +20,7 @@ from src.main import create_app
 from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
 from tests.servers.issuer import Issuer
+from tests.support.options import applied
 from tests.support.tokens import (
     AUDIENCE,
     ISSUER,
@@ -70,8 +71,8 @@ def bearer(token: str | bytes) -> Headers:
 
 
 @contextmanager
-def targets(kind: str, folder: Path, **settings: Any) -> Iterator[Target]:
-    """A service that trusts one kind of key."""
+def targets(kind: str, folder: Path, key_set: dict[str, float] | None = None, **settings: Any) -> Iterator[Target]:
+    """A service that trusts one kind of key. `key_set`: options of JwksKeys."""
     with ExitStack() as stack:
         keys: list[PrivateKey] = [rsa_key()] if kind == "RSA file" else [ec_key()] if kind == "EC file" else []
         issuer = None
@@ -89,18 +90,17 @@ def targets(kind: str, folder: Path, **settings: Any) -> Iterator[Target]:
         engines = Engines(
             FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={}
         )
-        app = create_app(
-            Settings(
-                _env_file=None,
-                data_dir=folder / "data",
-                auth_mode="jwt",
-                jwt_issuer=ISSUER,
-                jwt_audience=AUDIENCE,
-                **NO_LIMITS,
-                **settings,
-            ),
-            engines,
+        made = Settings(
+            _env_file=None,
+            data_dir=folder / "data",
+            auth_mode="jwt",
+            jwt_issuer=ISSUER,
+            jwt_audience=AUDIENCE,
+            **NO_LIMITS,
+            **settings,
         )
+        with applied({"src.bootstrap.access.JwksKeys": key_set or {}}):
+            app = create_app(made, engines)
         http = stack.enter_context(httpx.Client(base_url=stack.enter_context(serving(app)), timeout=30))
         yield Target(kind, http, signer, keys, issuer)
 

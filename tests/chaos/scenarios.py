@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx
 
-from src.utils.concurrency import started_early
+from src.utils.concurrency import background_task
 from tests.fakes.stand_in import Message, Start
 from tests.servers.fleet import Fleet
 from tests.servers.postgres import name_of
@@ -128,7 +128,7 @@ async def weather(fleet: Fleet, storm: Storm, rng: random.Random) -> Figures:
             asyncio.create_task(app.done(message) if number < storm.requests else later(message))
             for number, message in enumerate(messages)
         ]
-        async with started_early(_replace_dead_workers(fleet)):
+        async with background_task(_replace_dead_workers(fleet)):
             killed = await _strike(fleet, storm, rng)
             answers = await asyncio.gather(*asking)
             figures.idle_recovery_seconds = await _kill_when_idle(fleet, app)
@@ -237,7 +237,7 @@ async def poison(fleet: Fleet, others: int) -> tuple[dict[str, Any], int]:
     app = caller(fleet)
     bad = Message(f"poison {uuid4().hex}", kills=True)
     good = [Message(f"good {number} {uuid4().hex}", 0.2) for number in range(others)]
-    async with started_early(_replace_dead_workers(fleet)), app.http:
+    async with background_task(_replace_dead_workers(fleet)), app.http:
         dead, *done = await asyncio.gather(
             app.done(bad, respond_async=True), *(app.done(message, respond_async=True) for message in good)
         )

@@ -17,6 +17,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.receiver import SECRET, Receiver, verified
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
+from tests.support.options import environment
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -51,7 +52,7 @@ def two_apis(tmp_path: Path, postgres: PostgresServer) -> Iterator[Fleet]:
         "WEBHOOK_SECRET": SECRET,
         "CALLBACK_ALLOW_HTTP": "1",
         "CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8",
-        "CALLBACK_RETRY_SECONDS": ",".join(["0.5"] * 30),
+        **environment({"src.bootstrap.callbacks.CallbackDelivery": {"pauses_seconds": [0.5] * 30}}),
         "JOB_LEASE_SECONDS": "2",
         "JOB_QUEUE_SIZE": "1000",
     }

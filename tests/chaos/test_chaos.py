@@ -17,9 +17,10 @@ from tests.chaos.scenarios import (
     weather,
     without_redis,
 )
-from tests.servers.fleet import Fleet, fleet
+from tests.servers.fleet import Fleet, attempts, fleet
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
+from tests.support.options import environment
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -55,7 +56,7 @@ def test_1_nothing_is_lost_in_a_storm(
 ) -> None:
     """With more attempts than by default: where all kills fall on few workers, three may well hit the same job."""
     storm = Storm(requests=100, jobs=200, worker_kills=20, redis_kills=2, postgres_kills=2, flushes=1)
-    with crew(tmp_path, postgres, JOB_MAX_ATTEMPTS="20") as whole:
+    with crew(tmp_path, postgres, **environment(attempts(20))) as whole:
         figures = asyncio.run(weather(whole, storm, random.Random(1)))
     say(capsys, f"storm: {figures}")
     assert (figures.lost, figures.wrong, figures.duplicated) == (0, 0, 0)

@@ -13,13 +13,13 @@ from src.services.jobs.ending import JobEnding
 from src.services.jobs.jobs import Jobs
 from src.services.jobs.runner import JobRunner
 from src.services.jobs.upkeep import JobUpkeep
-from src.services.moderation import Moderation
-from src.services.on_demand import KeptClones, OnDemand, Safeguards
+from src.services.on_demand import CloneStore, OnDemand, Safeguards
 from src.services.pipeline import Pipeline
 from src.services.profiles.challenges import Challenges
 from src.services.profiles.profiles import NewProfile, Profiles
 from src.services.profiles.verification import Bounds, Verification
-from src.services.provenance import MarkDetection, Marking, Marks
+from src.services.safeguards.moderation import Moderation
+from src.services.safeguards.provenance import MarkDetection, Marking, Marks
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
@@ -135,7 +135,7 @@ class Bench:
             self.transcription,
             self.voices,
             self.profiles,
-            KeptClones(self.storage, self.deletion_rows, 3600.0),
+            CloneStore(self.storage, self.deletion_rows, 3600.0),
             self.usage,
             Safeguards(self.moderation, self.marks),
             timeout_seconds=self.timeout_seconds,

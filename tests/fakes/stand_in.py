@@ -1,8 +1,8 @@
 """The service and its workers on stand-in engines of fixed time: `python -m tests.fakes.stand_in api|worker`.
 
-Settings come from the environment, as always. A message is JSON, and says what becomes of it: {"words": "…",
-"seconds": 0.3, "kills": false, "fails": ""}. Each start of one is written as a line to the file STAND_IN_STARTS, and
-the words of each that was cancelled to the one beside it.
+Settings come from the environment, as always, and the values of `tests.support.options`. A message is JSON, and says
+what becomes of it: {"words": "…", "seconds": 0.3, "kills": false, "fails": ""}. Each start of one is written as a line
+to the file STAND_IN_STARTS, and the words of each that was cancelled to the one beside it.
 """
 
 import asyncio
@@ -21,10 +21,11 @@ from src import main as service
 from src import worker
 from src.bootstrap.engines import Engines
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat
-from src.domain.errors import as_told
+from src.domain.errors import error_kind
 from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
 from tests.fakes.fakes import FakeAnalyzer, FakeTranslator, FakeVoice
+from tests.support import options
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class ScriptTranscriber:
         if message.fails == "defect":
             raise ValueError(message.words)  # as libraries quote what they cannot do
         if message.fails:
-            raise as_told(message.fails, _AS_TOLD, None)
+            raise error_kind(message.fails)(_AS_TOLD)
         try:
             await asyncio.sleep(message.seconds)
         except asyncio.CancelledError:
@@ -112,4 +113,5 @@ def engines() -> Engines:
 
 
 if __name__ == "__main__":
+    options.apply()
     sys.exit(service.main(engines()) if sys.argv[1] == "api" else worker.main(engines()))

@@ -17,6 +17,7 @@ from tests.conftest import service_process
 from tests.fakes.stand_in import Message
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
+from tests.support.options import environment
 from tests.support.reporting import say
 
 pytestmark = pytest.mark.timeout(900)
@@ -31,9 +32,14 @@ SETTINGS = {
     "MAX_WAITING_JOBS_PER_USER": "20",
     "JOB_CONCURRENCY": "2",
     "JOB_QUEUE_SIZE": "1000",
-    "REDIS_TIMEOUT_SECONDS": "5",  # so that a busy machine is not taken for a Redis that is away
-    "HEADER_TIMEOUT_SECONDS": "60",  # nor this test for a slow client
-    "KEEP_ALIVE_SECONDS": "60",
+    **environment(
+        {
+            # a busy machine is not taken for a Redis that is away, nor this test for a slow client
+            "src.bootstrap.shared.RedisLink": {"timeout_seconds": 5},
+            "src.bootstrap.process.ConnectionLimits": {"header_seconds": 60},
+            "uvicorn.Config": {"timeout_keep_alive": 60},
+        }
+    ),
     "TRUSTED_PROXIES": "127.0.0.1",
     "AUTH_MODE": "jwt",
     "JWT_SECRET": "of the tests, and longer than 32 bytes",

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.attacks.planting import Plants, Sender, encoded, settings, token, wav
+from tests.attacks.planting import PROGRAM, Plants, Sender, encoded, settings, token, wav
 from tests.conftest import service_process
 from tests.fakes.stand_in import Message
 from tests.recordings import audio_files
@@ -47,10 +47,10 @@ def told(capsys: pytest.CaptureFixture[str], what: str, log: str, senders: list[
 
 def test_the_embedded_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plants = Plants()
-    chosen = settings(plants) | {"TRANSLATION_ENGINES": "deepl,apertium", "TRANSLATION_ATTEMPTS": "1"}
+    chosen = settings(plants) | {"TRANSLATION_ENGINES": "deepl,apertium"}
     kinds = ("wav", "mp3", "flac")
     senders = []
-    with service_process(tmp_path / "data", **chosen) as (url, _):
+    with service_process(tmp_path / "data", PROGRAM, **chosen) as (url, _):
         for number in range(ROUNDS):
             headers = {"Authorization": f"Bearer {token(plants, f'user{number}')}"}
             sentence, kind = SENTENCES[number % len(SENTENCES)], kinds[number % len(kinds)]

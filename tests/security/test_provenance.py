@@ -67,7 +67,7 @@ def test_any_changed_byte_is_noticed(capsys: pytest.CaptureFixture[str]) -> None
 
 
 async def test_damaged_files_never_end_the_decoder(capsys: pytest.CaptureFixture[str]) -> None:
-    pool = decoder_pool(Settings(_env_file=None, decoder_processes=2))
+    pool = decoder_pool(Settings(_env_file=None, engine_processes=2))
     decoder, dice, file, outcomes = RemoteDecoder(pool), random.Random(2), marked().data, Counter[str]()
     await pool.start()
     try:

@@ -8,15 +8,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.attacks.slow_clients import Crowd, established, percentile, probe
+from tests.attacks.slow_clients import Crowd, established, percentile, probe, time_limits
 from tests.conftest import service_process
 from tests.fakes.stand_in import Message
+from tests.support.options import environment
 from tests.support.reporting import say
 
 pytestmark = pytest.mark.timeout(300)
 
 CLIENTS, SECONDS = 201, 40.0
-LIMITS = {"HEADER_TIMEOUT_SECONDS": "5", "BODY_TIMEOUT_SECONDS": "5", "SEND_TIMEOUT_SECONDS": "5"}
+LIMITS = environment(time_limits(5))
 
 
 async def test_200_slow_clients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def _revocations(target: Target) -> int:
 
 
 def test_made_up_keys_do_not_hammer_the_issuer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with targets("key set", tmp_path, jwt_jwks_refetch_seconds=1.0) as target:
+    with targets("key set", tmp_path, {"refetch_seconds": 1.0}) as target:
         assert target.issuer is not None
         before, begun = len(target.issuer.requests), time.monotonic()
         for _ in range(UNKNOWN_KEYS):
@@ -89,7 +89,7 @@ def test_made_up_keys_do_not_hammer_the_issuer(tmp_path: Path, capsys: pytest.Ca
 
 def test_keys_change_fifty_times_without_a_restart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changes, slowest_new, slowest_old = 50, 0.0, 0.0
-    with targets("key set", tmp_path, jwt_jwks_ttl_seconds=0.2, jwt_jwks_refetch_seconds=0.05) as target:
+    with targets("key set", tmp_path, {"ttl_seconds": 0.2, "refetch_seconds": 0.05}) as target:
         assert target.issuer is not None
         old_kid, old = "current", target.signer
         keys: list[PrivateKey] = [rsa_key(), ec_key()]

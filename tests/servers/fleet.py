@@ -139,6 +139,11 @@ def _is_ready(url: str) -> bool:
         return False
 
 
+def attempts(number: int) -> dict[str, int]:
+    """For `tests.support.options`: so many starts of one job, or call, before it is dead."""
+    return {f"src.bootstrap.{part}.MAX_ATTEMPTS": number for part in ("jobs", "fleet")}
+
+
 @contextmanager
 def fleet(
     folder: Path, postgres: PostgresServer, redis: RedisServer, *, workers: int, **settings: str

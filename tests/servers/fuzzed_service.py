@@ -22,6 +22,7 @@ from src.domain.speech import SpeechRequest
 from src.workers.decoder import RemoteDecoder
 from tests.conftest import service_process
 from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.support import options
 from tests.support.tokens import NO_LIMITS
 
 _SECRET = "what signs tokens of a service that is fuzzed"
@@ -34,7 +35,7 @@ _SETTINGS = {
     "LOG_LEVEL": "warning",
     "MIN_REFERENCE_SECONDS": "0.5",
     **{name.upper(): str(value) for name, value in NO_LIMITS.items()},
-    "CHALLENGES_PER_USER": "1000",
+    **options.environment({"src.bootstrap.use_cases.Challenges": {"most_per_user": 1000}}),
 }
 
 
@@ -84,4 +85,5 @@ def engines() -> Engines:
 
 
 if __name__ == "__main__":
+    options.apply()
     sys.exit(service.main(engines()))

@@ -23,9 +23,10 @@ from tests.chaos.scenarios import (
     without_redis,
 )
 from tests.fakes.stand_in import Message
-from tests.servers.fleet import Fleet, fleet
+from tests.servers.fleet import Fleet, attempts, fleet
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
+from tests.support.options import environment
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -50,7 +51,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) ->
             JOB_LEASE_SECONDS=str(LEASE_SECONDS),
             JOB_CONCURRENCY="2",
             LOG_LEVEL="debug",
-            JOB_MAX_ATTEMPTS=str(ATTEMPTS),
+            **environment(attempts(ATTEMPTS)),
         ) as made,
     ):
         yield made

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.attacks.planting import Plants, Sender, encoded, settings, token, wav
+from tests.attacks.planting import PROGRAM, Plants, Sender, encoded, settings, token, wav
 from tests.conftest import service_process
 from tests.recordings import audio_files
 
@@ -20,10 +20,10 @@ def test_no_line_holds_what_was_planted(tmp_path: Path) -> None:
     plants.also("what was said", "sister will arrive")
     plants.also("its translation", "hermana")
     plants.also("the recording", encoded(spoken)[100:140])
-    chosen = settings(plants) | {"TRANSLATION_ENGINES": "deepl,apertium", "TRANSLATION_ATTEMPTS": "1"}
+    chosen = settings(plants) | {"TRANSLATION_ENGINES": "deepl,apertium"}
     headers = {"Authorization": f"Bearer {token(plants)}"}
     with (
-        service_process(tmp_path / "data", **chosen) as (url, _),
+        service_process(tmp_path / "data", PROGRAM, **chosen) as (url, _),
         httpx.Client(base_url=url, timeout=90, headers=headers) as http,
     ):
         sender = Sender(http, plants)

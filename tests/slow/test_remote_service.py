@@ -32,7 +32,6 @@ def service(postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path)
         "DATA_DIR": str(tmp_path / "data"),
         "STORAGE_KEYS": new_key(),
         "ENGINE_PROCESSES": "1",
-        "DECODER_PROCESSES": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
     }
     with (tmp_path / "worker.log").open("wb") as log:

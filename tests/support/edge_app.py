@@ -6,8 +6,8 @@ import httpx
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field
 
-from src.api.json_route import JsonRoute
 from src.api.middleware import Edge, install
+from src.api.requests import JsonRoute
 from src.domain.errors import VoiceServiceError
 
 

@@ -31,12 +31,15 @@ from src.adapters.database.postgres import Trouble
 from src.domain.accounts import Pseudonyms
 from src.domain.errors import EngineUnavailable, Overloaded
 from src.domain.jobs import now
-from src.utils.concurrency import to_its_end
+from src.utils.concurrency import finish_before_cancel
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+POOL_SIZE = 4
+"""Connections of one process: Postgres's `max_connections`, 100 by default, is for all processes together."""
+CONNECT_SECONDS = 5.0
 _RETRY_AFTER_SECONDS = 2.0
 _FIRST_PAUSE_SECONDS = 0.02
 _PING_RETRY_SECONDS = 0.2
@@ -67,9 +70,9 @@ class Database:
         self,
         url: str,
         *,
-        pool_size: int = 4,
+        pool_size: int = POOL_SIZE,
         timeout_seconds: float = 10.0,
-        connect_seconds: float = 5.0,
+        connect_seconds: float = CONNECT_SECONDS,
         statement_seconds: float = 10.0,
         retry_seconds: float = 3.0,
         pseudonym_key: bytes = b"",
@@ -198,7 +201,7 @@ class Database:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return await to_its_end(once())
+                return await finish_before_cancel(once())
             except (DBAPIError, OSError) as error:
                 if not self._is_passing(error) or time.monotonic() + pause > deadline:
                     raise

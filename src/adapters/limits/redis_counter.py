@@ -3,7 +3,7 @@
 from limits.aio.storage import RedisStorage
 
 from src.adapters.redis_link import PREFIX, RedisDown, RedisLink
-from src.domain.rates import Standing
+from src.domain.rates import Quota
 from src.utils.rate_counter import WindowCounter
 
 
@@ -27,7 +27,7 @@ class RedisCounter:
         self._shared = WindowCounter(storage)
         self._local = WindowCounter()
 
-    async def hit(self, policy: str, per_minute: int, key: str) -> Standing:
+    async def hit(self, policy: str, per_minute: int, key: str) -> Quota:
         try:
             async with self._link.use():
                 return await self._shared.hit(policy, per_minute, key)

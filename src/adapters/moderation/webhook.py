@@ -35,6 +35,8 @@ from src.domain.errors import EngineUnavailable
 from src.domain.moderation import CLEAN, Passage, Severity, Verdict
 from src.utils.retry_after import retry_after_seconds
 
+BUDGET = Budget(total_seconds=5.0)
+"""For one text. A message has two of them, while its caller waits."""
 _NO_CATEGORY = "unspecified"
 _LONGEST_ANSWER = 16 * 1024
 """Bytes."""
@@ -64,7 +66,12 @@ class ModerationWebhook:
     name = "webhook"
 
     def __init__(
-        self, url: str, keys: Sequence[bytes], user_key: bytes | None, budget: Budget, breaker: Breaker | None = None
+        self,
+        url: str,
+        keys: Sequence[bytes],
+        user_key: bytes | None,
+        budget: Budget = BUDGET,
+        breaker: Breaker | None = None,
     ) -> None:
         self._keys = tuple(keys)
         self._user_key = user_key

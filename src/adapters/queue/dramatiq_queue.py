@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from src.adapters.redis_link import PREFIX, RedisLink
+from src.adapters.redis_link import PREFIX, TIMEOUT_SECONDS, RedisLink
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def _broker(url: str, timeout_seconds: float) -> RedisBroker:
 class DramatiqQueue:
     """Implements JobQueue. While Redis is away the workers look at the rows by themselves."""
 
-    def __init__(self, url: str, link: RedisLink, timeout_seconds: float) -> None:
+    def __init__(self, url: str, link: RedisLink, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._broker = _broker(url, timeout_seconds)
         self._link = link
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import boto3
 import urllib3
@@ -53,12 +53,9 @@ class S3Options:
     prefix: str = ""
     endpoint_url: str | None = None
     public_endpoint_url: str | None = None
-    ca_file: str | None = None
     region: str | None = None
     access_key_id: str | None = field(default=None, repr=False)
     secret_access_key: str | None = field(default=None, repr=False)
-    encryption: Literal["none", "AES256", "aws:kms"] = "none"
-    kms_key_id: str | None = None
     connect_timeout_seconds: float = 2.0
     timeout_seconds: float = 10.0
     attempts: int = 3
@@ -151,13 +148,13 @@ def _make_clients(options: S3Options) -> tuple[Any, Any, Any]:
         s3={"addressing_style": "path" if options.endpoint_url else "auto"},
     )
     try:
-        client = session.client("s3", endpoint_url=options.endpoint_url, verify=options.ca_file, config=config)
+        client = session.client("s3", endpoint_url=options.endpoint_url, config=config)
         public = options.public_endpoint_url
         signer = session.client("s3", endpoint_url=public, config=config) if public else client
     except ValueError as error:  # so boto3 says that an address is none
         raise _unavailable("is not set up: S3_ENDPOINT_URL or S3_PUBLIC_ENDPOINT_URL is wrong") from error
     except OSError as error:
-        raise _unavailable("is not set up: S3_CA_FILE has no certificates") from error
+        raise _unavailable("is not set up: AWS_CA_BUNDLE has no certificates") from error
     return client, signer, session.get_credentials()
 
 

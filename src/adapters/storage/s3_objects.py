@@ -46,7 +46,6 @@ class Bucket:
         self._client = client
         self._options = options
         self._bucket = {"Bucket": options.bucket}
-        self._sealed = _encryption(options)
         self.versions = Versions(client, options)
 
     def ping(self) -> None:
@@ -64,7 +63,6 @@ class Bucket:
                 Metadata={_SHA256: digest.hexdigest()},
                 ChecksumAlgorithm="SHA256",
                 ChecksumSHA256=_base64(digest.digest()),
-                **self._sealed,
                 **({"IfMatch": etag} if etag else {}),
             )
         except ClientError as error:
@@ -80,7 +78,6 @@ class Bucket:
             ContentType=content_type(name),
             Metadata={_SHA256: sha256},
             ChecksumAlgorithm="SHA256",
-            **self._sealed,
         )
         return target | {"UploadId": begun["UploadId"]}
 
@@ -138,13 +135,6 @@ class Bucket:
         answer = self._client.delete_objects(**self._bucket, Delete=objects, ChecksumAlgorithm="SHA256")
         if errors := answer.get("Errors"):
             raise left(errors, len(names))
-
-
-def _encryption(options: S3Options) -> dict[str, str]:
-    if options.encryption == "none":
-        return {}
-    key = {"SSEKMSKeyId": options.kms_key_id} if options.kms_key_id else {}
-    return {"ServerSideEncryption": options.encryption} | key
 
 
 def _read_body(answer: Mapping[str, Any], deadline: float) -> bytes:

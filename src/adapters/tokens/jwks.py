@@ -42,13 +42,13 @@ class JwksKeys:
         self,
         url: str,
         *,
-        ttl_seconds: float,
-        stale_seconds: float,
-        refetch_seconds: float,
+        ttl_seconds: float = 300.0,
+        stale_seconds: float = 4 * 3600.0,
+        refetch_seconds: float = 10.0,
         timeout_seconds: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`timeout_seconds`: for a whole fetch."""
+        """`ttl_seconds`: a key that the issuer withdrew is believed no longer. `timeout_seconds`: for a whole fetch."""
         self._url = url
         self._host = urlsplit(url).hostname
         self._ttl_seconds = ttl_seconds

@@ -13,7 +13,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
-from src.utils.concurrency import both
+from src.utils.concurrency import run_both
 
 _LONGEST_ANSWER = 2**22  # bytes
 _TAIL = ".[]"
@@ -57,7 +57,7 @@ class ApertiumPipeline:
             raise PipelineFailedError("no pipes")
         try:
             process.stdin.write(_to_stream(text))
-            _, answer = await both(process.stdin.drain(), process.stdout.readuntil(b"\0"))
+            _, answer = await run_both(process.stdin.drain(), process.stdout.readuntil(b"\0"))
             return _from_stream(answer)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnicodeDecodeError) as error:
             raise PipelineFailedError(type(error).__name__) from error

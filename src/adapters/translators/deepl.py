@@ -19,7 +19,7 @@ from src.adapters.translators.remote import (
     texts_of,
 )
 from src.domain.errors import TranslationUnavailable
-from src.domain.languages import LANGUAGES, variant
+from src.domain.languages import LANGUAGES
 from src.domain.speech import AS_CONFIGURED, Translation, Wording
 from src.utils.text import halves, joined
 
@@ -43,20 +43,10 @@ _FORGIVING = {"more": "prefer_more", "less": "prefer_less"}
 """For other targets `more` fails the whole request, and `prefer_more`, which is otherwise the same, does not."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeepLOptions:
-    """How DeepL shall translate when a caller does not say. `english` and `portuguese`: the variants, in any case."""
-
-    english: str = "en-US"
-    portuguese: str = "pt-BR"
-    formality: str | None = None
-    glossary_id: str | None = None
-
-    @property
-    def variants(self) -> dict[str, str]:
-        """Of the targets for which DeepL wants more than the bare language."""
-        named = {"en": variant(self.english), "pt": variant(self.portuguese), "zh": "zh-Hans"}
-        return {language: name for language, name in named.items() if name}
+_VARIANTS = {"en": "en-US", "pt": "pt-BR", "zh": "zh-Hans"}
+"""Of the targets for which DeepL wants more than the bare language, where a caller names none: what most of their
+speakers, and the voices of XTTS-v2, speak.
+"""
 
 
 class DeepLTranslator(RemoteTranslator):
@@ -67,7 +57,6 @@ class DeepLTranslator(RemoteTranslator):
     def __init__(
         self,
         api_key: str,
-        options: DeepLOptions | None = None,
         *,
         url: str | None = None,
         budget: Budget | None = None,
@@ -75,16 +64,10 @@ class DeepLTranslator(RemoteTranslator):
     ) -> None:
         budget = budget or Budget()
         super().__init__({pair: pair for pair in permutations(LANGUAGES, 2)}, budget, breaker)
-        self._options = options or DeepLOptions()
         self._client = http_client(
             url or host_of(api_key), budget, headers={"Authorization": f"DeepL-Auth-Key {api_key}"}
         )
         self._declined: dict[tuple[str | None, Pair], float] = {}
-
-    @property
-    def configuration(self) -> str:
-        options = self._options
-        return ",".join((*options.variants.values(), options.formality or "", options.glossary_id or ""))
 
     def unused(self, wording: Wording, target: str) -> tuple[str, ...]:
         """Formality where the target has no such forms. A variant, a glossary and a context are always tried."""
@@ -112,13 +95,12 @@ class DeepLTranslator(RemoteTranslator):
         await self._client.aclose()
 
     def _message(self, texts: tuple[str, ...], pair: Pair, wording: Wording) -> "_Message":
-        """What a caller does not say is as configured."""
         context = [wording.context or "", *(texts if len(texts) > 1 else ())]
         return _Message(
             pair=pair,
-            variant=wording.target_variant or self._options.variants.get(pair[1]),
-            formality=wording.formality or self._options.formality,
-            glossary_id=wording.glossary_id or self._options.glossary_id,
+            variant=wording.target_variant or _VARIANTS.get(pair[1]),
+            formality=wording.formality,
+            glossary_id=wording.glossary_id,
             context=" ".join(part for part in context if part)[:_MAX_CONTEXT],
             deadline=self._calls.deadline(),
         )

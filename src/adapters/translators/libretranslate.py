@@ -43,8 +43,9 @@ class LibreTranslator(RemoteTranslator):
         self._client = http_client(url, budget)
 
     @classmethod
-    def connect(cls, url: str, api_key: str | None, budget: Budget) -> Self:
+    def connect(cls, url: str, api_key: str | None, budget: Budget | None = None) -> Self:
         """Ask the server for its pairs, and wait for the answer. Raises EngineUnavailable."""
+        budget = budget or Budget()
         try:
             response = httpx.get(f"{url.rstrip('/')}/languages", timeout=budget.attempt_seconds)
             codes = _pairs(response.raise_for_status().json())

@@ -54,7 +54,7 @@ class Budget:
     """What one call may take: all attempts and the pauses between them `total_seconds` together."""
 
     connect_seconds: float = 2.0
-    total_seconds: float = 10.0
+    total_seconds: float = 10.0  # a sixth of what a synchronous caller waits, so that the next engine has its turn
     attempts: int = 3
 
     @property

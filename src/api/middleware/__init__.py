@@ -26,7 +26,7 @@ from src.api.middleware.envelope import EnvelopeMiddleware
 from src.api.middleware.errors import ErrorMiddleware
 from src.api.middleware.head import HeadMiddleware
 from src.api.middleware.headers import SecurityHeadersMiddleware
-from src.api.middleware.rate_limit import LimitMiddleware, StandingOf, audio_of_a_day, client_of, per_minute, user_of
+from src.api.middleware.rate_limit import LimitMiddleware, QuotaOf, audio_of_a_day, client_of, per_minute, user_of
 from src.api.middleware.request_id import RequestIdMiddleware
 from src.api.middleware.this_machine import ThisMachine
 from src.api.middleware.tokens import TokenVerifier
@@ -71,18 +71,21 @@ _ANSWER_HEADERS = [
 ]
 
 
+BODY_TIMEOUT_SECONDS = 60.0
+"""For a whole body, from its first byte to its last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """How the edge of the service is set."""
 
     max_body_bytes: int
-    body_timeout_seconds: float = 60.0
-    """For a whole body, from its first byte to its last."""
+    body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
     max_held_bytes: int = 512 * 2**20
     """Of all request bodies at one time."""
     verifier: TokenVerifier | None = None
     """None: every caller is the user `local`."""
-    here: ThisMachine | None = None
+    loopback_only: ThisMachine | None = None
     """Without a verifier: who that is. None: whoever can reach the service."""
     session_check: SessionCheck | None = None
     """Refuses tokens that were revoked. None: none can be."""
@@ -96,7 +99,7 @@ class Edge:
     """Requests that a user may have in work. 0: no limit."""
     slots: Slots = field(default_factory=LocalSlots)
     """Of those."""
-    audio_standing: StandingOf | None = None
+    audio_quota: QuotaOf | None = None
     """None: there is no limit on the audio of a day."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
@@ -114,15 +117,15 @@ def install(app: FastAPI, edge: Edge) -> None:
         timeout_seconds=edge.body_timeout_seconds,
         max_held_bytes=edge.max_held_bytes,
     )
-    if edge.audio_standing:
-        app.add_middleware(LimitMiddleware, audio_of_a_day(edge.audio_standing), user_of(_WITH_AUDIO.__contains__))
+    if edge.audio_quota:
+        app.add_middleware(LimitMiddleware, audio_of_a_day(edge.audio_quota), user_of(_WITH_AUDIO.__contains__))
     if edge.translations_per_minute:
         limit = per_minute(edge.counter, "user", edge.translations_per_minute)
         app.add_middleware(LimitMiddleware, limit, user_of(TRANSLATE_PATH.__eq__))
     if edge.concurrent_per_user:
         key = user_of(lambda path: _under(path, _WORK))
         app.add_middleware(ConcurrencyMiddleware, edge.slots, edge.concurrent_per_user, key)
-    app.add_middleware(AuthMiddleware, edge.verifier, required_scope, edge.session_check, edge.here)
+    app.add_middleware(AuthMiddleware, edge.verifier, required_scope, edge.session_check, edge.loopback_only)
     if edge.requests_per_minute:
         limit = per_minute(edge.counter, "client", edge.requests_per_minute)
         app.add_middleware(LimitMiddleware, limit, client_of(edge.trusted_proxies, is_unlimited))

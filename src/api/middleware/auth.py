@@ -1,6 +1,7 @@
 """Who is calling: a bearer token, verified, becomes an Identity in `request.state.identity`."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,30 +19,23 @@ ScopeOf = Callable[[str], str | None]
 """The scope that a path needs; None: it is open to callers without a token."""
 
 
+@dataclass(eq=False)
 class AuthMiddleware:
     """Asks every caller for a token with the scope that the path needs. Without a verifier every caller is the user
-    `local`, who has all of them, and `here` says whose calls come from this machine; None: anybody's do.
+    `local`, who has all of them, and `loopback_only` says whose calls come from this machine; None: anybody's do.
 
     `check` is asked about each identity: it raises Unauthenticated for a token that was revoked.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        verifier: TokenVerifier | None,
-        scope_of: ScopeOf,
-        check: SessionCheck | None = None,
-        here: ThisMachine | None = None,
-    ) -> None:
-        self.app = app
-        self._verifier = verifier
-        self._scope_of = scope_of
-        self._check = check
-        self._here = here
+    app: ASGIApp
+    verifier: TokenVerifier | None
+    scope_of: ScopeOf
+    check: SessionCheck | None = None
+    loopback_only: ThisMachine | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            needed = self._scope_of(scope["path"])
+            needed = self.scope_of(scope["path"])
             if needed is not None:
                 identity = await self._identify(scope)
                 identity.require(needed)
@@ -51,13 +45,13 @@ class AuthMiddleware:
 
     async def _identify(self, scope: Scope) -> Identity:
         headers = Headers(scope=scope)
-        if self._verifier is None:
-            if self._here is not None:
-                self._here.require(scope)
+        if self.verifier is None:
+            if self.loopback_only is not None:
+                self.loopback_only.require(scope)
             return _acting(Identity.local(), headers)
-        identity = _acting(await self._verifier.verify(_bearer_token(headers)), headers)
-        if self._check is not None:
-            await self._check(scope, identity)
+        identity = _acting(await self.verifier.verify(_bearer_token(headers)), headers)
+        if self.check is not None:
+            await self.check(scope, identity)
         return identity
 
 

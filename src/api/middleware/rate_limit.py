@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from src.api.error_handlers import problem
 from src.domain.errors import RateLimited
 from src.domain.ports import RateCounter
-from src.domain.rates import Standing
+from src.domain.rates import Quota
 
 KeyOf = Callable[[Scope], str | None]
 """Whom a request counts for; None: it does not count."""
 
-StandingOf = Callable[[Scope, str], Awaitable[Standing]]
+QuotaOf = Callable[[Scope, str], Awaitable[Quota]]
 """Where the caller with this key stands, after the request was counted where it counts by itself."""
 
 
@@ -25,46 +25,44 @@ class Limit:
     """`policy`: its name in the headers. `refusal`: what a caller above it is told. `unit`: None counts requests."""
 
     policy: str
-    standing_of: StandingOf
-    refusal: Callable[[Standing], str]
+    quota_of: QuotaOf
+    refusal: Callable[[Quota], str]
     unit: str | None = None
 
 
 def per_minute(counter: RateCounter, policy: str, most: int) -> Limit:
-    async def hit(_: Scope, key: str) -> Standing:
+    async def hit(_: Scope, key: str) -> Quota:
         return await counter.hit(policy, most, key)
 
     return Limit(
         policy,
         hit,
-        lambda standing: (
-            f"You may make {standing.limit} such requests a minute. Try again in {standing.reset_seconds} s."
-        ),
+        lambda quota: f"You may make {quota.limit} such requests a minute. Try again in {quota.reset_seconds} s.",
     )
 
 
-def audio_of_a_day(standing_of: StandingOf) -> Limit:
+def audio_of_a_day(quota_of: QuotaOf) -> Limit:
     """Refuses requests that bring audio of a user who has none left, before their bodies are read."""
     return Limit(
         "audio",
-        standing_of,
-        lambda standing: f"Today's {standing.limit} s of audio are used up. Try again after midnight UTC.",
+        quota_of,
+        lambda quota: f"Today's {quota.limit} s of audio are used up. Try again after midnight UTC.",
         unit="audio-seconds",
     )
 
 
-def _tell(standing: Standing, limit: Limit, headers: MutableHeaders) -> None:
+def _tell(quota: Quota, limit: Limit, headers: MutableHeaders) -> None:
     """RateLimit and RateLimit-Policy are lists (draft-ietf-httpapi-ratelimit-headers-10) that take one more item.
 
     Of X-RateLimit-* there is one: the innermost limit's on requests, which answers first. Its Reset is in Unix seconds.
     """
     counted = "" if limit.unit is None else f';qu="{limit.unit}"'
-    headers.append("RateLimit-Policy", f'"{limit.policy}";q={standing.limit};w={standing.window_seconds}{counted}')
-    headers.append("RateLimit", f'"{limit.policy}";r={standing.remaining};t={standing.reset_seconds}')
+    headers.append("RateLimit-Policy", f'"{limit.policy}";q={quota.limit};w={quota.window_seconds}{counted}')
+    headers.append("RateLimit", f'"{limit.policy}";r={quota.remaining};t={quota.reset_seconds}')
     if limit.unit is None:
-        headers.setdefault("X-RateLimit-Limit", str(standing.limit))
-        headers.setdefault("X-RateLimit-Remaining", str(standing.remaining))
-        headers.setdefault("X-RateLimit-Reset", str(int(time.time()) + standing.reset_seconds))
+        headers.setdefault("X-RateLimit-Limit", str(quota.limit))
+        headers.setdefault("X-RateLimit-Remaining", str(quota.remaining))
+        headers.setdefault("X-RateLimit-Reset", str(int(time.time()) + quota.reset_seconds))
 
 
 class LimitMiddleware:
@@ -81,18 +79,18 @@ class LimitMiddleware:
             await self.app(scope, receive, send)
             return
         limit = self._limit
-        standing = await limit.standing_of(scope, key)
+        quota = await limit.quota_of(scope, key)
 
-        async def send_with_standing(message: Message) -> None:
+        async def send_with_quota(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _tell(standing, limit, MutableHeaders(scope=message))
+                _tell(quota, limit, MutableHeaders(scope=message))
             await send(message)
 
         app = self.app
-        if not standing.allowed:
-            refused = RateLimited(limit.refusal(standing), retry_after_seconds=standing.reset_seconds)
+        if not quota.allowed:
+            refused = RateLimited(limit.refusal(quota), retry_after_seconds=quota.reset_seconds)
             app = problem(refused).response(scope)
-        await app(scope, receive, send_with_standing)
+        await app(scope, receive, send_with_quota)
 
 
 def user_of(is_counted: Callable[[str], bool]) -> KeyOf:

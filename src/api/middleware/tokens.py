@@ -13,7 +13,7 @@ from jose import jws
 from jose.exceptions import JOSEError
 
 from src.domain.errors import Unauthenticated
-from src.domain.identity import CLOCK_LEEWAY_SECONDS, USER_ID, Identity, Token
+from src.domain.identity import CLOCK_LEEWAY_SECONDS, MAX_TOKEN_SECONDS, USER_ID, Identity, Token
 from src.utils.token_keys import TokenKey
 
 _MAX_TOKEN_CHARACTERS = 8192
@@ -64,7 +64,7 @@ class TokenVerifier:
         audience: str,
         *,
         leeway_seconds: float = CLOCK_LEEWAY_SECONDS,
-        max_lifetime_seconds: float = math.inf,
+        max_lifetime_seconds: float = MAX_TOKEN_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`max_lifetime_seconds`: tokens that live longer from `iat` to `exp` are refused.

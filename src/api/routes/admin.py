@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Query
 
 from src.api import cursor as cursors
 from src.api.dependencies import Caller, ServicesDep
-from src.api.json_route import JsonRoute
-from src.api.problems import problems
+from src.api.error_handlers import problems
+from src.api.requests import JsonRoute
 from src.api.routes.jobs import Cursor
 from src.api.schemas.admin import AuditEntry, AuditList, RevocationRequest, RevocationResponse, UserId
 from src.domain.accounts import DeletionKind, Recorded

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 
 from src.api.dependencies import ServicesDep
-from src.api.problems import problems
+from src.api.error_handlers import problems
 
 router = APIRouter(prefix="/api/v1/audio", tags=["audio"])
 

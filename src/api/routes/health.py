@@ -6,7 +6,7 @@ from src import __version__
 from src.api.dependencies import ServicesDep
 from src.api.schemas.common import Live
 from src.api.schemas.system import HealthCheck, HealthResponse
-from src.services.health import HealthReport
+from src.services.deployment.health import CheckResult, HealthReport
 
 router = APIRouter(tags=["health"])
 
@@ -39,15 +39,13 @@ def _present(report: HealthReport) -> HealthResponse:
         engines=dict(report.engines),
         provenance=list(report.provenance),
         degraded=list(report.notices),
-        checks={
-            check.name: HealthCheck(
-                status="ok" if check.error is None else "failing",
-                error=check.error,
-                milliseconds=round(check.milliseconds, 2),
-            )
-            for check in report.checks
-        },
+        checks={check.name: _check(check) for check in report.checks},
         jobs=dict(report.jobs),
         workers=None if report.workers is None else dict(report.workers),
-        uptime_seconds=round(report.uptime_seconds, 1),
+        uptime_seconds=report.uptime_seconds,
     )
+
+
+def _check(result: CheckResult) -> HealthCheck:
+    status = "ok" if result.error is None else "failing"
+    return HealthCheck(status=status, error=result.error, milliseconds=result.milliseconds)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 from src.api import cursor as cursors
 from src.api import presenters
 from src.api.dependencies import Caller, LinksDep, ServicesDep
-from src.api.problems import problems
+from src.api.error_handlers import problems
 from src.api.schemas.jobs import JobList
 from src.api.schemas.voice import TranslateResponse
 from src.domain.accounts import DeletionKind

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from src.api.dependencies import ServicesDep
-from src.api.problems import problems
-from src.api.schemas.system import LanguageItem, LanguagePair, LanguagesResponse, StageLanguages
+from src.api.error_handlers import problems
+from src.api.schemas.system import LanguagesResponse
 
 router = APIRouter(prefix="/api/v1", tags=["languages"])
 
@@ -12,17 +12,4 @@ router = APIRouter(prefix="/api/v1", tags=["languages"])
 @router.get("/languages", responses=problems(429))
 async def languages(services: ServicesDep) -> LanguagesResponse:
     """The languages and pairs that the configured engines can do, computed from the engines themselves."""
-    catalog = services.languages
-    return LanguagesResponse(
-        languages=[
-            LanguageItem(code=item.code, name=item.name, native_name=item.native_name) for item in catalog.languages
-        ],
-        transcription=StageLanguages(
-            engine=catalog.transcription.engine, languages=list(catalog.transcription.languages)
-        ),
-        voice=StageLanguages(engine=catalog.voice.engine, languages=list(catalog.voice.languages)),
-        pairs=[
-            LanguagePair(source=pair.source, target=pair.target, route=list(pair.route), engine=pair.engine)
-            for pair in catalog.pairs
-        ],
-    )
+    return LanguagesResponse.model_validate(services.languages, from_attributes=True)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from src.api.dependencies import Caller, ServicesDep
-from src.api.problems import problems
+from src.api.error_handlers import problems
 from src.domain.accounts import DeletionKind
 
 router = APIRouter(prefix="/api/v1", tags=["me"])

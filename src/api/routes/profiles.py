@@ -7,10 +7,8 @@ from fastapi import APIRouter, Request
 
 from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, ItemId, Services, ServicesDep
-from src.api.disconnection import unless_gone
-from src.api.intake import claim_of, decode_all, decode_audio
-from src.api.json_route import JsonRoute
-from src.api.problems import problems
+from src.api.error_handlers import problems
+from src.api.requests import JsonRoute, claim_of, decode_all, decode_audio, unless_gone
 from src.api.schemas.profiles import (
     ChallengeRequest,
     ChallengeResponse,
@@ -26,7 +24,7 @@ from src.domain.errors import ConsentRequired, VerificationFailed, about
 from src.domain.identity import Identity, acting_service
 from src.domain.jobs import VoiceProfile
 from src.domain.languages import canonical
-from src.services.jobs.idempotency import once
+from src.services.jobs.idempotency import run_once
 from src.services.profiles.profiles import NewProfile
 from src.services.profiles.verification import SpokenAnswer
 
@@ -40,7 +38,10 @@ async def make_challenge(body: ChallengeRequest, caller: Caller, services: Servi
     """
     speaker = await _speaker(body.user_id, caller, services)
     language = canonical(body.language) if body.language else None
-    return presenters.challenge(await services.challenges.issue(speaker.user_id, language))
+    made = await services.challenges.issue(speaker.user_id, language)
+    return ChallengeResponse(
+        challenge_id=made.id, sentence=made.sentence, language=made.language, expires_at=made.expires_at
+    )
 
 
 @router.post("/profile", responses=problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 503))
@@ -61,8 +62,8 @@ async def save_profile(
     caller = await _speaker(body.user_id, caller, services)
     new = NewProfile(
         user_id=caller.user_id,
-        reference_audio=await decode_audio(body.reference_audio, services),
-        additional_references=await decode_all("additional_references", body.additional_references, services),
+        reference_audio=await decode_audio(body.reference_audio),
+        additional_references=await decode_all("additional_references", body.additional_references),
         audio_format=body.audio_format,
         consent=Consent(body.consent.statement, body.consent.recorded_at, sent_by=caller.by or caller.user_id),
         name=body.name,
@@ -78,7 +79,7 @@ async def save_profile(
         await services.audit.record(caller.user_id, "profile.save", f"profile:{profile.id}", **_agreed(profile))
         return profile
 
-    saving = once(
+    saving = run_once(
         services.idempotency,
         await claim_of(caller, idempotency_key, "profile", asked, recordings),
         make=save,
@@ -131,7 +132,7 @@ async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesD
 
 async def _answer(sent: Verification, services: Services) -> SpokenAnswer:
     with about("verification.audio"):
-        return SpokenAnswer(sent.challenge_id, await decode_audio(sent.audio, services), sent.audio_format)
+        return SpokenAnswer(sent.challenge_id, await decode_audio(sent.audio), sent.audio_format)
 
 
 @asynccontextmanager

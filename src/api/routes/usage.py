@@ -5,9 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from src.api.dependencies import Caller, ServicesDep
-from src.api.problems import problems
-from src.api.schemas.system import AudioBudget, DailyUsage, UsageResponse
-from src.domain.rates import Standing
+from src.api.error_handlers import problems
+from src.api.schemas.system import UsageResponse
 
 router = APIRouter(prefix="/api/v1", tags=["usage"])
 
@@ -19,23 +18,6 @@ async def usage(caller: Caller, services: ServicesDep, days: Annotated[int, Quer
     """
     counted = await services.usage.by_day(caller.user_id, days)
     budget = services.audio_budget
-    return UsageResponse(
-        user_id=caller.user_id,
-        audio_budget=None if budget is None else _audio_budget(await budget.standing(caller.user_id)),
-        days=[
-            DailyUsage(
-                day=day.day,
-                requests=day.requests,
-                seconds_in=round(day.seconds_in, 3),
-                seconds_out=round(day.seconds_out, 3),
-                characters=day.characters,
-            )
-            for day in counted
-        ],
-    )
-
-
-def _audio_budget(standing: Standing) -> AudioBudget:
-    return AudioBudget(
-        seconds_per_day=standing.limit, seconds_left=standing.remaining, resets_in_seconds=standing.reset_seconds
-    )
+    quota = None if budget is None else await budget.quota(caller.user_id)
+    body = {"user_id": caller.user_id, "audio_budget": quota, "days": counted}
+    return UsageResponse.model_validate(body, from_attributes=True)

@@ -9,12 +9,10 @@ from fastapi.responses import JSONResponse
 
 from src.api import presenters
 from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
-from src.api.disconnection import disconnected, unless_gone
-from src.api.error_handlers import request_id_of
-from src.api.intake import claim_of, decode_audio, fingerprint_of
-from src.api.json_route import JsonRoute
-from src.api.problems import problems, raise_again
+from src.api.error_handlers import problems, request_id_of
+from src.api.requests import JsonRoute, claim_of, decode_audio, disconnected, fingerprint_of, unless_gone
 from src.api.schemas.callbacks import job_ended
+from src.api.schemas.provenance import DetectRequest, DetectResponse
 from src.api.schemas.voice import (
     CloneRequest,
     CloneResponse,
@@ -24,12 +22,13 @@ from src.api.schemas.voice import (
     TranslateResponse,
 )
 from src.domain.audio import AudioFormat
+from src.domain.errors import error_kind
 from src.domain.jobs import Job, JobRequest, Priority
 from src.domain.languages import canonical, variant
 from src.domain.speech import Wording
 from src.services import on_demand
 from src.services.jobs.board import Forecast
-from src.services.jobs.idempotency import once
+from src.services.jobs.idempotency import run_once
 
 router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 
@@ -79,7 +78,7 @@ async def translate(
         services.callbacks.check(wanted.callback_url)
     if wanted.voice_profile_id is not None:
         await services.profiles.require_usable(wanted.voice_profile_id, caller.user_id)
-    audio = await decode_audio(body.audio, services)
+    audio = await decode_audio(body.audio)
 
     patience = prefer.patience(services.sync_timeout_seconds)
     priority = _priority(body, patience)
@@ -93,7 +92,7 @@ async def translate(
     if not job.ended:
         return await _accepted(job, services, links, prefer.applied)
     if job.error is not None:
-        raise_again(job, job.error)
+        raise error_kind(job.error.code)(job.error.detail, retry_after_seconds=job.retry_after_seconds())
     return await presenters.job_response(job, services.storage, links)
 
 
@@ -103,7 +102,7 @@ async def transcribe(
 ) -> TranscribeResponse:
     """Speech to text alone, with segments and word times."""
     language = canonical(body.source_language) if body.source_language else None
-    recorded = on_demand.RecordedSpeech(await decode_audio(body.audio, services), body.audio_format)
+    recorded = on_demand.RecordedSpeech(await decode_audio(body.audio), body.audio_format)
     hearing = services.on_demand.transcribe(
         caller.user_id, recorded, language, body.quality, request_id_of(request.scope)
     )
@@ -123,10 +122,10 @@ async def clone(
     language = canonical(body.target_language)
     voice: on_demand.RecordedSpeech | str = body.voice_profile_id or ""
     if body.reference_audio is not None:
-        voice = on_demand.RecordedSpeech(await decode_audio(body.reference_audio, services), body.audio_format)
+        voice = on_demand.RecordedSpeech(await decode_audio(body.reference_audio), body.audio_format)
     wanted = on_demand.CloneRequest(body.text, language, voice, body.quality)
     recordings = () if isinstance(voice, str) else (voice.data,)
-    speaking = once(
+    speaking = run_once(
         services.idempotency,
         await claim_of(caller, idempotency_key, "clone", body.model_dump(exclude={"reference_audio"}), recordings),
         make=lambda: services.on_demand.clone(caller.user_id, wanted, request_id_of(request.scope)),
@@ -135,6 +134,17 @@ async def clone(
     )
     answer = await unless_gone(request, speaking, goes_on=idempotency_key is not None)
     return presenters.spoken(answer, body, language, links)
+
+
+@router.post("/detect", responses=problems(400, 413, 415, 422, 429, 503, 504))
+async def detect(body: DetectRequest, caller: Caller, services: ServicesDep, request: Request) -> DetectResponse:
+    """Look for marks that say that speech is synthetic: a C2PA manifest, RIFF INFO fields, and, where this deployment
+    has a detector, a watermark.
+
+    Nothing that the file names is fetched. A file without marks may be synthetic all the same.
+    """
+    recorded = on_demand.RecordedSpeech(await decode_audio(body.audio), body.audio_format)
+    return presenters.detected(await unless_gone(request, services.on_demand.detect(caller.user_id, recorded)))
 
 
 def _job_request(body: TranslateRequest) -> JobRequest:

@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from src.api.schemas.examples import example
 
 
 class EndedJob(BaseModel):
@@ -23,22 +25,7 @@ class JobEnded(BaseModel):
     timestamp: Annotated[datetime, Field(description="When the job ended.")]
     data: EndedJob
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "type": "job.completed",
-                "timestamp": "2026-11-21T10:00:00.123Z",
-                "data": {
-                    "job_id": "5f0c2d9a4f6e4c1f9f3a8b0e6d7c1a2b",
-                    "status": "completed",
-                    "target_language": "es",
-                    "source_language": "en",
-                    "error_code": None,
-                    "job_path": "/api/v1/voice/job/5f0c2d9a4f6e4c1f9f3a8b0e6d7c1a2b",
-                },
-            }
-        }
-    )
+    model_config = example("JobEnded")
 
 
 job_ended = APIRouter()

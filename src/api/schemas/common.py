@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
+from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
 from src.domain.speech import Quality
 
@@ -61,6 +62,18 @@ Format = Annotated[
 QualityChoice = Annotated[Quality, Field(description="How much time the engines may spend for a better result.")]
 
 
+def _rounded(digits: int) -> BeforeValidator:
+    """Of engines' measurements; before bounds are checked, as a cosine may come out at 1.0000001."""
+    return BeforeValidator(lambda value: round(value, digits) if isinstance(value, float) else value)
+
+
+Share = Annotated[float, Field(ge=0, le=1), _rounded(4)]
+Seconds = Annotated[float, _rounded(3)]
+Moment = Annotated[float, Field(ge=0), _rounded(3)]
+Hertz = Annotated[float, _rounded(1)]
+Milliseconds = Annotated[float, Field(ge=0), _rounded(2)]
+
+
 class Problem(BaseModel):
     """RFC 9457 problem details. `code` is stable: branch on it."""
 
@@ -73,20 +86,7 @@ class Problem(BaseModel):
     request_id: str
     retryable: Annotated[bool, Field(description="Whether the same request may work later.")]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "type": "/problems/no_speech_detected",
-                "title": "No speech was found in the audio",
-                "status": 422,
-                "detail": "No speech was found in 3.0 s of audio. Record again, nearer to the microphone.",
-                "instance": "/api/v1/voice/translate",
-                "code": "no_speech_detected",
-                "request_id": "5f0c2d9a4f6e4c1f9f3a8b0e6d7c1a2b",
-                "retryable": False,
-            }
-        }
-    )
+    model_config = example("Problem")
 
 
 class JobProblem(BaseModel):
@@ -106,9 +106,9 @@ class JobProblem(BaseModel):
 class VoiceMatch(BaseModel):
     """How near the spoken answer is to the reference voice, each 0 to 1."""
 
-    similarity: Annotated[float, Field(ge=0, le=1, description="Cosine of speaker-verification embeddings (GE2E).")]
-    pitch_agreement: Annotated[float, Field(ge=0, le=1)]
-    timbre_agreement: Annotated[float, Field(ge=0, le=1)]
+    similarity: Annotated[Share, Field(description="Cosine of speaker-verification embeddings (GE2E).")]
+    pitch_agreement: Share
+    timbre_agreement: Share
 
 
 class Live(BaseModel):

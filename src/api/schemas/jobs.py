@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from src.api.schemas.common import JobProblem
-from src.api.schemas.examples import JOBS
+from src.api.schemas.common import JobProblem, Milliseconds, Seconds, Share
+from src.api.schemas.examples import example
 from src.domain.jobs import JobStatus, Stage
 
 
@@ -27,10 +27,10 @@ class JobSummary(BaseModel):
     audio_url: Annotated[
         str | None, Field(description="At a signed address that expires. Null when the request asked for none.")
     ] = None
-    duration_seconds: float | None = None
-    voice_similarity: Annotated[float | None, Field(ge=0, le=1)] = None
+    duration_seconds: Seconds | None = None
+    voice_similarity: Share | None = None
     degraded: list[str] = []
-    processing_time_ms: Annotated[float | None, Field(ge=0)] = None
+    processing_time_ms: Milliseconds | None = None
     error: Annotated[JobProblem | None, Field(description="Set when `status` is `failed`.")] = None
     created_at: datetime
 
@@ -42,4 +42,4 @@ class JobList(BaseModel):
         Field(description="Give it as `cursor` for the next page. Null: this is the last one. Its content may change."),
     ] = None
 
-    model_config = ConfigDict(json_schema_extra={"example": JOBS})
+    model_config = example("JobList")

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
-from src.api.schemas.common import EncodedAudio, Format, LanguageTag, ProfileId, Text
-from src.api.schemas.examples import CHALLENGE, CHALLENGE_REQUEST, PROFILE, PROFILE_REQUEST, VERIFICATION_REQUEST
+from src.api.schemas.common import EncodedAudio, Format, Hertz, LanguageTag, ProfileId, Seconds, Share, Text
+from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
 from src.domain.consent import ConsentMethod
 from src.domain.speech import VoiceType
@@ -49,7 +49,7 @@ class ChallengeRequest(BaseModel):
     ] = None
     user_id: OwnerId = None
 
-    model_config = ConfigDict(json_schema_extra={"example": CHALLENGE_REQUEST})
+    model_config = example("ChallengeRequest")
 
 
 class ChallengeResponse(BaseModel):
@@ -60,7 +60,7 @@ class ChallengeResponse(BaseModel):
     language: str
     expires_at: datetime
 
-    model_config = ConfigDict(json_schema_extra={"example": CHALLENGE})
+    model_config = example("ChallengeResponse")
 
 
 class Verification(BaseModel):
@@ -76,7 +76,7 @@ class VerificationRequest(Verification):
 
     user_id: OwnerId = None
 
-    model_config = ConfigDict(json_schema_extra={"example": VERIFICATION_REQUEST})
+    model_config = example("VerificationRequest")
 
 
 class ProfileRequest(BaseModel):
@@ -106,13 +106,13 @@ class ProfileRequest(BaseModel):
         ),
     ] = None
 
-    model_config = ConfigDict(json_schema_extra={"example": PROFILE_REQUEST})
+    model_config = example("ProfileRequest")
 
 
 class VoiceCharacteristics(BaseModel):
-    pitch_hz: Annotated[float, Field(description="Median of voiced frames.")]
+    pitch_hz: Annotated[Hertz, Field(description="Median of voiced frames.")]
     voice_type: VoiceType
-    brightness: Annotated[float, Field(ge=0, le=1)]
+    brightness: Share
 
 
 class ConsentResponse(BaseModel):
@@ -137,7 +137,7 @@ class ProfileResponse(BaseModel):
     name: str | None
     user_id: str
     voice_characteristics: VoiceCharacteristics
-    duration_seconds: Annotated[float, Field(description="Speech in the references, after trimming.")]
+    duration_seconds: Annotated[Seconds, Field(description="Speech in the references, after trimming.")]
     embedding_cached: Annotated[bool, Field(description="Whether the voice is stored, ready to speak with.")]
     created_at: datetime
     updated_at: datetime
@@ -145,7 +145,7 @@ class ProfileResponse(BaseModel):
     verified: Annotated[bool, Field(description="Whether the consent is by `spoken_challenge`.")]
     verified_at: datetime | None
 
-    model_config = ConfigDict(json_schema_extra={"example": PROFILE})
+    model_config = example("ProfileResponse")
 
 
 class ProfileList(BaseModel):

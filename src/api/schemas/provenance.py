@@ -1,11 +1,11 @@
 """Bodies about the marks that say that speech is synthetic."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from src.api.schemas.common import EncodedAudio, Format
-from src.api.schemas.examples import TRANSCRIBE_REQUEST
+from src.api.schemas.common import EncodedAudio, Format, Seconds, Share
+from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
 
 
@@ -45,9 +45,7 @@ class DetectRequest(BaseModel):
     audio: EncodedAudio
     audio_format: Format = AudioFormat.WAV
 
-    model_config = ConfigDict(
-        json_schema_extra={"example": {name: TRANSCRIBE_REQUEST[name] for name in ("audio", "audio_format")}}
-    )
+    model_config = example("DetectRequest")
 
 
 class C2paFound(BaseModel):
@@ -82,31 +80,9 @@ class WatermarkFound(BaseModel):
     checked: bool
     found: bool | None = None
     model: str | None = None
-    probability: Annotated[float | None, Field(ge=0, le=1, description="The share of the sound that has it.")] = None
+    probability: Annotated[Share | None, Field(description="The share of the sound that has it.")] = None
     message: Annotated[str | None, Field(description="16 bits, hexadecimal. Noise where nothing was found.")] = None
     ours: Annotated[bool | None, Field(description="The message is this deployment's.")] = None
-
-
-_DETECTED: dict[str, Any] = {
-    "synthetic": True,
-    "reason": "A valid C2PA manifest says so; its certificate is this deployment's own.",
-    "c2pa": {
-        "found": True,
-        "valid": True,
-        "trusted": True,
-        "ours": True,
-        "changed": False,
-        "manifest": "urn:c2pa:5d98c533-f90c-4a09-8a79-b60063edd579",
-        "signer": "Voice translation service, self-signed",
-        "issued_at": "2026-11-21T10:00:00Z",
-        "software": "voice-translation 0.1.0",
-        "source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
-        "statuses": ["signingCredential.trusted", "claimSignature.validated", "assertion.dataHash.match"],
-    },
-    "riff_info": {"found": True, "fields": {"ISFT": "voice-translation 0.1.0", "IGNR": "Synthetic speech"}},
-    "watermark": {"checked": False, "found": None, "model": None, "probability": None, "message": None, "ours": None},
-    "duration_seconds": 2.665,
-}
 
 
 class DetectResponse(BaseModel):
@@ -118,6 +94,6 @@ class DetectResponse(BaseModel):
     c2pa: C2paFound
     riff_info: InfoFound
     watermark: WatermarkFound
-    duration_seconds: float
+    duration_seconds: Seconds
 
-    model_config = ConfigDict(json_schema_extra={"example": _DETECTED})
+    model_config = example("DetectResponse")

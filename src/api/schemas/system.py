@@ -2,23 +2,27 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
+
+from src.api.schemas.common import Seconds
 
 
 class DailyUsage(BaseModel):
     day: Annotated[str, Field(description="UTC, ISO 8601.", examples=["2026-11-21"])]
     requests: int
-    seconds_in: float
-    seconds_out: float
+    seconds_in: Seconds
+    seconds_out: Seconds
     characters: int
 
 
 class AudioBudget(BaseModel):
     """Every recording that is decoded for the user counts, also of requests that fail afterwards."""
 
-    seconds_per_day: int
-    seconds_left: Annotated[int, Field(description="Today, by UTC.", ge=0)]
-    resets_in_seconds: Annotated[int, Field(description="Until the next day by UTC.", ge=1, le=86_400)]
+    seconds_per_day: Annotated[int, Field(validation_alias="limit")]
+    seconds_left: Annotated[int, Field(validation_alias="remaining", description="Today, by UTC.", ge=0)]
+    resets_in_seconds: Annotated[
+        int, Field(validation_alias="reset_seconds", description="Until the next day by UTC.", ge=1, le=86_400)
+    ]
 
 
 class UsageResponse(BaseModel):
@@ -57,7 +61,7 @@ class LanguagesResponse(BaseModel):
 class HealthCheck(BaseModel):
     status: str
     error: str | None
-    milliseconds: float
+    milliseconds: Annotated[float, AfterValidator(lambda value: round(value, 2))]
 
 
 class HealthResponse(BaseModel):
@@ -72,4 +76,4 @@ class HealthResponse(BaseModel):
         dict[str, int] | None,
         Field(description="Worker processes that live, their slots, and how many of these are busy; null without any."),
     ]
-    uptime_seconds: float
+    uptime_seconds: Annotated[float, AfterValidator(lambda value: round(value, 1))]

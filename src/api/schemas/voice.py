@@ -3,34 +3,29 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from src.api.schemas.common import (
     EncodedAudio,
     Format,
     JobProblem,
     LanguageTag,
+    Milliseconds,
+    Moment,
     ProfileId,
     QualityChoice,
+    Seconds,
+    Share,
     Text,
     VoiceMatch,
 )
-from src.api.schemas.examples import (
-    CLONE_REQUEST,
-    CLONED,
-    TRANSCRIBE_REQUEST,
-    TRANSCRIBED,
-    TRANSLATE_REQUEST,
-    TRANSLATED,
-)
+from src.api.schemas.examples import example
 from src.api.schemas.moderation import Moderated
 from src.api.schemas.provenance import Provenance
 from src.domain.audio import AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Formality, Quality
 from src.services.jobs.board import LAST_POSITION
-
-Milliseconds = Annotated[float, Field(ge=0)]
 
 
 class TranslateOptions(BaseModel):
@@ -107,7 +102,7 @@ class TranslateRequest(BaseModel):
     quality: QualityChoice | None = None
     preserve_emotion: bool | None = None
 
-    model_config = ConfigDict(json_schema_extra={"example": TRANSLATE_REQUEST})
+    model_config = example("TranslateRequest")
 
     @model_validator(mode="after")
     def _merge_options(self) -> Self:
@@ -129,8 +124,8 @@ class Timestamps(BaseModel):
 
 
 class TranslatedSegment(BaseModel):
-    start: Annotated[float, Field(ge=0, description="Seconds in the recording that was sent.")]
-    end: Annotated[float, Field(ge=0)]
+    start: Annotated[Moment, Field(description="Seconds in the recording that was sent.")]
+    end: Moment
     text: str
     translated_text: str
 
@@ -183,10 +178,10 @@ class TranslateResponse(BaseModel):
     translated_text: str | None = None
     audio_base64: Annotated[str | None, Field(description="WAV, 24 kHz, mono, 16-bit. Null when not asked for.")] = None
     audio_url: Annotated[str | None, Field(description="The same file at a signed address that expires.")] = None
-    duration_seconds: float | None = None
-    voice_similarity: Annotated[float | None, Field(ge=0, le=1)] = None
+    duration_seconds: Seconds | None = None
+    voice_similarity: Share | None = None
     voice_match: VoiceMatch | None = None
-    confidence: Annotated[float | None, Field(ge=0, le=1, description="Of the transcription.")] = None
+    confidence: Annotated[Share | None, Field(description="Of the transcription.")] = None
     segments: list[TranslatedSegment] | None = None
     provenance: Provenance = []
     engines: Engines | None = None
@@ -197,7 +192,7 @@ class TranslateResponse(BaseModel):
     error: Annotated[JobProblem | None, Field(description="Set when `status` is `failed`.")] = None
     created_at: datetime
 
-    model_config = ConfigDict(json_schema_extra={"example": TRANSLATED})
+    model_config = example("TranslateResponse")
 
 
 class TranscribeRequest(BaseModel):
@@ -206,19 +201,19 @@ class TranscribeRequest(BaseModel):
     source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
     quality: QualityChoice = Quality.BALANCED
 
-    model_config = ConfigDict(json_schema_extra={"example": TRANSCRIBE_REQUEST})
+    model_config = example("TranscribeRequest")
 
 
 class HeardWord(BaseModel):
     text: str
-    start: float
-    end: float
-    confidence: Annotated[float, Field(ge=0, le=1)]
+    start: Seconds
+    end: Seconds
+    confidence: Share
 
 
 class HeardSegment(BaseModel):
-    start: float
-    end: float
+    start: Seconds
+    end: Seconds
     text: str
     words: list[HeardWord]
 
@@ -227,15 +222,15 @@ class TranscribeResponse(BaseModel):
     text: str
     source_language: str
     language_probability: Annotated[float | None, Field(description="Null when the engine did not detect it.")]
-    confidence: Annotated[float, Field(ge=0, le=1)]
+    confidence: Share
     segments: list[HeardSegment]
-    duration_seconds: Annotated[float, Field(description="Of the recording that was sent.")]
+    duration_seconds: Annotated[Seconds, Field(description="Of the recording that was sent.")]
     engine: str
     degraded: list[str]
     moderation: Moderated = None
     processing_time_ms: Milliseconds
 
-    model_config = ConfigDict(json_schema_extra={"example": TRANSCRIBED})
+    model_config = example("TranscribeResponse")
 
 
 class CloneRequest(BaseModel):
@@ -250,7 +245,7 @@ class CloneRequest(BaseModel):
     return_audio_url: bool = True
     return_base64: bool = True
 
-    model_config = ConfigDict(json_schema_extra={"example": CLONE_REQUEST})
+    model_config = example("CloneRequest")
 
     @model_validator(mode="after")
     def _one_voice(self) -> Self:
@@ -262,9 +257,9 @@ class CloneRequest(BaseModel):
 class CloneResponse(BaseModel):
     audio_base64: str | None
     audio_url: str | None
-    duration_seconds: float
+    duration_seconds: Seconds
     target_language: str
-    voice_similarity: Annotated[float, Field(ge=0, le=1)]
+    voice_similarity: Share
     voice_match: VoiceMatch
     provenance: Provenance = []
     engine: str
@@ -272,4 +267,4 @@ class CloneResponse(BaseModel):
     moderation: Moderated = None
     processing_time_ms: Milliseconds
 
-    model_config = ConfigDict(json_schema_extra={"example": CLONED})
+    model_config = example("CloneResponse")

@@ -9,7 +9,7 @@ from src.domain.errors import RateLimited
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent, now
 from src.domain.ports import AudioDecoder
-from src.domain.rates import DAY_SECONDS, DECODED, AudioLedger, Standing, audio_counted, seconds_to_midnight
+from src.domain.rates import DAY_SECONDS, DECODED, AudioLedger, Quota, audio_counted, seconds_to_midnight
 from src.domain.speech import DecodedSpeech
 
 
@@ -20,11 +20,11 @@ class AudioBudget:
         self._ledger = ledger
         self._per_day = seconds_per_day
 
-    async def standing(self, user_id: str) -> Standing:
+    async def quota(self, user_id: str) -> Quota:
         """In seconds. Raises Overloaded, EngineUnavailable."""
         at = now()
         left = max(0.0, self._per_day - await self._ledger.spent(user_id, at))
-        return Standing(left > 0, self._per_day, int(left), seconds_to_midnight(at), DAY_SECONDS)
+        return Quota(left > 0, self._per_day, int(left), seconds_to_midnight(at), DAY_SECONDS)
 
     async def spend(self, user_id: str, seconds: float) -> None:
         """Raises RateLimited, Overloaded, EngineUnavailable."""

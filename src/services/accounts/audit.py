@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import dataclass, field
 
 from src.domain.errors import VoiceServiceError
 from src.domain.identity import acting_service
@@ -10,17 +11,18 @@ from src.domain.repositories import AuditLog
 
 logger = logging.getLogger(__name__)
 
-
+KEEP_SECONDS = 366 * 24 * 3600.0
+"""A year, which auditors ask for."""
 _SWEEP_SECONDS = 3600.0
 
 
+@dataclass(eq=False)
 class Audit:
     """Events are kept for `keep_seconds`, and deleted at some later event."""
 
-    def __init__(self, log: AuditLog, keep_seconds: float) -> None:
-        self._log = log
-        self._keep_seconds = keep_seconds
-        self._next_sweep = 0.0  # on the monotonic clock
+    log: AuditLog
+    keep_seconds: float = KEEP_SECONDS
+    _next_sweep: float = field(default=0.0, init=False)  # on the monotonic clock
 
     async def record(
         self, user_id: str, action: str, subject: str, *, outcome: str = "completed", **details: str
@@ -34,9 +36,9 @@ class Audit:
         if service is not None:
             details["by"] = service
         try:
-            await self._log.add(AuditEvent(user_id, action, subject, outcome, details))
+            await self.log.add(AuditEvent(user_id, action, subject, outcome, details))
             if time.monotonic() >= self._next_sweep:
                 self._next_sweep = time.monotonic() + _SWEEP_SECONDS
-                await self._log.forget_older_than(self._keep_seconds)
+                await self.log.forget_older_than(self.keep_seconds)
         except VoiceServiceError as error:
             logger.error("not in the audit log (%s): %s of %s by %s", error.code, action, subject, user_id)

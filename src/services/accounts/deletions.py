@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from src.domain.accounts import DELETIONS, Deletion, DeletionKind, DeletionRepository
 from src.domain.errors import Unavailable, VoiceServiceError
@@ -34,26 +35,21 @@ _SWEPT = ("inputs", "results", "references", "embeddings")
 async def _nothing() -> None: ...
 
 
+@dataclass(eq=False)
 class Deletions:
-    """Implements the use cases. `request` may be called by any number of callers; `run` is to be run once."""
+    """Implements the use cases. `request` may be called by any number of callers; `run` is to be run once.
 
-    def __init__(
-        self,
-        rows: DeletionRepository,
-        storage: Storage,
-        cache: Cache,
-        events: JobEvents,
-        expire_others: Callable[[], Awaitable[object]] = _nothing,
-    ) -> None:
-        """`expire_others`: deletes other rows whose time is over."""
-        self.rows = rows
-        self._storage = storage
-        self._cache = cache
-        self._events = events
-        self._expire_others = expire_others
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._looked_at = time.monotonic()
-        self._next_sweep = time.monotonic()
+    `expire_others` deletes other rows whose time is over.
+    """
+
+    rows: DeletionRepository
+    storage: Storage
+    cache: Cache
+    events: JobEvents
+    expire_others: Callable[[], Awaitable[object]] = _nothing
+    _under_way: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _looked_at: float = field(default_factory=time.monotonic, init=False)
+    _next_sweep: float = field(default_factory=time.monotonic, init=False)
 
     async def request(self, kind: DeletionKind, subject: str, owner: str, by: str) -> None:
         """When this returns nobody finds it any more, and what is left will be gone within a minute, whatever happens
@@ -61,8 +57,8 @@ class Deletions:
         """
         deletion = await self.rows.request(kind, subject, owner, by)
         for job_id in deletion.jobs:
-            await self._events.publish(job_id)
-        await self._events.publish(DELETIONS)
+            await self.events.publish(job_id)
+        await self.events.publish(DELETIONS)
         task = asyncio.create_task(self._attempt(deletion))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -71,7 +67,7 @@ class Deletions:
     async def run(self) -> None:
         """For ever: forget what others deleted, and go on where others were stopped."""
         try:
-            with self._events.listening(DELETIONS) as wake:
+            with self.events.listening(DELETIONS) as wake:
                 while True:
                     try:
                         await self._look()
@@ -88,7 +84,7 @@ class Deletions:
 
     async def _look(self) -> None:
         for owner in await self.rows.open_owners():
-            await self._cache.forget_here(owner)
+            await self.cache.forget_here(owner)
         self._looked_at = time.monotonic()
         while (deletion := await self.rows.claim()) is not None:
             await self._attempt(deletion)
@@ -98,14 +94,14 @@ class Deletions:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _SWEEP_SECONDS
             await self.rows.expire()
-            await self._expire_others()
+            await self.expire_others()
             for folder in _SWEPT:
                 await self._sweep(folder, _GRACE_SECONDS)
 
     async def _forget_when_blind(self) -> None:
         """Who cannot see what was deleted holds nothing that may have been."""
         if time.monotonic() - self._looked_at > _BLIND_SECONDS:
-            await self._cache.forget_here()
+            await self.cache.forget_here()
 
     async def _attempt(self, deletion: Deletion) -> None:
         """Errors are logged: the deletion is due again after a while."""
@@ -122,7 +118,7 @@ class Deletions:
         while paths := await self.rows.paths(deletion, passes, _BATCH):
             await self._erase(paths)
             await self.rows.passed(deletion, paths)
-        await self._cache.forget(deletion.owner)
+        await self.cache.forget(deletion.owner)
         if not settled:
             await self.rows.settle(deletion)
             return
@@ -133,11 +129,11 @@ class Deletions:
         logger.info("deletion %s of a %s is done", deletion.id, deletion.kind)
 
     async def _erase(self, paths: Sequence[str]) -> None:
-        await for_each(paths, self._storage.erase, at_once=_AT_ONCE)
+        await for_each(paths, self.storage.erase, at_once=_AT_ONCE)
 
     async def _sweep(self, folder: str, older_than_seconds: float) -> None:
         """Erase files that no row refers to: of processes that were killed between the two."""
-        async for keys in self._storage.pages_under(folder, older_than_seconds):
+        async for keys in self.storage.pages_under(folder, older_than_seconds):
             if strays := await self.rows.without_row(keys):
                 logger.warning("%d files in %s belonged to nothing, and are erased", len(strays), folder)
                 await self._erase(strays)

@@ -1,32 +1,34 @@
 """Which tokens are refused although they are signed and have not expired."""
 
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 
 from src.domain.errors import Unauthenticated
-from src.domain.identity import CLOCK_LEEWAY_SECONDS, Identity, Revocation, token_subject, user_subject
+from src.domain.identity import (
+    CLOCK_LEEWAY_SECONDS,
+    MAX_TOKEN_SECONDS,
+    Identity,
+    Revocation,
+    token_subject,
+    user_subject,
+)
 from src.domain.jobs import now
 from src.domain.repositories import Revocations
 from src.services.accounts.audit import Audit
 
 
+@dataclass(eq=False)
 class Sessions:
     """`token_lifetime_seconds`: no token lives longer; the verifier refuses those that say so. That is how long a
     revocation is kept.
     """
 
-    def __init__(
-        self,
-        revocations: Revocations,
-        audit: Audit,
-        *,
-        token_lifetime_seconds: float,
-        clock: Callable[[], datetime] = now,
-    ) -> None:
-        self._revocations = revocations
-        self._audit = audit
-        self._token_lifetime = timedelta(seconds=token_lifetime_seconds)
-        self._clock = clock
+    revocations: Revocations
+    audit: Audit
+    _: KW_ONLY
+    token_lifetime_seconds: float = MAX_TOKEN_SECONDS
+    clock: Callable[[], datetime] = now
 
     async def require(self, caller: Identity) -> None:
         """Raises Unauthenticated when the caller's token was revoked, Unavailable when nobody can tell.
@@ -42,7 +44,7 @@ class Sessions:
             subjects.append(user_subject(caller.by))
         if token.id is not None:
             subjects.append(token_subject(token.id))
-        for revocation in await self._revocations.of(subjects):
+        for revocation in await self.revocations.of(subjects):
             if token.issued_at <= revocation.issued_until.timestamp():
                 raise Unauthenticated("The token was revoked. Get a new one.")
 
@@ -58,8 +60,10 @@ class Sessions:
 
     async def _revoke(self, subject: str, by: str) -> Revocation:
         leeway = timedelta(seconds=CLOCK_LEEWAY_SECONDS)
-        issued_until = self._clock() + leeway
-        revocation = Revocation(subject, issued_until, issued_until + self._token_lifetime + leeway)
-        await self._revocations.add(revocation)
-        await self._audit.record(by, "token.revoke", subject)
+        issued_until = self.clock() + leeway
+        revocation = Revocation(
+            subject, issued_until, issued_until + timedelta(seconds=self.token_lifetime_seconds) + leeway
+        )
+        await self.revocations.add(revocation)
+        await self.audit.record(by, "token.revoke", subject)
         return revocation

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 from src.domain.errors import Unavailable
 from src.domain.jobs import Job, JobStatus, JobViews, Pace, Place
@@ -31,21 +31,20 @@ class Forecast:
     wait_seconds: float | None
 
 
+@dataclass(eq=False)
 class JobBoard:
     """`patience_seconds` bounds the making of a forecast. `clock` counts seconds."""
 
-    def __init__(
-        self, views: JobViews, *, patience_seconds: float = 2.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._views = views
-        self._patience_seconds = patience_seconds
-        self._clock = clock
-        self._known_pace: tuple[Pace, float] | None = None  # with the time until which it is believed
-        self._looking = asyncio.Lock()
+    views: JobViews
+    _: KW_ONLY
+    patience_seconds: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+    _known_pace: tuple[Pace, float] | None = field(default=None, init=False)  # with the time until which it is believed
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def page(self, user_id: str, most: int, after: Place | None, statuses: frozenset[JobStatus]) -> Page:
         """At most `most` jobs of the user after a place; `statuses` empty: in any state."""
-        found = await self._views.of_user(user_id, most + 1, after, statuses)
+        found = await self.views.of_user(user_id, most + 1, after, statuses)
         jobs = tuple(found[:most])
         return Page(jobs, Place.of(jobs[-1]) if len(found) > most else None)
 
@@ -54,14 +53,14 @@ class JobBoard:
         if job.status is not JobStatus.PENDING:
             return None
         try:
-            async with asyncio.timeout(self._patience_seconds):
-                position = 1 + await self._views.ahead_of(job.id, LAST_POSITION - 1)
+            async with asyncio.timeout(self.patience_seconds):
+                position = 1 + await self.views.ahead_of(job.id, LAST_POSITION - 1)
                 return Forecast(position, (await self._pace()).wait_seconds(position))
         except (Unavailable, TimeoutError):
             return None
 
     async def _pace(self) -> Pace:
         async with self._looking:  # of many who ask at once, one asks the database
-            if self._known_pace is None or self._known_pace[1] <= self._clock():
-                self._known_pace = (await self._views.pace(), self._clock() + _PACE_SECONDS)
+            if self._known_pace is None or self._known_pace[1] <= self.clock():
+                self._known_pace = (await self.views.pace(), self.clock() + _PACE_SECONDS)
             return self._known_pace[0]

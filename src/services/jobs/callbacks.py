@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass, field
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -23,6 +24,8 @@ from src.utils.tracing import where
 logger = logging.getLogger(__name__)
 
 MAX_URL_LENGTH = 2048
+PAUSES_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
+"""After attempts that fail; after 28 hours the callback is given up."""
 
 _URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 """The characters of RFC 3986."""
@@ -95,6 +98,7 @@ def _is_name(host: str) -> bool:
     return len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels) and not _NUMBER.fullmatch(labels[-1])
 
 
+@dataclass(eq=False)
 class CallbackDelivery:
     """Takes due callbacks from the outbox and sends them, `concurrency` at a time and `per_host` to one host, so that a
     slow receiver does not hold the others.
@@ -102,31 +106,21 @@ class CallbackDelivery:
     `pauses_seconds`: after the first attempt that fails, the second, …; when they are used up the callback is given up.
     """
 
-    def __init__(
-        self,
-        outbox: CallbackOutbox,
-        sender: CallbackSender,
-        pauses_seconds: Sequence[float],
-        *,
-        concurrency: int = 16,
-        per_host: int = 2,
-        poll_seconds: float = _POLL_SECONDS,
-        jitter: Callable[[float, float], float] = random.uniform,
-    ) -> None:
-        self._outbox = outbox
-        self._sender = sender
-        self._pauses_seconds = tuple(pauses_seconds)
-        self._concurrency = concurrency
-        self._per_host = per_host
-        self._poll_seconds = poll_seconds
-        self._jitter = jitter
-        self._sending: set[asyncio.Task[None]] = set()
-        self._hosts: Counter[str] = Counter()
-        self._slot_free = asyncio.Event()
-        self._late = 0
-        self._counted_at = 0.0
-        self.counts: Counter[str] = Counter()
-        """Of this process: `delivered`, `failed` attempts, `given_up`."""
+    outbox: CallbackOutbox
+    sender: CallbackSender
+    pauses_seconds: Sequence[float] = PAUSES_SECONDS
+    _: KW_ONLY
+    concurrency: int = 16
+    per_host: int = 2
+    poll_seconds: float = _POLL_SECONDS
+    jitter: Callable[[float, float], float] = random.uniform
+    counts: Counter[str] = field(default_factory=Counter, init=False)
+    """Of this process: `delivered`, `failed` attempts, `given_up`."""
+    _sending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _hosts: Counter[str] = field(default_factory=Counter, init=False)
+    _slot_free: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _late: int = field(default=0, init=False)
+    _counted_at: float = field(default=0.0, init=False)
 
     def notices(self) -> tuple[str, ...]:
         """What an operator should know."""
@@ -157,10 +151,10 @@ class CallbackDelivery:
 
     async def _start_one(self) -> bool:
         """Whether one was due, and there was room to begin it."""
-        if len(self._sending) >= self._concurrency:
+        if len(self._sending) >= self.concurrency:
             return False
-        busy = [host for host, attempts in self._hosts.items() if attempts >= self._per_host]
-        callback = await self._outbox.claim(_LEASE_SECONDS, busy)
+        busy = [host for host, attempts in self._hosts.items() if attempts >= self.per_host]
+        callback = await self.outbox.claim(_LEASE_SECONDS, busy)
         if callback is None:
             return False
         self._hosts[callback.host] += 1
@@ -172,7 +166,7 @@ class CallbackDelivery:
     async def _rest(self) -> None:
         """Until an attempt ends, or it is time to look again."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._poll_seconds):
+            async with asyncio.timeout(self.poll_seconds):
                 await self._slot_free.wait()
 
     async def _finish(self) -> None:
@@ -184,7 +178,7 @@ class CallbackDelivery:
 
     async def _attempt(self, callback: Callback) -> None:
         try:
-            await self._note(callback, await self._sender.send(callback))
+            await self._note(callback, await self.sender.send(callback))
         except VoiceServiceError as error:  # it will be sent again: nobody knows how this attempt ended
             logger.warning("callback %s: its attempt could not be noted (%s)", callback.id, error.code)
         except Exception as error:  # noqa: BLE001 - the lease ends, and the callback is tried again
@@ -196,29 +190,29 @@ class CallbackDelivery:
 
     async def _note(self, callback: Callback, receipt: Receipt) -> None:
         if receipt.error is None:
-            await self._outbox.delivered(callback, receipt)
+            await self.outbox.delivered(callback, receipt)
             self.counts["delivered"] += 1
             return
         self.counts["failed"] += 1
-        told = (callback.id, callback.job_id, callback.host, callback.attempts, receipt.error)
-        if receipt.final or callback.attempts > len(self._pauses_seconds):
-            await self._outbox.give_up(callback, receipt)
+        fields = (callback.id, callback.job_id, callback.host, callback.attempts, receipt.error)
+        if receipt.final or callback.attempts > len(self.pauses_seconds):
+            await self.outbox.give_up(callback, receipt)
             self.counts["given_up"] += 1
-            logger.warning("callback %s of job %s to %s is given up after attempt %d: %s", *told)
+            logger.warning("callback %s of job %s to %s is given up after attempt %d: %s", *fields)
             return
         pause = self._pause(callback.attempts, receipt.retry_after_seconds)
-        await self._outbox.retry(callback, receipt, pause)
-        logger.info("callback %s of job %s to %s: attempt %d failed: %s; the next in %.0f s", *told, pause)
+        await self.outbox.retry(callback, receipt, pause)
+        logger.info("callback %s of job %s to %s: attempt %d failed: %s; the next in %.0f s", *fields, pause)
 
     def _pause(self, attempts: int, asked_seconds: float | None) -> float:
         """Up to a fifth longer than planned, so that not all come back at once; and as long as the receiver asks, but
         never longer than the longest that is planned.
         """
-        planned = self._pauses_seconds[attempts - 1]
-        asked = min(asked_seconds or 0.0, max(self._pauses_seconds))
-        return max(planned, asked) * self._jitter(1.0, 1.2)
+        planned = self.pauses_seconds[attempts - 1]
+        asked = min(asked_seconds or 0.0, max(self.pauses_seconds))
+        return max(planned, asked) * self.jitter(1.0, 1.2)
 
     async def _count(self) -> None:
         if time.monotonic() - self._counted_at >= _COUNT_SECONDS:
             self._counted_at = time.monotonic()
-            self._late = await self._outbox.waiting_since(_LATE_SECONDS, _MOST_COUNTED)
+            self._late = await self.outbox.waiting_since(_LATE_SECONDS, _MOST_COUNTED)

@@ -31,7 +31,7 @@ class JobEnding:
 
         Raises Overloaded, EngineUnavailable.
         """
-        return await self._end(replace(job, status=JobStatus.FAILED, error=told(error)))
+        return await self._end(replace(job, status=JobStatus.FAILED, error=job_error(error)))
 
     async def drop(self, *keys: str) -> None:
         """Erase files now; those that the storage keeps for itself now are left to the sweep."""
@@ -50,7 +50,7 @@ class JobEnding:
         return written
 
 
-def told(error: VoiceServiceError) -> JobError:
+def job_error(error: VoiceServiceError) -> JobError:
     """As rows have it."""
     return JobError(error.code, error.detail, error.retryable, error.retry_after_seconds)
 

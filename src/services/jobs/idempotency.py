@@ -16,7 +16,7 @@ T = TypeVar("T")
 _RENEWALS_PER_LEASE = 3
 
 
-async def once(
+async def run_once(
     store: IdempotencyStore,
     claim: Claim | None,
     make: Callable[[], Awaitable[T]],

@@ -1,11 +1,13 @@
 """Translation jobs as their callers see them: accepted once, waited for, cancelled.
 
-`job_runner.py` does them, in this process or in a worker's; `job_upkeep.py` sees to those whose worker is gone.
+`runner.py` does them, in this process or in a worker's; `upkeep.py` sees to those whose worker is gone.
 """
 
+import asyncio
 import hashlib
 import logging
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from uuid import uuid4
 
 from src.domain.errors import IdempotencyConflict, JobCancelled, NotFound, Unavailable
@@ -14,9 +16,8 @@ from src.domain.ports import JobEvents, JobQueue, Storage
 from src.domain.repositories import Claim, IdempotencyStore, JobRepository
 from src.domain.tracing import current_trace
 from src.services.jobs.ending import JobEnding
-from src.services.jobs.idempotency import once
+from src.services.jobs.idempotency import run_once
 from src.services.jobs.upkeep import erase
-from src.services.jobs.wait import JobWait
 
 logger = logging.getLogger(__name__)
 
@@ -25,30 +26,19 @@ _CANCEL_SECONDS = 5.0
 _ERASED_SECONDS = 60.0
 
 
+@dataclass(eq=False)
 class Jobs:
     """`most_waiting` jobs may wait for a worker, `most_waiting_of_user` of each user; None: of all alike."""
 
-    def __init__(
-        self,
-        jobs: JobRepository,
-        queue: JobQueue,
-        events: JobEvents,
-        storage: Storage,
-        idempotency: IdempotencyStore,
-        ending: JobEnding,
-        *,
-        most_waiting: int,
-        most_waiting_of_user: int | None = None,
-    ) -> None:
-        self._jobs = jobs
-        self._queue = queue
-        self._events = events
-        self._storage = storage
-        self._idempotency = idempotency
-        self._ending = ending
-        self._most_waiting = most_waiting
-        self._most_waiting_of_user = most_waiting_of_user
-        self._wait = JobWait(jobs, events)
+    jobs: JobRepository
+    queue: JobQueue
+    events: JobEvents
+    storage: Storage
+    idempotency: IdempotencyStore
+    ending: JobEnding
+    _: KW_ONLY
+    most_waiting: int
+    most_waiting_of_user: int | None = None
 
     async def submit(
         self,
@@ -63,13 +53,13 @@ class Jobs:
         input_key = f"inputs/{job_id}.{request.audio_format}"
         job = Job(job_id, user_id, request, input_key, priority=priority, trace=current_trace.get())
         try:
-            await self._storage.put(job.input_key, audio)
-            await self._jobs.add(job, self._most_waiting, self._most_waiting_of_user)
+            await self.storage.put(job.input_key, audio)
+            await self.jobs.add(job, self.most_waiting, self.most_waiting_of_user)
         except BaseException:
             with suppress(Unavailable):  # what is left finds no input, and fails
                 await self._erase(job)
             raise
-        await self._queue.put(job.id)
+        await self.queue.put(job.id)
         return job
 
     async def submit_once(
@@ -90,27 +80,27 @@ class Jobs:
 
         async def make() -> Job:
             with suppress(NotFound):
-                return await self._jobs.get(job_id, user_id)
-            if await self._jobs.is_erased(job_id):
+                return await self.jobs.get(job_id, user_id)
+            if await self.jobs.is_erased(job_id):
                 detail = "What this Idempotency-Key made is being erased. Send the request again in a minute."
                 raise IdempotencyConflict(detail, retry_after_seconds=_ERASED_SECONDS)
             return await self.submit(user_id, request, audio, priority, job_id)
 
-        return await once(
-            self._idempotency,
+        return await run_once(
+            self.idempotency,
             Claim(user_id, key, fingerprint),
             make=make,
             keep=lambda job: job.id,
-            again=lambda job_id: self._jobs.get(job_id, user_id),
+            again=lambda job_id: self.jobs.get(job_id, user_id),
         )
 
     async def get(self, job_id: str, user_id: str) -> Job:
         """Raises NotFound, also for another user's job."""
-        return await self._jobs.get(job_id, user_id)
+        return await self.jobs.get(job_id, user_id)
 
     async def wait(self, job_id: str, seconds: float) -> Job:
         """The job when it has ended, or as it is after `seconds`. Raises NotFound when it is deleted meanwhile."""
-        job = await self._wait.until_ended(job_id, seconds)
+        job = await self._until_ended(job_id, seconds)
         if not job.ended:
             logger.info("job %s goes on after its caller's wait", job_id)
         return job
@@ -120,13 +110,33 @@ class Jobs:
 
         Raises NotFound when it is deleted meanwhile.
         """
-        await self._jobs.request_cancel(job_id)
-        job = await self._jobs.get(job_id)
+        await self.jobs.request_cancel(job_id)
+        job = await self.jobs.get(job_id)
         if job.status is JobStatus.PENDING:
-            await self._ending.fail(job, JobCancelled("The caller cancelled the job before it was begun."))
+            await self.ending.fail(job, JobCancelled("The caller cancelled the job before it was begun."))
         elif not job.ended:
-            await self._events.publish(job_id)
-        await self._wait.until_ended(job_id, _CANCEL_SECONDS)
+            await self.events.publish(job_id)
+        await self._until_ended(job_id, _CANCEL_SECONDS)
+
+    async def _until_ended(self, job_id: str, seconds: float) -> Job:
+        """The row is the truth; an event only says when to look at it.
+
+        Raises Overloaded, EngineUnavailable when the database is away at the end of that time; until then it may be.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        with self.events.listening(job_id) as wake:
+            while True:
+                left = deadline - clock()
+                try:
+                    job = await self.jobs.get(job_id)
+                except Unavailable:
+                    if left <= 0:
+                        raise
+                else:
+                    if job.ended or left <= 0:
+                        return job
+                await wake.wait(min(left, self.events.patience_seconds))
 
     async def _erase(self, job: Job) -> None:
-        await erase(job.id, job.input_key, self._jobs, self._storage)
+        await erase(job.id, job.input_key, self.jobs, self.storage)

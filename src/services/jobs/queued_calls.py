@@ -14,6 +14,7 @@ What can go wrong, and what the caller gets:
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +26,7 @@ from src.domain.errors import (
     Overloaded,
     Unavailable,
     VoiceServiceError,
-    as_told,
+    error_kind,
 )
 from src.domain.identity import current_user
 from src.domain.jobs import JobStatus
@@ -41,30 +42,21 @@ _GRACE_SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
 
 
+@dataclass(eq=False)
 class QueuedCalls:
     """Implements `domain.ports.Runner`. `most_waiting` calls may wait for a worker, each for `patience_seconds`; one
     attempt and the waiting take `timeout_seconds` at most. `anyone`: whether a worker is there.
     """
 
-    def __init__(
-        self,
-        calls: CallRepository,
-        storage: Storage,
-        events: JobEvents,
-        anyone: Callable[[], bool],
-        *,
-        most_waiting: int,
-        patience_seconds: float,
-        timeout_seconds: float,
-    ) -> None:
-        self._calls = calls
-        self._storage = storage
-        self._events = events
-        self._anyone = anyone
-        self._most_waiting = most_waiting
-        self._patience_seconds = patience_seconds
-        self._timeout_seconds = timeout_seconds
-        self._leaving: set[asyncio.Task[None]] = set()
+    calls: CallRepository
+    storage: Storage
+    events: JobEvents
+    anyone: Callable[[], bool]
+    _: KW_ONLY
+    most_waiting: int
+    patience_seconds: float
+    timeout_seconds: float
+    _leaving: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def start(self) -> None:
         """Nothing: the workers start by themselves."""
@@ -76,7 +68,7 @@ class QueuedCalls:
 
     @property
     def alive(self) -> bool:
-        return self._anyone()
+        return self.anyone()
 
     async def run(self, method: str, *args: object) -> Any:
         """Raises Overloaded, EngineUnavailable, DeadlineExceeded, and what the method raises."""
@@ -84,9 +76,9 @@ class QueuedCalls:
             raise self._nobody()
         call = EngineCall(uuid4().hex, current_user.get(), method)
         try:
-            await self._storage.put(call.arguments_key, await asyncio.to_thread(_packed, method, args))
-            await self._calls.add(call, self._most_waiting, self._timeout_seconds + _GRACE_SECONDS)
-            await self._events.publish(WAITING)
+            await self.storage.put(call.arguments_key, await asyncio.to_thread(_packed, method, args))
+            await self.calls.add(call, self.most_waiting, self.timeout_seconds + _GRACE_SECONDS)
+            await self.events.publish(WAITING)
             return await self._answer(await self._ended(call))
         finally:
             leaving = asyncio.create_task(self._take_away(call))
@@ -96,43 +88,43 @@ class QueuedCalls:
     async def _ended(self, call: EngineCall) -> EngineCall:
         """The row is the truth; an event only says when to look at it."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self._timeout_seconds
-        taken_by = clock() + self._patience_seconds
-        with self._events.listening(call.id) as wake:
+        deadline = clock() + self.timeout_seconds
+        taken_by = clock() + self.patience_seconds
+        with self.events.listening(call.id) as wake:
             while True:
                 row = await self._look(call)
                 if row is not None and row.ended:
                     return row
                 if row is None or row.status is JobStatus.PROCESSING:
-                    taken_by = clock() + self._patience_seconds
+                    taken_by = clock() + self.patience_seconds
                 left = min(deadline, taken_by) - clock()
                 if left <= 0:
                     raise self._late(row)
-                await wake.wait(min(left, self._events.patience_seconds))
+                await wake.wait(min(left, self.events.patience_seconds))
 
     async def _look(self, call: EngineCall) -> EngineCall | None:
         """None while the database is away. Raises DeadlineExceeded for a call that was taken away for being late."""
         try:
-            return await self._calls.get(call.id)
+            return await self.calls.get(call.id)
         except NotFound:
-            raise DeadlineExceeded(f"The engine did not finish in {self._timeout_seconds:g} s.") from None
+            raise DeadlineExceeded(f"The engine did not finish in {self.timeout_seconds:g} s.") from None
         except Unavailable:
             return None
 
     async def _answer(self, row: EngineCall) -> Any:
         if row.error is not None:
-            raise as_told(row.error.code, row.error.detail, row.error.retry_after_seconds)
+            raise error_kind(row.error.code)(row.error.detail, retry_after_seconds=row.error.retry_after_seconds)
         try:
-            return await asyncio.to_thread(decode, await self._storage.get(row.result_key))
+            return await asyncio.to_thread(decode, await self.storage.get(row.result_key))
         except CodecError as error:
             raise InternalError(f"The answer of an engine cannot be read: {error}.") from error
 
     async def _take_away(self, call: EngineCall) -> None:
         """The row first: then whoever has the call learns that nobody wants it, and writes no answer."""
         try:
-            await self._calls.delete(call.id)
-            await self._events.publish(call.id)
-            await self._storage.delete_under(call.folder)
+            await self.calls.delete(call.id)
+            await self.events.publish(call.id)
+            await self.storage.delete_under(call.folder)
         except VoiceServiceError as error:
             logger.warning("engine call %s is not taken away yet: %s", call.id, error.code)
 
@@ -140,12 +132,12 @@ class QueuedCalls:
         if row is not None and row.status is JobStatus.PENDING:
             if not self.alive:
                 return self._nobody()
-            detail = f"All workers were busy for {self._patience_seconds:g} s. Try again."
-            return Overloaded(detail, retry_after_seconds=self._patience_seconds)
-        return DeadlineExceeded(f"The engine did not finish in {self._timeout_seconds:g} s.")
+            detail = f"All workers were busy for {self.patience_seconds:g} s. Try again."
+            return Overloaded(detail, retry_after_seconds=self.patience_seconds)
+        return DeadlineExceeded(f"The engine did not finish in {self.timeout_seconds:g} s.")
 
     def _nobody(self) -> EngineUnavailable:
-        return EngineUnavailable("No worker is there. Try again.", retry_after_seconds=self._patience_seconds)
+        return EngineUnavailable("No worker is there. Try again.", retry_after_seconds=self.patience_seconds)
 
 
 def _packed(method: str, args: tuple[object, ...]) -> bytes:

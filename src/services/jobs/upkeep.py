@@ -1,6 +1,7 @@
 """What keeps jobs from being forgotten, and from being kept: run now and then by every process that does jobs."""
 
 import logging
+from dataclasses import KW_ONLY, dataclass
 
 from src.domain.errors import JobDead
 from src.domain.ports import Storage
@@ -9,31 +10,33 @@ from src.services.jobs.ending import JobEnding
 
 logger = logging.getLogger(__name__)
 
+INPUT_SECONDS = 24 * 3600.0
+"""Recordings that no job took up are deleted after this, also when the job still waits."""
 
+
+@dataclass(eq=False)
 class JobUpkeep:
     """`max_attempts`: how often a job may be begun, its worker dying each time, before it is dead."""
 
-    def __init__(
-        self, jobs: JobRepository, storage: Storage, ending: JobEnding, *, max_attempts: int, lease_seconds: float
-    ) -> None:
-        self._jobs = jobs
-        self._storage = storage
-        self._ending = ending
-        self._max_attempts = max_attempts
-        self._lease_seconds = lease_seconds
+    jobs: JobRepository
+    storage: Storage
+    ending: JobEnding
+    _: KW_ONLY
+    max_attempts: int
+    lease_seconds: float
 
     async def recover(self) -> int:
         """Put the jobs of workers that are gone back in line, and end those that are dead. Returns how many of both.
 
         Several processes may do it at the same time. Raises Overloaded, EngineUnavailable.
         """
-        requeued = await self._jobs.requeue_expired(self._max_attempts)
+        requeued = await self.jobs.requeue_expired(self.max_attempts)
         for job_id in requeued:
             logger.warning("the worker of job %s is gone: the job goes back in line", job_id)
-        spent = await self._jobs.claim_spent(self._max_attempts, self._lease_seconds)
+        spent = await self.jobs.claim_spent(self.max_attempts, self.lease_seconds)
         for job in spent:
             logger.error("job %s is dead: its worker ended %d times while it ran", job.id, job.attempts)
-            await self._ending.fail(
+            await self.ending.fail(
                 job,
                 JobDead(
                     f"The service stopped {job.attempts} times while it did this job, and does not begin it again. "
@@ -45,11 +48,11 @@ class JobUpkeep:
     async def sweep(self, older_than_seconds: float, inputs_older_than_seconds: float) -> int:
         """Erase jobs that ended that long ago, and inputs that are that old. Returns how many jobs."""
         erased = 0
-        while old := await self._jobs.ended_before(older_than_seconds):
+        while old := await self.jobs.ended_before(older_than_seconds):
             for job in old:
-                await erase(job.id, job.input_key, self._jobs, self._storage)
+                await erase(job.id, job.input_key, self.jobs, self.storage)
             erased += len(old)
-        await self._storage.delete_under("inputs", inputs_older_than_seconds)
+        await self.storage.delete_under("inputs", inputs_older_than_seconds)
         return erased
 
 

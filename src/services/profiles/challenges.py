@@ -1,5 +1,6 @@
 """Sentences that a speaker is asked to say, so that a recording of before is no answer."""
 
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
@@ -8,29 +9,28 @@ from src.domain.errors import UnsupportedLanguage
 from src.domain.jobs import now
 from src.domain.languages import LANGUAGES
 from src.domain.ports import Transcriber
-from src.services.languages import HEARING_HINT
-from src.services.profiles.challenge_sentences import load_grammars
+from src.services.deployment.languages import HEARING_HINT
+from src.services.profiles.challenge_sentences import Grammar, load_grammars
+
+LIFETIME_SECONDS = 300.0
+"""For fetching a sentence, reading it out and sending it."""
+MOST_PER_USER = 5
+"""In that time, answered ones counted."""
 
 
+@dataclass(eq=False)
 class Challenges:
     """Each is for one user and one answer, within `lifetime_seconds`; a user gets `most_per_user` in that time.
 
     The bound is also one on trying: who has a recording of an older sentence cannot ask until that one comes again.
     """
 
-    def __init__(
-        self,
-        challenges: ChallengeRepository,
-        transcriber: Transcriber,
-        *,
-        lifetime_seconds: float,
-        most_per_user: int,
-    ) -> None:
-        self._challenges = challenges
-        self._transcriber = transcriber
-        self._lifetime_seconds = lifetime_seconds
-        self._most_per_user = most_per_user
-        self._grammars = load_grammars()
+    challenges: ChallengeRepository
+    transcriber: Transcriber
+    _: KW_ONLY
+    lifetime_seconds: float = LIFETIME_SECONDS
+    most_per_user: int = MOST_PER_USER
+    _grammars: dict[str, Grammar] = field(default_factory=load_grammars, init=False)
 
     async def issue(self, user_id: str, language: str | None) -> Challenge:
         """`language` None: the first that the recogniser hears, in the service's order.
@@ -38,23 +38,23 @@ class Challenges:
         Raises UnsupportedLanguage, RateLimited, EngineUnavailable while nobody knows what can be heard.
         """
         language = self._supported(language)
-        expires_at = now() + timedelta(seconds=self._lifetime_seconds)
+        expires_at = now() + timedelta(seconds=self.lifetime_seconds)
         challenge = Challenge(uuid4().hex, user_id, language, self._grammars[language].make(), expires_at)
-        await self._challenges.add(challenge, self._most_per_user)
+        await self.challenges.add(challenge, self.most_per_user)
         return challenge
 
     async def take(self, challenge_id: str, user_id: str) -> Challenge:
         """For one answer, right or wrong. Raises NotFound."""
-        return await self._challenges.take(challenge_id, user_id)
+        return await self.challenges.take(challenge_id, user_id)
 
     def _supported(self, wanted: str | None) -> str:
-        hears = self._transcriber.languages
+        hears = self.transcriber.languages
         known = [language for language in LANGUAGES if language in hears and language in self._grammars]
         if wanted is None and known:
             return known[0]
         if wanted is None or wanted not in known:
             raise UnsupportedLanguage(
-                f"Challenges are spoken in what the recogniser {self._transcriber.name} hears: "
+                f"Challenges are spoken in what the recogniser {self.transcriber.name} hears: "
                 f"{', '.join(known) or 'nothing'}. {HEARING_HINT}"
             )
         return wanted

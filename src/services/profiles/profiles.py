@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
@@ -66,29 +66,19 @@ class NewProfile:
         return (self.reference_audio, *self.additional_references)
 
 
+@dataclass(eq=False)
 class Profiles:
     """`min_reference_seconds` of speech are needed in each recording, `max_reference_seconds` are taken in all."""
 
-    def __init__(
-        self,
-        profiles: ProfileRepository,
-        consents: ConsentRepository,
-        storage: Storage,
-        decoder: AudioDecoder,
-        voices: VoiceCloning,
-        verification: Verification,
-        *,
-        min_reference_seconds: float,
-        max_reference_seconds: float,
-    ) -> None:
-        self._profiles = profiles
-        self._consents = consents
-        self._storage = storage
-        self._decoder = decoder
-        self._voices = voices
-        self._verification = verification
-        self._min_reference_seconds = min_reference_seconds
-        self._max_reference_seconds = max_reference_seconds
+    profiles: ProfileRepository
+    consents: ConsentRepository
+    storage: Storage
+    decoder: AudioDecoder
+    voices: VoiceCloning
+    verification: Verification
+    _: KW_ONLY
+    min_reference_seconds: float
+    max_reference_seconds: float
 
     async def save(self, new: NewProfile) -> VoiceProfile:
         """Learn the voice and keep it; not learned again when it replaces one of the same recordings.
@@ -99,16 +89,16 @@ class Profiles:
         """
         began = now()
         current_user.set(new.user_id)
-        self._verification.require(verified=new.verification is not None)
+        self.verification.require(verified=new.verification is not None)
         _require_past(new.consent)
-        old = await self._profiles.get(new.profile_id, new.user_id) if new.profile_id else None
+        old = await self.profiles.get(new.profile_id, new.user_id) if new.profile_id else None
         references = await self._references(new)
         method = ConsentMethod.DECLARED
         if new.verification is not None:
-            await self._verification.confirm(new.user_id, new.verification, references)
+            await self.verification.confirm(new.user_id, new.verification, references)
             method = ConsentMethod.SPOKEN_CHALLENGE
         known = await self._stored_voice(old) if old is not None else None
-        voice = await self._voices.learn(references, known)
+        voice = await self.voices.learn(references, known)
         checksums = await asyncio.to_thread(_checksums, new.recordings)
         consent = replace(new.consent, method=method, references=checksums)
         profile = self._describe(
@@ -123,13 +113,13 @@ class Profiles:
         Raises NotFound, decoding errors, and those of `Verification.confirm`.
         """
         current_user.set(user_id)
-        profile = await self._profiles.get(profile_id, user_id)
-        recordings = [await self._storage.get(path) for path in profile.audio_paths]
+        profile = await self.profiles.get(profile_id, user_id)
+        recordings = [await self.storage.get(path) for path in profile.audio_paths]
         references = [
             await self._recorded(path, recording)
             for path, recording in zip(profile.audio_paths, recordings, strict=True)
         ]
-        await self._verification.confirm(user_id, answer, tuple(references))
+        await self.verification.confirm(user_id, answer, tuple(references))
         consent = Consent(
             profile.consent.statement,
             profile.consent.recorded_at,
@@ -137,40 +127,40 @@ class Profiles:
             ConsentMethod.SPOKEN_CHALLENGE,
             await asyncio.to_thread(_checksums, tuple(recordings)),
         )
-        await self._consents.add(profile_id, user_id, consent, instead_of=profile.consent.id)
+        await self.consents.add(profile_id, user_id, consent, instead_of=profile.consent.id)
         return replace(profile, consent=consent, updated_at=consent.received_at)
 
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
         """Raises NotFound, also for another user's profile."""
-        return await self._profiles.get(profile_id, user_id)
+        return await self.profiles.get(profile_id, user_id)
 
     async def require_usable(self, profile_id: str, user_id: str) -> None:
         """Raises NotFound, and ConsentRequired where only verified profiles are spoken with and this one is not."""
-        profile = await self._profiles.get(profile_id, user_id)
-        self._verification.require(verified=profile.verified)
+        profile = await self.profiles.get(profile_id, user_id)
+        self.verification.require(verified=profile.verified)
 
     def require_usable_recording(self) -> None:
         """Raises ConsentRequired where only verified voices are spoken with: nobody vouches for a recording."""
-        self._verification.require(verified=False)
+        self.verification.require(verified=False)
 
     async def of_user(self, user_id: str) -> list[VoiceProfile]:
-        return await self._profiles.of_user(user_id)
+        return await self.profiles.of_user(user_id)
 
     async def voice(self, profile_id: str, user_id: str) -> LearnedVoice:
         """The stored voice. Learned anew from the recordings, and stored, when what is stored cannot be used: another
         voice engine made it, it is damaged or not there. Raises as `require_usable` does.
         """
-        profile = await self._profiles.get(profile_id, user_id)
-        self._verification.require(verified=profile.verified)
-        voice = await self._voices.recall(profile.embedding_path)
+        profile = await self.profiles.get(profile_id, user_id)
+        self.verification.require(verified=profile.verified)
+        voice = await self.voices.recall(profile.embedding_path)
         if voice is not None:
             return voice
         voice = await self._stored_voice(profile)
         if voice is None:
-            references = [await self._recorded(path, await self._storage.get(path)) for path in profile.audio_paths]
-            voice = await self._voices.learn(tuple(references))
+            references = [await self._recorded(path, await self.storage.get(path)) for path in profile.audio_paths]
+            voice = await self.voices.learn(tuple(references))
             await self._replace_voice(profile, voice)
-        await self._voices.remember(profile.embedding_path, voice)
+        await self.voices.remember(profile.embedding_path, voice)
         return voice
 
     async def _references(self, new: NewProfile) -> tuple[Audio, ...]:
@@ -179,14 +169,14 @@ class Profiles:
         for index, data in enumerate(new.additional_references):
             with about(f"additional_references[{index}]"):
                 references.append(await self._reference(data, new.audio_format))
-                seconds, most = sum(each.duration_seconds for each in references), self._max_reference_seconds
+                seconds, most = sum(each.duration_seconds for each in references), self.max_reference_seconds
                 if seconds > most:
                     raise AudioTooLong(f"With it the references have {seconds:.1f} s of speech; at most {most:g} s.")
         return tuple(references)
 
     async def _reference(self, data: bytes, audio_format: AudioFormat) -> Audio:
-        audio = (await self._decoder.decode(data, audio_format)).audio
-        seconds, least = audio.duration_seconds, self._min_reference_seconds
+        audio = (await self.decoder.decode(data, audio_format)).audio
+        seconds, least = audio.duration_seconds, self.min_reference_seconds
         if seconds < least:
             raise ReferenceTooShort(f"The reference has {seconds:.1f} s of speech; a voice needs at least {least:g} s.")
         return audio
@@ -194,18 +184,18 @@ class Profiles:
     async def _recorded(self, path: str, recording: bytes) -> Audio:
         audio_counted.set(True)  # when it was sent
         declared = AudioFormat(path.rpartition(".")[2])
-        return (await self._decoder.decode(recording, declared)).audio
+        return (await self.decoder.decode(recording, declared)).audio
 
     async def _stored_voice(self, profile: VoiceProfile) -> LearnedVoice | None:
         """None, and a line in the log: it cannot be used."""
         try:
-            voice = LearnedVoice.unpack(await self._storage.get(profile.embedding_path))
+            voice = LearnedVoice.unpack(await self.storage.get(profile.embedding_path))
         except NotFound:
             trouble = "is not there"
         except (DamagedVoice, DamagedFile):
             trouble = "is damaged"
         else:
-            if voice.conditioning.engine == self._voices.engine_name:
+            if voice.conditioning.engine == self.voices.engine_name:
                 return voice
             trouble = f"was learned by {voice.conditioning.engine}"
         logger.warning("the stored voice of profile %s %s: it is learned again", profile.id, trouble)
@@ -213,14 +203,14 @@ class Profiles:
 
     async def _replace_voice(self, profile: VoiceProfile, voice: LearnedVoice) -> None:
         """Store a voice that was learned again, unless the profile was deleted or replaced meanwhile."""
-        await self._storage.put(profile.embedding_path, voice.pack())
+        await self.storage.put(profile.embedding_path, voice.pack())
         try:
-            current = await self._profiles.get(profile.id, profile.user_id)
+            current = await self.profiles.get(profile.id, profile.user_id)
         except NotFound:
-            await self._storage.delete(profile.embedding_path)
+            await self.storage.delete(profile.embedding_path)
             raise
         if current.embedding_path != profile.embedding_path:
-            await self._storage.delete(profile.embedding_path)
+            await self.storage.delete(profile.embedding_path)
 
     def _describe(self, new: NewProfile, old: VoiceProfile | None, voice: LearnedVoice, seconds: float) -> VoiceProfile:
         measured = voice.voice_print
@@ -256,14 +246,14 @@ class Profiles:
         """That the files are to be erased is planned before they are written, and called off with the row: so they go
         when this process is killed in between. The old ones go from then on.
         """
-        await self._profiles.plan(
+        await self.profiles.plan(
             _files_of(profile), profile.user_id, old.id if old else None, _PLANNED_SECONDS, since=began
         )
         try:
             for path, recording in zip(profile.audio_paths, recordings, strict=True):
-                await self._storage.put(path, recording)
-            await self._storage.put(profile.embedding_path, voice.pack())
-            await self._profiles.save(profile, old, planned=True)
+                await self.storage.put(path, recording)
+            await self.storage.put(profile.embedding_path, voice.pack())
+            await self.profiles.save(profile, old, planned=True)
         except BaseException:
             await self._erase(profile)
             raise
@@ -272,10 +262,10 @@ class Profiles:
                 await self._erase(old)
 
     async def _erase(self, profile: VoiceProfile) -> None:
-        await self._voices.forget(profile.embedding_path, profile.user_id)
+        await self.voices.forget(profile.embedding_path, profile.user_id)
         for path in _files_of(profile):
-            await self._storage.delete(path)
-        await self._profiles.erased(_files_of(profile))
+            await self.storage.delete(path)
+        await self.profiles.erased(_files_of(profile))
 
 
 def _files_of(profile: VoiceProfile) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ this service does: for that there is no remedy in the sound alone.
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 
 from src.domain.audio import Audio, AudioFormat
@@ -22,7 +22,7 @@ from src.domain.ports import AudioDecoder, SpeakerAnalyzer
 from src.domain.speech import DecodedSpeech, Quality, compare
 from src.services.profiles.challenges import Challenges
 from src.services.transcription import Transcription
-from src.utils.concurrency import both
+from src.utils.concurrency import run_both
 from src.utils.words import word_error_rate
 
 _PIECE_SECONDS = 6.0
@@ -41,33 +41,27 @@ class SpokenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What passes: at most so many words wrong, of all; a cosine of speaker embeddings of at least so much."""
+    """What passes: at most so many words wrong, of all; a cosine of speaker embeddings of at least so much.
 
-    word_error_rate: float
-    similarity: float
+    `scripts/benchmark.py --suite consent` measures what they let through.
+    """
+
+    word_error_rate: float = 0.3
+    similarity: float = 0.8
 
 
+@dataclass(eq=False)
 class Verification:
     """`required`: whether profiles that are not verified may be kept and spoken with."""
 
-    def __init__(
-        self,
-        challenges: Challenges,
-        decoder: AudioDecoder,
-        transcription: Transcription,
-        analyzer: SpeakerAnalyzer,
-        bounds: Bounds,
-        *,
-        required: bool,
-        timeout_seconds: float,
-    ) -> None:
-        self.required = required
-        self._challenges = challenges
-        self._decoder = decoder
-        self._transcription = transcription
-        self._analyzer = analyzer
-        self._bounds = bounds
-        self._timeout_seconds = timeout_seconds
+    challenges: Challenges
+    decoder: AudioDecoder
+    transcription: Transcription
+    analyzer: SpeakerAnalyzer
+    bounds: Bounds = Bounds()
+    _: KW_ONLY
+    required: bool
+    timeout_seconds: float
 
     def require(self, *, verified: bool) -> None:
         """Raises ConsentRequired where `verified` is needed and not so."""
@@ -85,33 +79,33 @@ class Verification:
         for a challenge that cannot be answered any more, DeadlineExceeded, decoding errors.
         """
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self.timeout_seconds):
                 with about("verification.audio"):
-                    speech = await self._decoder.decode(answer.audio, answer.audio_format)
-                challenge = await self._challenges.take(answer.challenge_id, user_id)
-                right_words, same_voice = await both(
+                    speech = await self.decoder.decode(answer.audio, answer.audio_format)
+                challenge = await self.challenges.take(answer.challenge_id, user_id)
+                right_words, same_voice = await run_both(
                     self._says(speech, challenge), self._is_speaker(speech.audio, references)
                 )
         except TimeoutError:
             raise DeadlineExceeded(
-                f"Listening took longer than {self._timeout_seconds:g} s. Ask for a new challenge, and try again."
+                f"Listening took longer than {self.timeout_seconds:g} s. Ask for a new challenge, and try again."
             ) from None
         if not (right_words and same_voice):
             raise VerificationFailed(_reason(right_words=right_words, same_voice=same_voice))
 
     async def _says(self, speech: DecodedSpeech, challenge: Challenge) -> bool:
         try:
-            heard = await self._transcription.transcribe(speech, challenge.language, Quality.BALANCED)
+            heard = await self.transcription.transcribe(speech, challenge.language, Quality.BALANCED)
         except NoSpeechDetected:
             return False
         wrong = word_error_rate(challenge.sentence, heard.text, challenge.language)
-        return wrong <= self._bounds.word_error_rate
+        return wrong <= self.bounds.word_error_rate
 
     async def _is_speaker(self, answer: Audio, references: tuple[Audio, ...]) -> bool:
-        speaker = await self._analyzer.analyze(answer)
+        speaker = await self.analyzer.analyze(answer)
         for reference in references:
             for piece in pieces(reference):
-                if compare(await self._analyzer.analyze(piece), speaker).similarity < self._bounds.similarity:
+                if compare(await self.analyzer.analyze(piece), speaker).similarity < self.bounds.similarity:
                     return False
         return True
 

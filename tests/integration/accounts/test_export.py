@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.support.options import applied
 
 VOICE = "/api/v1/voice"
 CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
@@ -31,10 +33,11 @@ def opened(http: httpx.Client, **query: str) -> tuple[zipfile.ZipFile, dict[str,
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Any:
+def app(tmp_path: Path) -> Iterator[Any]:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
-    settings = Settings(_env_file=None, data_dir=tmp_path, min_reference_seconds=0.5, deletion_settle_seconds=1.0)
-    return create_app(settings, engines)
+    settings = Settings(_env_file=None, data_dir=tmp_path, min_reference_seconds=0.5)
+    with applied({"src.bootstrap.use_cases.SqlDeletions": {"settle_seconds": 1.0}}):
+        yield create_app(settings, engines)
 
 
 def test_the_export_has_everything_and_after_the_deletion_nothing(app: Any) -> None:

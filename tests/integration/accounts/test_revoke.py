@@ -25,6 +25,7 @@ from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
+from tests.support.options import applied
 from tests.support.pseudonyms import deleted
 
 KEY = new_key()
@@ -91,8 +92,9 @@ def _settings(folder: Path, database_url: str, redis_url: str) -> dict[str, str]
 
 def _app(settings: dict[str, str]) -> Any:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
-    shared = {"redis_timeout_seconds": 1.0, "storage_keys": KEY, **settings}
-    return create_app(Settings(_env_file=None, **shared), engines)  # type: ignore[arg-type]
+    made = Settings(_env_file=None, storage_keys=KEY, **settings)  # type: ignore[arg-type]
+    with applied({"src.bootstrap.shared.RedisLink": {"timeout_seconds": 1.0}}):
+        return create_app(made, engines)
 
 
 def test_a_revoked_token_is_refused_at_once(

@@ -52,7 +52,7 @@ def _becomes(target: Target, token: str, status: int) -> None:
 
 
 def test_keys_change_without_a_restart(tmp_path: Path) -> None:
-    with targets("key set", tmp_path, jwt_jwks_ttl_seconds=0.2, jwt_jwks_refetch_seconds=0.1) as target:
+    with targets("key set", tmp_path, {"ttl_seconds": 0.2, "refetch_seconds": 0.1}) as target:
         issuer = target.issuer
         assert issuer is not None
         first = target.signer.token(claims())
@@ -77,7 +77,7 @@ def test_keys_change_without_a_restart(tmp_path: Path) -> None:
 
 
 def test_without_any_key_nobody_is_let_in_and_it_is_said(tmp_path: Path) -> None:
-    with targets("key set", tmp_path, jwt_jwks_ttl_seconds=0.1, jwt_jwks_stale_seconds=0) as target:
+    with targets("key set", tmp_path, {"ttl_seconds": 0.1, "stale_seconds": 0}) as target:
         assert target.issuer is not None
         target.issuer.always = Answer(500)
         token = target.signer.token(claims())

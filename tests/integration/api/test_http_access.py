@@ -104,7 +104,6 @@ def test_the_fourth_translation_in_a_minute_is_told_when_to_come_back(http: http
         {"auth_mode": "jwt"},
         {"auth_mode": "jwt", "jwt_secret": "short", "jwt_issuer": "us", "jwt_audience": "voice"},
         {"auth_mode": "jwt", "jwt_secret": SECRET},
-        {"url_signing_key": "short"},
     ],
 )
 def test_unsafe_settings_are_refused(wrong: dict[str, Any]) -> None:

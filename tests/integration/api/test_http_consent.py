@@ -19,6 +19,7 @@ from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.support.options import applied
 
 RECORDING = b"any bytes: the decoder is a fake"
 STATEMENT = "I, Ann, agree to be heard as in the play of 1923."
@@ -165,7 +166,8 @@ def test_where_it_is_required_only_verified_voices_are_kept_and_spoken_with(tmp_
 
 def test_an_expired_challenge_is_not_there_and_makes_room(tmp_path: Path) -> None:
     transcriber = FakeTranscriber()
-    with service(tmp_path / "data", transcriber, challenges_per_user=2) as http:
+    two = {"src.bootstrap.use_cases.Challenges": {"most_per_user": 2}}
+    with applied(two), service(tmp_path / "data", transcriber) as http:
         late = answered(http, transcriber)
         http.post("/profile/challenge", json={})
         full = http.post("/profile/challenge", json={})

@@ -5,14 +5,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.attacks.slow_clients import Crowd, percentile, probe
+from tests.attacks.slow_clients import Crowd, percentile, probe, time_limits
 from tests.conftest import service_process
 from tests.fakes.stand_in import Message
 from tests.servers.waiting import until
+from tests.support.options import environment
 
 
 async def test_slow_clients_are_sent_away_and_keep_nobody_waiting(tmp_path: Path) -> None:
-    limits = {"HEADER_TIMEOUT_SECONDS": "2", "BODY_TIMEOUT_SECONDS": "2", "SEND_TIMEOUT_SECONDS": "2"}
+    limits = environment(time_limits(2))
     with service_process(tmp_path / "data", ("tests.fakes.stand_in", "api"), **limits) as (url, _):
         port = urlsplit(url).port
         assert port

@@ -1,18 +1,19 @@
-"""Encrypted connections to real servers, by settings: the right authority serves, every other one is refused."""
+"""Encrypted connections to real servers: the right authority serves, every other one is refused."""
 
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
 from pydantic import ValidationError
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from src.adapters.redis_link import RedisLink
 from src.adapters.storage.s3 import S3Storage
@@ -21,6 +22,7 @@ from src.bootstrap.process import build_server
 from src.bootstrap.storage import plain_connections, s3_options
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
+from src.main import create_app
 from tests.integration.redis.test_redis_link import ask
 from tests.servers.certificates import self_signed
 from tests.servers.ports import free_port
@@ -48,6 +50,11 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 def made(**settings: Any) -> Settings:
     return Settings(_env_file=None, **settings)
+
+
+def with_query(url: str, **parameters: object) -> str:
+    query = {name: str(value) for name, value in parameters.items()}
+    return make_url(url).update_query_dict(query).render_as_string(hide_password=False)
 
 
 # --- callers
@@ -100,15 +107,10 @@ def test_callers_with_an_old_version(right: Pair) -> None:
                     httpx.get(f"https://{address}/health/live", verify=old)
 
 
-def test_a_key_with_a_password(tmp_path: Path) -> None:
+def test_a_key_with_a_password_is_refused_and_not_asked_for(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path, password="open sesame")
-    files = {"tls_certificate_file": certificate, "tls_private_key_file": key}
-    with served(**files, tls_private_key_password="open sesame") as address:
-        live = f"https://{address}/health/live"
-        assert httpx.get(live, verify=client_context(certificate)).status_code == 200
-    for password in ({}, {"tls_private_key_password": "wrong"}):
-        with pytest.raises(EngineUnavailable, match="TLS_PRIVATE_KEY_FILE cannot be used"):
-            build_server(edge_app(), made(**files, **password))
+    with pytest.raises(EngineUnavailable, match="TLS_PRIVATE_KEY_FILE cannot be used"):
+        build_server(edge_app(), made(tls_certificate_file=certificate, tls_private_key_file=key))
 
 
 def test_a_certificate_of_another_key(right: Pair, wrong: Pair) -> None:
@@ -126,8 +128,9 @@ def encrypted_postgres(right: Pair) -> Iterator[PostgresServer]:
         yield server
 
 
-async def is_encrypted(**settings: Any) -> bool:
-    database = open_database(made(**settings))
+async def is_encrypted(url: str, **tls: object) -> bool:
+    """`tls` as libpq names it."""
+    database = open_database(made(database_url=with_query(url, **tls)))
     try:
         await database.start()
         async with database.reading() as connection:
@@ -139,35 +142,34 @@ async def is_encrypted(**settings: Any) -> bool:
 
 async def test_postgres(encrypted_postgres: PostgresServer, right: Pair, wrong: Pair) -> None:
     url = encrypted_postgres.new_database()
-    assert not await is_encrypted(database_url=url, database_tls="off")
-    assert await is_encrypted(database_url=url)
-    assert await is_encrypted(database_url=url, database_tls="require")
-    assert await is_encrypted(database_url=url, database_tls="verify-full", database_ca_file=right.certificate)
+    assert not await is_encrypted(url, sslmode="disable")
+    assert await is_encrypted(url)
+    assert await is_encrypted(url, sslmode="require")
+    assert await is_encrypted(url, sslmode="verify-full", sslrootcert=right.certificate)
     with pytest.raises(EngineUnavailable):
-        await is_encrypted(database_url=url, database_tls="verify-full", database_ca_file=wrong.certificate)
+        await is_encrypted(url, sslmode="verify-full", sslrootcert=wrong.certificate)
     by_name = url.replace("127.0.0.1", "localhost")  # the certificate is the address's
     with pytest.raises(EngineUnavailable):
-        await is_encrypted(database_url=by_name, database_tls="verify-full", database_ca_file=right.certificate)
-    with pytest.raises(EngineUnavailable, match="DATABASE_CA_FILE has no certificates"):
-        await is_encrypted(database_url=url, database_tls="verify-full", database_ca_file=right.key)
+        await is_encrypted(by_name, sslmode="verify-full", sslrootcert=right.certificate)
+    with pytest.raises(EngineUnavailable, match="sslrootcert names no file of certificates"):
+        await is_encrypted(url, sslmode="verify-full", sslrootcert=right.key)
 
 
 async def test_a_postgres_without_tls(postgres: PostgresServer, right: Pair) -> None:
     url = postgres.new_database()
-    assert not await is_encrypted(database_url=url)
+    assert not await is_encrypted(url)
     with pytest.raises(EngineUnavailable):
-        await is_encrypted(database_url=url, database_tls="require")
+        await is_encrypted(url, sslmode="require")
     with pytest.raises(EngineUnavailable):
-        await is_encrypted(database_url=url, database_tls="verify-full", database_ca_file=right.certificate)
+        await is_encrypted(url, sslmode="verify-full", sslrootcert=right.certificate)
 
 
 # --- Redis
 
 
-async def is_up(**settings: Any) -> bool:
-    url = made(**settings).effective_redis_url
-    assert url is not None
-    link = RedisLink(url.get_secret_value(), 5.0)
+async def is_up(url: str, **tls: object) -> bool:
+    """`tls` as redis-py names it."""
+    link = RedisLink(with_query(url, **tls), 5.0)
     await link.start()
     try:
         return link.up and await ask(link) == b"there"
@@ -184,17 +186,17 @@ async def test_redis(tmp_path: Path, right: Pair, wrong: Pair) -> None:
         "tls-ca-cert-file": str(right.certificate),
         "tls-auth-clients": "yes",
     }
-    own = {"redis_certificate_file": right.certificate, "redis_private_key_file": right.key}
-    other = {"redis_certificate_file": wrong.certificate, "redis_private_key_file": wrong.key}
+    own = {"ssl_certfile": right.certificate, "ssl_keyfile": right.key}
+    other = {"ssl_certfile": wrong.certificate, "ssl_keyfile": wrong.key}
     url = f"rediss://127.0.0.1:{port}/0?health_check_interval=30"
     with RedisServer(tmp_path, options=options) as server:
-        assert await is_up(redis_url=url, redis_ca_file=right.certificate, **own)
-        assert not await is_up(redis_url=url, redis_ca_file=wrong.certificate, **own)
-        assert not await is_up(redis_url=url, redis_ca_file=right.certificate, **other)
-        assert not await is_up(redis_url=url, redis_ca_file=right.certificate)
-        assert not await is_up(redis_url=url, **own)
+        assert await is_up(url, ssl_ca_certs=right.certificate, **own)
+        assert not await is_up(url, ssl_ca_certs=wrong.certificate, **own)
+        assert not await is_up(url, ssl_ca_certs=right.certificate, **other)
+        assert not await is_up(url, ssl_ca_certs=right.certificate)
+        assert not await is_up(url, **own)
         plain = f"rediss://127.0.0.1:{server.port}/0"
-        assert not await is_up(redis_url=plain, redis_ca_file=right.certificate)
+        assert not await is_up(plain, ssl_ca_certs=right.certificate)
 
 
 # --- S3
@@ -202,7 +204,8 @@ async def test_redis(tmp_path: Path, right: Pair, wrong: Pair) -> None:
 
 async def is_stored(**settings: Any) -> bool:
     keys = {"s3_region": REGION, "s3_access_key_id": KEY_ID, "s3_secret_access_key": SECRET}
-    storage = S3Storage(s3_options(made(storage="s3", s3_attempts=1, **keys, **settings)), 60)
+    options = replace(s3_options(made(storage="s3", **keys, **settings)), attempts=1)
+    storage = S3Storage(options, 60)
     try:
         await storage.start()
         await storage.put("results/a.wav", b"audio")
@@ -211,18 +214,20 @@ async def is_stored(**settings: Any) -> bool:
         await storage.close()
 
 
-async def test_s3(tmp_path: Path, right: Pair, wrong: Pair) -> None:
+async def test_s3(tmp_path: Path, right: Pair, wrong: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     with s3_running(tmp_path, right.certificate, right.key) as server:
         bucket = {"s3_bucket": server.new_bucket(), "s3_endpoint_url": server.endpoint}
-        assert await is_stored(**bucket, s3_ca_file=right.certificate)
-        for ca_file in ({}, {"s3_ca_file": wrong.certificate}):
-            with pytest.raises(EngineUnavailable):
-                await is_stored(**bucket, **ca_file)
+        with pytest.raises(EngineUnavailable):
+            await is_stored(**bucket)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(right.certificate))
+        assert await is_stored(**bucket)
         plain = {**bucket, "s3_endpoint_url": server.endpoint.replace("https", "http")}
         with pytest.raises(EngineUnavailable):
             await is_stored(**plain)
-        with pytest.raises(EngineUnavailable):
-            await is_stored(**bucket, s3_ca_file=right.key)
+        for file in (wrong.certificate, right.key):
+            monkeypatch.setenv("AWS_CA_BUNDLE", str(file))
+            with pytest.raises(EngineUnavailable):
+                await is_stored(**bucket)
 
 
 # --- settings that cannot be meant
@@ -233,12 +238,6 @@ async def test_s3(tmp_path: Path, right: Pair, wrong: Pair) -> None:
     [
         ({"tls_certificate_file": "CERTIFICATE"}, "TLS_PRIVATE_KEY_FILE go together"),
         ({"tls_certificate_file": "/nowhere.pem"}, "cannot be read: No such file"),
-        ({"database_tls": "verify-full", "database_url": "postgresql://h/d"}, "DATABASE_CA_FILE go together"),
-        ({"database_tls": "require", "database_ca_file": "CERTIFICATE"}, "verify-full and DATABASE_CA_FILE go"),
-        ({"database_tls": "require"}, "needs a DATABASE_URL of Postgres"),
-        ({"redis_ca_file": "CERTIFICATE", "redis_url": "redis://h"}, "begins with rediss://"),
-        ({"redis_certificate_file": "CERTIFICATE", "redis_url": "rediss://h"}, "REDIS_PRIVATE_KEY_FILE go together"),
-        ({"s3_ca_file": "CERTIFICATE", "s3_endpoint_url": "http://h"}, "begins with https://"),
     ],
 )
 def test_settings_that_cannot_be_meant(right: Pair, settings: dict[str, str], said: str) -> None:
@@ -247,15 +246,14 @@ def test_settings_that_cannot_be_meant(right: Pair, settings: dict[str, str], sa
         made(**given)
 
 
-def test_hsts(right: Pair) -> None:
+def test_browsers_are_told_to_come_back_over_tls_where_this_server_has_it(tmp_path: Path, right: Pair) -> None:
     files = {"tls_certificate_file": right.certificate, "tls_private_key_file": right.key}
-    assert made().effective_hsts_seconds == 0
-    assert made(**files).effective_hsts_seconds == 31_536_000
-    assert made(**files, hsts_seconds=0).effective_hsts_seconds == 0
-    assert made(hsts_seconds=600).effective_hsts_seconds == 600
+    for settings, told in (({}, None), (files, "max-age=31536000")):
+        http = TestClient(create_app(made(data_dir=tmp_path, **settings)))
+        assert http.get("/health/live", headers={"Host": "127.0.0.1"}).headers.get("strict-transport-security") == told
 
 
-def test_plain_connections_are_said_where_they_leave_the_machine(right: Pair) -> None:
+def test_plain_connections_are_said_where_they_leave_the_machine() -> None:
     s3 = {"storage": "s3", "s3_bucket": "b"}
     far = plain_connections(
         made(
@@ -275,9 +273,7 @@ def test_plain_connections_are_said_where_they_leave_the_machine(right: Pair) ->
     encrypted = {
         "s3_endpoint_url": "https://s3.example.org",
         "redis_url": "rediss://redis:6379/0",
-        "database_url": "postgresql+asyncpg://u@db/voice",
-        "database_tls": "verify-full",
-        "database_ca_file": right.certificate,
+        "database_url": "postgresql+asyncpg://u@db/voice?ssl=verify-full&sslrootcert=ca.pem",
     }
     for settings in (near, encrypted, {"redis_url": "unix:///run/redis.sock"}):
         assert plain_connections(made(**s3, **settings)) == ()

@@ -10,7 +10,7 @@ from src.bootstrap.engines import decoder_pool
 from src.config.settings import Settings
 from tests.fakes.process_children import children
 
-SECRET = "URL_SIGNING_KEY"
+SECRET = "PSEUDONYM_KEY"
 
 
 def _environment(pid: int) -> str:
@@ -21,7 +21,7 @@ def _environment(pid: int) -> str:
 async def test_its_processes_are_limited_and_know_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SECRET, "a secret that is none of the decoder's business")
     others = children()
-    pool = decoder_pool(Settings(_env_file=None, decoder_processes=2))
+    pool = decoder_pool(Settings(_env_file=None, engine_processes=2))
     try:
         await pool.start()
         decoders = children() - others

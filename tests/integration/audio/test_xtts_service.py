@@ -13,7 +13,7 @@ import pytest
 import safetensors.torch
 
 from src.adapters.storage.keyring import Keyring
-from src.config.sealing import storage_keys
+from src.config.values import storage_keys
 from tests.checkpoints.xtts_checkpoint import tiny_checkpoint
 from tests.conftest import service_process
 from tests.recordings import audio_files

@@ -189,7 +189,7 @@ def test_a_place_that_does_not_answer_is_said_in_one_line(backup_state: State, s
     with FaultyProxy(s3_server.port) as proxy:
         proxy.fault = Fault(reset_after=0)
         bucket, url = s3_server.new_bucket(), f"http://127.0.0.1:{proxy.port}"
-        backup_state.in_bucket(s3_server, bucket, S3_TIMEOUT_SECONDS="2")
+        backup_state.in_bucket(s3_server, bucket)
         backup_state.set(S3_ENDPOINT_URL=url)
         assert bucket in backup_state.backup(code=1)["error"]
     assert backup_state.restore("latest", code=1)["error"].count("\n") == 0

@@ -11,7 +11,7 @@ import pytest
 
 from src.adapters.callbacks.guard import Resolve, SystemResolver
 from src.adapters.callbacks.http_sender import HttpCallbackSender
-from src.config.callbacks import signing_keys
+from src.config.values import signing_keys
 from src.domain.callbacks import Callback, Receipt
 from src.utils.public_addresses import AddressRules
 from tests.providers.provider_server import Answer, deaf_address

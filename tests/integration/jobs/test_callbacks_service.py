@@ -6,7 +6,7 @@ The engines are fakes; HTTP, the database and the processes are real.
 import base64
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tests.fakes.stand_in import Message
 from tests.providers.provider_server import Answer
 from tests.servers.ports import free_port
 from tests.servers.receiver import SECRET, Receiver, verified
+from tests.support.options import applied, environment
 
 TRANSLATE = "/api/v1/voice/translate"
 BODY = {"audio": base64.b64encode(b"any bytes").decode(), "target_language": "es", "source_language": "en"}
@@ -43,12 +44,13 @@ def serve(tmp_path: Path) -> Callable[..., AbstractContextManager[httpx.Client]]
     """Starts a service that may call back on this machine; `changes` are settings."""
 
     @contextmanager
-    def start(transcriber: FakeTranscriber | None = None, **changes: Any) -> Iterator[httpx.Client]:
+    def start(
+        transcriber: FakeTranscriber | None = None, pauses: Sequence[float] = (0.1, 0.1, 0.1), **changes: Any
+    ) -> Iterator[httpx.Client]:
         options: dict[str, Any] = {
             "webhook_secret": SecretStr(SECRET),
             "callback_allow_http": True,
             "callback_allowed_networks": ["127.0.0.0/8"],
-            "callback_retry_seconds": [0.1, 0.1, 0.1],
         }
         settings = Settings(_env_file=None, data_dir=tmp_path / "data", **(options | changes))
         engines = Engines(
@@ -59,10 +61,19 @@ def serve(tmp_path: Path) -> Callable[..., AbstractContextManager[httpx.Client]]
             FakeAnalyzer(),
             runners={},
         )
-        with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+        with (
+            applied(retries(pauses)),
+            serving(create_app(settings, engines)) as url,
+            httpx.Client(base_url=url, timeout=20) as http,
+        ):
             yield http
 
     return start
+
+
+def retries(pauses: Sequence[float]) -> dict[str, Any]:
+    """For `tests.support.options`."""
+    return {"src.bootstrap.callbacks.CallbackDelivery": {"pauses_seconds": pauses}}
 
 
 Serve = Callable[..., AbstractContextManager[httpx.Client]]
@@ -152,7 +163,7 @@ def await_row(data_dir: Path, column: str) -> dict[str, Any]:
 
 def test_a_job_that_is_deleted_is_told_of_no_more(receiver: Receiver, serve: Serve, tmp_path: Path) -> None:
     receiver.always = Answer(500)
-    with serve(callback_retry_seconds=[60]) as http:
+    with serve(pauses=[60]) as http:
         accepted = http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("127.0.0.1")}, headers=ASYNC)
         await_row(tmp_path / "data", "last_status")
         assert http.delete(accepted.headers["Location"]).status_code == 204
@@ -206,7 +217,7 @@ def test_a_process_that_is_killed_before_it_delivered_leaves_that_to_the_next(tm
         "WEBHOOK_SECRET": SECRET,
         "CALLBACK_ALLOW_HTTP": "1",
         "CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8",
-        "CALLBACK_RETRY_SECONDS": "3",
+        **environment(retries([3])),
     }
     with service_process(tmp_path / "data", ("tests.fakes.stand_in", "api"), **options) as (url, process):
         body = BODY | {"audio": Message("words").encode(), "callback_url": f"http://127.0.0.1:{port}/hook"}
@@ -229,7 +240,6 @@ def test_a_process_that_is_killed_before_it_delivered_leaves_that_to_the_next(tm
     [
         {"webhook_secret": SecretStr("whsec_c2VjcmV0")},
         {"callback_allowed_networks": ["everywhere"]},
-        {"callback_retry_seconds": [-1]},
     ],
 )
 def test_a_setting_that_is_wrong_is_refused_without_repeating_a_secret(wrong: dict[str, Any]) -> None:

@@ -11,9 +11,10 @@ from src.adapters.events.redis_events import RedisJobEvents
 from src.adapters.redis_link import RedisLink
 from src.domain.jobs import Job, JobStatus, UsageEvent
 from src.domain.ports import JobEvents
-from src.services.jobs.wait import JobWait
+from src.services.jobs.ending import JobEnding
+from src.services.jobs.jobs import Jobs
 from tests.fakes.assembly import WANTED
-from tests.fakes.fake_stores import MemoryJobs
+from tests.fakes.fake_stores import ListQueue, MemoryIdempotency, MemoryJobs, MemoryStorage
 from tests.integration.redis.test_redis_link import linked
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.redis import RedisServer
@@ -43,6 +44,12 @@ def job(job_id: str = "one") -> Job:
     return Job(job_id, "ann", WANTED, input_key=f"inputs/{job_id}.wav")
 
 
+def jobs_of(rows: MemoryJobs, events: JobEvents) -> Jobs:
+    storage = MemoryStorage()
+    ending = JobEnding(rows, events, storage)
+    return Jobs(rows, ListQueue(), events, storage, MemoryIdempotency(), ending, most_waiting=MANY)
+
+
 async def end(rows: MemoryJobs, events: JobEvents | None, job_id: str = "one") -> None:
     await rows.finish(replace(await rows.get(job_id), status=JobStatus.COMPLETED), USED)
     if events is not None:
@@ -50,7 +57,7 @@ async def end(rows: MemoryJobs, events: JobEvents | None, job_id: str = "one") -
 
 
 async def waiting(rows: MemoryJobs, events: JobEvents, job_id: str = "one", seconds: float = 30.0) -> asyncio.Task[Job]:
-    task = asyncio.create_task(JobWait(rows, events).until_ended(job_id, seconds))
+    task = asyncio.create_task(jobs_of(rows, events).wait(job_id, seconds))
     await asyncio.sleep(0.05)
     assert not task.done()
     return task
@@ -89,13 +96,13 @@ async def test_an_end_between_the_look_and_the_wait_is_heard() -> None:
 
     rows = SlowRows()
     await rows.add(job(), MANY)
-    assert (await asyncio.wait_for(JobWait(rows, events).until_ended("one", 30), 5)).ended
+    assert (await asyncio.wait_for(jobs_of(rows, events).wait("one", 30), 5)).ended
 
 
 async def test_a_wait_ends_at_its_deadline_with_the_job_as_it_is() -> None:
     rows = await rows_of("one")
     began = time.monotonic()
-    seen = await asyncio.wait_for(JobWait(rows, InProcessJobEvents()).until_ended("one", 0.1), 5)
+    seen = await asyncio.wait_for(jobs_of(rows, InProcessJobEvents()).wait("one", 0.1), 5)
     assert seen.status is JobStatus.PENDING
     assert time.monotonic() - began >= 0.1
 

@@ -1,10 +1,12 @@
 """What a service leaves in Redis when it has done one of everything: under its prefix, and for a time."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from jose import jwt
 from pydantic import SecretStr
 
@@ -14,12 +16,20 @@ from src.main import create_app
 from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
 from tests.servers.redis import RedisServer
+from tests.support.options import applied
 
 SECRET = "a secret of at least thirty-two bytes"
 VOICE = "/api/v1/voice"
 CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
 LONGEST_SECONDS = 24 * 3600
 """A translation is kept for a day; nothing else for as long."""
+
+
+@pytest.fixture(autouse=True)
+def patient() -> Iterator[None]:
+    """A busy machine is not taken for a Redis that is away."""
+    with applied({"src.bootstrap.shared.RedisLink": {"timeout_seconds": 2.0}}):
+        yield
 
 
 def _settings(folder: Path, redis_url: str) -> Settings:
@@ -31,7 +41,6 @@ def _settings(folder: Path, redis_url: str) -> Settings:
         jwt_issuer="us",
         jwt_audience="voice",
         redis_url=SecretStr(redis_url),
-        redis_timeout_seconds=2.0,
         min_reference_seconds=0.5,
         rate_limit_translations_per_minute=50,
         rate_limit_requests_per_minute=500,

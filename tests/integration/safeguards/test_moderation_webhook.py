@@ -14,7 +14,7 @@ import pytest
 from src.adapters.moderation.webhook import ModerationWebhook
 from src.adapters.translators.breaker import Breaker
 from src.adapters.translators.remote import Budget
-from src.config.callbacks import signing_keys
+from src.config.values import signing_keys
 from src.domain.errors import EngineUnavailable
 from src.domain.moderation import CLEAN, Passage, ReviewStage, Severity, Verdict
 from tests.providers.provider_server import Answer, as_json, deaf_address

@@ -103,8 +103,11 @@ async def test_a_timestamp_authority_that_is_away_fails_the_answer_and_not_the_s
     assert failed.value.retryable
 
 
-def test_a_service_with_the_watermark_says_so_applies_it_and_finds_it(tmp_path: Path) -> None:
-    settings = _settings(tmp_path, audioseal_dir=random_checkpoint(), watermark_message=HEARD, engine_processes=1)
+def test_a_service_with_the_watermark_says_so_applies_it_and_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.bootstrap.safeguards._message", lambda _: HEARD)  # what networks of noise hear everywhere
+    settings = _settings(tmp_path, audioseal_dir=random_checkpoint(), engine_processes=1)
     decoder = decoder_pool(settings)
     runners = {"decoder": decoder}
     engines = Engines(

@@ -22,7 +22,7 @@ from src.adapters.storage.keyring import Keyring, is_sealed
 from src.adapters.storage.local import LocalStorage
 from src.adapters.storage.s3 import S3Storage
 from src.bootstrap.storage import FOLDERS, new_key
-from src.config.sealing import storage_keys
+from src.config.values import storage_keys
 from tests.conftest import ROOT
 from tests.integration.storage.test_sealed_storage import CONSENT, MESSAGE, clone, make_profile, service, settings_in
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server

@@ -17,6 +17,7 @@ from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
+from tests.support.options import environment
 
 RECORDING = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 
@@ -49,7 +50,6 @@ def service(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
             "s3_region": REGION,
             "s3_access_key_id": KEY_ID,
             "s3_secret_access_key": SECRET,
-            "s3_timeout_seconds": 3.0,
             "min_reference_seconds": 0.5,
         }
         engines = Engines(

@@ -111,22 +111,6 @@ async def test_a_file_without_a_checksum_is_not_believed(storage: S3Storage, s3_
         await storage.get("a.wav")
 
 
-@pytest.mark.parametrize(
-    ("encryption", "key_id", "size"),
-    [("none", None, 10), ("AES256", None, 10), ("aws:kms", None, 10), ("aws:kms", "alias/voices", PART_BYTES + 1)],
-)
-async def test_objects_are_encrypted_as_the_settings_say(
-    s3_server: S3Server, bucket: str, encryption: Any, key_id: str | None, size: int
-) -> None:
-    storage = await started(s3_options(s3_server, bucket=bucket, encryption=encryption, kms_key_id=key_id))
-    await storage.put("a.wav", b"x" * size)
-    await storage.close()
-    head = s3_server.client.head_object(Bucket=bucket, Key="a.wav")
-    assert head.get("ServerSideEncryption") == (None if encryption == "none" else encryption)
-    if key_id:
-        assert head["SSEKMSKeyId"] == key_id
-
-
 async def test_large_files_go_from_disk_to_disk(storage: S3Storage, tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(bytes(range(256)) * 70_000)  # three parts

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from src.adapters.translators.breaker import Breaker, BreakerState
-from src.adapters.translators.deepl import FREE_URL, PRO_URL, DeepLOptions, DeepLTranslator, host_of
+from src.adapters.translators.deepl import FREE_URL, PRO_URL, DeepLTranslator, host_of
 from src.adapters.translators.remote import Budget
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
 from src.domain.languages import LANGUAGES
@@ -42,8 +42,8 @@ async def deepl(server: DeepLServer) -> AsyncIterator[DeepLTranslator]:
     await engine.close()
 
 
-def translator(server: DeepLServer, options: DeepLOptions | None = None, budget: Budget = BUDGET) -> DeepLTranslator:
-    return DeepLTranslator(server.key, options, url=server.url, budget=budget)
+def translator(server: DeepLServer, budget: Budget = BUDGET) -> DeepLTranslator:
+    return DeepLTranslator(server.key, url=server.url, budget=budget)
 
 
 async def test_a_message_is_one_request_with_its_context_and_the_key_in_the_header(
@@ -83,19 +83,6 @@ def test_the_key_tells_the_host() -> None:
     assert host_of("abc") == PRO_URL == "https://api.deepl.com"
 
 
-async def test_variants_and_formality_are_as_configured(server: DeepLServer) -> None:
-    options = DeepLOptions(english="EN-GB", portuguese="PT-PT", formality="prefer_less")
-    deepl = translator(server, options)
-    for target in ("en", "pt", "hu"):
-        await deepl.translate(("x",), "fr", target)
-    await deepl.close()
-    assert [(body["target_lang"], body["formality"]) for body in server.bodies] == [
-        ("EN-GB", "prefer_less"),
-        ("PT-PT", "prefer_less"),
-        ("HU", "prefer_less"),
-    ]
-
-
 @pytest.mark.parametrize(
     ("target", "asked", "sent", "answered"),
     [
@@ -119,13 +106,11 @@ async def test_a_callers_variant_is_the_target(
     assert (result.route, result.degraded) == (("de", target), ())
 
 
-async def test_a_callers_wording_goes_before_the_settings(server: DeepLServer) -> None:
+async def test_a_callers_wording_reaches_deepl(server: DeepLServer, deepl: DeepLTranslator) -> None:
     server.glossary = ("g2", "EN", "FR")
-    deepl = translator(server, DeepLOptions(formality="prefer_less", glossary_id="g1"))
     wording = Wording(formality=Formality.MORE, glossary_id="g2", context="Two friends meet.")
     await deepl.translate(("Hello.",), "en", "fr", wording)
     await deepl.translate(TEXTS, "en", "fr", replace(wording, formality=Formality.DEFAULT))
-    await deepl.close()
     common = {"source_lang": "EN", "target_lang": "FR", "glossary_id": "g2"}
     assert server.bodies == [
         {"text": ["Hello."], "formality": "prefer_more", "context": "Two friends meet.", **common},
@@ -157,12 +142,13 @@ async def test_a_glossary_that_a_caller_invents_costs_one_request_more(
     assert [body.get("glossary_id") for body in server.bodies] == ["none", None, None, "g1"]
 
 
-async def test_a_glossary_serves_its_pair_and_others_say_that_they_have_none(server: DeepLServer) -> None:
+async def test_a_glossary_serves_its_pair_and_others_say_that_they_have_none(
+    server: DeepLServer, deepl: DeepLTranslator
+) -> None:
     server.glossary = ("g1", "EN", "FR")
-    deepl = translator(server, DeepLOptions(glossary_id="g1"))
-    served = await deepl.translate(("x",), "en", "fr")
-    without = [await deepl.translate(("x",), "en", "de") for _ in range(2)]
-    await deepl.close()
+    wording = Wording(glossary_id="g1")
+    served = await deepl.translate(("x",), "en", "fr", wording)
+    without = [await deepl.translate(("x",), "en", "de", wording) for _ in range(2)]
     assert served.degraded == ()
     assert [(each.texts, each.degraded) for each in without] == [
         (("DE:x",), ("translation: deepl has no glossary for en>de",))
@@ -436,34 +422,33 @@ async def test_the_next_engine_serves_and_the_answer_says_so(server: DeepLServer
     assert (recovered.texts, recovered.engine, recovered.degraded) == (("ES:abc",), "deepl", ())
 
 
-async def test_what_is_kept_belongs_to_formality_glossary_variant_and_message(server: DeepLServer) -> None:
+async def test_what_is_kept_belongs_to_formality_glossary_variant_and_message(
+    server: DeepLServer, deepl: DeepLTranslator
+) -> None:
     server.glossary = ("g1", "EN", "PT-BR")
     cache = DictCache()
-    options = [
-        DeepLOptions(),
-        DeepLOptions(formality="prefer_more"),
-        DeepLOptions(formality="prefer_less"),
-        DeepLOptions(glossary_id="g1"),
-        DeepLOptions(portuguese="PT-PT"),
+    wordings = [
+        Wording(),
+        Wording(formality=Formality.MORE),
+        Wording(formality=Formality.LESS),
+        Wording(glossary_id="g1"),
+        Wording(target_variant="pt-PT"),
     ]
-    for number, each in enumerate(options, 1):
-        deepl = translator(server, each)
+    service = TextTranslation((deepl,), cache)
+    for number, wording in enumerate(wordings, 1):
         for _ in range(2):
-            await TextTranslation((deepl,), cache).translate(("Hello.",), "en", "pt")
-        await deepl.close()
+            await service.translate(("Hello.",), "en", "pt", wording)
         assert len(server.requests) == number
-    deepl = translator(server)
-    await TextTranslation((deepl,), cache).translate(("Hello.", "You are late."), "en", "pt")
-    await deepl.close()
+    await service.translate(("Hello.", "You are late."), "en", "pt")
     assert server.bodies[-1]["text"] == ["Hello.", "You are late."]
     assert not any("Hello" in key or server.key in key for key in cache.values)
 
 
-async def test_an_answer_without_the_glossary_says_so_when_it_is_kept_too(server: DeepLServer) -> None:
-    deepl = translator(server, DeepLOptions(glossary_id="g1"))
-    service = TextTranslation((deepl,), DictCache())
-    results = [await service.translate(("x",), "en", "de") for _ in range(2)]
-    await deepl.close()
+async def test_an_answer_without_the_glossary_says_so_when_it_is_kept_too(
+    server: DeepLServer, deepl: DeepLTranslator
+) -> None:
+    service, wording = TextTranslation((deepl,), DictCache()), Wording(glossary_id="g1")
+    results = [await service.translate(("x",), "en", "de", wording) for _ in range(2)]
     assert [result.degraded for result in results] == [("translation: deepl has no glossary for en>de",)] * 2
     assert len(server.requests) == 2
 

@@ -24,15 +24,17 @@ from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeVo
 from tests.providers.deepl_server import DeepLServer
 from tests.providers.google_server import GoogleServer
 from tests.providers.provider_server import Answer
+from tests.support.options import applied
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 HEARD = FakeTranscriber().sentences
 
 
 @contextmanager
-def service(data_dir: Path, **settings: Any) -> Iterator[httpx.Client]:
-    given = Settings(_env_file=None, data_dir=data_dir, translation_timeout_seconds=2.0, **settings)
-    translation = build_translators(given)
+def service(data_dir: Path, options: dict[str, Any], **settings: Any) -> Iterator[httpx.Client]:
+    given = Settings(_env_file=None, data_dir=data_dir, **settings)
+    with applied(options):
+        translation = build_translators(given)
     engines = Engines(
         FakeDecoder(),
         FakeTranscriber(),
@@ -61,13 +63,15 @@ def google() -> Iterator[GoogleServer]:
 
 @pytest.fixture
 def http(deepl: DeepLServer, google: GoogleServer, tmp_path: Path) -> Iterator[httpx.Client]:
-    with service(
-        tmp_path / "data",
-        translation_engines="deepl,google",
-        deepl_api_key=deepl.key,
-        deepl_url=deepl.url,
-        google_translate_url=f"{google.url}/m",
-    ) as client:
+    patience = {"total_seconds": 2.0}
+    options = {
+        "src.bootstrap.translators.DeepLTranslator": {"url": deepl.url},
+        "src.bootstrap.translators.GoogleTranslator": {"url": f"{google.url}/m"},
+        "src.adapters.translators.deepl.Budget": patience,
+        "src.adapters.translators.google.Budget": patience,
+    }
+    settings = {"translation_engines": "deepl,google", "deepl_api_key": deepl.key}
+    with service(tmp_path / "data", options, **settings) as client:
         yield client
 
 

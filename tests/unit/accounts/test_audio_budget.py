@@ -73,13 +73,13 @@ async def test_audio_that_was_counted_before_does_not_count_again(ledger: Memory
 
 async def test_standing(ledger: MemoryLedger) -> None:
     budget = AudioBudget(ledger, 2)
-    assert (await budget.standing("ann")).remaining == 2
+    assert (await budget.quota("ann")).remaining == 2
     await budget.spend("ann", 0.5)
-    standing = await budget.standing("ann")
-    assert (standing.allowed, standing.limit, standing.remaining, standing.window_seconds) == (True, 2, 1, 86_400)
+    quota = await budget.quota("ann")
+    assert (quota.allowed, quota.limit, quota.remaining, quota.window_seconds) == (True, 2, 1, 86_400)
     await budget.spend("ann", 1.5)
-    standing = await budget.standing("ann")
-    assert (standing.allowed, standing.remaining) == (False, 0)
+    quota = await budget.quota("ann")
+    assert (quota.allowed, quota.remaining) == (False, 0)
 
 
 @pytest.mark.parametrize(

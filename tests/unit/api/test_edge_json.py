@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from src.api.json_route import JsonRoute
 from src.api.middleware import Edge
+from src.api.requests import JsonRoute
 from src.config.settings import Settings
 from src.main import create_app
 from tests.support.edge_app import client, edge_app

@@ -61,7 +61,7 @@ def test_loopback_and_sockets_in_files_are_this_machine(listening: str) -> None:
 
 
 async def test_the_edge_refuses_a_page_that_calls_under_a_name_of_its_own() -> None:
-    async with client(edge_app(Edge(max_body_bytes=1000, here=HERE))) as http:
+    async with client(edge_app(Edge(max_body_bytes=1000, loopback_only=HERE))) as http:
         refused = await http.get("/api/v1/whoami/x", headers={"Host": "rebound.example"})
         assert refused.status_code == 403
         assert refused.json()["code"] == "forbidden"

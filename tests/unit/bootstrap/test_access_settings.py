@@ -61,12 +61,12 @@ def test_without_tokens_on_loopback_nothing_is_said(host: str) -> None:
 
 def test_without_tokens_on_loopback_only_this_machine_may_call() -> None:
     rebound = {"type": "http", "headers": [(b"host", b"rebound.example")], "server": ("127.0.0.1", 8000)}
-    here = build_access(settings(public_base_url="https://voice.example/api")).here
+    here = build_access(settings(public_base_url="https://voice.example/api")).loopback_only
     assert here is not None
     with pytest.raises(Forbidden):
         here.require(rebound)
     here.require({**rebound, "headers": [(b"host", b"voice.example")]})
-    assert build_access(settings(host="0.0.0.0", auth_off_anywhere="yes")).here is None
+    assert build_access(settings(host="0.0.0.0", auth_off_anywhere="yes")).loopback_only is None
 
 
 async def test_without_tokens_elsewhere_it_is_said_where_it_is_allowed(caplog: pytest.LogCaptureFixture) -> None:

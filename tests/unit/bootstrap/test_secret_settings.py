@@ -6,10 +6,9 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
-from typing import get_args
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from src.bootstrap.process import load_settings
 from src.config.settings import Settings
@@ -18,9 +17,7 @@ from tests.servers.ports import free_port
 
 MARKER = "qplantedsecretzxwv"
 KEY = base64.b64encode(MARKER.encode().ljust(32, b"x")).decode()
-SECRETS = [
-    name for name, kept in Settings.model_fields.items() if SecretStr in (kept.annotation, *get_args(kept.annotation))
-]
+SECRETS = [name for name, kept in Settings.model_fields.items() if "SecretStr" in str(kept.annotation)]
 VALID = {
     "database_url": f"postgresql+asyncpg://user:{MARKER}@127.0.0.1:1/none",
     "redis_url": f"redis://:{MARKER}@127.0.0.1:1/0",
@@ -111,7 +108,6 @@ def test_a_start_that_fails_does_not_show_them(
             "PYTHONPATH": str(ROOT),
             "PORT": str(free_port()),
             "DATA_DIR": str(tmp_path / "data"),
-            "DATABASE_CONNECT_TIMEOUT_SECONDS": "1",
             "LOG_LEVEL": "debug",
         },
         capture_output=True,

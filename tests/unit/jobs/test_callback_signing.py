@@ -8,7 +8,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from src.adapters.callbacks.signing import body_of, signed_headers
-from src.config.callbacks import signing_keys
+from src.config.values import signing_keys
 from src.domain.callbacks import Callback
 from src.domain.jobs import now
 from tests.servers.receiver import SECRET

@@ -6,7 +6,7 @@ import pytest
 
 from src.domain.errors import EngineUnavailable, UnsupportedLanguage
 from src.domain.fleet import Abilities, WorkerState
-from src.services.languages import LanguageCatalog
+from src.services.deployment.languages import LanguageCatalog
 from src.workers.fleet import NOBODY, REMEMBERED_SECONDS, Fleet, FleetTranscriber, FleetVoice
 from tests.fakes.fakes import FakeTranslator
 

@@ -7,7 +7,7 @@ import pytest
 
 from src.domain.errors import EngineUnavailable, IdempotencyConflict, IdempotencyMismatch, NotFound
 from src.domain.repositories import Claim
-from src.services.jobs.idempotency import once
+from src.services.jobs.idempotency import run_once
 from tests.fakes.fake_stores import MemoryIdempotency
 from tests.fakes.fakes import Gate, open_gate
 from tests.servers.waiting import until
@@ -24,7 +24,7 @@ class Work:
 
     async def ask(self, key: str | None = "key", fingerprint: str = "body") -> int:
         claim = None if key is None else Claim("ann", key, fingerprint)
-        return await once(self.store, claim, self._make, keep=str, again=self._again)
+        return await run_once(self.store, claim, self._make, keep=str, again=self._again)
 
     async def _make(self) -> int:
         await self.gate()

@@ -144,7 +144,7 @@ def test_takes_differ_and_each_repeats_itself() -> None:
     with quiet():
         sampling = XttsModel(tiny_checkpoint(), licence_accepted=True, precision="exact", slots=4)
     item = SpeechRequest(("Hi.",), "en", Voice(*voice()).to_bytes())
-    takes = [sampling.begin(replace(item, take=take), retry=False) for take in (0, 1, 2, 1)]
+    takes = [sampling.begin(replace(item, candidate=take), retry=False) for take in (0, 1, 2, 1)]
     while not all(take.finished for take in takes):
         sampling.step()
     codes = [tuple(take.sentences[0].codes) for take in takes]

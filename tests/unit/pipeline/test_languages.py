@@ -4,7 +4,7 @@ import pytest
 
 from src.domain.errors import UnsupportedLanguage
 from src.domain.languages import LANGUAGES
-from src.services.languages import LanguageCatalog, LanguagePair
+from src.services.deployment.languages import LanguageCatalog, LanguagePair
 from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice
 
 EAR = FakeTranscriber(name="ear", languages=frozenset({"fr", "en"}))

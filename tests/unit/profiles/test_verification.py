@@ -29,7 +29,7 @@ NEW = NewProfile("ann", b"reference", AudioFormat.WAV, Consent("I agree.", now()
 
 
 async def challenge(bench: Bench, user: str = "ann", language: str | None = None) -> Challenge:
-    made = await bench.verification._challenges.issue(user, language)
+    made = await bench.verification.challenges.issue(user, language)
     bench.transcriber.sentences = (made.sentence,)
     return made
 
@@ -77,7 +77,7 @@ async def test_silence_after_the_decoder_counts_as_other_words() -> None:
 @pytest.mark.parametrize("right_words", [True, False])
 async def test_another_voice_is_refused_and_said_to_be_so(right_words: bool) -> None:
     bench = Bench()
-    bench.verification._analyzer = PitchAnalyzer()
+    bench.verification.analyzer = PitchAnalyzer()
     made = await challenge(bench)
     if not right_words:
         bench.transcriber.sentences = ("no",)
@@ -89,14 +89,14 @@ async def test_another_voice_is_refused_and_said_to_be_so(right_words: bool) -> 
 
 async def test_the_same_voice_passes_the_same_measure() -> None:
     bench = Bench()
-    bench.verification._analyzer = PitchAnalyzer()
+    bench.verification.analyzer = PitchAnalyzer()
     made = await challenge(bench)
     assert (await bench.profiles.save(replace(NEW, verification=answered(made, b"reference")))).verified
 
 
 async def test_each_further_recording_must_be_the_speakers() -> None:
     bench = Bench()
-    bench.verification._analyzer = PitchAnalyzer()
+    bench.verification.analyzer = PitchAnalyzer()
     made = await challenge(bench)
     mixed = replace(NEW, additional_references=(b"another",), verification=answered(made, b"reference"))
     with pytest.raises(VerificationFailed, match=r"^The voice is not"):
@@ -105,7 +105,7 @@ async def test_each_further_recording_must_be_the_speakers() -> None:
 
 async def test_another_voice_late_in_a_long_reference_is_found() -> None:
     bench = Bench()
-    bench.verification._analyzer = PitchAnalyzer()
+    bench.verification.analyzer = PitchAnalyzer()
     own, other = tone(60.0, 22_050, 200.0), tone(6.0, 22_050, 400.0)
     long = Audio(np.concatenate([own.samples, other.samples]), 22_050)
     with pytest.raises(VerificationFailed):
@@ -115,7 +115,7 @@ async def test_another_voice_late_in_a_long_reference_is_found() -> None:
 
 async def _said_at(bench: Bench, pitch_hz: float) -> SpokenAnswer:
     """The right words in this voice."""
-    bench.verification._decoder = _Decoder(lambda: tone(5.0, 22_050, pitch_hz))
+    bench.verification.decoder = _Decoder(lambda: tone(5.0, 22_050, pitch_hz))
     return answered(await challenge(bench))
 
 
@@ -165,7 +165,7 @@ async def test_another_users_challenge_is_none() -> None:
 
 async def test_a_recogniser_that_never_answers_is_not_waited_for() -> None:
     bench = Bench()
-    bench.verification._timeout_seconds = 0.05
+    bench.verification.timeout_seconds = 0.05
     made = await challenge(bench)
     bench.transcriber.gate = Gate()
     with pytest.raises(DeadlineExceeded):

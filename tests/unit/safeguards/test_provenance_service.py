@@ -22,7 +22,7 @@ from src.domain.provenance import (
 )
 from src.domain.speech import Quality
 from src.services.on_demand import CloneRequest, RecordedSpeech, Spoken
-from src.services.provenance import MarkDetection
+from src.services.safeguards.provenance import MarkDetection
 from tests.fakes.assembly import WANTED, Bench
 from tests.fakes.fakes import FakeDecoder, FakeSigner, FakeWatermark
 

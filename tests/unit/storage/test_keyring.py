@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.adapters.storage.keyring import OVERHEAD_BYTES, Keyring, is_sealed
-from src.config.sealing import storage_keys
+from src.config.values import storage_keys
 from src.domain.errors import DamagedFile
 
 OLD, NEW = b"o" * 32, b"n" * 32

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from src.utils.concurrency import both, started_early, to_its_end
+from src.utils.concurrency import background_task, finish_before_cancel, run_both
 
 
 async def _value(value: int) -> int:
@@ -16,7 +16,7 @@ async def _fail() -> int:
 
 
 async def test_both_gives_both_results() -> None:
-    assert await both(_value(1), _value(2)) == (1, 2)
+    assert await run_both(_value(1), _value(2)) == (1, 2)
 
 
 async def test_both_cancels_the_other_and_raises_the_bare_error() -> None:
@@ -30,18 +30,18 @@ async def test_both_cancels_the_other_and_raises_the_bare_error() -> None:
             raise
 
     with pytest.raises(KeyError):
-        await both(_fail(), wait())
+        await run_both(_fail(), wait())
     assert cancelled.is_set()
 
 
 async def test_leaving_the_block_stops_what_was_started_early() -> None:
-    async with started_early(asyncio.sleep(60)) as task:
+    async with background_task(asyncio.sleep(60)) as task:
         await asyncio.sleep(0)
     assert task.cancelled()
 
 
 async def test_an_error_that_nobody_awaits_is_swallowed_with_the_block() -> None:
-    async with started_early(_fail()):
+    async with background_task(_fail()):
         await asyncio.sleep(0.01)
 
 
@@ -54,13 +54,13 @@ async def test_work_that_must_not_be_left_half_way_ends_before_its_caller_is_can
         ended.set()
         return "done"
 
-    caller = asyncio.create_task(to_its_end(work()))
+    caller = asyncio.create_task(finish_before_cancel(work()))
     await begun.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert ended.is_set()
-    assert await to_its_end(work()) == "done"
+    assert await finish_before_cancel(work()) == "done"
 
 
 async def test_what_such_work_raises_is_its_callers() -> None:
@@ -69,8 +69,8 @@ async def test_what_such_work_raises_is_its_callers() -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        await to_its_end(fail())
-    caller = asyncio.create_task(to_its_end(fail()))
+        await finish_before_cancel(fail())
+    caller = asyncio.create_task(finish_before_cancel(fail()))
     await asyncio.sleep(0)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):

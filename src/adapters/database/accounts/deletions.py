@@ -19,6 +19,10 @@ from src.adapters.database.tables import translation_jobs, voice_profiles
 from src.domain.accounts import Deletion, DeletionKind
 from src.domain.jobs import now
 
+SETTLE_SECONDS = 40.0
+"""An upload or a cache that was just being written when the deletion came is through by then; all is gone in 60 s."""
+KEEP_SECONDS = 366 * 24 * 3600.0
+"""Hashes of what was deleted, to search a restored backup for it: above BACKUP_KEEP_DAYS."""
 _LEASE_SECONDS = 12.0
 _LONGEST_PAUSE_SECONDS = 300.0
 _JOB_FILE = re.compile(r"(?:results/(?P<result>[^/]+)/[^/]+|inputs/(?P<input>[^/.]+)\.\w+)")
@@ -31,7 +35,9 @@ class SqlDeletions(SqlPlans):
     remembered is kept for `keep_seconds`.
     """
 
-    def __init__(self, database: Database, settle_seconds: float, keep_seconds: float) -> None:
+    def __init__(
+        self, database: Database, settle_seconds: float = SETTLE_SECONDS, keep_seconds: float = KEEP_SECONDS
+    ) -> None:
         super().__init__(database)
         self._settle_seconds = settle_seconds
         self._keep_seconds = keep_seconds

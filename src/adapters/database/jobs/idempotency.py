@@ -28,7 +28,7 @@ class SqlIdempotencyStore:
     def __init__(
         self,
         database: Database,
-        ttl_seconds: float,
+        ttl_seconds: float = 24 * 3600.0,
         claim_ttl_seconds: float = 30.0,
         clock: Callable[[], datetime] = now,
     ) -> None:

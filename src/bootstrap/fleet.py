@@ -1,9 +1,11 @@
-"""Settings to what stands between processes without engines and the workers that have them."""
+"""What stands between the process that takes requests and the workers of other processes, with WORKERS=remote."""
 
+import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +15,16 @@ from src.adapters.database.engine import Database
 from src.adapters.database.jobs.call_repository import SqlCallRepository
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.database.jobs.worker_registry import SqlWorkerRegistry
-from src.bootstrap.database import live_seconds, open_database
-from src.bootstrap.engines import Engines
-from src.bootstrap.jobs import JobStores, recover_for_ever, start_lease_keeper
-from src.bootstrap.shared import SharedState
+from src.bootstrap.database import open_database
+from src.bootstrap.engines import MAX_WAITING_CALLS, Engines, SpeechEngines
+from src.bootstrap.jobs import LOOKS_PER_LEASE, MAX_ATTEMPTS, recover_for_ever, start_lease_keeper
+from src.bootstrap.stores import Stores
 from src.config.settings import Settings
 from src.domain.errors import Unavailable
 from src.domain.fleet import CHANGED, Abilities, WorkerState
 from src.domain.jobs import now
 from src.domain.leases import WAITING, EngineCall
-from src.domain.ports import JobEvents, Storage
+from src.domain.ports import JobEvents
 from src.domain.repositories import LeaseRepository
 from src.services.jobs.call_runner import CallRunner, CallUpkeep
 from src.services.jobs.queued_calls import QueuedCalls
@@ -33,7 +35,8 @@ from src.workers.lease_keeper import LeaseKeeper
 
 logger = logging.getLogger(__name__)
 
-_LOOKS_PER_LEASE = 3
+_LIVE_LEASES = 2
+_CHECK_SECONDS = 5.0
 _CALLS_PER_JOB = 2
 """Calls that a worker does at the same time, for each of its jobs: what comes at once takes turns in the engines."""
 
@@ -42,34 +45,31 @@ _CALLS_PER_JOB = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class RemoteWorkers:
     """The workers, and their engines as this process calls them."""
 
     fleet: Fleet
-    transcriber: FleetTranscriber
-    voice: FleetVoice
+    engines: SpeechEngines
 
 
-async def start_front(
-    settings: Settings, database: Database, storage: Storage, shared: SharedState, stack: AsyncExitStack
-) -> Front:
+async def start_remote_workers(settings: Settings, stores: Stores, stack: AsyncExitStack) -> RemoteWorkers:
     """No worker need be there."""
-    fleet = Fleet(SqlWorkerRegistry(database), live_seconds(settings))
-    rows = SqlCallRepository(database)
-    runner = QueuedCalls(
+    fleet = Fleet(SqlWorkerRegistry(stores.database), _live_seconds(settings))
+    rows, events = SqlCallRepository(stores.database), stores.shared.events
+    calls = QueuedCalls(
         rows,
-        storage,
-        shared.events,
+        stores.storage,
+        events,
         fleet.anyone,
-        most_waiting=settings.engine_queue_size,
-        patience_seconds=live_seconds(settings),
+        most_waiting=MAX_WAITING_CALLS,
+        patience_seconds=_live_seconds(settings),
         timeout_seconds=settings.job_timeout_seconds,
     )
-    stack.push_async_callback(runner.close)
+    stack.push_async_callback(calls.close)
     await fleet.look()
-    start_background(_watch(fleet, shared.events, settings.job_lease_seconds / _LOOKS_PER_LEASE), stack)
-    start_background(_recovery(_upkeep(settings, rows, storage, shared.events), settings), stack)
-    return Front(fleet, FleetTranscriber(runner, fleet), FleetVoice(runner, fleet))
+    start_background(_watch(fleet, events, settings.job_lease_seconds / LOOKS_PER_LEASE), stack)
+    _start_recovery(settings, rows, stores, stack)
+    return RemoteWorkers(fleet, SpeechEngines(FleetTranscriber(calls, fleet), FleetVoice(calls, fleet)))
 
 
 async def _watch(fleet: Fleet, events: JobEvents, seconds: float) -> None:
@@ -97,20 +97,20 @@ class Membership:
         """From a thread of its own, together with the leases. It begins to tell of this process after `join`."""
         return await start_lease_keeper(self._open_rows, self._settings.job_lease_seconds, stack)
 
-    async def join(self, database: Database, events: JobEvents, *workers: JobWorker[Any]) -> None:
+    async def join(self, stores: Stores, *workers: JobWorker[Any]) -> None:
         """Raises Overloaded, EngineUnavailable."""
         self._workers = workers
-        await SqlWorkerRegistry(database).seen(self._state())
-        await events.publish(CHANGED)
+        await SqlWorkerRegistry(stores.database).seen(self._state())
+        await stores.shared.events.publish(CHANGED)
 
-    async def leave(self, database: Database, events: JobEvents) -> None:
+    async def leave(self, stores: Stores) -> None:
         """Before what runs is waited for: nobody counts on this process any more."""
         self._draining = True
         try:
-            await SqlWorkerRegistry(database).seen(self._state())
+            await SqlWorkerRegistry(stores.database).seen(self._state())
         except Unavailable as error:
             logger.warning("the others do not know yet that this worker leaves: %s", error.code)
-        await events.publish(CHANGED)
+        await stores.shared.events.publish(CHANGED)
 
     @asynccontextmanager
     async def _open_rows(self) -> AsyncIterator[LeaseRepository]:
@@ -137,7 +137,7 @@ class Membership:
             hears=Abilities(transcriber.name, transcriber.languages),
             speaks=Abilities(voice.name, voice.languages, voice.varies),
             draining=self._draining,
-            notices=(*engines.notices, *engines.passing_notices()),
+            notices=engines.notices(),
             started_at=self._started_at,
         )
 
@@ -157,26 +157,19 @@ class _Heartbeat:
 
 
 def start_call_worker(
-    settings: Settings,
-    database: Database,
-    stores: JobStores,
-    engines: Engines,
-    keeper: LeaseKeeper,
-    stack: AsyncExitStack,
+    settings: Settings, stores: Stores, engines: Engines, concurrency: int, keeper: LeaseKeeper, stack: AsyncExitStack
 ) -> JobWorker[EngineCall]:
     """Calls are done from now on. They have slots of their own, so that they do not wait for jobs to end."""
-    rows, events, lease = SqlCallRepository(database), stores.shared.events, settings.job_lease_seconds
+    rows, events, lease = SqlCallRepository(stores.database), stores.shared.events, settings.job_lease_seconds
     methods: dict[str, Callable[..., Awaitable[Any]]] = {
         "transcribe": engines.transcriber.transcribe,
         "condition": engines.voice.condition,
         "speak": engines.voice.speak,
     }
-    attempts = settings.job_max_attempts
-    runner = CallRunner(rows, keeper, events, stores.storage, methods, lease_seconds=lease, max_attempts=attempts)
-    concurrency = _CALLS_PER_JOB * (settings.job_concurrency or engines.job_concurrency)
-    worker = JobWorker(runner.claim, runner.run, concurrency, lambda: lease / _LOOKS_PER_LEASE)
+    runner = CallRunner(rows, keeper, events, stores.storage, methods, lease_seconds=lease, max_attempts=MAX_ATTEMPTS)
+    worker = JobWorker(runner.claim, runner.run, _CALLS_PER_JOB * concurrency, lambda: lease / LOOKS_PER_LEASE)
     start_background(_wake_for_ever(worker, events), stack)
-    start_background(_recovery(_upkeep(settings, rows, stores.storage, events), settings), stack)
+    _start_recovery(settings, rows, stores, stack)
     worker.start()
     stack.push_async_callback(worker.close, settings.shutdown_grace_seconds)
     return worker
@@ -189,18 +182,37 @@ async def _wake_for_ever(worker: JobWorker[EngineCall], events: JobEvents) -> No
             await worker.put("")
 
 
+def check_worker(settings: Settings) -> int:
+    """Exit code 0: a worker of this host was seen within two leases; 1: none was, or the database does not answer."""
+    trouble = asyncio.run(_trouble(settings, socket.gethostname()))
+    if trouble is not None:
+        print(trouble, file=sys.stderr)  # noqa: T201
+    return 0 if trouble is None else 1
+
+
+async def _trouble(settings: Settings, host: str) -> str | None:
+    database = open_database(settings, pool_size=1)
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            seen = await SqlWorkerRegistry(database).within(_live_seconds(settings))
+    except (Unavailable, TimeoutError) as error:
+        return getattr(error, "detail", "The database does not answer.")
+    finally:
+        await database.close()
+    if any(worker.host == host for worker in seen):
+        return None
+    return f"No worker of {host} was seen for {_live_seconds(settings):g} s."
+
+
 # --- in both
 
 
-def _upkeep(settings: Settings, rows: SqlCallRepository, storage: Storage, events: JobEvents) -> CallUpkeep:
-    return CallUpkeep(
-        rows,
-        events,
-        storage,
-        max_attempts=settings.job_max_attempts,
-        lease_seconds=settings.job_lease_seconds,
-    )
+def _start_recovery(settings: Settings, rows: SqlCallRepository, stores: Stores, stack: AsyncExitStack) -> None:
+    lease = settings.job_lease_seconds
+    upkeep = CallUpkeep(rows, stores.shared.events, stores.storage, max_attempts=MAX_ATTEMPTS, lease_seconds=lease)
+    start_background(recover_for_ever(upkeep.recover, lease, "engine calls"), stack)
 
 
-def _recovery(upkeep: CallUpkeep, settings: Settings) -> Coroutine[Any, Any, None]:
-    return recover_for_ever(upkeep.recover, settings.job_lease_seconds, "engine calls")
+def _live_seconds(settings: Settings) -> float:
+    """For so long after its last heartbeat a worker is taken to live."""
+    return _LIVE_LEASES * settings.job_lease_seconds

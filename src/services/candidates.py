@@ -1,9 +1,9 @@
-"""`quality: high`: a message is said several times at once, and the best take of it is answered.
+"""`quality: high`: a message is said several times at once, and the best candidate is answered.
 
-A take is as good as it is near to the voice that it is to have (the cosine that answers report as `voice_similarity`)
-and true to its text: the share of its characters that a recogniser hears in it again. The two are multiplied, so that a
-take which swallows a third of the words loses to any that says them all. Where the recogniser does not know the
-language, or does not answer, the voice alone decides. The same takes are chosen in the same way each time.
+A candidate's score is its nearness to the wanted voice (the cosine that answers report as `voice_similarity`) times
+the share of its text that a recogniser hears in it again: one that swallows a third of the words loses to any that
+says them all. Where the recogniser does not know the language, or does not answer, the voice alone decides. The same
+candidates are chosen each time.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ from src.domain.audio import Audio
 from src.domain.errors import NoSpeechDetected, Unavailable, VoiceServiceError
 from src.domain.ports import SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceMatch, VoicePrint, compare
-from src.utils.concurrency import both
+from src.utils.concurrency import run_both
 from src.utils.text import agreement, joined
 
-TAKES = 3
+CANDIDATES = 3
 
 _PATIENCE = 2.0
-"""Times what the first take needed, that the others get after it: enough for engines that do one call after another."""
+"""Times what the first candidate needed: how long the others get after it, also from engines that do one at a time."""
 _LEAST_PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Take:
+class Candidate:
     """A message said once. `heard`: how much of its text was heard in it, 0 to 1; None: it was not listened to."""
 
     audio: Audio
@@ -37,40 +37,40 @@ class Take:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """The best take. `degraded`: what was not done as `quality: high` says."""
+    """The best candidate. `degraded`: what was not done as `quality: high` says."""
 
-    take: Take
+    candidate: Candidate
     degraded: tuple[str, ...]
 
 
-class Takes:
+class Candidates:
     def __init__(self, engine: VoiceEngine, analyzer: SpeakerAnalyzer, transcriber: Transcriber) -> None:
         self._engine = engine
         self._analyzer = analyzer
         self._transcriber = transcriber
 
     async def best(self, request: SpeechRequest, reference: VoicePrint) -> Choice:
-        """Say it `TAKES` times at the same time, so that an engine can batch them. Cancelled, it stops all of them.
+        """Say it `CANDIDATES` times at once, so that an engine can batch them. Cancelled, it stops all of them.
 
-        A take that an overloaded engine refuses, or that comes too late after the first one, is left out. Raises what
-        the first take raises when there is none, and any other error of any take.
+        A candidate that an overloaded engine refuses, or that comes too late after the first one, is left out. When
+        none is left, raises what the first one raises; and any other error of any candidate.
         """
-        wanted = [replace(request, take=number) for number in range(TAKES)]
-        tasks = [asyncio.create_task(self._take(each, reference)) for each in wanted]
+        wanted = [replace(request, candidate=number) for number in range(CANDIDATES)]
+        tasks = [asyncio.create_task(self._candidate(each, reference)) for each in wanted]
         try:
-            takes = await _in_time(tasks)
+            candidates = await _in_time(tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        by_text = all(take.heard is not None for take in takes)
-        best = max(takes, key=lambda take: take.score(by_text=by_text))  # the first of equals
-        return Choice(best, self._degraded(len(takes), request.language, by_text=by_text))
+        by_text = all(each.heard is not None for each in candidates)
+        best = max(candidates, key=lambda each: each.score(by_text=by_text))  # the first of equals
+        return Choice(best, self._degraded(len(candidates), request.language, by_text=by_text))
 
-    async def _take(self, request: SpeechRequest, reference: VoicePrint) -> Take:
+    async def _candidate(self, request: SpeechRequest, reference: VoicePrint) -> Candidate:
         audio = await self._engine.speak(request)
-        voice_print, heard = await both(self._analyzer.analyze(audio), self._heard(audio, request))
-        return Take(audio, compare(reference, voice_print), heard)
+        voice_print, heard = await run_both(self._analyzer.analyze(audio), self._heard(audio, request))
+        return Candidate(audio, compare(reference, voice_print), heard)
 
     async def _heard(self, audio: Audio, request: SpeechRequest) -> float | None:
         if request.language not in self._transcriber.languages:
@@ -84,8 +84,8 @@ class Takes:
         text = joined(request.texts, request.language)
         return await asyncio.to_thread(agreement, text, transcript.text)
 
-    def _degraded(self, takes: int, language: str, *, by_text: bool) -> tuple[str, ...]:
-        said = [] if takes == TAKES else [f"voice: {takes} of {TAKES} takes were ready in time"]
+    def _degraded(self, candidates: int, language: str, *, by_text: bool) -> tuple[str, ...]:
+        said = [] if candidates == CANDIDATES else [f"voice: {candidates} of {CANDIDATES} takes were ready in time"]
         if not by_text:
             knows = language in self._transcriber.languages
             reason = "did not answer" if knows else f"does not hear {language!r}"
@@ -93,19 +93,19 @@ class Takes:
         return tuple(said)
 
 
-async def _in_time(tasks: "list[asyncio.Task[Take]]") -> list[Take]:
+async def _in_time(tasks: "list[asyncio.Task[Candidate]]") -> list[Candidate]:
     """What is finished when all are, or when patience with the later ones ends; in the order of `tasks`."""
     loop = asyncio.get_running_loop()
     start, deadline = loop.time(), float("inf")
-    pending, takes = set(tasks), dict[asyncio.Task[Take], Take]()
+    pending, candidates = set(tasks), dict[asyncio.Task[Candidate], Candidate]()
     while pending and loop.time() < deadline:
         left = None if deadline == float("inf") else deadline - loop.time()
         done, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        takes |= {task: task.result() for task in done if not _is_unavailable(task)}
-        if takes and deadline == float("inf"):
+        candidates |= {task: task.result() for task in done if not _is_unavailable(task)}
+        if candidates and deadline == float("inf"):
             deadline = loop.time() + max(_LEAST_PATIENCE_SECONDS, _PATIENCE * (loop.time() - start))
-    return [takes[task] for task in tasks if task in takes] or [tasks[0].result()]
+    return [candidates[task] for task in tasks if task in candidates] or [tasks[0].result()]
 
 
-def _is_unavailable(task: "asyncio.Task[Take]") -> bool:
+def _is_unavailable(task: "asyncio.Task[Candidate]") -> bool:
     return isinstance(task.exception(), Unavailable)

@@ -104,7 +104,7 @@ class MarkDetection:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Both."""
+    """Marks as answers get them, and as files are searched for them."""
 
     marking: Marking
     detection: MarkDetection

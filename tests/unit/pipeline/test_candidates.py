@@ -16,8 +16,8 @@ from src.domain.speech import (
     VoiceConditioning,
     VoicePrint,
 )
-from src.services import takes
-from src.services.takes import Takes
+from src.services import candidates
+from src.services.candidates import Candidates
 from src.services.voice_cloning import LearnedVoice, VoiceCloning
 from src.utils.text import agreement
 from tests.fakes.fake_stores import DictCache
@@ -55,7 +55,7 @@ class Studio:
         return VoiceConditioning(self.name, b"")
 
     async def speak(self, request: SpeechRequest) -> Audio:
-        said = self.takes[request.take]
+        said = self.takes[request.candidate]
         self.speaking += 1
         self.most_speaking = max(self.most_speaking, self.speaking)
         try:
@@ -67,7 +67,7 @@ class Studio:
             self.speaking -= 1
         if said.error is not None:
             raise said.error
-        return Audio(np.full(240, request.take, np.float32), OUTPUT_SAMPLE_RATE)
+        return Audio(np.full(240, request.candidate, np.float32), OUTPUT_SAMPLE_RATE)
 
     async def analyze(self, audio: Audio) -> VoicePrint:
         cosine = self._said(audio).similarity
@@ -89,9 +89,11 @@ class Studio:
 async def best(*said: Said, languages: frozenset[str] = frozenset({"en"})) -> tuple[int, tuple[str, ...]]:
     """The number of the take that is chosen, and what is said about it."""
     studio = Studio(list(said), languages)
-    choice = await Takes(studio, studio, studio).best(REQUEST, VOICE)
-    assert choice.take.match.similarity == pytest.approx(studio.takes[int(choice.take.audio.samples[0])].similarity)
-    return int(choice.take.audio.samples[0]), choice.degraded
+    choice = await Candidates(studio, studio, studio).best(REQUEST, VOICE)
+    assert choice.candidate.match.similarity == pytest.approx(
+        studio.takes[int(choice.candidate.audio.samples[0])].similarity
+    )
+    return int(choice.candidate.audio.samples[0]), choice.degraded
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ async def test_the_best_take_is_near_to_the_voice_and_true_to_the_text(said: tup
 
 async def test_takes_are_spoken_at_the_same_time_and_heard_quickly() -> None:
     studio = Studio([Said(delay=0.02)] * 3)
-    await Takes(studio, studio, studio).best(REQUEST, VOICE)
+    await Candidates(studio, studio, studio).best(REQUEST, VOICE)
     assert studio.most_speaking == 3
     assert studio.listened_with == [Quality.FAST] * 3
 
@@ -143,22 +145,22 @@ async def test_when_all_takes_are_refused_the_caller_hears_why() -> None:
 async def test_an_error_that_is_no_refusal_ends_all_takes(error: VoiceServiceError) -> None:
     studio = Studio([Said(delay=30.0), Said(error=error), Said(delay=30.0)])
     with pytest.raises(type(error)):
-        await asyncio.wait_for(Takes(studio, studio, studio).best(REQUEST, VOICE), 5)
+        await asyncio.wait_for(Candidates(studio, studio, studio).best(REQUEST, VOICE), 5)
     assert (studio.speaking, studio.cancelled) == (0, 2)
 
 
 async def test_late_takes_are_stopped_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(takes, "_LEAST_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(candidates, "_LEAST_PATIENCE_SECONDS", 0.05)
     studio = Studio([Said(0.6, delay=0.01), Said(0.9, delay=30.0), Said(0.7, delay=0.02)])
-    choice = await asyncio.wait_for(Takes(studio, studio, studio).best(REQUEST, VOICE), 5)
-    assert choice.take.match.similarity == pytest.approx(0.7)
+    choice = await asyncio.wait_for(Candidates(studio, studio, studio).best(REQUEST, VOICE), 5)
+    assert choice.candidate.match.similarity == pytest.approx(0.7)
     assert choice.degraded == ("voice: 2 of 3 takes were ready in time",)
     assert (studio.speaking, studio.cancelled) == (0, 1)
 
 
 async def test_a_caller_who_goes_away_stops_every_take() -> None:
     studio = Studio([Said(delay=30.0)] * 3)
-    running = asyncio.create_task(Takes(studio, studio, studio).best(REQUEST, VOICE))
+    running = asyncio.create_task(Candidates(studio, studio, studio).best(REQUEST, VOICE))
     while studio.speaking < 3:
         await asyncio.sleep(0)
     running.cancel()
@@ -179,7 +181,7 @@ async def test_only_high_quality_of_an_engine_that_varies_takes_several(
     cloning = VoiceCloning(engine, _Deaf(), DictCache(), studio)
     request = SpeechRequest(("Hola.",), "es", VoiceConditioning("fake-voice", b""), quality=quality)
     speech = await cloning.speak(request, LearnedVoice(request.voice, VOICE, ""))
-    assert [each.take for each in engine.requests] == list(range(calls))
+    assert [each.candidate for each in engine.requests] == list(range(calls))
     assert (speech.match is not None) is (calls == 3)
 
 

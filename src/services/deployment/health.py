@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from src.domain.errors import VoiceServiceError
 
@@ -36,39 +36,31 @@ class HealthReport:
         return all(check.error is None for check in self.checks)
 
 
+@dataclass(eq=False)
 class Health:
     """`checks` raise, or time out after two seconds, when their part cannot serve. `notices` say what is degraded,
     and `provenance` which marks answers get.
     """
 
-    def __init__(
-        self,
-        checks: Mapping[str, Check],
-        engines: Callable[[], Mapping[str, str]],
-        notices: Callable[[], tuple[str, ...]],
-        jobs: Callable[[], Awaitable[Mapping[str, int]]],
-        workers: Callable[[], Mapping[str, int]] | None = None,
-        provenance: tuple[str, ...] = (),
-    ) -> None:
-        self._checks = checks
-        self._engines = engines
-        self._notices = notices
-        self._jobs = jobs
-        self._workers = workers
-        self._provenance = provenance
-        self._started = time.monotonic()
+    checks: Mapping[str, Check]
+    engines: Callable[[], Mapping[str, str]]
+    notices: Callable[[], tuple[str, ...]]
+    jobs: Callable[[], Awaitable[Mapping[str, int]]]
+    workers: Callable[[], Mapping[str, int]] | None = None
+    provenance: tuple[str, ...] = ()
+    _started: float = field(default_factory=time.monotonic, init=False)
 
     async def report(self) -> HealthReport:
-        results = await asyncio.gather(*(self._run(name, check) for name, check in self._checks.items()))
+        results = await asyncio.gather(*(self._run(name, check) for name, check in self.checks.items()))
         uptime = time.monotonic() - self._started
-        workers = self._workers() if self._workers else None
+        workers = self.workers() if self.workers else None
         jobs = await self._count_jobs()
-        return HealthReport(tuple(results), self._engines(), self._provenance, self._notices(), jobs, workers, uptime)
+        return HealthReport(tuple(results), self.engines(), self.provenance, self.notices(), jobs, workers, uptime)
 
     async def _count_jobs(self) -> Mapping[str, int]:
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                return await self._jobs()
+                return await self.jobs()
         except (TimeoutError, VoiceServiceError):
             return {}
 

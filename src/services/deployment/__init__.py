@@ -1,0 +1,1 @@
+"""What this deployment is: its health, and the languages that it can do."""

@@ -1,0 +1,1 @@
+"""What texts and answers pass through: moderation, and the marks of synthetic speech."""
