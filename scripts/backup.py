@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
     instead.add_argument("--list", action="store_true", help="list the backups instead")
     instead.add_argument("--verify", metavar="NAME", help="compare one, or `latest`, with its manifest instead")
     options = parser.parse_args(arguments)
-    if (options.keep_days or 0) < 0 or (options.keep_last is not None and options.keep_last < 1):
+    if (options.keep_days or 0) < 0 or options.keep_last < 1:
         parser.error("--keep-days is 0 or more, --keep-last 1 or more: the newest is always kept")
     work = show if options.list else verify if options.verify else make
     return execute(lambda settings: work(settings, options), as_json=options.json)
