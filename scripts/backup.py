@@ -23,9 +23,6 @@ from scripts.backups.command import Report, execute
 from src import __version__
 from src.config.settings import Settings
 
-KEEP_LAST = 3
-"""So many of the newest backups are kept however old they are."""
-
 _SEALED = "Files are sealed: keep STORAGE_KEYS or storage.key elsewhere, as no backup holds them."
 
 
@@ -48,7 +45,7 @@ async def make(settings: Settings, options: argparse.Namespace) -> Report:
         )
         await shelf.put(place, manifest)
         keep_days = settings.backup_keep_days if options.keep_days is None else options.keep_days
-        deleted = await shelf.retire(place, now, keep_days, options.keep_last or KEEP_LAST)
+        deleted = await shelf.retire(place, now, keep_days, options.keep_last)
     return Report(facts(manifest) | {"place": place.described, "deleted": deleted}, (_SEALED,) * options.with_files)
 
 
@@ -84,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--to", metavar="PLACE", help="a folder, or s3://bucket/prefix; also for --list and --verify")
     add("--with-files", action="store_true", help="also copy the files in references/, embeddings/ and results/")
     add("--keep-days", type=int, metavar="N", help="delete older backups (BACKUP_KEEP_DAYS)")
-    add("--keep-last", type=int, metavar="N", help="but keep the newest N (BACKUP_KEEP_LAST)")
+    add("--keep-last", type=int, default=3, metavar="N", help="but keep the newest N (3)")
     add("--json", action="store_true", help="one JSON object on standard output, also when it fails")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--list", action="store_true", help="list the backups instead")
