@@ -14,6 +14,7 @@ from src.adapters.database.accounts.deletion_rows import remove
 from src.adapters.database.accounts.erasure_plans import SqlPlans
 from src.adapters.database.deletion_tables import deletions, erasures
 from src.adapters.database.engine import Database
+from src.adapters.database.mapping import columns
 from src.adapters.database.statements import change
 from src.adapters.database.tables import translation_jobs, voice_profiles
 from src.domain.accounts import Deletion, DeletionKind
@@ -41,18 +42,8 @@ class SqlDeletions(SqlPlans):
         time, hashed = now(), self._database.pseudonyms.hash
         settles_at = time + timedelta(seconds=self._settle_seconds)
         deletion = Deletion(uuid4().hex, kind, subject, owner, time, settles_at)
-        row = {
-            "id": deletion.id,
-            "kind": kind.value,
-            "subject": subject,
-            "owner": owner,
-            "subject_hash": hashed(subject),
-            "owner_hash": hashed(owner),
-            "requested_at": time,
-            "settles_at": settles_at,
-            "next_attempt_at": self._database.later(_LEASE_SECONDS),
-            "attempts": 1,
-        }
+        hashes = {"subject_hash": hashed(subject), "owner_hash": hashed(owner)}
+        row = columns(deletions, deletion, **hashes, next_attempt_at=self._database.later(_LEASE_SECONDS), attempts=1)
 
         async def work(connection: AsyncConnection) -> Deletion:
             await connection.execute(deletions.insert().values(row))

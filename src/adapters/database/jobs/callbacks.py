@@ -11,6 +11,8 @@ from sqlalchemy import Row, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
+from src.adapters.database.mapping import columns
+from src.adapters.database.statements import change
 from src.adapters.database.tables import callbacks
 from src.domain.callbacks import Callback, Receipt, callback_for
 from src.domain.jobs import Job, now
@@ -25,7 +27,7 @@ async def enqueue_callback(database: Database, connection: AsyncConnection, job:
     """
     callback = callback_for(job)
     if callback is not None:
-        row = database.insert(callbacks).values(_to_values(callback))
+        row = database.insert(callbacks).values(columns(callbacks, callback, next_attempt_at=callback.created_at))
         await connection.execute(row.on_conflict_do_nothing(index_elements=["job_id"]))
 
 
@@ -75,27 +77,7 @@ class SqlCallbackOutbox:
         this = and_(callbacks.c.id == callback.id, callbacks.c.attempts == callback.attempts, _waiting)
         note = callbacks.update().where(this)
         note = note.values(last_status=receipt.status, last_error=receipt.error, **changes)
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(note)
-
-        await self._database.write(work, repeatable=True)
-
-
-def _to_values(callback: Callback) -> dict[str, Any]:
-    """Of a callback that is due at once."""
-    return {
-        "id": callback.id,
-        "job_id": callback.job_id,
-        "user_id": callback.user_id,
-        "url": callback.url,
-        "host": callback.host,
-        "type": callback.type,
-        "data": callback.data,
-        "attempts": callback.attempts,
-        "next_attempt_at": callback.created_at,
-        "created_at": callback.created_at,
-    }
+        await change(self._database, note, repeatable=True)
 
 
 def _from_row(row: Row[Any]) -> Callback:

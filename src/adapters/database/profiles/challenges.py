@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.consent_tables import voice_challenges as challenges
 from src.adapters.database.engine import Database
+from src.adapters.database.mapping import columns
 from src.adapters.database.statements import know_user
 from src.adapters.database.tables import users
 from src.domain.consent import Challenge
@@ -27,13 +28,7 @@ class SqlChallengeRepository:
         expired = challenges.delete().where(challenges.c.expires_at <= now())
         alone = select(users.c.id).where(users.c.id == user).with_for_update()  # so that two do not count together
         count = select(func.count(), func.min(challenges.c.expires_at)).where(challenges.c.user_id == user)
-        row = challenges.insert().values(
-            id=challenge.id,
-            user_id=user,
-            language=challenge.language,
-            sentence=challenge.sentence,
-            expires_at=challenge.expires_at,
-        )
+        row = challenges.insert().values(columns(challenges, challenge))
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(expired)

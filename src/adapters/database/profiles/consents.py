@@ -33,7 +33,8 @@ def profiles_with_consents() -> Select[Any]:
 
 def profile_of(row: Row[Any]) -> VoiceProfile:
     """A row of `profiles_with_consents`."""
-    return profile_from_row(row, consent_from_row(row, _PREFIX))
+    consent = {name.removeprefix(_PREFIX): value for name, value in row._asdict().items() if name.startswith(_PREFIX)}
+    return profile_from_row(row, consent_from_row(consent))
 
 
 class SqlConsentRepository:
@@ -62,4 +63,4 @@ class SqlConsentRepository:
         """Newest first."""
         query = select(consents).where(consents.c.profile_id == profile_id)
         rows = await self._database.read(query.order_by(consents.c.received_at.desc(), consents.c.id))
-        return [consent_from_row(row) for row in rows]
+        return [consent_from_row(row._asdict()) for row in rows]
