@@ -35,7 +35,7 @@ from src.services.moderation import Moderation
 from src.services.provenance import MarkDetection, Marking, Marks
 from src.utils.named import Named
 from src.workers.process_pool import ProcessPool
-from src.workers.watermark import RemoteWatermark
+from src.workers.engines import RemoteWatermark
 
 logger = logging.getLogger(__name__)
 
