@@ -34,8 +34,8 @@ from src.services.accounts.audit import Audit
 from src.services.moderation import Moderation
 from src.services.provenance import MarkDetection, Marking, Marks
 from src.utils.named import Named
-from src.workers.process_pool import ProcessPool
 from src.workers.engines import RemoteWatermark
+from src.workers.process_pool import ProcessPool
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ NO_ENGINE = "none"
 """The name of an engine that no worker has."""
 
 
-class AbleEngine:
+class RunnerEngine:
     """`abilities` may raise EngineUnavailable, and so do `languages` and `varies`."""
 
     def __init__(self, runner: Runner, abilities: Callable[[], Abilities]) -> None:
@@ -35,14 +35,14 @@ class AbleEngine:
         return self._abilities().languages
 
 
-class AbleTranscriber(AbleEngine):
+class RunnerTranscriber(RunnerEngine):
     """`domain.ports.Transcriber` for a model whose `transcribe` runs in `runner`."""
 
     async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
         return cast("Transcript", await self._runner.run("transcribe", audio, language, quality))
 
 
-class AbleVoice(AbleEngine):
+class RunnerVoice(RunnerEngine):
     """`domain.ports.VoiceEngine` for a model whose `condition` and `speak` run in `runner`."""
 
     @property
@@ -56,12 +56,12 @@ class AbleVoice(AbleEngine):
         return cast("Audio", await self._runner.run("speak", request))
 
 
-class RemoteTranscriber(AbleTranscriber):
+class RemoteTranscriber(RunnerTranscriber):
     def __init__(self, runner: Runner, name: str, languages: frozenset[str]) -> None:
         super().__init__(runner, lambda: Abilities(name, languages))
 
 
-class RemoteVoice(AbleVoice):
+class RemoteVoice(RunnerVoice):
     def __init__(self, runner: Runner, name: str, languages: frozenset[str], *, varies: bool = False) -> None:
         super().__init__(runner, lambda: Abilities(name, languages, varies))
 

@@ -8,7 +8,7 @@ from functools import reduce
 from src.domain.errors import EngineUnavailable, Unavailable
 from src.domain.fleet import Abilities, WorkerRegistry, WorkerState
 from src.domain.ports import Runner
-from src.workers.engines import AbleTranscriber, AbleVoice
+from src.workers.engines import RunnerTranscriber, RunnerVoice
 
 logger = logging.getLogger(__name__)
 
@@ -96,14 +96,14 @@ class Fleet:
         return Abilities(every[0].engine, languages, all(abilities.varies for abilities in every))
 
 
-class FleetTranscriber(AbleTranscriber):
+class FleetTranscriber(RunnerTranscriber):
     """What the workers hear, by whichever of them takes the call."""
 
     def __init__(self, runner: Runner, fleet: Fleet) -> None:
         super().__init__(runner, lambda: fleet.hears)
 
 
-class FleetVoice(AbleVoice):
+class FleetVoice(RunnerVoice):
     """What the workers speak, by whichever of them takes the call."""
 
     def __init__(self, runner: Runner, fleet: Fleet) -> None:

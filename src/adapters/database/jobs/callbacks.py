@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
 from src.adapters.database.mapping import columns
-from src.adapters.database.statements import change
+from src.adapters.database.statements import change, only, returned
 from src.adapters.database.tables import callbacks
 from src.domain.callbacks import Callback, Receipt, callback_for
 from src.domain.jobs import Job, now
@@ -48,12 +48,7 @@ class SqlCallbackOutbox:
         chosen = due.with_for_update(skip_locked=True).scalar_subquery()
         take = callbacks.update().where(callbacks.c.id == chosen)
         take = take.values(attempts=callbacks.c.attempts + 1, next_attempt_at=self._database.later(lease_seconds))
-
-        async def work(connection: AsyncConnection) -> Row[Any] | None:
-            taken: Row[Any] | None = (await connection.execute(take.returning(callbacks))).one_or_none()
-            return taken
-
-        row = await self._database.write(work)
+        row = only(await returned(self._database, take.returning(callbacks)))
         return None if row is None else _from_row(row)
 
     async def delivered(self, callback: Callback, receipt: Receipt) -> None:

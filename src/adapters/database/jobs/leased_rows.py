@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
-from src.adapters.database.statements import change
+from src.adapters.database.statements import change, returned
 from src.domain.errors import Overloaded
 from src.domain.jobs import JobStatus, Priority, now
 from src.domain.leases import Leased
@@ -84,11 +84,8 @@ class LeasedRows(Generic[T]):
         ours = tuple_(self._rows.id, self._rows.fence).in_(list(held.items()))
         renewal = self._table.update().where(ours, self._open)
         renewal = renewal.values(status=JobStatus.PROCESSING.value, lease_until=self._database.later(lease_seconds))
-
-        async def work(connection: AsyncConnection) -> set[str]:
-            return set((await connection.execute(renewal.returning(self._rows.id))).scalars())
-
-        return await self._database.write(work, repeatable=True)
+        rows = await returned(self._database, renewal.returning(self._rows.id), repeatable=True)
+        return {row.id for row in rows}
 
     async def give_back(self, row: T) -> None:
         """Put a leased row back in its old place; the attempt does not count."""
@@ -104,11 +101,8 @@ class LeasedRows(Generic[T]):
     async def requeue_expired(self, max_attempts: int) -> list[str]:
         """Put rows whose lease has run out back in line. Their ids; those begun `max_attempts` times stay."""
         expired = self._table.update().where(self._run_out(), self._rows.attempts < max_attempts).values(self._waits)
-
-        async def work(connection: AsyncConnection) -> list[str]:
-            return list((await connection.execute(expired.returning(self._rows.id))).scalars())
-
-        return await self._database.write(work, repeatable=True)
+        rows = await returned(self._database, expired.returning(self._rows.id), repeatable=True)
+        return [row.id for row in rows]
 
     async def claim_spent(self, max_attempts: int, lease_seconds: float) -> list[T]:
         """Lease the rows that stay, to end them."""
@@ -181,8 +175,4 @@ class LeasedRows(Generic[T]):
             "updated_at": now(),
         }
         statement = self._table.update().where(which).values(lease).returning(self._table)
-
-        async def work(connection: AsyncConnection) -> list[T]:
-            return [self._from_row(row) for row in await connection.execute(statement)]
-
-        return await self._database.write(work)
+        return [self._from_row(row) for row in await returned(self._database, statement)]

@@ -1,12 +1,12 @@
 """Sentences for speakers to say. Raises Overloaded and EngineUnavailable when the database cannot answer."""
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.consent_tables import voice_challenges as challenges
 from src.adapters.database.engine import Database
 from src.adapters.database.mapping import columns
-from src.adapters.database.statements import know_user
+from src.adapters.database.statements import know_user, only, returned
 from src.adapters.database.tables import users
 from src.domain.consent import Challenge
 from src.domain.errors import NotFound, RateLimited
@@ -52,12 +52,7 @@ class SqlChallengeRepository:
         this = (challenges.c.id == challenge_id) & (challenges.c.user_id == user_id)
         open_now = challenges.c.used_at.is_(None) & (challenges.c.expires_at > present)
         take = challenges.update().where(this, open_now).values(used_at=present).returning(challenges)
-
-        async def work(connection: AsyncConnection) -> Row[tuple[object, ...]] | None:
-            taken: Row[tuple[object, ...]] | None = (await connection.execute(take)).one_or_none()
-            return taken
-
-        row = await self._database.write(work)
+        row = only(await returned(self._database, take))
         if row is None:
             raise NotFound("There is no such challenge to be answered: it was, or it has expired. Ask for a new one.")
         return Challenge(row.id, row.user_id, row.language, row.sentence, row.expires_at)
