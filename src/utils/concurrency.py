@@ -22,7 +22,7 @@ async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) ->
     return one.result(), two.result()
 
 
-async def to_its_end(work: Coroutine[Any, Any, A]) -> A:
+async def run_to_completion(work: Coroutine[Any, Any, A]) -> A:
     """Like `await work`; but a caller that is cancelled waits until it has ended, and is cancelled then.
 
     For work that must not be left half-way: a connection that is being opened belongs to nobody yet who could close it.

@@ -130,7 +130,7 @@ async def is_encrypted(**settings: Any) -> bool:
     database = open_database(made(**settings))
     try:
         await database.start()
-        async with database.reading() as connection:
+        async with database.writing() as connection:
             used = text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
             return bool((await connection.execute(used)).scalar_one())
     finally:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from src.utils.concurrency import both, started_early, to_its_end
+from src.utils.concurrency import both, run_to_completion, started_early
 
 
 async def _value(value: int) -> int:
@@ -54,13 +54,13 @@ async def test_work_that_must_not_be_left_half_way_ends_before_its_caller_is_can
         ended.set()
         return "done"
 
-    caller = asyncio.create_task(to_its_end(work()))
+    caller = asyncio.create_task(run_to_completion(work()))
     await begun.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert ended.is_set()
-    assert await to_its_end(work()) == "done"
+    assert await run_to_completion(work()) == "done"
 
 
 async def test_what_such_work_raises_is_its_callers() -> None:
@@ -69,8 +69,8 @@ async def test_what_such_work_raises_is_its_callers() -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        await to_its_end(fail())
-    caller = asyncio.create_task(to_its_end(fail()))
+        await run_to_completion(fail())
+    caller = asyncio.create_task(run_to_completion(fail()))
     await asyncio.sleep(0)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):

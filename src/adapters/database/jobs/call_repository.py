@@ -25,7 +25,7 @@ class SqlCallRepository(LeasedRows[EngineCall]):
         super().__init__(database, calls, _from_row, fresh={}, noun="engine calls")
 
     async def add(self, call: EngineCall, most_waiting: int, seconds: float) -> None:
-        """Put it in line, for `seconds`: nobody begins it later. Raises Overloaded when `most_waiting` calls wait."""
+        """Queue it for `seconds`: nobody begins it later. Raises Overloaded when `most_waiting` calls wait."""
         place = {"expires_at": self._database.later(seconds), "turn": self._turn(call.user_id, call.priority)}
         values = columns(calls, call, error=error_to_json(call.error), **place)
 

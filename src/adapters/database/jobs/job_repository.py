@@ -27,7 +27,7 @@ class SqlJobRepository(LeasedRows[Job]):
         super().__init__(database, jobs, job_from_row, fresh={"stage": null()}, noun="jobs")
 
     async def add(self, job: Job, most_waiting: int, most_of_user: int | None = None) -> None:
-        """Put it in line: users of the same priority take turns, however many jobs each has waiting.
+        """Queue it: users of the same priority take turns, however many jobs each has waiting.
 
         Raises Overloaded when `most_waiting` jobs wait already; that many may be exceeded by those added just now.
         RateLimited when `most_of_user` of its user do, which holds exactly.

@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, union_all
 
 from src.adapters.database.engine import Database
-from src.adapters.database.jobs.leased_rows import in_line, is_in
+from src.adapters.database.jobs.leased_rows import is_in, queue_order
 from src.adapters.database.mapping import job_from_row
 from src.adapters.database.tables import Id, UtcDateTime
 from src.adapters.database.tables import translation_jobs as jobs
@@ -38,7 +38,7 @@ class SqlJobViews:
     async def ahead_of(self, job_id: str, most: int) -> int:
         """How many waiting jobs would be taken before this one if no more came; at most `most` are counted."""
         this = jobs.alias()
-        before = select(jobs.c.id).join(this, tuple_(*in_line(jobs)) < tuple_(*in_line(this)))
+        before = select(jobs.c.id).join(this, tuple_(*queue_order(jobs)) < tuple_(*queue_order(this)))
         before = before.where(this.c.id == job_id, is_in(jobs, JobStatus.PENDING)).limit(most)
         rows = await self._database.read(select(func.count()).select_from(before.subquery()))
         return int(rows[0][0])
