@@ -14,8 +14,7 @@ from src.config.settings import Settings
 from src.domain.ports import Cache, JobEvents, RateCounter
 from src.domain.rates import Slots
 from src.utils.cache import Cached, MemoryCache
-from src.utils.rate_counter import WindowCounter
-from src.utils.slots import LocalSlots
+from src.utils.limits import LocalSlots, WindowCounter
 
 _LOOK_SECONDS = 1.0
 """Processes without Redis may share a database all the same: how often they look whether another one ended a job."""

@@ -27,12 +27,11 @@ from typing import Any
 from src.domain.errors import DeadlineExceeded, EngineUnavailable, Overloaded, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.ports import BatchEngine
-from src.utils.fair_queue import FairQueue
 from src.workers import child as wire
-from src.workers.calls import Call
-from src.workers.child_keeper import ChildKeeper, child_settings
+from src.workers.child_keeper import Call, ChildKeeper, child_settings
 from src.workers.child_process import ChildProcess, ChildSettings, Message
 from src.workers.device import CALL, CANCEL, Device, serve_device
+from src.workers.fair_queue import FairQueue
 
 logger = logging.getLogger(__name__)
 
