@@ -213,7 +213,7 @@ class Drawn:
 
 
 class StepGraphs:
-    """CUDA graphs: one launch for a step instead of about a thousand. `decode(batch, longest)` is captured once for each
+    """CUDA graphs: one launch for a step instead of about a thousand. `decode(batch, longest)` is captured once per
     batch and rounded length, and replayed from then on.
 
     `decode` must read and write tensors at fixed addresses only, and ask the device nothing.
