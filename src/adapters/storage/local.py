@@ -115,7 +115,6 @@ class LocalStorage:
             await asyncio.to_thread(self._remove, self._path(key))
 
     async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
-        """Remove everything under `prefix/` that was written that long ago or longer. Returns how many files."""
         with _translated():
             return await asyncio.to_thread(self._remove_under, self._path(prefix), time.time() - older_than_seconds)
 

@@ -26,7 +26,6 @@ class SqlAuditLog:
         )
 
     async def of_user(self, user_id: str, limit: int = 100) -> list[AuditEvent]:
-        """The newest `limit` events, newest first."""
         query = select(audit_log).where(audit_log.c.user_id == user_id)
         newest_first = query.order_by(audit_log.c.at.desc(), audit_log.c.id.desc()).limit(limit)
         return [_event(row) for row in await self._database.read(newest_first)]
@@ -43,7 +42,6 @@ class SqlAuditLog:
         return [Recorded(Place(row.at, str(row.id)), _event(row)) for row in await self._database.read(query)]
 
     async def forget_older_than(self, seconds: float) -> int:
-        """Delete what is older, and say how many."""
         old = audit_log.delete().where(audit_log.c.at <= now() - timedelta(seconds=seconds))
         return await change(self._database, old, repeatable=True)
 

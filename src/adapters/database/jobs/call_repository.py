@@ -36,17 +36,12 @@ class SqlCallRepository(LeasedRows[EngineCall]):
         await self._database.write(work, repeatable=True)
 
     async def get(self, call_id: str) -> EngineCall:
-        """Raises NotFound."""
         row = only(await self._database.read(select(calls).where(calls.c.id == call_id)))
         if row is None:
             raise NotFound("There is no such engine call.")
         return _from_row(row)
 
     async def finish(self, call: EngineCall) -> bool:
-        """Write the final state. Repeating it changes nothing.
-
-        False, and nothing is written: the row is gone, has ended otherwise, or was leased to another worker since.
-        """
         outcome = {"error": error_to_json(call.error), "updated_at": call.updated_at}
 
         async def work(connection: AsyncConnection) -> bool:

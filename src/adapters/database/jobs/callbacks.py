@@ -38,7 +38,6 @@ class SqlCallbackOutbox:
         self._database = database
 
     async def claim(self, lease_seconds: float, without_hosts: Collection[str] = ()) -> Callback | None:
-        """The one that has been due for longest, its attempt counted; None when none is due."""
         due = select(callbacks.c.id).where(_waiting, callbacks.c.next_attempt_at <= self._database.present())
         if without_hosts:
             due = due.where(callbacks.c.host.not_in(sorted(without_hosts)))
@@ -61,7 +60,6 @@ class SqlCallbackOutbox:
         await self._note(callback, receipt, given_up_at=now())
 
     async def waiting_since(self, seconds_ago: float, most: int) -> int:
-        """How many were made that long ago or longer and still wait; at most `most` are counted."""
         old = callbacks.c.created_at <= now() - timedelta(seconds=seconds_ago)
         some = select(callbacks.c.id).where(_waiting, old).limit(most).subquery()
         rows = await self._database.read(select(func.count()).select_from(some))

@@ -36,7 +36,6 @@ class SqlJobViews:
         return [job_from_row(row) for row in await self._database.read(query)]
 
     async def ahead_of(self, job_id: str, most: int) -> int:
-        """How many waiting jobs would be taken before this one if no more came; at most `most` are counted."""
         this = jobs.alias()
         before = select(jobs.c.id).join(this, tuple_(*queue_order(jobs)) < tuple_(*queue_order(this)))
         before = before.where(this.c.id == job_id, is_in(jobs, JobStatus.PENDING)).limit(most)
@@ -44,7 +43,6 @@ class SqlJobViews:
         return int(rows[0][0])
 
     async def pace(self) -> Pace:
-        """By the jobs that were completed last and those that are being done now."""
         milliseconds = jobs.c.result["processing_time_ms"].as_float().label("milliseconds")
         last = select(milliseconds).where(jobs.c.status == JobStatus.COMPLETED.value)
         last = last.order_by(jobs.c.updated_at.desc()).limit(_COMPLETED_LAST)

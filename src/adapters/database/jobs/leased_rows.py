@@ -88,13 +88,11 @@ class LeasedRows(Generic[T]):
         return {row.id for row in rows}
 
     async def give_back(self, row: T) -> None:
-        """Put a leased row back in its old place; the attempt does not count."""
         values = {**self._waits, "attempts": self._rows.attempts - 1}
         back = self._table.update().where(self._ours(row), self._processing).values(values)
         await change(self._database, back, repeatable=True)
 
     async def request_cancel(self, row_id: str) -> None:
-        """Tell whoever has it, or will have it, that nobody wants it any more."""
         request = self._table.update().where(self._rows.id == row_id, self._open).values(cancel_requested=True)
         await change(self._database, request, repeatable=True)
 
@@ -105,11 +103,9 @@ class LeasedRows(Generic[T]):
         return [row.id for row in rows]
 
     async def claim_spent(self, max_attempts: int, lease_seconds: float) -> list[T]:
-        """Lease the rows that stay, to end them."""
         return await self._lease(and_(self._run_out(), self._rows.attempts >= max_attempts), {}, lease_seconds)
 
     async def counts(self) -> tuple[int, int]:
-        """How many wait, and how many are being done."""
         both = (self._pending, self._processing)
         waiting, running = (select(func.count()).where(each).scalar_subquery() for each in both)
         rows = await self._database.read(select(waiting.label("waiting"), running.label("running")))

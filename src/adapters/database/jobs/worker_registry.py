@@ -22,7 +22,6 @@ class SqlWorkerRegistry:
         self._database = database
 
     async def seen(self, worker: WorkerState) -> None:
-        """It lives, and this is how it is now."""
         values = {**_to_values(worker), "seen_at": self._database.later(0)}
         row = self._database.insert(workers).values(values)
         changing = {name: values[name] for name in ("seen_at", "draining", "running", "capabilities")}
@@ -36,7 +35,6 @@ class SqlWorkerRegistry:
         await self._database.write(work, repeatable=True)
 
     async def within(self, seconds: float) -> list[WorkerState]:
-        """Those that were seen in the last `seconds`, newest first."""
         query = select(workers).where(workers.c.seen_at >= self._database.later(-seconds))
         rows = await self._database.read(query.order_by(workers.c.started_at.desc(), workers.c.id))
         return [_from_row(row) for row in rows]

@@ -20,10 +20,6 @@ class SqlChallengeRepository:
         self._database = database
 
     async def add(self, challenge: Challenge, most_per_user: int) -> None:
-        """Forget those that have expired, and keep this one.
-
-        Raises RateLimited when so many of its user's have not expired, whether they were answered or not.
-        """
         user = challenge.user_id
         expired = challenges.delete().where(challenges.c.expires_at <= now())
         alone = select(users.c.id).where(users.c.id == user).with_for_update()  # so that two do not count together
@@ -45,9 +41,6 @@ class SqlChallengeRepository:
         await self._database.write(work)
 
     async def take(self, challenge_id: str, user_id: str) -> Challenge:
-        """The challenge, which nobody gets a second time. Raises NotFound: no such one is there for this user to be
-        answered now.
-        """
         present = now()
         this = (challenges.c.id == challenge_id) & (challenges.c.user_id == user_id)
         open_now = challenges.c.used_at.is_(None) & (challenges.c.expires_at > present)
