@@ -57,7 +57,7 @@ def told_of(place: str) -> Iterator[None]:
     except (DBAPIError, OSError) as error:
         of_disk = isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
         known = error.strerror if isinstance(error, OSError) and of_disk else None
-        trouble = known or f"{postgres.trouble_of(error).value} ({postgres.kind_of(error)})"
+        trouble = known or f"{postgres.failure_kind(error).value} ({postgres.cause_of(error)})"
         raise BackupError(f"{place}: {trouble}.") from error
 
 

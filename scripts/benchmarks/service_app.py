@@ -10,7 +10,7 @@ from src.config.settings import Settings
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
 from src.domain.speech import SpeechRequest
 from src.main import create_app
-from src.workers.decoder import RemoteDecoder
+from src.workers.engines import RemoteDecoder
 from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice, tone
 
 ANSWER_SECONDS = 10.0

@@ -1,4 +1,4 @@
-"""The road to Redis: short deadlines, one line in the log when it is cut, and itself mended when Redis is back.
+"""The connection to Redis: short deadlines, one log line when it is lost, reconnected when Redis is back.
 
 Nothing that this service keeps in Redis is the truth, so every use has an answer for its absence: a miss, a local
 count, a look at the row.
@@ -58,7 +58,7 @@ class RedisLink:
         self._slots = asyncio.Semaphore(max_uses)
         self._up = False
         self._doubt = asyncio.Event()
-        self._trouble: str | None = None
+        self._failure: str | None = None
         self._failed_at = 0.0  # on the monotonic clock
         self._watcher: asyncio.Task[None] | None = None
         self._closed = False
@@ -74,9 +74,9 @@ class RedisLink:
 
     def notices(self) -> tuple[str, ...]:
         """A line for the operator while Redis is away, and for `calm_seconds` after its last failure."""
-        if self._trouble is None:
+        if self._failure is None:
             return ()
-        return (f"redis: {self._trouble}; caches and rate limits are this process's own meanwhile",)
+        return (f"redis: {self._failure}; caches and rate limits are this process's own meanwhile",)
 
     async def start(self) -> None:
         """Returns when the first probe was answered or timed out. Redis need not be there."""
@@ -142,8 +142,8 @@ class RedisLink:
             self._fail(error, doubt=False)
             return
         self._up = True
-        if self._trouble is not None and time.monotonic() - self._failed_at >= self._calm_seconds:
-            self._trouble = None
+        if self._failure is not None and time.monotonic() - self._failed_at >= self._calm_seconds:
+            self._failure = None
             logger.info("redis: serves again")
 
     def _fail(self, error: Exception, *, doubt: bool = True) -> None:
@@ -152,7 +152,7 @@ class RedisLink:
         self._failed_at = time.monotonic()
         if doubt:
             self._doubt.set()
-        if self._trouble is None:
+        if self._failure is None:
             # The kind only: a message may name hosts, users or keys, and `/health` is open to all.
-            self._trouble = f"does not serve ({type(error).__name__})"
+            self._failure = f"does not serve ({type(error).__name__})"
             logger.warning("redis: does not serve (%s); going on without it until it does", type(error).__name__)

@@ -20,8 +20,7 @@ from src.domain.provenance import MarkReader
 from src.services.audio_processing import AudioProcessing
 from src.services.safeguards.provenance import MarkProcessing
 from src.utils.named import Named
-from src.workers.decoder import RemoteDecoder, assemble
-from src.workers.engines import RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice
+from src.workers.engines import RemoteDecoder, RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice, assemble
 from src.workers.gpu_worker import GpuWorker
 from src.workers.process_pool import ProcessPool
 

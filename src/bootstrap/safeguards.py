@@ -34,8 +34,8 @@ from src.services.accounts.audit import Audit
 from src.services.safeguards.moderation import Moderation
 from src.services.safeguards.provenance import MarkDetection, Marking, Marks
 from src.utils.named import Named
+from src.workers.engines import RemoteWatermark
 from src.workers.process_pool import ProcessPool
-from src.workers.watermark import RemoteWatermark
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,7 @@ from src.config.settings import Settings
 from src.domain.ports import Cache, JobEvents, RateCounter
 from src.domain.rates import Slots
 from src.utils.cache import Cached, MemoryCache
-from src.utils.rate_counter import WindowCounter
-from src.utils.slots import LocalSlots
+from src.utils.limits import LocalSlots, WindowCounter
 
 _CACHE_BYTES = 64 * 2**20
 """Of translations and voices, in each process."""

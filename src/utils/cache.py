@@ -1,14 +1,14 @@
 """A bounded cache in memory, alone or before another one."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cachetools import TLRUCache
 
 from src.domain.ports import Cache
 
 _FRONT_SECONDS = 60.0
-
 
 _Key = tuple[str, str]
 """The owner, and the key."""
@@ -17,8 +17,12 @@ _Key = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class _Entry:
     value: bytes
-    expires_at: float  # on the cache's clock
+    ttl_seconds: float
     size: int  # bytes of key, owner and value
+
+
+def _expires_at(_key: _Key, entry: _Entry, now: float) -> float:
+    return now + entry.ttl_seconds
 
 
 class MemoryCache:
@@ -28,39 +32,27 @@ class MemoryCache:
     """
 
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._max_bytes = max_bytes
-        self._clock = clock
-        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()  # least recently used first
-        self._bytes = 0
+        self._entries: TLRUCache[_Key, _Entry] = TLRUCache(
+            max_bytes, _expires_at, timer=clock, getsizeof=lambda entry: entry.size
+        )
 
     @property
     def size_bytes(self) -> int:
-        return self._bytes
+        return int(self._entries.currsize)
 
     async def get(self, key: str, owner: str = "") -> bytes | None:
         """None: never set, expired, or pushed out."""
         entry = self._entries.get((owner, key))
-        if entry is None:
-            return None
-        if entry.expires_at <= self._clock():
-            self._drop((owner, key))
-            return None
-        self._entries.move_to_end((owner, key))
-        return entry.value
+        return None if entry is None else entry.value
 
     async def set(self, key: str, value: bytes, ttl_seconds: float, owner: str = "") -> None:
-        self._drop((owner, key))
+        await self.delete(key, owner)
         size = len(key.encode()) + len(owner.encode(errors="replace")) + len(value)
-        entry = _Entry(value, self._clock() + ttl_seconds, size)
-        if entry.size > self._max_bytes or ttl_seconds <= 0:
-            return
-        while self._bytes + entry.size > self._max_bytes:
-            self._drop(next(iter(self._entries)))
-        self._entries[owner, key] = entry
-        self._bytes += entry.size
+        if size <= self._entries.maxsize and ttl_seconds > 0:
+            self._entries[owner, key] = _Entry(value, ttl_seconds, size)
 
     async def delete(self, key: str, owner: str = "") -> None:
-        self._drop((owner, key))
+        self._entries.pop((owner, key), None)
 
     async def forget(self, owner: str) -> None:
         await self.forget_here(owner)
@@ -68,12 +60,7 @@ class MemoryCache:
     async def forget_here(self, owner: str | None = None) -> None:
         """As `forget`; None: everything."""
         for name in [name for name in self._entries if owner in (None, name[0])]:
-            self._drop(name)
-
-    def _drop(self, name: _Key) -> None:
-        entry = self._entries.pop(name, None)
-        if entry is not None:
-            self._bytes -= entry.size
+            self._entries.pop(name, None)
 
 
 class Cached:

@@ -13,8 +13,11 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import Any
 
-from src.domain.errors import EngineUnavailable, VoiceServiceError
+from src.domain.errors import EngineUnavailable, InternalError, VoiceServiceError
 from src.utils.tracing import OWN_LOGGER, Stack
 from src.workers import child as wire
 from src.workers.child_process import ChildProcess, ChildSettings, Message
@@ -23,6 +26,30 @@ logger = logging.getLogger(__name__)
 
 _FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS = 0.2, 10.0
 _START_SECONDS = 120.0
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """`abandoned`: nobody waits for the answer any more. `context`: whose it is, for the log."""
+
+    method: str
+    args: tuple[object, ...] = field(repr=False)
+    answer: "asyncio.Future[Any]"
+    abandoned: bool = False
+    context: Context = field(default_factory=copy_context, repr=False)
+
+    def settle(self, outcome: Message, engine: str) -> None:
+        """Hand (RESULT, ERROR or DEFECT, value) to the caller, if there still is one. On the event loop."""
+        if self.abandoned or self.answer.done():
+            return
+        kind, value = outcome
+        if kind == wire.RESULT:
+            self.answer.set_result(value)
+        elif kind == wire.ERROR and isinstance(value, VoiceServiceError):
+            self.answer.set_exception(value)
+        else:
+            self.context.run(logger.error, "defect in %s.%s\n%s", engine, self.method, Stack(value))
+            self.answer.set_exception(InternalError(f"The {engine} engine failed."))
 
 
 def child_settings(

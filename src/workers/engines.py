@@ -1,38 +1,69 @@
-"""Engine ports over a Runner: the same call, made where the model lives."""
+"""The ports of the domain over a Runner: the same call, made where the model lives."""
 
-from typing import cast
+from collections.abc import Callable
+from typing import TypeVar, cast
 
-from src.domain.audio import Audio
+from src.domain.audio import Audio, AudioFormat
+from src.domain.errors import EngineUnavailable
+from src.domain.fleet import Abilities
 from src.domain.ports import Runner
-from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceConditioning, VoicePrint
+from src.domain.provenance import FileMarks, Trust, WatermarkFinding
+from src.domain.speech import DecodedSpeech, Quality, SpeechRequest, Transcript, VoiceConditioning, VoicePrint
+
+T = TypeVar("T")
+
+NO_ENGINE = "none"
+"""The name of an engine that no worker has."""
 
 
-class RemoteTranscriber:
-    """`domain.ports.Transcriber` for a model whose `transcribe` runs in `runner`."""
+class RunnerEngine:
+    """`abilities` may raise EngineUnavailable, and so do `languages` and `varies`."""
 
-    def __init__(self, runner: Runner, name: str, languages: frozenset[str]) -> None:
+    def __init__(self, runner: Runner, abilities: Callable[[], Abilities]) -> None:
         self._runner = runner
-        self.name = name
-        self.languages = languages
+        self._abilities = abilities
+
+    @property
+    def name(self) -> str:
+        try:
+            return self._abilities().engine
+        except EngineUnavailable:
+            return NO_ENGINE
+
+    @property
+    def languages(self) -> frozenset[str]:
+        return self._abilities().languages
+
+
+class RunnerTranscriber(RunnerEngine):
+    """`domain.ports.Transcriber` for a model whose `transcribe` runs in `runner`."""
 
     async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
         return cast("Transcript", await self._runner.run("transcribe", audio, language, quality))
 
 
-class RemoteVoice:
+class RunnerVoice(RunnerEngine):
     """`domain.ports.VoiceEngine` for a model whose `condition` and `speak` run in `runner`."""
 
-    def __init__(self, runner: Runner, name: str, languages: frozenset[str], *, varies: bool = False) -> None:
-        self._runner = runner
-        self.name = name
-        self.languages = languages
-        self.varies = varies
+    @property
+    def varies(self) -> bool:
+        return self._abilities().varies
 
     async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
         return cast("VoiceConditioning", await self._runner.run("condition", references))
 
     async def speak(self, request: SpeechRequest) -> Audio:
         return cast("Audio", await self._runner.run("speak", request))
+
+
+class RemoteTranscriber(RunnerTranscriber):
+    def __init__(self, runner: Runner, name: str, languages: frozenset[str]) -> None:
+        super().__init__(runner, lambda: Abilities(name, languages))
+
+
+class RemoteVoice(RunnerVoice):
+    def __init__(self, runner: Runner, name: str, languages: frozenset[str], *, varies: bool = False) -> None:
+        super().__init__(runner, lambda: Abilities(name, languages, varies))
 
 
 class RemoteSpeakerAnalyzer:
@@ -43,3 +74,38 @@ class RemoteSpeakerAnalyzer:
 
     async def analyze(self, audio: Audio) -> VoicePrint:
         return cast("VoicePrint", await self._runner.run("analyze", audio))
+
+
+class RemoteWatermark:
+    """`domain.provenance.Watermark` for a model whose `embed` and `detect` run in `runner`."""
+
+    def __init__(self, runner: Runner, name: str, message: str) -> None:
+        self._runner = runner
+        self.name = name
+        self.message = message
+
+    async def embed(self, audio: Audio) -> Audio:
+        return cast("Audio", await self._runner.run("embed", audio))
+
+    async def detect(self, audio: Audio) -> WatermarkFinding:
+        return cast("WatermarkFinding", await self._runner.run("detect", audio))
+
+
+class RemoteDecoder:
+    """`domain.ports.AudioDecoder` and `domain.provenance.MarkReader` over `services.audio_processing.AudioProcessing`
+    in a child process that may be killed.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
+        return cast("DecodedSpeech", await self._runner.run("decode", data, declared))
+
+    async def read_marks(self, data: bytes, declared: AudioFormat, trust: Trust, *, with_audio: bool) -> FileMarks:
+        return cast("FileMarks", await self._runner.run("read_marks", data, declared, trust, with_audio))
+
+
+def assemble(kind: Callable[..., T], *parts: Callable[[], object]) -> T:
+    """`kind` of what the parts make. Its functools.partial is a factory that a child loads without loading the rest."""
+    return kind(*(part() for part in parts))

@@ -4,20 +4,17 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import cast
 
-from src.domain.audio import Audio
 from src.domain.errors import EngineUnavailable, Unavailable
 from src.domain.fleet import Abilities, WorkerRegistry, WorkerState
 from src.domain.ports import Runner
-from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceConditioning
+from src.workers.engines import RunnerTranscriber, RunnerVoice
 
 logger = logging.getLogger(__name__)
 
 REMEMBERED_SECONDS = 600.0
 """After the last worker is gone, its languages still stand: what is sent meanwhile waits for the next, as when workers
 are replaced. Who then comes for longer than that in vain is told so at once."""
-NOBODY = "none"
 
 
 class Fleet:
@@ -99,53 +96,15 @@ class Fleet:
         return Abilities(every[0].engine, languages, all(abilities.varies for abilities in every))
 
 
-class FleetTranscriber:
-    """`domain.ports.Transcriber` over the workers. `languages` raises EngineUnavailable when nobody knows."""
+class FleetTranscriber(RunnerTranscriber):
+    """What the workers hear, by whichever of them takes the call."""
 
     def __init__(self, runner: Runner, fleet: Fleet) -> None:
-        self._runner = runner
-        self._fleet = fleet
-
-    @property
-    def name(self) -> str:
-        return _name(lambda: self._fleet.hears)
-
-    @property
-    def languages(self) -> frozenset[str]:
-        return self._fleet.hears.languages
-
-    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
-        return cast("Transcript", await self._runner.run("transcribe", audio, language, quality))
+        super().__init__(runner, lambda: fleet.hears)
 
 
-class FleetVoice:
-    """`domain.ports.VoiceEngine` over the workers. `languages` and `varies` raise EngineUnavailable as above."""
+class FleetVoice(RunnerVoice):
+    """What the workers speak, by whichever of them takes the call."""
 
     def __init__(self, runner: Runner, fleet: Fleet) -> None:
-        self._runner = runner
-        self._fleet = fleet
-
-    @property
-    def name(self) -> str:
-        return _name(lambda: self._fleet.speaks)
-
-    @property
-    def languages(self) -> frozenset[str]:
-        return self._fleet.speaks.languages
-
-    @property
-    def varies(self) -> bool:
-        return self._fleet.speaks.varies
-
-    async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
-        return cast("VoiceConditioning", await self._runner.run("condition", references))
-
-    async def speak(self, request: SpeechRequest) -> Audio:
-        return cast("Audio", await self._runner.run("speak", request))
-
-
-def _name(of: Callable[[], Abilities]) -> str:
-    try:
-        return of().engine
-    except EngineUnavailable:
-        return NOBODY
+        super().__init__(runner, lambda: fleet.speaks)

@@ -1,11 +1,11 @@
 """The owner of a device, as the service sees it: one child process in which engines serve many calls at once.
 
-    run(method, args) → a fair, bounded line → the child (`device.py`), `in_flight` calls at most → the answer
+    run(method, args) → a fair, bounded queue → the child (`device.py`), `in_flight` calls at most → the answer
 
 What can go wrong, and what the caller gets:
 
-- more calls than the line holds: Overloaded, at once;
-- the caller goes away: its call leaves the line, or is cancelled in the child, within one step;
+- more calls than the queue holds: Overloaded, at once;
+- the caller goes away: its call leaves the queue, or is cancelled in the child, within one step;
 - a call takes too long: DeadlineExceeded; if the child does not let go of it, it is killed;
 - the child dies, or an engine in it breaks: the calls that were in it are done once more, each alone, so that the one
   that did it takes no other with it again; then it gets EngineUnavailable;
@@ -27,12 +27,11 @@ from typing import Any
 from src.domain.errors import DeadlineExceeded, EngineUnavailable, Overloaded, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.ports import BatchEngine
-from src.utils.fair_queue import FairQueue
 from src.workers import child as wire
-from src.workers.calls import Call
-from src.workers.child_keeper import ChildKeeper, child_settings
+from src.workers.child_keeper import Call, ChildKeeper, child_settings
 from src.workers.child_process import ChildProcess, ChildSettings, Message
 from src.workers.device import CALL, CANCEL, Device, serve_device
+from src.workers.fair_queue import FairQueue
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ class GpuWorker:
         self._name = name
         self._queue_size, self._in_flight = queue_size, in_flight
         self._call_timeout_seconds, self._leave_seconds = call_timeout_seconds, leave_seconds
-        self._line: FairQueue[Call] = FairQueue()
+        self._queue: FairQueue[Call] = FairQueue()
         self._again: deque[Call] = deque()  # calls that were in a child when it ended: one at a time, before all others
         self._tried: set[Call] = set()
         self._inside: dict[int, Call] = {}
@@ -92,17 +91,17 @@ class GpuWorker:
         """
         if not self.alive:
             raise self._gone()
-        if len(self._line) >= self._queue_size:
+        if len(self._queue) >= self._queue_size:
             raise self._overloaded()
         user, begun = current_user.get(), time.monotonic()
         call = Call(method, args, asyncio.get_running_loop().create_future())
-        self._line.put(user, call)
+        self._queue.put(user, call)
         self._send()
         try:
             await asyncio.wait({call.answer}, timeout=self._call_timeout_seconds)
         finally:
             if not call.answer.done():
-                waited = self._line.remove(user, call)
+                waited = self._queue.remove(user, call)
                 self._abandon(call)
         if not call.answer.done():
             if waited:
@@ -165,8 +164,8 @@ class GpuWorker:
                 return
             if self._again:
                 call = self._again.popleft()
-            elif len(self._line):
-                call = self._line.take()
+            elif len(self._queue):
+                call = self._queue.take()
             else:
                 return
             number = next(self._numbers)
@@ -190,14 +189,14 @@ class GpuWorker:
             self._link.kill()
 
     def _dismiss(self) -> None:
-        calls = [*self._inside.values(), *self._again, *(self._line.take() for _ in range(len(self._line)))]
+        calls = [*self._inside.values(), *self._again, *(self._queue.take() for _ in range(len(self._queue)))]
         self._inside.clear()
         self._again.clear()
         for call in calls:
             self._settle(call, (wire.ERROR, self._gone()))
 
     def _overloaded(self) -> Overloaded:
-        seconds = math.ceil(self._seconds_per_call * (len(self._line) + 1) / self._in_flight)
+        seconds = math.ceil(self._seconds_per_call * (len(self._queue) + 1) / self._in_flight)
         return Overloaded(f"The {self._name} engine has too many calls waiting.", retry_after_seconds=max(1, seconds))
 
     def _gone(self) -> EngineUnavailable:

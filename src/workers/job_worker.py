@@ -66,7 +66,7 @@ class JobWorker(Generic[T]):
         return not self._stopping
 
     async def close(self, grace_seconds: float) -> None:
-        """Take no more jobs; wait for those that run, then cancel them: they go back in line."""
+        """Take no more jobs; wait for those that run, then cancel them: they go back into the queue."""
         self._stopping = True
         if self._watch is not None:
             self._watch.cancel()

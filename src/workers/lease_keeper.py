@@ -66,7 +66,6 @@ class LeaseKeeper:
 
     @contextmanager
     def held(self, job: Leased, lost: Callable[[], object]) -> Iterator[None]:
-        """Inside, the lease is renewed. `lost` is called, on this event loop, when the job is not ours any more."""
         held = _Held(job.fence, asyncio.get_running_loop(), lost)
         with self._lock:
             self._held[job.id] = held

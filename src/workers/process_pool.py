@@ -12,13 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
+from multiprocessing import connection
 from typing import Any
 
-from src.domain.errors import DeadlineExceeded, EngineUnavailable, Overloaded
-from src.workers.calls import Call
-from src.workers.child import serve_calls
-from src.workers.child_keeper import child_settings
-from src.workers.slots import Slot
+from src.domain.errors import DeadlineExceeded, EngineUnavailable, Overloaded, VoiceServiceError
+from src.workers import child as wire
+from src.workers.child_keeper import Call, ChildKeeper, child_settings
+from src.workers.child_process import ChildProcess, ChildSettings, Message
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 _CLOSE_SECONDS = 10.0
@@ -47,20 +47,20 @@ class ProcessPool:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         surroundings = {**(os.environ if environment is None else environment), **_ONE_THREAD}
-        self._settings = child_settings(name, factory, partial(serve_calls, before_call), init, surroundings)
+        self._settings = child_settings(name, factory, partial(wire.serve_calls, before_call), init, surroundings)
         self._name = name
         self._size = size
         self._queue_size = queue_size
         self._call_timeout_seconds = call_timeout_seconds
-        self._slots: list[Slot] = []
-        self._idle: deque[Slot] = deque()
-        self._waiting: deque[asyncio.Future[Slot]] = deque()
+        self._slots: list[_Slot] = []
+        self._idle: deque[_Slot] = deque()
+        self._waiting: deque[asyncio.Future[_Slot]] = deque()
         self._seconds_per_call = 1.0  # moving average, for Retry-After
         self._closed = False
 
     async def start(self) -> None:
         """Start all children at the same time. Raises EngineUnavailable, or the domain error of a factory."""
-        self._slots = [Slot(self, self._settings) for _ in range(self._size)]
+        self._slots = [_Slot(self, self._settings) for _ in range(self._size)]
         try:
             await asyncio.gather(*(slot.first_start for slot in self._slots))
         except BaseException:
@@ -106,7 +106,7 @@ class ProcessPool:
         """Whether a call made now would be served, at once or when its turn comes."""
         return not self._closed and any(slot.healthy for slot in self._slots)
 
-    async def _acquire(self) -> Slot:
+    async def _acquire(self) -> "_Slot":
         """A free slot, in the order of asking."""
         if not self.alive:
             raise self._gone()
@@ -114,7 +114,7 @@ class ProcessPool:
             return self._idle.popleft()
         if len(self._waiting) >= self._queue_size:
             raise self._overloaded()
-        waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[_Slot] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
             await asyncio.wait({waiter}, timeout=self._call_timeout_seconds)
@@ -126,21 +126,21 @@ class ProcessPool:
         self._withdraw(waiter)
         raise self._overloaded()
 
-    def _withdraw(self, waiter: "asyncio.Future[Slot]") -> None:
+    def _withdraw(self, waiter: "asyncio.Future[_Slot]") -> None:
         """Leave the queue; a slot that came in that very moment goes to the next in it."""
         if not waiter.done():
             self._waiting.remove(waiter)
         elif waiter.exception() is None:
             self.slot_ready(waiter.result())
 
-    def slot_ready(self, slot: Slot) -> None:
+    def slot_ready(self, slot: "_Slot") -> None:
         """A slot waits for a call."""
         if self._waiting:
             self._waiting.popleft().set_result(slot)
         elif not self._closed:
             self._idle.append(slot)
 
-    def slot_lost(self, slot: Slot) -> None:
+    def slot_lost(self, slot: "_Slot") -> None:
         """A slot's child is gone; when it was the last that could be started, nobody waits for it."""
         if slot in self._idle:
             self._idle.remove(slot)
@@ -157,3 +157,85 @@ class ProcessPool:
 
     def _gone(self) -> EngineUnavailable:
         return EngineUnavailable(f"The {self._name} engine is not running.", retry_after_seconds=5)
+
+
+class _Slot(ChildKeeper):
+    """One child of a pool, which does one call at a time. Its public methods are called on the event loop."""
+
+    def __init__(self, owner: ProcessPool, settings: ChildSettings) -> None:
+        super().__init__(settings)
+        self._owner = owner
+        self._current: Call | None = None  # the event loop's view
+        self._inbox: Call | None = None
+        self._working: Call | None = None  # the thread's view
+        self._thread.start()
+
+    def submit(self, call: Call) -> None:
+        self._current = call
+        with self._lock:
+            self._inbox = call
+        self._wake()
+
+    def abandon(self, call: Call) -> None:
+        """Nobody wants the answer: kill the child that works on it, if one has begun."""
+        with self._lock:
+            call.abandoned = True
+            if self._working is call and self._child is not None:
+                self._child.kill()
+
+    def _on_ready(self) -> None:
+        if self._current is None:
+            self._owner.slot_ready(self)
+
+    def _on_lost(self) -> None:
+        self._owner.slot_lost(self)
+
+    def _settle(self, call: Call, outcome: Message) -> None:
+        self._current = None
+        call.settle(outcome, self._settings.name)
+
+    # --- below: on the slot's thread
+
+    def _refuse(self, error: VoiceServiceError) -> None:
+        with self._lock:
+            call, self._inbox = self._inbox, None
+        self._fail(call, error)
+
+    def _orphan(self, error: VoiceServiceError) -> None:
+        with self._lock:
+            call, self._working = self._working, None
+        self._fail(call, error)
+
+    def _fail(self, call: Call | None, error: VoiceServiceError) -> None:
+        if call is not None:
+            self._tell(self._settle, call, (wire.ERROR, error))
+
+    def _serve(self, child: ChildProcess) -> None:
+        while not self._stopping.is_set():
+            ready = connection.wait([self._signalled, child])  # type: ignore[list-item] # anything with fileno() will do
+            if self._signalled in ready:
+                self._signalled.recv(1)
+                self._answer(child)
+            elif child.read() is not None:  # an idle child has nothing to say but log records
+                raise wire.ConnectionLost
+
+    def _answer(self, child: ChildProcess) -> None:
+        with self._lock:
+            call, self._inbox = self._inbox, None
+            self._working = None if call is None or call.abandoned else call
+        if call is None:
+            return
+        outcome = (wire.RESULT, None) if call.abandoned else self._exchange(child, call)
+        with self._lock:
+            self._working = None
+        self._tell(self._settle, call, outcome)
+        self._tell(self._ready)
+
+    def _exchange(self, child: ChildProcess, call: Call) -> Message:
+        try:
+            child.send((call.method, call.args))
+        except wire.ConnectionLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - pickle raises anything; nothing was written yet
+            return (wire.DEFECT, f"its arguments cannot be pickled: {type(error).__name__}")
+        return child.answer()

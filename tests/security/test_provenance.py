@@ -19,7 +19,7 @@ from src.domain.speech import Quality, compare
 from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.speaker_analysis import SpeakerAnalysis
 from src.utils.audio import encode_wav
-from src.workers.decoder import RemoteDecoder
+from src.workers.engines import RemoteDecoder
 from tests.recordings import audio_files
 from tests.recordings.marked_files import AT, FIELDS, identity, marked, mutated, signer, trust
 from tests.support.reporting import say

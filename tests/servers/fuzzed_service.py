@@ -19,7 +19,7 @@ from src.bootstrap.engines import Engines, decoder_pool
 from src.config.settings import Settings
 from src.domain.audio import Audio
 from src.domain.speech import SpeechRequest
-from src.workers.decoder import RemoteDecoder
+from src.workers.engines import RemoteDecoder
 from tests.conftest import service_process
 from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
 from tests.support import options

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from src.adapters.database import postgres, sqlite
 from src.adapters.database.migrate import migrate
-from src.adapters.database.postgres import Trouble
+from src.adapters.database.postgres import FailureKind
 from src.domain.accounts import Pseudonyms
 from src.domain.errors import EngineUnavailable, Overloaded
 from src.domain.jobs import now
@@ -142,21 +142,14 @@ class Database:
                 try:
                     await connection.commit()
                 except (DBAPIError, OSError) as error:
-                    trouble = postgres.trouble_of(error)
-                    if trouble not in (Trouble.LOST, Trouble.SILENT) or (repeatable and trouble is Trouble.LOST):
+                    kind = postgres.failure_kind(error)
+                    if kind not in (FailureKind.LOST, FailureKind.SILENT) or (repeatable and kind is FailureKind.LOST):
                         raise
                     raise _unavailable("The database stopped answering: this may be stored, or not.") from error
                 return result
 
         with _translated():
             return await self._served(once)
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """For SELECTs that `read` is too small for. Raises Overloaded, EngineUnavailable."""
-        with _translated():
-            async with self._reader.connect() as connection:
-                yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -190,7 +183,7 @@ class Database:
         try:
             result = await self._until_answered(once, self._retry_seconds if self._answers else 0.0)
         except (DBAPIError, OSError) as error:
-            self._answers = postgres.trouble_of(error) not in (Trouble.LOST, Trouble.SILENT)
+            self._answers = postgres.failure_kind(error) not in (FailureKind.LOST, FailureKind.SILENT)
             raise
         self._answers = True
         return result
@@ -210,7 +203,7 @@ class Database:
 
     def _is_passing(self, error: DBAPIError | OSError) -> bool:
         """Not so on SQLite: its driver has waited already, and a file that cannot be opened stays so."""
-        return not self._is_sqlite and postgres.trouble_of(error) in (Trouble.LOST, Trouble.CONFLICT)
+        return not self._is_sqlite and postgres.failure_kind(error) in (FailureKind.LOST, FailureKind.CONFLICT)
 
 
 def _sqlite_engines(url: URL, readers: int, timeout_seconds: float) -> tuple[AsyncEngine, AsyncEngine]:
@@ -240,10 +233,10 @@ def _translated() -> Iterator[None]:
     except PoolTimeout as error:
         raise Overloaded("The database is busy. Try again.", retry_after_seconds=_RETRY_AFTER_SECONDS) from error
     except (DBAPIError, OSError) as error:
-        trouble = postgres.trouble_of(error)
-        if trouble is Trouble.DEFECT:
+        kind = postgres.failure_kind(error)
+        if kind is FailureKind.DEFECT:
             raise
-        logger.warning("The database: %s (%s)", trouble.value, postgres.kind_of(error))
-        if trouble in (Trouble.BUSY, Trouble.CONFLICT):
+        logger.warning("The database: %s (%s)", kind.value, postgres.cause_of(error))
+        if kind in (FailureKind.BUSY, FailureKind.CONFLICT):
             raise Overloaded("The database is busy. Try again.", retry_after_seconds=_RETRY_AFTER_SECONDS) from error
         raise _unavailable("The database does not answer. Try again.") from error

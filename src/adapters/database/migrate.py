@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from src.adapters.database import postgres, sqlite
-from src.adapters.database.postgres import Trouble
+from src.adapters.database.postgres import FailureKind
 
 LOCK_TIMEOUT_SECONDS = 60.0
 """How long a process waits for another one's migration."""
@@ -90,10 +90,10 @@ def main(arguments: list[str]) -> int:
     try:
         migrate(database)
     except (DBAPIError, OSError) as error:
-        trouble = postgres.trouble_of(error)
-        if trouble is Trouble.DEFECT or database.get_backend_name() == "sqlite":
+        kind = postgres.failure_kind(error)
+        if kind is FailureKind.DEFECT or database.get_backend_name() == "sqlite":
             raise
-        sys.stderr.write(f"The database was not migrated: {trouble.value} ({postgres.kind_of(error)}).\n")
+        sys.stderr.write(f"The database was not migrated: {kind.value} ({postgres.cause_of(error)}).\n")
         return 1
     return 0
 

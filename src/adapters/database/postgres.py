@@ -16,7 +16,7 @@ APPLICATION_NAME = "voice-translation"
 _CLIENT_GRACE_SECONDS = 1.0
 
 
-class Trouble(Enum):
+class FailureKind(Enum):
     """Why a statement failed, as far as it matters to who must decide what now."""
 
     LOST = "the connection is gone, or was not to be had"
@@ -28,21 +28,21 @@ class Trouble(Enum):
 
 
 _OF_CODE = {
-    "40001": Trouble.CONFLICT,  # serialization_failure
-    "40P01": Trouble.CONFLICT,  # deadlock_detected
-    "23503": Trouble.CONFLICT,  # foreign_key_violation: what the row refers to was deleted at the same time
-    "53300": Trouble.BUSY,  # too_many_connections
-    "55P03": Trouble.BUSY,  # lock_not_available
-    "57014": Trouble.BUSY,  # query_canceled: the statement took too long
-    "25006": Trouble.REFUSED,  # read_only_sql_transaction: this server is a standby now
-    "3D000": Trouble.REFUSED,  # invalid_catalog_name
+    "40001": FailureKind.CONFLICT,  # serialization_failure
+    "40P01": FailureKind.CONFLICT,  # deadlock_detected
+    "23503": FailureKind.CONFLICT,  # foreign_key_violation: what the row refers to was deleted at the same time
+    "53300": FailureKind.BUSY,  # too_many_connections
+    "55P03": FailureKind.BUSY,  # lock_not_available
+    "57014": FailureKind.BUSY,  # query_canceled: the statement took too long
+    "25006": FailureKind.REFUSED,  # read_only_sql_transaction: this server is a standby now
+    "3D000": FailureKind.REFUSED,  # invalid_catalog_name
 }
 _OF_CLASS = {
-    "08": Trouble.LOST,  # connection_exception
-    "57": Trouble.LOST,  # operator_intervention: it shuts down, starts up or recovers
-    "28": Trouble.REFUSED,  # invalid_authorization_specification
-    "53": Trouble.REFUSED,  # insufficient_resources: disk, memory
-    "58": Trouble.REFUSED,  # system_error: input and output
+    "08": FailureKind.LOST,  # connection_exception
+    "57": FailureKind.LOST,  # operator_intervention: it shuts down, starts up or recovers
+    "28": FailureKind.REFUSED,  # invalid_authorization_specification
+    "53": FailureKind.REFUSED,  # insufficient_resources: disk, memory
+    "58": FailureKind.REFUSED,  # system_error: input and output
 }
 
 
@@ -87,24 +87,24 @@ def connect_arguments(connect_seconds: float, statement_seconds: float) -> dict[
     }
 
 
-def trouble_of(error: DBAPIError | OSError) -> Trouble:
+def failure_kind(error: DBAPIError | OSError) -> FailureKind:
     """What kind of failure this is. The client's own TimeoutError is an OSError."""
     if isinstance(error, TimeoutError):
-        return Trouble.SILENT
+        return FailureKind.SILENT
     if isinstance(error, OSError) or error.connection_invalidated:
-        return Trouble.LOST
+        return FailureKind.LOST
     code = getattr(error.orig, "sqlstate", None) or ""
     known = _OF_CODE.get(code) or _OF_CLASS.get(code[:2])
     if known is not None:
         return known
     if code:
-        return Trouble.DEFECT
+        return FailureKind.DEFECT
     # without a code it comes from the driver, and its InterfaceError also says that a value has the wrong type
     is_lost = isinstance(error, OperationalError) or "closed" in str(error.orig)
-    return Trouble.LOST if is_lost and isinstance(error, OperationalError | InterfaceError) else Trouble.DEFECT
+    return FailureKind.LOST if is_lost and isinstance(error, OperationalError | InterfaceError) else FailureKind.DEFECT
 
 
-def kind_of(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
     """The class of the error that began it, for a log: its text may hold an address, a statement or a password."""
     while error.__cause__ is not None:
         error = error.__cause__

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, UpdateBase, select
+from sqlalchemy import Executable, Row, UpdateBase, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.deletion_tables import deletions
@@ -48,6 +48,15 @@ async def change(database: Database, statement: UpdateBase, *, repeatable: bool 
 
     async def work(connection: AsyncConnection) -> int:
         return (await connection.execute(statement)).rowcount
+
+    return await database.write(work, repeatable=repeatable)
+
+
+async def returned(database: Database, statement: Executable, *, repeatable: bool = False) -> Sequence[Row[Any]]:
+    """Run one statement that has RETURNING in a transaction of its own: the rows that it met."""
+
+    async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
+        return (await connection.execute(statement)).all()
 
     return await database.write(work, repeatable=repeatable)
 

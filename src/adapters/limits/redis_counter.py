@@ -4,7 +4,7 @@ from limits.aio.storage import RedisStorage
 
 from src.adapters.redis_link import PREFIX, RedisDown, RedisLink
 from src.domain.rates import Quota
-from src.utils.rate_counter import WindowCounter
+from src.utils.limits import WindowCounter
 
 
 class RedisCounter:

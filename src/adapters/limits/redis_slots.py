@@ -6,7 +6,7 @@ from typing import cast
 from uuid import uuid4
 
 from src.adapters.redis_link import PREFIX, RedisDown, RedisLink
-from src.utils.slots import LocalSlots
+from src.utils.limits import LocalSlots
 
 _TAKE = """
 local time = redis.call('TIME')

@@ -21,49 +21,11 @@ _ARABIC_VOWELS = re.compile("[\u064b-\u065f\u0670]")
 _ARABIC_ALEF = re.compile("[أإآ]")
 _ARABIC_ARTICLE = re.compile("(?:[وف]?[بكل]?ال|[وف]?لل)(?=.{3})")
 """The article, with the conjunctions and prepositions that are written as one with it."""
-_KOREAN_PARTICLES = (
-    *(
-        "이라도",
-        "이라고",
-        "에게서",
-        "으로",
-        "에서",
-        "에게",
-        "한테",
-        "까지",
-        "부터",
-        "처럼",
-        "보다",
-        "마다",
-        "조차",
-        "이나",
-        "이랑",
-    ),
-    *(
-        "이야",
-        "이냐",
-        "이다",
-        "라고",
-        "들",
-        "은",
-        "는",
-        "이",
-        "가",
-        "을",
-        "를",
-        "의",
-        "에",
-        "로",
-        "와",
-        "과",
-        "랑",
-        "도",
-        "만",
-        "아",
-        "야",
-    ),
-    "님",
-)
+_KOREAN = """
+이라도 이라고 에게서 으로 에서 에게 한테 까지 부터 처럼 보다 마다 조차 이나 이랑 이야 이냐 이다 라고
+들 은 는 이 가 을 를 의 에 로 와 과 랑 도 만 아 야 님
+"""
+_KOREAN_PARTICLES = tuple(_KOREAN.split())
 _KOREAN_PARTICLES_AT_ONCE = 3
 _ALIKE = re.compile("(?P<latin>[0-9a-z])|(?P<katakana>[ァ-ヺー-ヿㇰ-ㇿ])")
 """Characters of unspaced text that make a word with others of their kind."""

@@ -7,7 +7,10 @@ change is seen here.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import cbor2
 
 from src.adapters.provenance.riff_info import chunks
 
@@ -16,8 +19,8 @@ _PARTS = {b"c2as": b"c2pa.assertions", b"c2cl": b"c2pa.claim.v2", b"c2cs": b"c2p
 _TYPE_REST = bytes.fromhex("00110010800000aa00389b71")
 _LABELLED, _LABELLED_AND_SALTED = 0x03, 0x13
 _URN = re.compile(rb"urn:c2pa:[0-9a-f-]{36}")
-_PADDING = frozenset({b"pad", b"pad2"})
-_STAMPS = frozenset({b"sigTst", b"sigTst2", b"rVals"})
+_PADDING = frozenset({"pad", "pad2"})
+_STAMPS = frozenset({"sigTst", "sigTst2", "rVals"})
 
 
 class Broken(Exception):
@@ -97,65 +100,19 @@ def _superbox(box: _Box, kind: bytes, label: bytes | None) -> list[_Box]:
 
 def _check_signature(data: bytes) -> None:
     """COSE_Sign1: a protected header, an unprotected one, no payload, the signature; only zeros may pad it."""
-    reader = _Cbor(data)
-    reader.expect(6, 18)
-    reader.expect(4, 4)
-    reader.text(2)
-    for _ in range(reader.head(5)):
-        key = reader.text(3)
-        if key in _PADDING:
-            if reader.text(2).strip(b"\0"):
+    try:
+        signed = cbor2.loads(data)
+        if cbor2.dumps(signed) != data:  # a key twice, a length not in its shortest form, something behind the end
+            raise Broken
+    except (cbor2.CBORError, ValueError, TypeError):
+        raise Broken from None
+    match signed:
+        case cbor2.CBORTag(tag=18, value=[bytes(), Mapping() as unprotected, None, bytes()]):
+            if not all(key in _STAMPS or (key in _PADDING and _is_zeros(value)) for key, value in unprotected.items()):
                 raise Broken
-        elif key in _STAMPS:
-            reader.skip()
-        else:
-            raise Broken
-    reader.expect(7, 22)
-    reader.text(2)
-    if reader.position != len(data):
-        raise Broken
-
-
-class _Cbor:
-    """As much of RFC 8949 as a signature needs: definite lengths only."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.position = 0
-
-    def head(self, kind: int) -> int:
-        found, value = self._head()
-        if found != kind:
-            raise Broken
-        return value
-
-    def expect(self, kind: int, value: int) -> None:
-        if self.head(kind) != value:
+        case _:
             raise Broken
 
-    def text(self, kind: int) -> bytes:
-        """A string, of bytes (2) or letters (3)."""
-        return self._take(self.head(kind))
 
-    def skip(self) -> None:
-        """Whatever comes next."""
-        kind, value = self._head()
-        if kind in (2, 3):
-            self._take(value)
-        for _ in range({4: value, 5: 2 * value, 6: 1}.get(kind, 0)):
-            self.skip()
-
-    def _head(self) -> tuple[int, int]:
-        first = self._take(1)[0]
-        kind, short = first >> 5, first & 31
-        if short < 24:
-            return kind, short
-        if short > 27:
-            raise Broken
-        return kind, int.from_bytes(self._take(1 << (short - 24)), "big")
-
-    def _take(self, count: int) -> bytes:
-        if self.position + count > len(self._data):
-            raise Broken
-        self.position += count
-        return self._data[self.position - count : self.position]
+def _is_zeros(value: object) -> bool:
+    return isinstance(value, bytes) and not value.strip(b"\0")

@@ -1,1 +1,1 @@
-"""Where ids of waiting jobs stand in line."""
+"""Ids of waiting jobs, on their way to workers."""

@@ -26,6 +26,7 @@ from src.adapters.storage.private_files import (
     write_private,
 )
 from src.domain.errors import EngineUnavailable
+from src.utils.concurrency import finish_before_cancel
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class LocalStorage:
     async def put(self, key: str, data: bytes) -> None:
         """Raises EngineUnavailable when the disk refuses. Once it has ended, also cancelled, it writes no more."""
         path = self._path(key)
-        await self._to_the_end(self._write, path, lambda partial: write_private(partial, data, wait_for_disk=False))
+        await self._uninterrupted(self._write, path, lambda partial: write_private(partial, data, wait_for_disk=False))
 
     async def read_version(self, key: str) -> tuple[bytes, str]:
         """What is there, and a name for exactly this file, for `replace`. Raises as `get`."""
@@ -93,7 +94,7 @@ class LocalStorage:
     async def upload(self, key: str, path: Path) -> None:
         """A file of any size, as `put`; it is on the disk when this returns."""
         target = self._path(key)
-        await self._to_the_end(self._write, target, lambda partial: copy_private(path, partial))
+        await self._uninterrupted(self._write, target, lambda partial: copy_private(path, partial))
 
     async def get(self, key: str) -> bytes:
         """Raises NotFound, EngineUnavailable."""
@@ -106,7 +107,7 @@ class LocalStorage:
 
     async def download(self, key: str, path: Path) -> None:
         """A copy for this user only, to `path`, which must be free. Raises as `get`."""
-        await self._to_the_end(copy_private, self._path(key), path)
+        await self._uninterrupted(copy_private, self._path(key), path)
 
     async def delete(self, key: str) -> None:
         """Remove it, and the folders that it leaves empty; nothing happens when it is not there."""
@@ -114,7 +115,6 @@ class LocalStorage:
             await asyncio.to_thread(self._remove, self._path(key))
 
     async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
-        """Remove everything under `prefix/` that was written that long ago or longer. Returns how many files."""
         with _translated():
             return await asyncio.to_thread(self._remove_under, self._path(prefix), time.time() - older_than_seconds)
 
@@ -180,15 +180,10 @@ class LocalStorage:
         else:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def _to_the_end(self, work: Callable[..., None], *args: Any) -> None:
+    async def _uninterrupted(self, work: Callable[..., None], *args: Any) -> None:
         """`work(*args)` in a thread. Cancelled, it ends when the thread has, so that nothing is written later."""
-        writing = asyncio.create_task(asyncio.to_thread(work, *args))
-        try:
-            with _translated():
-                await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await asyncio.gather(writing, return_exceptions=True)
-            raise
+        with _translated():
+            await finish_before_cancel(asyncio.to_thread(work, *args))
 
     def _write(self, path: Path, fill: Callable[[Path], None]) -> None:
         self._make_folder(self._partial)

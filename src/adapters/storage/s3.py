@@ -71,7 +71,7 @@ class S3Storage:
         """Raises EngineUnavailable, DeadlineExceeded. A cancelled put ends when its call has ended."""
         name = self._name(key)
         if len(data) <= PART_BYTES:
-            await self._calls.run("put", self._bucket.put, name, data, to_the_end=True)
+            await self._calls.run("put", self._bucket.put, name, data, uninterrupted=True)
         else:
             digest = await asyncio.to_thread(hashlib.sha256, data)
             await self._put_parts(name, digest.hexdigest(), len(data), lambda start: data[start : start + PART_BYTES])
@@ -109,7 +109,7 @@ class S3Storage:
         again meanwhile. Raises EngineUnavailable, DeadlineExceeded.
         """
         try:
-            await self._calls.run("replace", self._bucket.put, self._name(key), data, version, to_the_end=True)
+            await self._calls.run("replace", self._bucket.put, self._name(key), data, version, uninterrupted=True)
         except (NotFound, Replaced):
             return False
         return True
@@ -137,7 +137,7 @@ class S3Storage:
         name = self._name(key)
         await self._delete_versions(name, float("inf"), name)
         if not self._bucket.versions.kept:
-            await self._calls.run("delete", self._bucket.delete, name, to_the_end=True)
+            await self._calls.run("delete", self._bucket.delete, name, uninterrupted=True)
 
     async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
         """Remove everything under `prefix/` that was written that long ago or longer, by the store's times and this
@@ -148,7 +148,7 @@ class S3Storage:
         async for page in self._pages(prefix):
             names = [item["Key"] for item in page if item["LastModified"].timestamp() <= written_before]
             if names and not by_version:
-                await self._calls.run("delete", self._bucket.delete_all, names, to_the_end=True)
+                await self._calls.run("delete", self._bucket.delete_all, names, uninterrupted=True)
             removed += len(names)
         await self._delete_versions(f"{self._name(prefix)}/", written_before)
         if by_version and not self._bucket.versions.kept:  # it was refused: once more, without
@@ -173,8 +173,8 @@ class S3Storage:
 
     def notices(self) -> tuple[str, ...]:
         """What is not erased as it should be."""
-        trouble = self._bucket.versions.trouble
-        return () if trouble is None else (trouble,)
+        notice = self._bucket.versions.notice
+        return () if notice is None else (notice,)
 
     async def sizes_under(self, prefix: str) -> dict[str, int]:
         """The keys of everything under `prefix/`, each with its bytes. Raises EngineUnavailable, DeadlineExceeded."""
@@ -204,7 +204,7 @@ class S3Storage:
         while versions.kept:
             page, following = await self._calls.run("list versions", versions.page, prefix, marker, written_before)
             if wanted := [version for version in page if name in (None, version["Key"])]:
-                await self._calls.run("delete versions", versions.delete, wanted, to_the_end=True)
+                await self._calls.run("delete versions", versions.delete, wanted, uninterrupted=True)
             elif following is not None:
                 marker = following
             if following is None:
@@ -238,9 +238,11 @@ class S3Storage:
             for number, start in enumerate(range(0, max(1, size), PART_BYTES), 1):
                 data = await asyncio.to_thread(part, start)
                 done.append(
-                    await self._calls.run("upload part", self._bucket.put_part, upload, number, data, to_the_end=True)
+                    await self._calls.run(
+                        "upload part", self._bucket.put_part, upload, number, data, uninterrupted=True
+                    )
                 )
-            await self._calls.run("complete upload", self._bucket.complete_upload, upload, done, to_the_end=True)
+            await self._calls.run("complete upload", self._bucket.complete_upload, upload, done, uninterrupted=True)
         except BaseException:
             await self._abort(upload)
             raise

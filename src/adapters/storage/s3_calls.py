@@ -96,11 +96,11 @@ class S3Calls:
         for client in self._clients:
             client.close()
 
-    async def run(self, what: str, work: Callable[..., T], *args: Any, to_the_end: bool = False) -> T:
+    async def run(self, what: str, work: Callable[..., T], *args: Any, uninterrupted: bool = False) -> T:
         """`work(*args)` in a thread. `what` names it in the log.
 
-        Raises NotFound, DeadlineExceeded, EngineUnavailable. `to_the_end`: when the caller is cancelled, wait until the
-        thread is done, so that nothing is written afterwards.
+        Raises NotFound, DeadlineExceeded, EngineUnavailable. `uninterrupted`: a caller that is cancelled waits until
+        the thread is done, so that nothing is written afterwards.
         """
         deadline = time.monotonic() + self._options.timeout_seconds
         try:
@@ -117,7 +117,7 @@ class S3Calls:
             logger.warning("S3 %s: no answer within %g s", what, self._options.timeout_seconds)
             raise too_slow() from None
         except asyncio.CancelledError:
-            if not future.cancel() and to_the_end:
+            if not future.cancel() and uninterrupted:
                 await asyncio.wait([waiting], timeout=max(0.0, deadline - time.monotonic()))
             raise
 
@@ -200,8 +200,8 @@ def _of_answer(what: str, error: ClientError) -> VoiceServiceError:
     return _unavailable("does not work")
 
 
-def _unavailable(trouble: str) -> EngineUnavailable:
-    return EngineUnavailable(f"The storage {trouble}. Try again.", retry_after_seconds=_RETRY_AFTER_SECONDS)
+def _unavailable(reason: str) -> EngineUnavailable:
+    return EngineUnavailable(f"The storage {reason}. Try again.", retry_after_seconds=_RETRY_AFTER_SECONDS)
 
 
 def too_slow() -> DeadlineExceeded:

@@ -24,7 +24,7 @@ Marker = dict[str, str]
 
 class Versions:
     """Of one bucket. What the bucket's owner does not permit is said once in the log and, until the next start, by
-    `trouble`; then the bucket's lifecycle rules erase older versions a day later.
+    `notice`; then the bucket's lifecycle rules erase older versions a day later.
     """
 
     def __init__(self, client: Any, options: S3Options) -> None:
@@ -32,7 +32,7 @@ class Versions:
         self._bucket = {"Bucket": options.bucket}
         self._page_keys = options.page_keys
         self.kept = False
-        self.trouble: str | None = None
+        self.notice: str | None = None
 
     def look(self) -> None:
         """Whether the bucket keeps them, and whether they may be listed: to be called at the start."""
@@ -75,11 +75,11 @@ class Versions:
     def give_up(self, error: str) -> None:
         """Go on without: the bucket's owner does not permit it."""
         self.kept = False
-        self.trouble = (
+        self.notice = (
             "storage: the bucket keeps older versions of what is deleted until its lifecycle rules erase them,"
             f" as this service may not ({error}): grant s3:ListBucketVersions and s3:DeleteObjectVersion"
         )
-        logger.warning("%s", self.trouble)
+        logger.warning("%s", self.notice)
 
     def abort_uploads(self, prefix: str) -> None:
         """End those that were begun and not completed. Nothing happens where the bucket's owner does not permit it: the

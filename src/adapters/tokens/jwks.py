@@ -61,7 +61,7 @@ class JwksKeys:
         self._keys: dict[str, TokenKey] = {}
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
-        self._trouble: str | None = "not fetched yet"
+        self._failure: str | None = "not fetched yet"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -91,7 +91,7 @@ class JwksKeys:
         if self._may_fetch():
             await self._refresh()
         key = self._believed().get(kid)
-        if key is None and self._trouble is not None:
+        if key is None and self._failure is not None:
             wait = max(1.0, self._tried_at + self._refetch_seconds - self._clock())
             raise EngineUnavailable(
                 "The token cannot be checked: its issuer does not answer.", retry_after_seconds=wait
@@ -100,15 +100,15 @@ class JwksKeys:
 
     def notices(self) -> tuple[str, ...]:
         """What callers with tokens should know now."""
-        if self._trouble is not None:
+        if self._failure is not None:
             then = "the last ones are believed" if self._believed() else "no token can be checked"
-            return (f"the token issuer's keys cannot be fetched ({self._trouble}): {then}",)
+            return (f"the token issuer's keys cannot be fetched ({self._failure}): {then}",)
         return () if self._keys else ("the token issuer has no key that can be used: every token is refused",)
 
     async def check(self) -> None:
         """Raises EngineUnavailable when no token can be checked."""
-        if self._trouble is not None and not self._believed():
-            raise EngineUnavailable(f"the token issuer's keys cannot be fetched: {self._trouble}")
+        if self._failure is not None and not self._believed():
+            raise EngineUnavailable(f"the token issuer's keys cannot be fetched: {self._failure}")
 
     def _believed(self) -> dict[str, TokenKey]:
         age = self._clock() - self._fetched_at
@@ -120,7 +120,7 @@ class JwksKeys:
 
     async def _keep_fresh(self) -> None:
         while True:
-            pause = self._ttl_seconds if self._trouble is None else min(self._ttl_seconds, _RETRY_SECONDS)
+            pause = self._ttl_seconds if self._failure is None else min(self._ttl_seconds, _RETRY_SECONDS)
             await asyncio.sleep(pause)
             await self._refresh()
 
@@ -162,13 +162,13 @@ class JwksKeys:
             raise FetchFailed("it is not JSON") from None
 
     def _failed(self, reason: str) -> None:
-        if reason != self._trouble:
+        if reason != self._failure:
             logger.warning("the keys of the token issuer %s cannot be fetched: %s", self._host, reason)
-        self._trouble = reason
+        self._failure = reason
 
     def _succeeded(self, keys: dict[str, TokenKey], refused: list[str]) -> None:
-        if self._trouble is not None or keys.keys() != self._keys.keys():
+        if self._failure is not None or keys.keys() != self._keys.keys():
             logger.info("the token issuer %s has %d keys that can be used", self._host, len(keys))
             for reason in refused:
                 logger.warning("of the token issuer %s not used: %s", self._host, reason)
-        self._keys, self._fetched_at, self._trouble = keys, self._clock(), None
+        self._keys, self._fetched_at, self._failure = keys, self._clock(), None

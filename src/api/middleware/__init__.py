@@ -34,8 +34,7 @@ from src.api.middleware.user_limits import ConcurrencyMiddleware
 from src.domain.identity import SCOPE_ADMIN, SCOPE_VOICE
 from src.domain.ports import RateCounter
 from src.domain.rates import Slots
-from src.utils.rate_counter import WindowCounter
-from src.utils.slots import LocalSlots
+from src.utils.limits import LocalSlots, WindowCounter
 
 _WORK = ("/api/v1/voice",)
 TRANSLATE_PATH = "/api/v1/voice/translate"

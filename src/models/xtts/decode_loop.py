@@ -16,6 +16,7 @@ its sentences cost, and the shape of a step depends only on their number.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -23,10 +24,12 @@ from torch import Tensor
 
 from src.models.xtts.network import Network
 from src.models.xtts.sampling import SamplingOptions, next_codes
-from src.models.xtts.step_graphs import StepGraphs
 
 _PLACEHOLDER = 1
 """The stock package passes the prefix to its sampler as this id, so the repetition penalty counts code 1 as seen."""
+
+_GRAPH_LENGTH_UNIT = 128
+"""Lengths are rounded up to this many positions, so that a sentence meets few graphs."""
 
 
 @dataclass(eq=False, slots=True)
@@ -207,3 +210,27 @@ class Drawn:
         if self._copied is not None:
             self._copied.synchronize()
         return [int(code) for code in self._host]
+
+
+class StepGraphs:
+    """CUDA graphs: one launch for a step instead of about a thousand. `decode(batch, longest)` is captured once per
+    batch and rounded length, and replayed from then on.
+
+    `decode` must read and write tensors at fixed addresses only, and ask the device nothing.
+    """
+
+    def __init__(self, decode: Callable[[int, int], None]) -> None:
+        self._decode = decode
+        self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
+
+    def __call__(self, batch: int, longest: int, capacity: int) -> None:
+        """Run the step, for at least `longest` positions and at most `capacity`."""
+        key = (batch, min(capacity, -(-longest // _GRAPH_LENGTH_UNIT) * _GRAPH_LENGTH_UNIT))
+        if key in self._graphs:
+            self._graphs[key].replay()
+            return
+        self._decode(*key)  # this step, uncaptured: it also makes the libraries allocate what they need
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):  # records, does not run
+            self._decode(*key)
+        self._graphs[key] = graph

@@ -38,7 +38,7 @@ _RELEASE = 6
 """Codes, 0.3 s, that are kept of a sound that was held or of a pause: speech is not cut off sharply."""
 
 
-class Trouble(IntEnum):
+class Fault(IntEnum):
     """What is wrong with a sentence, from least to worst."""
 
     NONE = 0
@@ -56,14 +56,14 @@ class Trouble(IntEnum):
 class Verdict:
     """`keep`: how many of the codes are worth hearing. `excess`: how far their number is from what the text takes."""
 
-    trouble: Trouble
+    fault: Fault
     keep: int
     excess: float
 
     @property
     def rank(self) -> tuple[int, float]:
         """Of two attempts the one of lower rank is better."""
-        return (self.trouble, self.excess)
+        return (self.fault, self.excess)
 
 
 def max_codes(text_tokens: int, most: int) -> int:
@@ -77,17 +77,17 @@ def judge(codes: Sequence[int], text_tokens: int, stop_code: int) -> Verdict:
     said = np.asarray(codes[:-1] if ended else codes, dtype=np.int64)
     repeats, trails = _repetition(said), _trailing(said, _SLOW_CODES_PER_TOKEN * text_tokens)
     if not ended:
-        trouble = Trouble.NO_END
+        fault = Fault.NO_END
     elif repeats is not None:
-        trouble = Trouble.REPEATS
+        fault = Fault.REPEATS
     elif len(said) < _FAST_CODES_PER_TOKEN * text_tokens:
-        trouble = Trouble.SWALLOWS
+        fault = Fault.SWALLOWS
     elif trails is not None:
-        trouble = Trouble.TRAILS
+        fault = Fault.TRAILS
     else:
-        trouble = Trouble.NONE
+        fault = Fault.NONE
     keep = min([len(codes), *(end for end in (repeats, trails) if end is not None)])
-    return Verdict(trouble, keep, abs(keep - _TYPICAL_CODES_PER_TOKEN * text_tokens))
+    return Verdict(fault, keep, abs(keep - _TYPICAL_CODES_PER_TOKEN * text_tokens))
 
 
 def _repetition(codes: NDArray[np.int64]) -> int | None:

@@ -4,6 +4,7 @@ GPT-2's Conv1D keeps its weight as [in, out]; here it is [out, in], as in nn.Lin
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
@@ -89,3 +90,28 @@ class Int8Linear:
             "",
         ).chunk(2)  # [n, out] each
         return torch.addcmul(self._bias, torch.add(low, high, alpha=256), steps).view(*x.shape[:-1], -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Norm:
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    norm_1: Norm
+    attention_in: Linear  # [D] to query, key, value [3 D]
+    attention_out: Linear
+    norm_2: Norm
+    mlp_in: Linear  # [D] to [4 D]
+    mlp_out: Linear
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """[B, T, D] after the block, of its input and of what its heads saw [B, H, T, D / H]."""
+        x = x + self.attention_out(attended.transpose(1, 2).flatten(2))
+        return x + self.mlp_out(functional.gelu(self.mlp_in(self.norm_2(x)), approximate="tanh"))

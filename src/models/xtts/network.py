@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.xtts.block import Block, Norm
-from src.models.xtts.linear import PlainLinear, Precision
+from src.models.xtts.linear import Block, Norm, PlainLinear, Precision
 from src.models.xtts.quantisation import Quantiser
 from src.utils.memory import give_back_freed
 

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.models.xtts.block import Block
-from src.models.xtts.linear import Int8Linear, PlainLinear
+from src.models.xtts.linear import Block, Int8Linear, PlainLinear
 
 _MATRICES = ("attention_in", "attention_out", "mlp_in", "mlp_out")
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from src.domain.audio import OUTPUT_SAMPLE_RATE
 from src.models.xtts.conditioning import Voice
 from src.models.xtts.decode_loop import Sentence
-from src.models.xtts.guards import Trouble, Verdict, judge, max_codes
+from src.models.xtts.guards import Fault, Verdict, judge, max_codes
 
 _RETRY_SEED = 1_000_003
 _SILENCE = OUTPUT_SAMPLE_RATE // 5
@@ -59,7 +59,7 @@ class Utterance:
         index = self.sentences.index(sentence)
         attempt = sentence, judge(sentence.codes, len(sentence.text_tokens), self._stop_code)
         first = self._first.pop(index, None)
-        if first is None and attempt[1].trouble is not Trouble.NONE:
+        if first is None and attempt[1].fault is not Fault.NONE:
             self._first[index] = attempt
             self._say_again(index)
             return

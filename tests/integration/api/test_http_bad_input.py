@@ -16,7 +16,7 @@ from src.bootstrap.engines import Engines, decoder_pool
 from src.config.settings import Settings
 from src.domain.audio import Samples
 from src.main import create_app
-from src.workers.decoder import RemoteDecoder
+from src.workers.engines import RemoteDecoder
 from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
 from tests.recordings import audio_files

@@ -133,7 +133,7 @@ async def is_encrypted(url: str, **tls: object) -> bool:
     database = open_database(made(database_url=with_query(url, **tls)))
     try:
         await database.start()
-        async with database.reading() as connection:
+        async with database.writing() as connection:
             used = text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
             return bool((await connection.execute(used)).scalar_one())
     finally:

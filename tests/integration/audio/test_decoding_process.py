@@ -19,7 +19,7 @@ from src.domain.audio import AudioFormat
 from src.domain.errors import AudioTooLong, DeadlineExceeded, EngineUnavailable, InvalidRequest, Overloaded
 from src.models.silero_vad import SileroVad
 from src.services.audio_processing import AudioProcessing
-from src.workers.decoder import RemoteDecoder, assemble
+from src.workers.engines import RemoteDecoder, assemble
 from src.workers.process_pool import ProcessPool
 from tests.attacks.attacks import attacks
 from tests.fakes.process_children import children

@@ -108,7 +108,7 @@ async def test_transaction_that_fails_is_undone(database: Database) -> None:
 
     with pytest.raises(LookupError):
         await fail_half_way()
-    async with database.reading() as connection:
+    async with database.writing() as connection:
         assert (await connection.exec_driver_sql("SELECT count(*) FROM users")).scalar_one() == 0
     await jobs.add(job("a"), MANY)
 

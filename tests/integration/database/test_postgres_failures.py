@@ -213,7 +213,7 @@ async def test_pool_without_a_free_connection_is_said_and_not_waited_for(url: st
     await database.start()
     jobs = SqlJobRepository(database)
     await jobs.add(job("a"), MANY)
-    async with database.reading(), database.writing():
+    async with database.writing(), database.writing():
         began = time.monotonic()
         answers = await asyncio.gather(*(jobs.get("a") for _ in range(20)), return_exceptions=True)
         assert time.monotonic() - began < 2

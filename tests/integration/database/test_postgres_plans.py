@@ -104,7 +104,7 @@ def steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def plan_of(database: Database, statement: str, options: str = "FORMAT JSON", parameters: Any = ()) -> Any:
-    async with database.reading() as connection:
+    async with database.writing() as connection:
         found = (await connection.exec_driver_sql(f"EXPLAIN ({options}) {statement}", parameters)).scalar_one()
     return (json.loads(found) if isinstance(found, str) else found)[0]
 

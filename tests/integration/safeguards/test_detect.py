@@ -20,7 +20,7 @@ from src.config.settings import Settings
 from src.domain.audio import AudioFormat
 from src.main import create_app
 from src.utils.audio import encode_wav
-from src.workers.decoder import RemoteDecoder
+from src.workers.engines import RemoteDecoder
 from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
 from tests.recordings import audio_files

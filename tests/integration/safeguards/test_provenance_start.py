@@ -16,7 +16,7 @@ from src.bootstrap.safeguards import start_provenance
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.main import create_app
-from src.workers.decoder import RemoteDecoder
+from src.workers.engines import RemoteDecoder
 from tests.checkpoints.audioseal_checkpoint import HEARD, random_checkpoint
 from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice, tone

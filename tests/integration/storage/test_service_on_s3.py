@@ -17,7 +17,6 @@ from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
-from tests.support.options import environment
 
 RECORDING = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 

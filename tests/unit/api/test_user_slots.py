@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from src.api.middleware.user_limits import ConcurrencyMiddleware
-from src.utils.slots import LocalSlots
+from src.utils.limits import LocalSlots
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 SCOPE: Scope = {"type": "http", "path": "/", "method": "POST", "headers": [], "state": {}}

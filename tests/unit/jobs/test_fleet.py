@@ -7,7 +7,8 @@ import pytest
 from src.domain.errors import EngineUnavailable, UnsupportedLanguage
 from src.domain.fleet import Abilities, WorkerState
 from src.services.deployment.languages import LanguageCatalog
-from src.workers.fleet import NOBODY, REMEMBERED_SECONDS, Fleet, FleetTranscriber, FleetVoice
+from src.workers.engines import NO_ENGINE
+from src.workers.fleet import REMEMBERED_SECONDS, Fleet, FleetTranscriber, FleetVoice
 from tests.fakes.fakes import FakeTranslator
 
 LIVE_SECONDS = 30.0
@@ -97,7 +98,7 @@ async def test_the_catalogue_follows_the_workers() -> None:
 async def test_before_any_worker_nothing_is_promised_and_callers_are_told_to_try_again() -> None:
     bench = Bench()
     await bench.fleet.look()
-    assert (bench.transcriber.name, bench.voice.name, bench.catalog.languages) == (NOBODY, NOBODY, ())
+    assert (bench.transcriber.name, bench.voice.name, bench.catalog.languages) == (NO_ENGINE, NO_ENGINE, ())
     assert bench.catalog.transcription.languages == ()
     with pytest.raises(EngineUnavailable) as refused:
         bench.catalog.require_pair(None, "es")

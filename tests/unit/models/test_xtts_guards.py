@@ -6,7 +6,7 @@ import torch
 
 from src.models.xtts.conditioning import Voice
 from src.models.xtts.decode_loop import Sentence
-from src.models.xtts.guards import Trouble, judge, max_codes
+from src.models.xtts.guards import Fault, judge, max_codes
 from src.models.xtts.utterance import Utterance
 
 STOP = 1025
@@ -51,22 +51,22 @@ PHRASE = speech(50, seed=5)
 )
 def test_speech_is_left_alone(codes: list[int]) -> None:
     verdict = judge([*codes, STOP], TOKENS, STOP)
-    assert verdict.trouble is Trouble.NONE
+    assert verdict.fault is Fault.NONE
     assert verdict.keep == len(codes) + 1
 
 
 @pytest.mark.parametrize(
-    ("codes", "trouble", "keep"),
+    ("codes", "fault", "keep"),
     [
-        (speech(100) + held(45), Trouble.REPEATS, (96, 110)),
-        (speech(40) + held(60, different=5) + speech(40, 1), Trouble.REPEATS, (36, 50)),
-        (speech(100) + [9] * 41, Trouble.REPEATS, (90, 110)),
-        (speech(60) + PHRASE * 2, Trouble.REPEATS, (110, 110)),
-        (speech(60) + speech(10, 3) * 12, Trouble.REPEATS, (70, 70)),
-        (speech(30) + speech(110, 4) * 2, Trouble.REPEATS, (140, 140)),
-        (speech(200) + held(15) + speech(60, 1), Trouble.TRAILS, (200, 210)),
-        (speech(14), Trouble.SWALLOWS, (15, 15)),
-        ([], Trouble.SWALLOWS, (1, 1)),
+        (speech(100) + held(45), Fault.REPEATS, (96, 110)),
+        (speech(40) + held(60, different=5) + speech(40, 1), Fault.REPEATS, (36, 50)),
+        (speech(100) + [9] * 41, Fault.REPEATS, (90, 110)),
+        (speech(60) + PHRASE * 2, Fault.REPEATS, (110, 110)),
+        (speech(60) + speech(10, 3) * 12, Fault.REPEATS, (70, 70)),
+        (speech(30) + speech(110, 4) * 2, Fault.REPEATS, (140, 140)),
+        (speech(200) + held(15) + speech(60, 1), Fault.TRAILS, (200, 210)),
+        (speech(14), Fault.SWALLOWS, (15, 15)),
+        ([], Fault.SWALLOWS, (1, 1)),
     ],
     ids=[
         "held at the end",
@@ -80,15 +80,15 @@ def test_speech_is_left_alone(codes: list[int]) -> None:
         "nothing",
     ],
 )
-def test_babble_is_seen_and_where_it_begins(codes: list[int], trouble: Trouble, keep: tuple[int, int]) -> None:
+def test_babble_is_seen_and_where_it_begins(codes: list[int], fault: Fault, keep: tuple[int, int]) -> None:
     verdict = judge([*codes, STOP], TOKENS, STOP)
-    assert verdict.trouble is trouble
+    assert verdict.fault is fault
     assert keep[0] <= verdict.keep <= keep[1]
 
 
 def test_what_does_not_end_is_the_worst_and_is_cut_where_it_repeats_itself() -> None:
-    assert judge(speech(300), TOKENS, STOP).trouble is Trouble.NO_END
-    assert judge([], TOKENS, STOP).trouble is Trouble.NO_END
+    assert judge(speech(300), TOKENS, STOP).fault is Fault.NO_END
+    assert judge([], TOKENS, STOP).fault is Fault.NO_END
     assert judge(speech(300), TOKENS, STOP).keep == 300
     assert judge(speech(100) + held(200), TOKENS, STOP).keep < 110
 
@@ -96,7 +96,7 @@ def test_what_does_not_end_is_the_worst_and_is_cut_where_it_repeats_itself() -> 
 def test_random_speech_of_any_length_raises_no_alarm() -> None:
     for seed in range(200):
         codes = int(np.random.default_rng(seed).integers(60, 240))
-        assert judge([*speech(codes, seed), STOP], TOKENS, STOP).trouble is Trouble.NONE
+        assert judge([*speech(codes, seed), STOP], TOKENS, STOP).fault is Fault.NONE
 
 
 def test_a_text_is_bounded_by_its_length() -> None:

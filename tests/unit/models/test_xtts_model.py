@@ -15,7 +15,7 @@ from src.domain.errors import EngineUnavailable, InternalError, JobCancelled, Re
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
 from src.models.xtts.conditioning import Voice
 from src.models.xtts.coqui import load_xtts
-from src.models.xtts.guards import Trouble, Verdict
+from src.models.xtts.guards import Fault, Verdict
 from src.models.xtts_model import XttsModel
 from tests.checkpoints.xtts_checkpoint import quiet, stock, tiny_checkpoint, voice
 
@@ -89,7 +89,7 @@ def test_chunks_join_to_the_whole() -> None:
 def test_streamed_speech_is_not_said_again_as_it_was_heard_already(monkeypatch: pytest.MonkeyPatch) -> None:
     item = replace(request(TEXTS[1]), quality=Quality.BALANCED)
     usual = [chunk.samples for chunk in model().stream(item)]
-    monkeypatch.setattr("src.models.xtts.utterance.judge", lambda *_: Verdict(Trouble.REPEATS, 1, 0.0))
+    monkeypatch.setattr("src.models.xtts.utterance.judge", lambda *_: Verdict(Fault.REPEATS, 1, 0.0))
     babbled = [chunk.samples for chunk in model().stream(item)]
     assert len(babbled) == len(usual)
     assert all(np.array_equal(one, other) for one, other in zip(babbled, usual, strict=True))

@@ -4,9 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Row, Select, literal, select, tuple_, union_all
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
+from src.adapters.database.mapping import columns
+from src.adapters.database.statements import change
 from src.adapters.database.tables import UtcDateTime, audit_log
 from src.domain.accounts import Recorded
 from src.domain.identity import user_subject
@@ -20,22 +21,11 @@ class SqlAuditLog:
         self._database = database
 
     async def add(self, event: AuditEvent) -> None:
-        values = {
-            "at": event.at,
-            "user_id": event.user_id,
-            "action": event.action,
-            "subject": event.subject,
-            "outcome": event.outcome,
-            "details": event.details or None,
-        }
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(audit_log.insert(), values)
-
-        await self._database.write(work)
+        await change(
+            self._database, audit_log.insert().values(columns(audit_log, event, details=event.details or None))
+        )
 
     async def of_user(self, user_id: str, limit: int = 100) -> list[AuditEvent]:
-        """The newest `limit` events, newest first."""
         query = select(audit_log).where(audit_log.c.user_id == user_id)
         newest_first = query.order_by(audit_log.c.at.desc(), audit_log.c.id.desc()).limit(limit)
         return [_event(row) for row in await self._database.read(newest_first)]
@@ -52,13 +42,8 @@ class SqlAuditLog:
         return [Recorded(Place(row.at, str(row.id)), _event(row)) for row in await self._database.read(query)]
 
     async def forget_older_than(self, seconds: float) -> int:
-        """Delete what is older, and say how many."""
         old = audit_log.delete().where(audit_log.c.at <= now() - timedelta(seconds=seconds))
-
-        async def work(connection: AsyncConnection) -> int:
-            return (await connection.execute(old)).rowcount
-
-        return await self._database.write(work, repeatable=True)
+        return await change(self._database, old, repeatable=True)
 
 
 def _newest(wanted: list[ColumnElement[bool]], most: int, after: Place | None) -> Select[tuple[object, ...]]:

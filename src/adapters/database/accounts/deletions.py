@@ -14,7 +14,8 @@ from src.adapters.database.accounts.deletion_rows import remove
 from src.adapters.database.accounts.erasure_plans import SqlPlans
 from src.adapters.database.deletion_tables import deletions, erasures
 from src.adapters.database.engine import Database
-from src.adapters.database.statements import change
+from src.adapters.database.mapping import columns
+from src.adapters.database.statements import change, only, returned
 from src.adapters.database.tables import translation_jobs, voice_profiles
 from src.domain.accounts import Deletion, DeletionKind
 from src.domain.jobs import now
@@ -47,18 +48,8 @@ class SqlDeletions(SqlPlans):
         time, hashed = now(), self._database.pseudonyms.hash
         settles_at = time + timedelta(seconds=self._settle_seconds)
         deletion = Deletion(uuid4().hex, kind, subject, owner, time, settles_at)
-        row = {
-            "id": deletion.id,
-            "kind": kind.value,
-            "subject": subject,
-            "owner": owner,
-            "subject_hash": hashed(subject),
-            "owner_hash": hashed(owner),
-            "requested_at": time,
-            "settles_at": settles_at,
-            "next_attempt_at": self._database.later(_LEASE_SECONDS),
-            "attempts": 1,
-        }
+        hashes = {"subject_hash": hashed(subject), "owner_hash": hashed(owner)}
+        row = columns(deletions, deletion, **hashes, next_attempt_at=self._database.later(_LEASE_SECONDS), attempts=1)
 
         async def work(connection: AsyncConnection) -> Deletion:
             await connection.execute(deletions.insert().values(row))
@@ -84,12 +75,7 @@ class SqlDeletions(SqlPlans):
         chosen = due.with_only_columns(deletions.c.id).with_for_update(skip_locked=True).scalar_subquery()
         take = deletions.update().where(deletions.c.id == chosen).returning(deletions)
         take = take.values(attempts=deletions.c.attempts + 1, next_attempt_at=self._database.later(pause))
-
-        async def work(connection: AsyncConnection) -> Row[Any] | None:
-            taken: Row[Any] | None = (await connection.execute(take)).one_or_none()
-            return taken
-
-        row = await self._database.write(work)
+        row = only(await returned(self._database, take))
         return None if row is None else _from_row(row)
 
     async def paths(self, deletion: Deletion, passes: int, most: int) -> list[str]:
@@ -131,11 +117,7 @@ class SqlDeletions(SqlPlans):
         chosen = due.with_for_update(skip_locked=True).scalar_subquery()
         take = erasures.update().where(erasures.c.path.in_(chosen)).returning(erasures.c.path)
         take = take.values(due_at=self._database.later(_LONGEST_PAUSE_SECONDS))
-
-        async def work(connection: AsyncConnection) -> list[str]:
-            return list((await connection.execute(take)).scalars())
-
-        return await self._database.write(work)
+        return [row.path for row in await returned(self._database, take)]
 
     async def without_row(self, keys: Sequence[str]) -> list[str]:
         jobs = {key: found["result"] or found["input"] for key in keys if (found := _JOB_FILE.fullmatch(key))}

@@ -23,7 +23,6 @@ class SqlPlans:
     async def plan(
         self, paths: Collection[str], owner: str, profile_id: str | None, seconds: float, *, since: datetime
     ) -> None:
-        """Raises NotFound when the profile, or after `since` the owner, was deleted."""
         shared = {"owner": owner, "profile_id": profile_id, "due_at": self._database.later(seconds), "passes": 0}
 
         async def work(connection: AsyncConnection) -> None:

@@ -31,12 +31,10 @@ class SqlUsageRepository:
         await self._database.write(work)
 
     async def forget_older_than(self, seconds: float) -> int:
-        """Delete what is older, and say how many."""
         old = usage.c.day < (now() - timedelta(seconds=seconds)).date()
         return await change(self._database, usage.delete().where(old), repeatable=True)
 
     async def by_day(self, user_id: str, days: int) -> list[DailyUsage]:
-        """The last `days` days that have any use, newest first."""
         sums = [func.sum(usage.c[name]) for name in ("seconds_in", "seconds_out", "characters")]
         requests = (usage.c.user_id == user_id) & (usage.c.operation != DECODED)
         query = select(usage.c.day, func.count(), *sums).where(requests)

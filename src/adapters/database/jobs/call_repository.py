@@ -2,19 +2,20 @@
 
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Row, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.leased_rows import LeasedRows
-from src.adapters.database.mapping import error_to_json
+from src.adapters.database.mapping import columns, error_to_json
 from src.adapters.database.statements import only
 from src.adapters.database.tables import engine_calls as calls
 from src.domain.errors import NotFound
-from src.domain.jobs import JobError, JobStatus, Priority
 from src.domain.leases import EngineCall
 
 _OVERDUE_AT_ONCE = 100
+_CALL: TypeAdapter[EngineCall] = TypeAdapter(EngineCall)
 
 
 class SqlCallRepository(LeasedRows[EngineCall]):
@@ -24,19 +25,9 @@ class SqlCallRepository(LeasedRows[EngineCall]):
         super().__init__(database, calls, _from_row, fresh={}, noun="engine calls")
 
     async def add(self, call: EngineCall, most_waiting: int, seconds: float) -> None:
-        """Put it in line, for `seconds`: nobody begins it later. Raises Overloaded when `most_waiting` calls wait."""
-        values = {
-            "id": call.id,
-            "user_id": call.user_id,
-            "method": call.method,
-            "status": call.status.value,
-            "attempts": call.attempts,
-            "created_at": call.created_at,
-            "updated_at": call.updated_at,
-            "expires_at": self._database.later(seconds),
-            "priority": call.priority.value,
-            "turn": self._turn(call.user_id, call.priority),
-        }
+        """Queue it for `seconds`: nobody begins it later. Raises Overloaded when `most_waiting` calls wait."""
+        place = {"expires_at": self._database.later(seconds), "turn": self._turn(call.user_id, call.priority)}
+        values = columns(calls, call, error=error_to_json(call.error), **place)
 
         async def work(connection: AsyncConnection) -> None:
             await self._require_room(connection, most_waiting)
@@ -45,18 +36,13 @@ class SqlCallRepository(LeasedRows[EngineCall]):
         await self._database.write(work, repeatable=True)
 
     async def get(self, call_id: str) -> EngineCall:
-        """Raises NotFound."""
         row = only(await self._database.read(select(calls).where(calls.c.id == call_id)))
         if row is None:
             raise NotFound("There is no such engine call.")
         return _from_row(row)
 
     async def finish(self, call: EngineCall) -> bool:
-        """Write the final state. Repeating it changes nothing.
-
-        False, and nothing is written: the row is gone, has ended otherwise, or was leased to another worker since.
-        """
-        outcome = {"error": call.error and error_to_json(call.error), "updated_at": call.updated_at}
+        outcome = {"error": error_to_json(call.error), "updated_at": call.updated_at}
 
         async def work(connection: AsyncConnection) -> bool:
             ended = await self._end(connection, call, call.status, outcome)
@@ -74,16 +60,4 @@ class SqlCallRepository(LeasedRows[EngineCall]):
 
 
 def _from_row(row: Row[Any]) -> EngineCall:
-    return EngineCall(
-        id=row.id,
-        user_id=row.user_id,
-        method=row.method,
-        status=JobStatus(row.status),
-        attempts=row.attempts,
-        error=JobError(**row.error) if row.error else None,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        priority=Priority(row.priority),
-        fence=row.fence,
-        cancel_requested=row.cancel_requested,
-    )
+    return _CALL.validate_python(row._asdict())

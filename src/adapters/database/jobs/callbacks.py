@@ -11,6 +11,8 @@ from sqlalchemy import Row, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
+from src.adapters.database.mapping import columns
+from src.adapters.database.statements import change, only, returned
 from src.adapters.database.tables import callbacks
 from src.domain.callbacks import Callback, Receipt, callback_for
 from src.domain.jobs import Job, now
@@ -25,7 +27,7 @@ async def enqueue_callback(database: Database, connection: AsyncConnection, job:
     """
     callback = callback_for(job)
     if callback is not None:
-        row = database.insert(callbacks).values(_to_values(callback))
+        row = database.insert(callbacks).values(columns(callbacks, callback, next_attempt_at=callback.created_at))
         await connection.execute(row.on_conflict_do_nothing(index_elements=["job_id"]))
 
 
@@ -36,7 +38,6 @@ class SqlCallbackOutbox:
         self._database = database
 
     async def claim(self, lease_seconds: float, without_hosts: Collection[str] = ()) -> Callback | None:
-        """The one that has been due for longest, its attempt counted; None when none is due."""
         due = select(callbacks.c.id).where(_waiting, callbacks.c.next_attempt_at <= self._database.present())
         if without_hosts:
             due = due.where(callbacks.c.host.not_in(sorted(without_hosts)))
@@ -46,12 +47,7 @@ class SqlCallbackOutbox:
         chosen = due.with_for_update(skip_locked=True).scalar_subquery()
         take = callbacks.update().where(callbacks.c.id == chosen)
         take = take.values(attempts=callbacks.c.attempts + 1, next_attempt_at=self._database.later(lease_seconds))
-
-        async def work(connection: AsyncConnection) -> Row[Any] | None:
-            taken: Row[Any] | None = (await connection.execute(take.returning(callbacks))).one_or_none()
-            return taken
-
-        row = await self._database.write(work)
+        row = only(await returned(self._database, take.returning(callbacks)))
         return None if row is None else _from_row(row)
 
     async def delivered(self, callback: Callback, receipt: Receipt) -> None:
@@ -64,7 +60,6 @@ class SqlCallbackOutbox:
         await self._note(callback, receipt, given_up_at=now())
 
     async def waiting_since(self, seconds_ago: float, most: int) -> int:
-        """How many were made that long ago or longer and still wait; at most `most` are counted."""
         old = callbacks.c.created_at <= now() - timedelta(seconds=seconds_ago)
         some = select(callbacks.c.id).where(_waiting, old).limit(most).subquery()
         rows = await self._database.read(select(func.count()).select_from(some))
@@ -75,27 +70,7 @@ class SqlCallbackOutbox:
         this = and_(callbacks.c.id == callback.id, callbacks.c.attempts == callback.attempts, _waiting)
         note = callbacks.update().where(this)
         note = note.values(last_status=receipt.status, last_error=receipt.error, **changes)
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(note)
-
-        await self._database.write(work, repeatable=True)
-
-
-def _to_values(callback: Callback) -> dict[str, Any]:
-    """Of a callback that is due at once."""
-    return {
-        "id": callback.id,
-        "job_id": callback.job_id,
-        "user_id": callback.user_id,
-        "url": callback.url,
-        "host": callback.host,
-        "type": callback.type,
-        "data": callback.data,
-        "attempts": callback.attempts,
-        "next_attempt_at": callback.created_at,
-        "created_at": callback.created_at,
-    }
+        await change(self._database, note, repeatable=True)
 
 
 def _from_row(row: Row[Any]) -> Callback:

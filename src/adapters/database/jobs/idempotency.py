@@ -61,7 +61,6 @@ class SqlIdempotencyStore:
         return str(first.value)
 
     async def renew(self, claim: Claim) -> bool:
-        """Whether the key is still this claim's."""
         later = keys.update().where(_is_open(claim)).values(expires_at=self._clock() + self._claim_ttl)
         return await change(self._database, later, repeatable=True) == 1
 

@@ -27,7 +27,7 @@ class SqlJobRepository(LeasedRows[Job]):
         super().__init__(database, jobs, job_from_row, fresh={"stage": null()}, noun="jobs")
 
     async def add(self, job: Job, most_waiting: int, most_of_user: int | None = None) -> None:
-        """Put it in line: users of the same priority take turns, however many jobs each has waiting.
+        """Queue it: users of the same priority take turns, however many jobs each has waiting.
 
         Raises Overloaded when `most_waiting` jobs wait already; that many may be exceeded by those added just now.
         RateLimited when `most_of_user` of its user do, which holds exactly.
@@ -51,14 +51,12 @@ class SqlJobRepository(LeasedRows[Job]):
             raise RateLimited(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
 
     async def get(self, job_id: str, user_id: str | None = None) -> Job:
-        """Raises NotFound, also when `user_id` is given and the job is another's."""
         row = only(await self._database.read(select(jobs).where(jobs.c.id == job_id)))
         if row is None or user_id not in (None, row.user_id):
             raise NotFound("There is no such job.")
         return job_from_row(row)
 
     async def save_stage(self, job: Job, stage: Stage) -> None:
-        """For those who look. Nothing happens when the job is another worker's by now."""
         values = {"stage": stage.value, "updated_at": now()}
         update = jobs.update().where(self._ours(job), self._processing).values(values)
         await change(self._database, update, repeatable=True)
@@ -81,7 +79,6 @@ class SqlJobRepository(LeasedRows[Job]):
         return await self._database.write(work, repeatable=True)
 
     async def is_erased(self, job_id: str) -> bool:
-        """Whether files of a deleted job with this id are still being erased."""
         listed = select(erasures.c.path).where(erasures.c.path == f"results/{job_id}/")
         return bool(await self._database.read(listed))
 

@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, union_all
 
 from src.adapters.database.engine import Database
-from src.adapters.database.jobs.leased_rows import in_line, is_in
+from src.adapters.database.jobs.leased_rows import is_in, queue_order
 from src.adapters.database.mapping import job_from_row
 from src.adapters.database.tables import Id, UtcDateTime
 from src.adapters.database.tables import translation_jobs as jobs
@@ -36,15 +36,13 @@ class SqlJobViews:
         return [job_from_row(row) for row in await self._database.read(query)]
 
     async def ahead_of(self, job_id: str, most: int) -> int:
-        """How many waiting jobs would be taken before this one if no more came; at most `most` are counted."""
         this = jobs.alias()
-        before = select(jobs.c.id).join(this, tuple_(*in_line(jobs)) < tuple_(*in_line(this)))
+        before = select(jobs.c.id).join(this, tuple_(*queue_order(jobs)) < tuple_(*queue_order(this)))
         before = before.where(this.c.id == job_id, is_in(jobs, JobStatus.PENDING)).limit(most)
         rows = await self._database.read(select(func.count()).select_from(before.subquery()))
         return int(rows[0][0])
 
     async def pace(self) -> Pace:
-        """By the jobs that were completed last and those that are being done now."""
         milliseconds = jobs.c.result["processing_time_ms"].as_float().label("milliseconds")
         last = select(milliseconds).where(jobs.c.status == JobStatus.COMPLETED.value)
         last = last.order_by(jobs.c.updated_at.desc()).limit(_COMPLETED_LAST)

@@ -1,4 +1,4 @@
-"""Rows that wait in a fair line and are done by workers with leases: what jobs and engine calls have in common.
+"""Rows that wait in a fair queue and are done by workers with leases: what jobs and engine calls have in common.
 
 The `work` that a method gives to `Database.write` may run again when the connection was lost under it.
 All raise Overloaded and EngineUnavailable when the database cannot answer.
@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.engine import Database
-from src.adapters.database.statements import change
+from src.adapters.database.statements import change, returned
 from src.domain.errors import Overloaded
 from src.domain.jobs import JobStatus, Priority, now
 from src.domain.leases import Leased
@@ -34,7 +34,7 @@ T = TypeVar("T", bound=Leased)
 RETRY_AFTER_SECONDS = 5.0  # about the time of one short job
 
 
-def in_line(table: FromClause) -> tuple[ColumnElement[Any], ...]:
+def queue_order(table: FromClause) -> tuple[ColumnElement[Any], ...]:
     """What waiting rows are taken by, the lowest first."""
     return table.c.priority, table.c.turn, table.c.created_at, table.c.id
 
@@ -48,8 +48,8 @@ class LeasedRows(Generic[T]):
     """Implements LeaseRepository, and LeasedRepository but for `get`.
 
     `table` has the columns id, user_id, status, attempts, created_at, updated_at, priority, turn, lease_until, fence
-    and cancel_requested. `from_row` makes of a row what workers get. `fresh`: columns to set when a row is put back in
-    line. `noun`, in the plural, for messages.
+    and cancel_requested. `from_row` makes of a row what workers get. `fresh`: columns to set when a row is queued
+    again. `noun`, in the plural, for messages.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class LeasedRows(Generic[T]):
         self._open = self._rows.status.in_([JobStatus.PENDING.value, JobStatus.PROCESSING.value])
 
     async def claim(self, lease_seconds: float, *, begun_below: int | None = None) -> T | None:
-        """Lease the next row in line, for one attempt; `begun_below`: of those begun fewer times.
+        """Lease the next row of the queue, for one attempt; `begun_below`: of those begun fewer times.
 
         None when none waits that nobody else is just taking.
         """
         waiting = select(self._rows.id).where(self._claimable())
         if begun_below is not None:
             waiting = waiting.where(self._rows.attempts < begun_below)
-        first = waiting.order_by(*in_line(self._table)).limit(1).with_for_update(skip_locked=True)
+        first = waiting.order_by(*queue_order(self._table)).limit(1).with_for_update(skip_locked=True)
         attempt = {"status": JobStatus.PROCESSING.value, "attempts": self._rows.attempts + 1}
         leased = await self._lease(self._rows.id == first.scalar_subquery(), attempt, lease_seconds)
         return leased[0] if leased else None
@@ -84,38 +84,28 @@ class LeasedRows(Generic[T]):
         ours = tuple_(self._rows.id, self._rows.fence).in_(list(held.items()))
         renewal = self._table.update().where(ours, self._open)
         renewal = renewal.values(status=JobStatus.PROCESSING.value, lease_until=self._database.later(lease_seconds))
-
-        async def work(connection: AsyncConnection) -> set[str]:
-            return set((await connection.execute(renewal.returning(self._rows.id))).scalars())
-
-        return await self._database.write(work, repeatable=True)
+        rows = await returned(self._database, renewal.returning(self._rows.id), repeatable=True)
+        return {row.id for row in rows}
 
     async def give_back(self, row: T) -> None:
-        """Put a leased row back in its old place; the attempt does not count."""
         values = {**self._waits, "attempts": self._rows.attempts - 1}
         back = self._table.update().where(self._ours(row), self._processing).values(values)
         await change(self._database, back, repeatable=True)
 
     async def request_cancel(self, row_id: str) -> None:
-        """Tell whoever has it, or will have it, that nobody wants it any more."""
         request = self._table.update().where(self._rows.id == row_id, self._open).values(cancel_requested=True)
         await change(self._database, request, repeatable=True)
 
     async def requeue_expired(self, max_attempts: int) -> list[str]:
-        """Put rows whose lease has run out back in line. Their ids; those begun `max_attempts` times stay."""
+        """Queue rows again whose lease has run out. Their ids; those begun `max_attempts` times stay."""
         expired = self._table.update().where(self._run_out(), self._rows.attempts < max_attempts).values(self._waits)
-
-        async def work(connection: AsyncConnection) -> list[str]:
-            return list((await connection.execute(expired.returning(self._rows.id))).scalars())
-
-        return await self._database.write(work, repeatable=True)
+        rows = await returned(self._database, expired.returning(self._rows.id), repeatable=True)
+        return [row.id for row in rows]
 
     async def claim_spent(self, max_attempts: int, lease_seconds: float) -> list[T]:
-        """Lease the rows that stay, to end them."""
         return await self._lease(and_(self._run_out(), self._rows.attempts >= max_attempts), {}, lease_seconds)
 
     async def counts(self) -> tuple[int, int]:
-        """How many wait, and how many are being done."""
         both = (self._pending, self._processing)
         waiting, running = (select(func.count()).where(each).scalar_subquery() for each in both)
         rows = await self._database.read(select(waiting.label("waiting"), running.label("running")))
@@ -181,8 +171,4 @@ class LeasedRows(Generic[T]):
             "updated_at": now(),
         }
         statement = self._table.update().where(which).values(lease).returning(self._table)
-
-        async def work(connection: AsyncConnection) -> list[T]:
-            return [self._from_row(row) for row in await connection.execute(statement)]
-
-        return await self._database.write(work)
+        return [self._from_row(row) for row in await returned(self._database, statement)]

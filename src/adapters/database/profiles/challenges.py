@@ -1,11 +1,12 @@
 """Sentences for speakers to say. Raises Overloaded and EngineUnavailable when the database cannot answer."""
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.consent_tables import voice_challenges as challenges
 from src.adapters.database.engine import Database
-from src.adapters.database.statements import know_user
+from src.adapters.database.mapping import columns
+from src.adapters.database.statements import know_user, only, returned
 from src.adapters.database.tables import users
 from src.domain.consent import Challenge
 from src.domain.errors import NotFound, RateLimited
@@ -19,21 +20,11 @@ class SqlChallengeRepository:
         self._database = database
 
     async def add(self, challenge: Challenge, most_per_user: int) -> None:
-        """Forget those that have expired, and keep this one.
-
-        Raises RateLimited when so many of its user's have not expired, whether they were answered or not.
-        """
         user = challenge.user_id
         expired = challenges.delete().where(challenges.c.expires_at <= now())
         alone = select(users.c.id).where(users.c.id == user).with_for_update()  # so that two do not count together
         count = select(func.count(), func.min(challenges.c.expires_at)).where(challenges.c.user_id == user)
-        row = challenges.insert().values(
-            id=challenge.id,
-            user_id=user,
-            language=challenge.language,
-            sentence=challenge.sentence,
-            expires_at=challenge.expires_at,
-        )
+        row = challenges.insert().values(columns(challenges, challenge))
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(expired)
@@ -50,19 +41,11 @@ class SqlChallengeRepository:
         await self._database.write(work)
 
     async def take(self, challenge_id: str, user_id: str) -> Challenge:
-        """The challenge, which nobody gets a second time. Raises NotFound: no such one is there for this user to be
-        answered now.
-        """
         present = now()
         this = (challenges.c.id == challenge_id) & (challenges.c.user_id == user_id)
         open_now = challenges.c.used_at.is_(None) & (challenges.c.expires_at > present)
         take = challenges.update().where(this, open_now).values(used_at=present).returning(challenges)
-
-        async def work(connection: AsyncConnection) -> Row[tuple[object, ...]] | None:
-            taken: Row[tuple[object, ...]] | None = (await connection.execute(take)).one_or_none()
-            return taken
-
-        row = await self._database.write(work)
+        row = only(await returned(self._database, take))
         if row is None:
             raise NotFound("There is no such challenge to be answered: it was, or it has expired. Ask for a new one.")
         return Challenge(row.id, row.user_id, row.language, row.sentence, row.expires_at)

@@ -33,7 +33,8 @@ def profiles_with_consents() -> Select[Any]:
 
 def profile_of(row: Row[Any]) -> VoiceProfile:
     """A row of `profiles_with_consents`."""
-    return profile_from_row(row, consent_from_row(row, _PREFIX))
+    consent = {name.removeprefix(_PREFIX): value for name, value in row._asdict().items() if name.startswith(_PREFIX)}
+    return profile_from_row(row, consent_from_row(consent))
 
 
 class SqlConsentRepository:
@@ -43,10 +44,6 @@ class SqlConsentRepository:
         self._database = database
 
     async def add(self, profile_id: str, user_id: str, consent: Consent, *, instead_of: str) -> None:
-        """Let it be the consent of this profile, in the place of the one with the id `instead_of`, which is kept.
-
-        Raises NotFound: the profile is gone, is another's, or has another consent by now.
-        """
         row = consents.insert().values(consent_to_values(consent, profile_id, user_id))
         this = (profiles.c.id == profile_id) & (profiles.c.user_id == user_id) & (profiles.c.consent_id == instead_of)
         change = profiles.update().where(this).values(consent_id=consent.id, updated_at=consent.received_at)
@@ -59,7 +56,6 @@ class SqlConsentRepository:
         await self._database.write(work)
 
     async def of_profile(self, profile_id: str) -> list[Consent]:
-        """Newest first."""
         query = select(consents).where(consents.c.profile_id == profile_id)
         rows = await self._database.read(query.order_by(consents.c.received_at.desc(), consents.c.id))
-        return [consent_from_row(row) for row in rows]
+        return [consent_from_row(row._asdict()) for row in rows]

@@ -45,7 +45,6 @@ class SqlProfileRepository(SqlPlans):
         await self._database.write(work)  # once: else a profile that was deleted since might come back
 
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
-        """Raises NotFound."""
         query = profiles_with_consents().where(profiles.c.id == profile_id, profiles.c.user_id == user_id)
         row = only(await self._database.read(query))
         if row is None:
@@ -53,7 +52,6 @@ class SqlProfileRepository(SqlPlans):
         return profile_of(row)
 
     async def of_user(self, user_id: str) -> list[VoiceProfile]:
-        """Newest first."""
         query = profiles_with_consents().where(profiles.c.user_id == user_id)
         query = query.order_by(profiles.c.created_at.desc())
         rows = await self._database.read(query)
