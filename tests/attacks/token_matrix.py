@@ -101,7 +101,7 @@ def targets(kind: str, folder: Path, **settings: Any) -> Iterator[Target]:
             ),
             engines,
         )
-        http = stack.enter_context(httpx.Client(base_url=stack.enter_context(serving(app)), timeout=30))
+        http = stack.enter_context(httpx.Client(base_url=stack.enter_context(serving(app)), timeout=60))
         yield Target(kind, http, signer, keys, issuer)
 
 

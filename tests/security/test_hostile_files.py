@@ -95,7 +95,7 @@ def _send(service: Fuzzed, length: int, *, announce: bool) -> tuple[bytes, int]:
     )
     body = memoryview(b'{"audio": "' + b"A" * (length - 13) + b'"}')
     sent = 0
-    with socket.create_connection((url.host, url.port or 80), timeout=30) as connection:
+    with socket.create_connection((url.host, url.port or 80), timeout=60) as connection:
         connection.sendall(head.encode())
         while sent < length and not select.select([connection], [], [], 0 if sent else 1)[0]:
             piece = body[sent : sent + 65_536]

@@ -57,7 +57,7 @@ async def _translate(url: str, seconds: float) -> int:
     """How many messages were translated, one after another."""
     body = {"audio": Message("hello").encode(), "source_language": "en", "target_language": "es"}
     served, until = 0, asyncio.get_running_loop().time() + seconds
-    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         while asyncio.get_running_loop().time() < until:
             answer = await http.post("/api/v1/voice/translate", json=body)
             assert answer.status_code == 200, answer.text

@@ -51,7 +51,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     transcriber, translator, voice = FakeTranscriber(), FakeTranslator(), FakeVoice()
     engines = Engines(FakeDecoder(), transcriber, (translator,), voice, FakeAnalyzer(), runners={})
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=2.0, job_queue_size=4)
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield Service(http, transcriber, translator, voice)
 
 
@@ -191,7 +191,7 @@ def test_a_caller_that_goes_away_stops_the_engine(service: Service) -> None:
     service.voice.gate.opened.clear()
     with pytest.raises(httpx.ReadTimeout):
         service.http.post("/api/v1/voice/translate", json=BODY, timeout=1.0)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not service.voice.gate.cancelled and time.monotonic() < deadline:
         time.sleep(0.02)
     assert service.voice.gate.cancelled == 1
@@ -288,7 +288,7 @@ def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
 ) -> None:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         body = {"reference_audio": AUDIO, "name": "mine", "consent": CONSENT}
         profile = http.post("/api/v1/voice/profile", json=body).json()
         identity = profile["profile_id"]
@@ -311,7 +311,7 @@ def test_a_profile_takes_further_recordings_and_names_the_bad_one(tmp_path: Path
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), voice, FakeAnalyzer(), runners={})
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
     silence = base64.b64encode(b"silence").decode()
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
 
         def save(*additional: str) -> httpx.Response:
             body = {"reference_audio": AUDIO, "consent": CONSENT, "additional_references": additional}

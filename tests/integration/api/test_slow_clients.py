@@ -21,7 +21,7 @@ async def test_slow_clients_are_sent_away_and_keep_nobody_waiting(tmp_path: Path
         try:
             took = await probe(port, 2.0)
             body = {"audio": Message("hello").encode(), "source_language": "en", "target_language": "es"}
-            async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+            async with httpx.AsyncClient(base_url=url, timeout=60) as http:
                 assert (await http.post("/api/v1/voice/translate", json=body)).status_code == 200
             await until(lambda: all(crowd.sent_away[kind] >= 10 for kind in ("heads", "bodies", "readers")), 30.0)
         finally:

@@ -152,7 +152,7 @@ async def test_a_file_that_takes_too_long_costs_its_process_and_no_other_call() 
             await RemoteDecoder(pool).decode(files.flac_bomb(240), AudioFormat.FLAC)
         with suppress(Overloaded):  # waits no longer than the deadline for the replacement
             await RemoteDecoder(pool).decode(files.voice_message(), WAV)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while the_child() in (0, child):
                 await asyncio.sleep(0.05)
         assert pool.alive
@@ -187,7 +187,7 @@ async def test_the_processor_limit_kills_and_is_renewed_for_each_call() -> None:
     pool = await probing(one_second_of_cpu)
     try:
         with pytest.raises(EngineUnavailable):
-            await asyncio.wait_for(pool.run("burn"), 15)
+            await asyncio.wait_for(pool.run("burn"), 60)
     finally:
         await pool.close()
     pool = await probing()

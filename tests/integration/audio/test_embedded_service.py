@@ -76,7 +76,7 @@ def test_the_similarity_in_the_answer_is_the_one_measured_afresh(answer: dict[st
 
 
 def test_every_pair_listed_works(live_server: str) -> None:
-    pairs = httpx.get(f"{live_server}/api/v1/languages", timeout=10).json()["pairs"]
+    pairs = httpx.get(f"{live_server}/api/v1/languages", timeout=60).json()["pairs"]
     assert {"es", "fr", "pt", "it"} <= {pair["target"] for pair in pairs if pair["source"] == "en"}
     for pair in pairs:
         body = _body(target_language=pair["target"], source_language=pair["source"], options={"return_base64": False})
@@ -148,7 +148,7 @@ def test_concurrent_messages_do_not_mix(live_server: str) -> None:
 
 def test_a_killed_service_does_its_jobs_at_the_next_start(tmp_path: Path) -> None:
     with service_process(tmp_path / "data", JOB_LEASE_SECONDS="4") as (url, process):
-        with httpx.Client(base_url=url, timeout=30) as http:
+        with httpx.Client(base_url=url, timeout=60) as http:
             locations = [
                 http.post("/api/v1/voice/translate", json=_body(), headers={"Prefer": "respond-async"}).headers[
                     "location"
@@ -162,7 +162,7 @@ def test_a_killed_service_does_its_jobs_at_the_next_start(tmp_path: Path) -> Non
         process.wait(10)
         assert children
         _assert_gone(children)
-    with service_process(tmp_path / "data") as (url, _), httpx.Client(base_url=url, timeout=30) as http:
+    with service_process(tmp_path / "data") as (url, _), httpx.Client(base_url=url, timeout=60) as http:
         for location in locations:
             deadline = time.monotonic() + 60
             while (job := http.get(location).json())["status"] != "completed":
@@ -180,7 +180,7 @@ def _children(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 def _assert_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(_runs(pid) for pid in pids):
         assert time.monotonic() < deadline, "engine processes outlived the service"
         time.sleep(0.05)

@@ -122,7 +122,7 @@ class Road:
 
     async def is_empty(self) -> None:
         """No row and no file of any call is left, after a while."""
-        deadline = asyncio.get_running_loop().time() + 10
+        deadline = asyncio.get_running_loop().time() + 60
         while (await self.rows.counts()) != (0, 0) or files_under(self.folder):
             assert asyncio.get_running_loop().time() < deadline
             await asyncio.sleep(0.02)
@@ -194,7 +194,7 @@ async def test_a_caller_that_leaves_stops_the_engine_and_leaves_nothing(road: Ro
         waiting = asyncio.create_task(road.calls().run("wait"))
         await until(lambda: road.engine.gate.inside == 1)
         waiting.cancel()
-        await until(lambda: road.engine.gate.cancelled == 1, seconds=3)
+        await until(lambda: road.engine.gate.cancelled == 1)
         await asyncio.gather(waiting, return_exceptions=True)
         await road.is_empty()
 
@@ -242,7 +242,7 @@ async def test_a_call_that_takes_too_long_is_ended_on_both_sides(road: Road) -> 
     async with road.worker():
         with pytest.raises(DeadlineExceeded):
             await road.calls(timeout=0.5).run("wait")
-        await until(lambda: road.engine.gate.cancelled == 1, seconds=3)
+        await until(lambda: road.engine.gate.cancelled == 1)
         await road.is_empty()
 
 
@@ -252,7 +252,7 @@ async def test_a_worker_that_stops_gives_its_call_to_another(road: Road) -> None
         await until(lambda: road.engine.gate.inside == 1)
         async with road.worker():
             await first.close(0)
-            await until(lambda: road.engine.gate.entered == 2, seconds=3)
+            await until(lambda: road.engine.gate.entered == 2)
             road.engine.gate.opened.set()
             assert await waiting == "waited"
     await road.is_empty()
@@ -293,7 +293,7 @@ async def test_a_call_of_a_process_that_is_gone_is_taken_away_when_its_time_is_o
         await until(lambda: road.engine.gate.inside == 1)
         await asyncio.sleep(1.0)
         await road.upkeep.recover()
-        await until(lambda: road.engine.gate.cancelled == 1, seconds=3)
+        await until(lambda: road.engine.gate.cancelled == 1)
         with pytest.raises(NotFound):
             await road.rows.get("orphan")
         await road.is_empty()

@@ -152,7 +152,7 @@ def test_under_block_requests_fail_and_nothing_of_them_is_kept(tmp_path: Path) -
 
 
 def await_messages(receiver: Receiver, count: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(receiver.requests) < count:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -173,7 +173,7 @@ def faked(folder: Path, moderator: ModeratorServer, **changes: Any) -> Iterator[
     }
     settings = Settings(_env_file=None, data_dir=folder / "data", **(options | changes))
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
-    with serving_app(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving_app(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http
 
 

@@ -164,7 +164,8 @@ def forced_logits(network: Network, codes: Tensor, sentence_tokens: Tensor, cond
 
 
 @pytest.mark.parametrize(
-    ("precision", "least", "most"), [(Precision.EXACT, 0, 1e-5), (Precision.BF16, 1e-4, 0.1), (Precision.INT8, 1e-4, 0.1)]
+    ("precision", "least", "most"),
+    [(Precision.EXACT, 0, 1e-5), (Precision.BF16, 1e-4, 0.1), (Precision.INT8, 1e-4, 0.1)],
 )
 @torch.inference_mode()
 def test_forced_steps_are_as_near_to_the_stock_logits_as_the_precision_says(

@@ -143,14 +143,14 @@ async def test_when_all_takes_are_refused_the_caller_hears_why() -> None:
 async def test_an_error_that_is_no_refusal_ends_all_takes(error: VoiceServiceError) -> None:
     studio = Studio([Said(delay=30.0), Said(error=error), Said(delay=30.0)])
     with pytest.raises(type(error)):
-        await asyncio.wait_for(Takes(studio, studio, studio).best(REQUEST, VOICE), 5)
+        await asyncio.wait_for(Takes(studio, studio, studio).best(REQUEST, VOICE), 60)
     assert (studio.speaking, studio.cancelled) == (0, 2)
 
 
 async def test_late_takes_are_stopped_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(takes, "_LEAST_PATIENCE_SECONDS", 0.05)
     studio = Studio([Said(0.6, delay=0.01), Said(0.9, delay=30.0), Said(0.7, delay=0.02)])
-    choice = await asyncio.wait_for(Takes(studio, studio, studio).best(REQUEST, VOICE), 5)
+    choice = await asyncio.wait_for(Takes(studio, studio, studio).best(REQUEST, VOICE), 60)
     assert choice.take.match.similarity == pytest.approx(0.7)
     assert choice.degraded == ("voice: 2 of 3 takes were ready in time",)
     assert (studio.speaking, studio.cancelled) == (0, 1)
