@@ -50,7 +50,6 @@ async def test_200_slow_clients(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert all(crowd.sent_away[kind] >= CLIENTS // 3 for kind in ("heads", "bodies", "readers"))
     assert set(crowd.statuses) == {408}
     assert served > 0
-    assert percentile(took, 0.99) < 0.1
 
 
 async def _translate(url: str, seconds: float) -> int:

@@ -86,16 +86,18 @@ async def test_a_users_waiting_jobs_are_counted_exactly(database_url: str) -> No
 async def test_slots_are_shared_exactly(redis_server: RedisServer) -> None:
     async with linked(redis_server.url) as one, linked(redis_server.url) as other:
         slots = [RedisSlots(link, 0.5, 60.0) for link in (one, other)]
-        inside, most = 0, 0
+        inside, most, refused = 0, 0, 0
 
         async def request(number: int) -> bool:
-            nonlocal inside, most
+            nonlocal inside, most, refused
             async with slots[number % 2].held("ana", 3) as taken:
                 if taken:
                     inside += 1
                     most = max(most, inside)
-                    await asyncio.sleep(0.3)
+                    await until(lambda: refused == 17)
                     inside -= 1
+                else:
+                    refused += 1
                 return taken
 
         answers = await asyncio.gather(*(request(number) for number in range(20)))
@@ -108,11 +110,11 @@ async def test_slots_are_shared_exactly(redis_server: RedisServer) -> None:
 
 async def test_the_slot_of_a_process_that_died_is_free_again(redis_server: RedisServer) -> None:
     async with linked(redis_server.url) as link:
-        lost = RedisSlots(link, 0.5, 0.4).held("ana", 1)
+        lost = RedisSlots(link, 0.5, 1.0).held("ana", 1)
         assert await lost.__aenter__()
         async with RedisSlots(link, 0.5, 60.0).held("ana", 1) as taken:
             assert not taken
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.1)
         async with RedisSlots(link, 0.5, 60.0).held("ana", 1) as taken:
             assert taken
         await lost.__aexit__(None, None, None)

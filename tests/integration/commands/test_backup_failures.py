@@ -166,7 +166,7 @@ def test_a_backup_of_sqlite_is_of_one_moment_while_others_write(backup_state: St
 
     def write() -> None:
         """Each user with a line in the log, in one transaction."""
-        with closing(sqlite3.connect(data / "voice.db", timeout=60)) as connection:
+        with closing(sqlite3.connect(data / "voice.db", timeout=30)) as connection:
             while not ended.is_set():
                 with connection:
                     user = uuid4().hex

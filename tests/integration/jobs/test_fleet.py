@@ -5,7 +5,10 @@
 import asyncio
 import json
 import random
+import time
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -108,16 +111,15 @@ def test_no_process_logs_what_is_said_or_what_opens_doors(small: Fleet) -> None:
     assert [line for line in logs.splitlines() if not line.startswith("{")] == []
 
 
-async def test_a_caller_who_goes_away_stops_the_work(small: Fleet) -> None:
-    message = Message("nobody listens", 60.0)
+def test_a_caller_who_goes_away_stops_the_work(small: Fleet) -> None:
+    message = Message("nobody listens", 1000.0)
     body = {"audio": message.encode(), "target_language": "es", "source_language": "en"}
-    async with httpx.AsyncClient(base_url=small.url, timeout=60) as http:
-        with pytest.raises(httpx.ReadTimeout):
-            await http.post("/api/v1/voice/translate", json=body, timeout=httpx.Timeout(30, read=2))
-        async with asyncio.timeout(60):
-            while (await http.get("/health")).json()["jobs"] != {"waiting": 0, "running": 0}:
-                await asyncio.sleep(0.1)
-    assert message.words in {start.words for start in small.starts()}
+    with closing(HTTPConnection(small.url.removeprefix("http://"))) as caller:
+        caller.request("POST", "/api/v1/voice/translate", json.dumps(body), {"Content-Type": "application/json"})
+        while message.words not in {start.words for start in small.starts()}:
+            time.sleep(0.05)
+    while httpx.get(f"{small.url}/health", timeout=60).json()["jobs"] != {"waiting": 0, "running": 0}:
+        time.sleep(0.05)
 
 
 async def test_whatever_is_in_redis_has_our_prefix_and_a_time_to_live(small: Fleet) -> None:

