@@ -197,9 +197,11 @@ def recoveries(lease_log: str) -> list[float]:
     for number, (at, job, status, lease_until) in enumerate(changes):
         if status != "pending" or not 0 < lease_until < at:
             continue
-        later = [(then, other) for then, other, became, _ in changes[number + 1 :] if became == "processing"]
-        own = next(index for index, (_, other) in enumerate(later) if other == job)
-        claims = [at, *(then for then, _ in later[: own + 1])]
+        later = changes[number + 1 :]
+        own = next(
+            index for index, (_, other, *_) in enumerate(later) if other == job
+        )  # claimed, or ended by who is late
+        claims = [at, *(then for then, _, became, _ in later[:own] if became == "processing"), later[own][0]]
         found.append(at - lease_until + max(after - before for before, after in pairwise(claims)))
     return found
 
