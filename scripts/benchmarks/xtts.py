@@ -4,7 +4,7 @@ Rounds alternate between the two, so that both meet the same machine. The length
 draws the stop code. Stock is `Xtts.inference`: generate, the second pass for latents, vocoder; ours is the same text to
 the same number of samples.
 
-    .venv/bin/python scripts/benchmark.py --suite xtts --precision int8
+    .venv/bin/python scripts/benchmark.py --suite xtts
 """
 
 import argparse
@@ -44,7 +44,7 @@ BYTES_PER_WEIGHT = {Precision.EXACT: 4, Precision.BF16: 2, Precision.INT8: 1}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "checkpoints/xtts-full", help="made if missing")
-    parser.add_argument("--precision", choices=[str(item) for item in Precision], default="int8")
+    parser.add_argument("--precision", choices=["auto", *map(str, Precision)], default="auto")
     parser.add_argument("--codes", type=int, default=108, help="audio codes of a sentence; 108 are 5 s")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=8, help="sentences at once in the throughput measurement")
@@ -78,13 +78,12 @@ class Bench:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.codes, self.batch = args.codes, args.batch
-        self.device, self.precision = torch.device(args.device), Precision(args.precision)
+        self.device = torch.device(args.device)
+        self.precision = Precision.chosen(args.precision, self.device)
         self.stock = load_xtts(args.checkpoint, licence_accepted=True).to(self.device)
         source = load_xtts(args.checkpoint, licence_accepted=True).to(self.device)
         self.network = Network(source.gpt, self.precision, self.device, example_voices(source))
-        self.vocoder = Vocoder(
-            source.hifigan_decoder, torch.float32 if self.precision is Precision.EXACT else torch.bfloat16
-        )
+        self.vocoder = Vocoder(source.hifigan_decoder, self.precision.vocoder_dtype)
         self.options = SamplingOptions()
         self.alone = DecodeLoop(self.network, self.options, self.device, slots=1)
         random = torch.Generator().manual_seed(0)

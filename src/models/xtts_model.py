@@ -1,5 +1,6 @@
 """XTTS-v2 as a voice engine: text and a voice in, speech out, many requests in one decode loop."""
 
+import logging
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from src.models.xtts.sampling import SamplingOptions
 from src.models.xtts.text import Tokens
 from src.models.xtts.utterance import Utterance, join
 from src.models.xtts.vocoder import Stream, Vocoder
+
+logger = logging.getLogger(__name__)
 
 FIRST_CHUNK_CODES, CHUNK_CODES = 12, 32
 """Codes before the first streamed chunk (0.56 s, of which 0.2 s are the vocoder's halo), and between later ones."""
@@ -48,7 +51,7 @@ class XttsModel:
         greedy: bool = False,
         threads: int | None = None,
     ) -> None:
-        """precision: exact, bf16, int8, or auto: int8 on a CPU and bf16 on a GPU. slots: sentences decoded together.
+        """precision: exact, bf16, int8, or auto: as `Precision.chosen` says. slots: sentences decoded together.
         threads: of torch on a CPU; None: as they are.
 
         Raises EngineUnavailable: the licence is not accepted, the checkpoint does not fit, the device is not there.
@@ -56,21 +59,20 @@ class XttsModel:
         if threads is not None:
             torch.set_num_threads(threads)
         self._device = _device(device)
-        chosen = Precision(_default(self._device) if precision == "auto" else precision)
-        if chosen is Precision.INT8 and self._device.type != "cpu":
-            raise EngineUnavailable("XTTS runs in int8 on a CPU only: set the precision to bf16 or exact.")
+        self.precision = Precision.chosen(precision, self._device)
         model = load_xtts(directory, licence_accepted=licence_accepted).to(self._device)
         self.languages = spoken_languages()
         self._tokens = Tokens(model.tokenizer)
-        self._network = Network(model.gpt, chosen, self._device, example_voices(model))
+        self._network = Network(model.gpt, self.precision, self._device, example_voices(model))
         config = model.config
         options = SamplingOptions(
             config.temperature, config.top_k, config.top_p, config.repetition_penalty, greedy=greedy
         )
         self._loop = DecodeLoop(self._network, options, self._device, slots)
         self._conditioner = Conditioner(model)
-        self._vocoder = Vocoder(model.hifigan_decoder, torch.float32 if chosen is Precision.EXACT else torch.bfloat16)
+        self._vocoder = Vocoder(model.hifigan_decoder, self.precision.vocoder_dtype)
         self._utterances: deque[Utterance] = deque()
+        logger.info("xtts: %s on %s in %s", directory, self._device.type, self.precision)
 
     def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
         """Learn a voice from up to 30 s of each recording. Raises ReferenceTooShort."""
@@ -168,10 +170,6 @@ def _seed(tokens: Tensor, candidate: int) -> int:
 def _chunk(samples: Tensor) -> Iterator[Audio]:
     if len(samples):
         yield Audio(samples.cpu().numpy(), OUTPUT_SAMPLE_RATE)
-
-
-def _default(device: torch.device) -> Precision:
-    return Precision.BF16 if device.type == "cuda" else Precision.INT8
 
 
 def _device(name: str) -> torch.device:

@@ -81,7 +81,7 @@ class Service:
         self._port = free_port()
         self._log = backing.folder.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
-        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", timeout=30)
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", timeout=60)
 
     async def start(self) -> None:
         with self._log.open("ab") as log:

@@ -110,7 +110,7 @@ def run_cases(
         (f"{method} {path}", int(status)): count
         for (method, path, status), count in ((key.split(), n) for key, n in json.loads(counts.read_text()).items())
     }
-    document = httpx.get(f"{service.url}/openapi.json", timeout=30).json()
+    document = httpx.get(f"{service.url}/openapi.json", timeout=60).json()
     declared = frozenset(
         f"{method.upper()} {path}"
         for path, methods in document["paths"].items()

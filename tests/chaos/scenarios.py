@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -21,8 +22,17 @@ _PATIENCE_SECONDS = 300.0
 _RETRIED = (429, 503, 504)
 _MEAN_PAUSE_SECONDS = 0.8
 """Between two blows."""
-_NEAR_SECONDS = 10.0
-"""A restart of Postgres so soon after a kill delays what comes after it."""
+_KEEP_LEASES = """
+CREATE TABLE lease_log (at timestamptz DEFAULT clock_timestamp(), job text, status text, lease_until timestamptz);
+CREATE FUNCTION log_lease() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+INSERT INTO lease_log (job, status, lease_until) VALUES (NEW.id, NEW.status, OLD.lease_until); RETURN NULL; END $$;
+CREATE TRIGGER log_lease AFTER UPDATE ON translation_jobs
+FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION log_lease()
+"""
+"""Each change of a job's status: when, and until when its worker had it before."""
+_LEASES = """
+SELECT extract(epoch FROM at), job, status, coalesce(extract(epoch FROM lease_until), 0) FROM lease_log ORDER BY at
+"""
 
 
 @dataclass
@@ -106,7 +116,6 @@ class Figures:
     duplicated: int = 0
     begun_again: int = 0
     worst_recovery_seconds: float = 0.0
-    idle_recovery_seconds: float = 0.0
     refusals: dict[int, int] = field(default_factory=dict)
 
 
@@ -114,6 +123,7 @@ async def weather(fleet: Fleet, storm: Storm, rng: random.Random) -> Figures:
     """Every message is sent, everything is killed, and every answer is looked at."""
     figures = Figures()
     before = await _final_results(fleet)
+    await _sql(fleet, _KEEP_LEASES)
     app = caller(fleet)
     messages = [
         Message(f"message {number} {uuid4().hex}", storm.seconds_each) for number in range(storm.requests + storm.jobs)
@@ -129,10 +139,10 @@ async def weather(fleet: Fleet, storm: Storm, rng: random.Random) -> Figures:
             for number, message in enumerate(messages)
         ]
         async with background_task(_replace_dead_workers(fleet)):
-            killed = await _strike(fleet, storm, rng)
+            await _strike(fleet, storm, rng)
             answers = await asyncio.gather(*asking)
-            figures.idle_recovery_seconds = await _kill_when_idle(fleet, app)
-    figures.jobs, figures.kills = len(messages) + 1, len(killed) + 1
+            await _kill_when_idle(fleet, app)
+    figures.jobs, figures.kills = len(messages) + 1, storm.worker_kills + 1
     figures.lost = sum(answer["status"] != "completed" for answer in answers)
     figures.wrong = sum(
         answer["translated_text"] != message.words[::-1]
@@ -143,70 +153,68 @@ async def weather(fleet: Fleet, storm: Storm, rng: random.Random) -> Figures:
     figures.duplicated = await _final_results(fleet) - before - figures.jobs
     sent = {message.words for message in messages}
     figures.begun_again = sum(start.words in sent for start in fleet.starts()) - len(sent)
-    figures.worst_recovery_seconds = max((_recovery(fleet, *kill) for kill in killed), default=0.0)
+    figures.worst_recovery_seconds = max(recoveries(await _sql(fleet, _LEASES)))
     return figures
 
 
 async def _final_results(fleet: Fleet) -> int:
     """Each is counted in the transaction that writes it."""
     query = "SELECT count(*) FROM usage WHERE operation = 'translate' AND outcome = 'completed'"
-    return int(await asyncio.to_thread(fleet.postgres.sql, query, name_of(fleet.database_url)))
+    return int(await _sql(fleet, query))
 
 
-async def _strike(fleet: Fleet, storm: Storm, rng: random.Random) -> list[tuple[int, float, float]]:
-    """The workers that were killed: process, when, and from when on their jobs could be taken by another."""
+async def _sql(fleet: Fleet, statement: str) -> str:
+    return await asyncio.to_thread(fleet.postgres.sql, statement, name_of(fleet.database_url))
+
+
+async def _strike(fleet: Fleet, storm: Storm, rng: random.Random) -> None:
     blows = ["worker"] * storm.worker_kills + ["redis"] * storm.redis_kills
     blows += ["postgres"] * storm.postgres_kills + ["flush"] * storm.flushes
     rng.shuffle(blows)
-    killed: list[tuple[int, float]] = []
-    back: list[float] = []  # when Postgres was up again
     for blow in blows:
         await asyncio.sleep(rng.uniform(0.5, 1.5) * _MEAN_PAUSE_SECONDS)
         if blow == "worker":
             while len(ready := await asyncio.to_thread(fleet.ready_workers)) < 2:  # somebody must do the work
                 await asyncio.sleep(0.1)
-            victim = rng.choice(ready)
-            await asyncio.to_thread(fleet.end, victim)
-            killed.append((victim.pid, time.time()))
+            await asyncio.to_thread(fleet.end, rng.choice(ready))
         elif blow == "redis":
             await asyncio.to_thread(fleet.redis.kill)
             await asyncio.sleep(rng.uniform(0.2, 1.0))
             await asyncio.to_thread(fleet.redis.start)
         elif blow == "postgres":
             await asyncio.to_thread(fleet.postgres.restart, signal.SIGKILL)
-            back.append(time.time())
         else:
             await asyncio.to_thread(fleet.redis.flush_all)
-    return [
-        (process, at, max((up for up in back if 0 < up - at < _NEAR_SECONDS), default=at)) for process, at in killed
-    ]
 
 
-def _recovery(fleet: Fleet, process: int, at: float, able: float) -> float:
-    """From the kill of a worker until the last of the jobs that it had was begun anew."""
-    begun = fleet.starts()
-    held = {start.words: start.at for start in begun if start.process == process}
-    waits = [0.0]
-    for words, started in held.items():
-        again = [start.at for start in begun if start.words == words and start.at > started]
-        if again and started < at:
-            waits.append(again[0] - able)
-    return max(waits)
+def recoveries(lease_log: str) -> list[float]:
+    """Of each lease that ran out: the seconds until the job was back in line, and the longest that it then saw no job
+    claimed until it was itself. While others are claimed before it, no worker is free for it.
+    """
+    rows = [line.split("|") for line in lease_log.splitlines()]
+    changes = [(float(at), job, status, float(lease_until)) for at, job, status, lease_until in rows]
+    found = []
+    for number, (at, job, status, lease_until) in enumerate(changes):
+        if status != "pending" or not 0 < lease_until < at:
+            continue
+        later = changes[number + 1 :]
+        own = next(
+            index for index, (_, other, *_) in enumerate(later) if other == job
+        )  # claimed, or ended by who is late
+        claims = [at, *(then for then, _, became, _ in later[:own] if became == "processing"), later[own][0]]
+        found.append(at - lease_until + max(after - before for before, after in pairwise(claims)))
+    return found
 
 
-async def _kill_when_idle(fleet: Fleet, app: Caller) -> float:
-    """Seconds until the one job there is was begun again, after its worker was killed."""
+async def _kill_when_idle(fleet: Fleet, app: Caller) -> None:
+    """One job there is, and its worker is killed."""
     words = f"the last {uuid4().hex}"
-    message = Message(words, 1.0)
-    asking = asyncio.create_task(app.done(message, respond_async=True))
+    asking = asyncio.create_task(app.done(Message(words, 1.0), respond_async=True))
     first = await _started(fleet, words, 1)
     victim = next(worker for worker in fleet.workers if worker.pid == first.process)
     await asyncio.to_thread(fleet.end, victim)
-    killed_at = time.time()
-    again = await _started(fleet, words, 2)
-    answer = await asking
-    assert answer["translated_text"] == words[::-1]
-    return again.at - killed_at
+    assert (await asking)["translated_text"] == words[::-1]
+    await _started(fleet, words, 2)
 
 
 async def _started(fleet: Fleet, words: str, times: int) -> Start:
@@ -262,23 +270,19 @@ async def one_key(fleet: Fleet, times: int) -> set[str]:
     return {answer["job_id"] for answer in answers}
 
 
-async def terminate_in_the_middle(fleet: Fleet, jobs: int) -> tuple[list[dict[str, Any]], float]:
-    """The answers to so many jobs of half a second, all workers but one being told to end meanwhile; and how long the
-    slowest of them took to end.
-    """
+async def terminate_in_the_middle(fleet: Fleet, jobs: int) -> list[dict[str, Any]]:
+    """The answers to so many jobs of half a second, all workers but one being told to end meanwhile."""
     app = caller(fleet)
     messages = [Message(f"drained {number} {uuid4().hex}", 0.5) for number in range(jobs)]
     async with app.http:
         asking = [asyncio.create_task(app.done(message)) for message in messages]
         await _started(fleet, messages[0].words, 1)
-        began = time.monotonic()
         await asyncio.gather(*(asyncio.to_thread(fleet.kill, worker, signal.SIGTERM) for worker in fleet.workers[1:]))
-        took = time.monotonic() - began
         answers = await asyncio.gather(*asking)
     assert [answer["translated_text"] for answer in answers] == [message.words[::-1] for message in messages]
     begun = Counter(start.words for start in fleet.starts())
     assert all(begun[message.words] == 1 for message in messages), "a job was begun again after a SIGTERM"
-    return answers, took
+    return answers
 
 
 async def without_redis(fleet: Fleet, seconds: float) -> tuple[int, Counter[int]]:

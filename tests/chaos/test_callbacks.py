@@ -19,7 +19,7 @@ from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
 from tests.support.options import environment
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 JOBS, API_KILLS, WORKER_KILLS = 100, 3, 3
 
@@ -95,7 +95,7 @@ async def test_every_callback_arrives_whoever_is_killed(two_apis: Fleet, capsys:
                 jobs.append(await submit(http, receiver.at("127.0.0.1"), number))
                 await asyncio.sleep(0.2)
             await striking
-            await until(lambda: set(receiver.taken) >= set(jobs), 120)
+            await until(lambda: set(receiver.taken) >= set(jobs), 400)
         messages = {len(ids) for ids in receiver.taken.values()}
         twice = sum(ids.total() - 1 for ids in receiver.taken.values())
     with capsys.disabled():

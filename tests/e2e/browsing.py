@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import soundfile
 from playwright.sync_api import ConsoleMessage, FilePayload, Page, ViewportSize, expect
 
+expect.set_options(timeout=60_000)
+
 WIDE: ViewportSize = {"width": 1400, "height": 900}
 NARROW: ViewportSize = {"width": 380, "height": 800}
 
@@ -38,7 +40,7 @@ def open_page(page: Page, server: str) -> None:
 
 
 def expect_state(page: Page, state: str) -> None:
-    expect(page.locator("body")).to_have_attribute("data-state", state, timeout=20_000)
+    expect(page.locator("body")).to_have_attribute("data-state", state)
 
 
 def record(page: Page, seconds: float) -> None:

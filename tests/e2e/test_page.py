@@ -116,7 +116,17 @@ def test_a_file_that_is_no_audio_is_refused_before_it_is_sent(watched: Watched) 
 
 
 def test_a_recording_that_is_too_short_is_refused(watched: Watched) -> None:
-    record(watched.page, 0.2)
+    watched.page.evaluate(
+        """() => new Promise((done) => {
+          new MutationObserver((_, observer) => {
+            if (document.body.dataset.state !== "recording") return;
+            observer.disconnect();
+            document.getElementById("record").click();
+            done();
+          }).observe(document.body, { attributeFilter: ["data-state"] });
+          document.getElementById("record").click();
+        })"""
+    )
     expect_state(watched.page, "idle")
     expect(watched.page.locator("#source-notice")).to_contain_text("at least 1 second")
 

@@ -47,7 +47,7 @@ class Caller:
         deadline = time.monotonic() + _START_SECONDS
         while container.running and time.monotonic() < deadline:
             try:
-                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}/health/ready", timeout=60).status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.2)

@@ -55,7 +55,7 @@ def _await(what: str, container: Container, log: Path) -> None:
 def _finished(caller: Caller, location: str) -> dict[str, str]:
     deadline = time.monotonic() + WORK_SECONDS
     while True:
-        job: dict[str, str] = httpx.get(f"{caller.url}{location}", headers=caller.headers, timeout=30).json()
+        job: dict[str, str] = httpx.get(f"{caller.url}{location}", headers=caller.headers, timeout=60).json()
         if job["status"] in {"completed", "failed"}:
             return job
         assert time.monotonic() < deadline, job

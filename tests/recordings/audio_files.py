@@ -43,7 +43,7 @@ def speech(sample_rate: int = 16_000, text: str = SENTENCE, voice: str = "rms") 
     """Someone says `text`: float32 [T] in [-1, 1]. About five seconds for the sentence above."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
-        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(path)], check=True, timeout=30)
+        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(path)], check=True, timeout=60)
         with wave.open(str(path)) as file:
             spoken_rate = file.getframerate()
             spoken = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32_768

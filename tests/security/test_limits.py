@@ -203,7 +203,8 @@ async def test_waiting_jobs_of_a_user(service: Replicas, capsys: pytest.CaptureF
         busy = Counter[int]()
         for _ in range(2):
             busy += statuses(await asyncio.gather(*(dan.translate(number, 300.0, **later) for number in range(4))))
-        await asyncio.sleep(15)  # until each process has two in work
+        while (await dan.clients[0].get("/health")).json()["jobs"]["running"] < 2 * PROCESSES:
+            await asyncio.sleep(0.2)
         found: Counter[int] = Counter()
         for _ in range(10):
             found += statuses(await asyncio.gather(*(dan.translate(number, 300.0, **later) for number in range(6))))

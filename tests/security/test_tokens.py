@@ -110,7 +110,7 @@ def test_keys_change_fifty_times_without_a_restart(tmp_path: Path, capsys: pytes
 def _until(target: Target, token: str, status: int) -> float:
     begun = time.monotonic()
     while target.answer(bearer(token))[0] != status:
-        assert time.monotonic() - begun < 30
+        assert time.monotonic() - begun < 60
         time.sleep(0.02)
     return time.monotonic() - begun
 

@@ -68,12 +68,12 @@ def test_interrupting_it_leaves_nothing(tmp_path: Path) -> None:
     demo = subprocess.Popen(
         COMMAND, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (service := _children(demo.pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert service, "the demo started no service"
     demo.send_signal(signal.SIGINT)
-    _, complaint = demo.communicate(timeout=30)
+    _, complaint = demo.communicate(timeout=60)
     assert demo.returncode == 130
     assert complaint.strip() == "Interrupted; the service is stopped."
     assert not any(_group_is_running(pid) for pid in service)

@@ -1,11 +1,14 @@
 """A service whose API process has no engines: everything that needs one is done by workers, over real servers."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +57,7 @@ def http(workplace: Fleet) -> Iterator[httpx.Client]:
 
 
 def await_workers(http: httpx.Client, count: int) -> dict[str, Any]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (answer := http.get("/health").json())["workers"]["live"] != count:
         assert time.monotonic() < deadline, answer
         time.sleep(0.05)
@@ -67,7 +70,7 @@ def post(http: httpx.Client, path: str, **body: Any) -> httpx.Response:
 
 def left(workplace: Fleet) -> tuple[str, list[Path]]:
     """Rows and files of calls that are not gone after a while."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         rows = workplace.postgres.sql("SELECT count(*) FROM engine_calls", name_of(workplace.database_url))
         files = files_under(workplace.folder / "data/audio/inputs")
@@ -171,7 +174,7 @@ def test_a_call_that_kills_its_workers_is_given_up(workplace: Fleet, http: httpx
 
 def started(workplace: Fleet, words: str, times: int) -> int:
     """The process that began with it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(found := [start for start in workplace.starts() if start.words == words]) < times:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -179,12 +182,13 @@ def started(workplace: Fleet, words: str, times: int) -> int:
 
 
 def test_a_caller_that_leaves_stops_the_engine(workplace: Fleet, http: httpx.Client) -> None:
-    message = Message("left", seconds=60)
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{workplace.url}/api/v1/voice/transcribe", json={"audio": message.encode()}, timeout=1.0)
-    process = started(workplace, "left", 1)
+    message = Message("left", seconds=1000)
+    body = json.dumps({"audio": message.encode()})
+    with closing(HTTPConnection(workplace.url.removeprefix("http://"))) as caller:
+        caller.request("POST", "/api/v1/voice/transcribe", body, {"Content-Type": "application/json"})
+        process = started(workplace, "left", 1)
     assert left(workplace) == ("0", [])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "left" not in workplace.cancelled():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -207,7 +211,7 @@ def test_without_workers_callers_are_told_so_and_translations_wait_for_the_next(
     accepted = http.post("/api/v1/voice/translate", json=body, headers=headers)
     assert accepted.status_code == 202
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while http.get("/health/ready").status_code == 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -239,7 +243,7 @@ def test_a_service_that_has_never_had_a_worker_promises_nothing(
     young = Fleet(tmp_path / "young", postgres, workplace.redis, JOB_LEASE_SECONDS="5")
     try:
         young.start_api()
-        with httpx.Client(base_url=young.url, timeout=30) as alone:
+        with httpx.Client(base_url=young.url, timeout=60) as alone:
             assert alone.get("/api/v1/languages").json()["pairs"] == []
             assert alone.get("/health").json()["engines"]["voice"] == "none"
             for path, body in (

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from src.domain.errors import EngineUnavailable
 from src.models.processor import has_vnni
 
-_WEIGHT_STEPS = 127 if has_vnni() else 63
+WEIGHT_STEPS = 127 if has_vnni() else 63
 """On a side of zero."""
 _ZERO_BYTE = 128
 _ACTIVATION_STEPS = 127 * 256
@@ -41,6 +42,24 @@ class Precision(StrEnum):
         """Of the activations between the matrices, and of the key-value cache."""
         return torch.bfloat16 if self is Precision.BF16 else torch.float32
 
+    @property
+    def vocoder_dtype(self) -> torch.dtype:
+        return torch.float32 if self is Precision.EXACT else torch.bfloat16
+
+    @classmethod
+    def chosen(cls, name: str, device: torch.device) -> "Precision":
+        """The one of that name. auto: bf16 on a GPU, int8 on a processor with VNNI, and exact on one without, which
+        emulates the other two. Raises EngineUnavailable.
+        """
+        if name == "auto":
+            if device.type == "cuda":
+                return cls.BF16
+            return cls.INT8 if has_vnni() else cls.EXACT
+        precision = cls(name)
+        if precision is cls.INT8 and device.type != "cpu":
+            raise EngineUnavailable("XTTS runs in int8 on a CPU only: set the precision to bf16 or exact.")
+        return precision
+
 
 class PlainLinear:
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
@@ -63,7 +82,7 @@ class Int8Linear:
 
     def __init__(self, weight: Tensor, bias: Tensor, typical: Tensor | None = None) -> None:
         """weight [out, in], bias [out], float32; typical: the mean [in] of what it will be given."""
-        self._scales = (weight.abs().amax(dim=1) / _WEIGHT_STEPS).clamp(min=1e-12)
+        self._scales = (weight.abs().amax(dim=1) / WEIGHT_STEPS).clamp(min=1e-12)
         rounded = (weight / self._scales[:, None]).round_()
         self._bias = bias if typical is None else bias + (weight - rounded * self._scales[:, None]) @ typical
         self._zeros = torch.zeros(len(weight), dtype=torch.int32)

@@ -41,7 +41,7 @@ def app(tmp_path: Path) -> Iterator[Any]:
 
 
 def test_the_export_has_everything_and_after_the_deletion_nothing(app: Any) -> None:
-    with serving(app) as url, httpx.Client(base_url=url, timeout=30) as http:
+    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         sent = {"reference_audio": base64.b64encode(REFERENCE).decode(), "consent": CONSENT, "name": "mine"}
         profile = http.post(f"{VOICE}/profile", json=sent).raise_for_status().json()["profile_id"]
         job = http.post(f"{VOICE}/translate", json=MESSAGE, headers={"Idempotency-Key": "k"}).json()

@@ -54,7 +54,7 @@ def service(folder: Path, **settings: str) -> Iterator[httpx.Client]:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
     values = {name.lower(): value for name, value in {**BASE, **settings}.items()}
     app = create_app(Settings(_env_file=None, data_dir=folder, **values), engines)  # type: ignore[arg-type]
-    with serving(app) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http
 
 

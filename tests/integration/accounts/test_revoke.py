@@ -102,7 +102,7 @@ def test_a_revoked_token_is_refused_at_once(
 ) -> None:
     url = postgres.ready_database()
     settings = _settings(tmp_path, url, redis_server.url)
-    with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=20) as http:
+    with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=60) as http:
         lost, kept, bob = bearer("ann", "t-1"), bearer("ann", "t-2"), bearer("bob")
         assert [status(http, token)[0] for token in (lost, kept, bob)] == [200, 200, 200]
         done = revoke("--token-id", "t-1", **settings)
@@ -122,7 +122,7 @@ def test_nobody_is_let_in_while_postgres_and_redis_are_away(
     postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     settings = _settings(tmp_path, postgres.ready_database(), redis_server.url)
-    with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=20) as http:
+    with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=60) as http:
         assert status(http, bearer("ann"))[0] == 200
         postgres.stop()
         redis_server.stop()
@@ -142,7 +142,7 @@ def test_what_users_do_with_voices_and_jobs_is_in_the_audit_log(tmp_path: Path) 
     url = f"sqlite+aiosqlite:///{tmp_path / 'voice.db'}"
     settings = {**JWT, "data_dir": str(tmp_path), "database_url": url, "min_reference_seconds": "0.5"}
     consent = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
-    with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=20, headers=bearer("ann")) as http:
+    with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=60, headers=bearer("ann")) as http:
         body: dict[str, Any] = {"reference_audio": "AAAA", "consent": consent, "name": "my own words"}
         key = {"Idempotency-Key": "k"}
         answers = [http.post("/api/v1/voice/profile", json=body, headers=key).json() for _ in range(2)]

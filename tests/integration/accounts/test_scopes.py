@@ -55,7 +55,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def http(settings: Settings) -> Iterator[httpx.Client]:
-    with serving(create_app(settings, engines())) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with serving(create_app(settings, engines())) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 

@@ -208,7 +208,7 @@ def administration(world: World) -> None:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
     app = create_app(settings(tmp_path_factory.mktemp("tenants") / "data"), engines)
-    with serving(app) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield World(http)
 
 

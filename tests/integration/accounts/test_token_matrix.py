@@ -45,7 +45,7 @@ def test_good_tokens_in_all_their_forms(scheme: bytes, tmp_path: Path) -> None:
 
 
 def _becomes(target: Target, token: str, status: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (answer := target.answer(bearer(token)))[0] != status:
         assert time.monotonic() < deadline, answer
         time.sleep(0.05)
@@ -70,7 +70,7 @@ def test_keys_change_without_a_restart(tmp_path: Path) -> None:
         assert health["status"] == "degraded"
         assert "status 503" in " ".join(health["degraded"])
         issuer.always = None
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while target.http.get("/health").json()["degraded"]:
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -27,7 +27,7 @@ PROFILE = {
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
     settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("found") / "data", min_reference_seconds=0.5)
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 

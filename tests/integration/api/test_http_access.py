@@ -45,7 +45,7 @@ def http(tmp_path: Path) -> Iterator[httpx.Client]:
         rate_limit_translations_per_minute=3,
     )
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 

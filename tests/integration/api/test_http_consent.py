@@ -36,7 +36,7 @@ def service(data_dir: Path, transcriber: FakeTranscriber | None = None, **settin
         FakeDecoder(), transcriber or FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={}
     )
     made = Settings(_env_file=None, data_dir=data_dir, min_reference_seconds=1, **settings)
-    with serving(create_app(made, engines)) as url, httpx.Client(base_url=f"{url}/api/v1/voice", timeout=20) as http:
+    with serving(create_app(made, engines)) as url, httpx.Client(base_url=f"{url}/api/v1/voice", timeout=60) as http:
         yield http
 
 
@@ -51,7 +51,7 @@ def save(http: httpx.Client, **changes: object) -> httpx.Response:
 
 
 def rows(tmp_path: Path, query: str) -> list[Any]:
-    with closing(sqlite3.connect(tmp_path / "data" / "voice.db", timeout=30)) as connection, connection:
+    with closing(sqlite3.connect(tmp_path / "data" / "voice.db", timeout=60)) as connection, connection:
         return connection.execute(query).fetchall()
 
 

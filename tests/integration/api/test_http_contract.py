@@ -6,6 +6,8 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -45,7 +47,7 @@ class Service:
         self.transcriber.sentences = ("good morning", f"train {uuid4().hex} is late")
 
     def job_when_ended(self, path: str) -> dict[str, Any]:
-        for _ in range(200):
+        for _ in range(3000):
             job: dict[str, Any] = self.http.get(path).json()
             if job["status"] in ("completed", "failed"):
                 return job
@@ -60,7 +62,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = Settings(
         _env_file=None, data_dir=tmp_path_factory.mktemp("contract"), sync_timeout_seconds=2.0, job_queue_size=4
     )
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield Service(http, transcriber, translator, voice)
 
 
@@ -204,11 +206,12 @@ def test_a_call_that_outlives_the_limit_becomes_a_202_and_loses_nothing(service:
 
 def test_a_caller_that_goes_away_stops_the_engine(service: Service) -> None:
     service.voice.gate.opened.clear()
-    with pytest.raises(httpx.ReadTimeout):
-        service.http.post("/api/v1/voice/translate", json=BODY, timeout=1.0)
-    deadline = time.monotonic() + 5
-    while not service.voice.gate.cancelled and time.monotonic() < deadline:
-        time.sleep(0.02)
+    with closing(HTTPConnection(service.http.base_url.host, service.http.base_url.port)) as caller:
+        caller.request("POST", "/api/v1/voice/translate", json.dumps(BODY), {"Content-Type": "application/json"})
+        while not service.voice.gate.inside:
+            time.sleep(0.01)
+    while not service.voice.gate.cancelled:
+        time.sleep(0.01)
     assert service.voice.gate.cancelled == 1
 
 
@@ -303,7 +306,7 @@ def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
 ) -> None:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         body = {"reference_audio": AUDIO, "name": "mine", "consent": CONSENT}
         profile = http.post("/api/v1/voice/profile", json=body).json()
         identity = profile["profile_id"]
@@ -326,7 +329,7 @@ def test_a_profile_takes_further_recordings_and_names_the_bad_one(tmp_path: Path
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), voice, FakeAnalyzer(), runners={})
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
     silence = base64.b64encode(b"silence").decode()
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
 
         def save(*additional: str) -> httpx.Response:
             body = {"reference_audio": AUDIO, "consent": CONSENT, "additional_references": additional}

@@ -37,7 +37,7 @@ RATE = 16_000
 def speech(sentence: str) -> Samples:
     """flite's rms voice: float32 at 16 kHz."""
     made = subprocess.run(
-        ["flite", "-voice", "rms", "-t", sentence, "-o", "/dev/stdout"], check=True, capture_output=True, timeout=30
+        ["flite", "-voice", "rms", "-t", sentence, "-o", "/dev/stdout"], check=True, capture_output=True, timeout=60
     )
     samples, rate = soundfile.read(io.BytesIO(made.stdout), dtype="float32")
     assert rate == RATE

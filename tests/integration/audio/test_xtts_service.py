@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ def test_a_message_is_spoken_by_xtts_when_it_is_chosen(service: Service) -> None
     answer = service.translate()
     assert answer["engines"]["voice"] == "xtts-v2"
     assert answer["degraded"] == []
+    assert re.search(r"xtts: \S+ on cpu in (exact|int8)", service.log.read_text())
     with wave.open(io.BytesIO(base64.b64decode(answer["audio_base64"]))) as file:
         assert (file.getframerate(), file.getnchannels()) == (24_000, 1)
         assert file.getnframes() > 2400
@@ -63,7 +65,8 @@ def test_a_message_is_spoken_by_xtts_when_it_is_chosen(service: Service) -> None
 
 def test_high_quality_chooses_among_takes_and_says_what_it_could_not_compare(service: Service) -> None:
     answer = service.translate(quality="high", options={"return_base64": False})
-    assert answer["degraded"] == ["voice: the take was chosen by its voice alone: pocketsphinx does not hear 'es'"]
+    # before it may stand that a take came too late
+    assert answer["degraded"][-1] == "voice: the take was chosen by its voice alone: pocketsphinx does not hear 'es'"
     assert 0 <= answer["voice_similarity"] <= 1
 
 

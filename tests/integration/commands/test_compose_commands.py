@@ -38,14 +38,14 @@ def _ping(port: int) -> bool:
     command = check.replace("redis-cli", f"redis-cli -p {port}")
     return (
         subprocess.run(
-            ["sh", "-c", command], env=environment, timeout=20, check=False, stderr=subprocess.DEVNULL
+            ["sh", "-c", command], env=environment, timeout=60, check=False, stderr=subprocess.DEVNULL
         ).returncode
         == 0
     )
 
 
 def _await_ping(port: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not _ping(port):
         assert time.monotonic() < deadline, "Redis does not answer"
         time.sleep(0.05)
@@ -82,4 +82,4 @@ def test_the_health_check_of_postgres(postgres: PostgresServer) -> None:
     assert (kind, program) == ("CMD", "pg_isready")
     command = [find_program(program), *arguments]
     for port, code in ((postgres.port, 0), (free_port(), 2)):
-        assert subprocess.run(command, env={"PGPORT": str(port)}, timeout=20, check=False).returncode == code
+        assert subprocess.run(command, env={"PGPORT": str(port)}, timeout=60, check=False).returncode == code

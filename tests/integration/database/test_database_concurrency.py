@@ -59,7 +59,7 @@ async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     jobs = SqlJobRepository(database)
     await jobs.add(job("a"), MANY)
     async with database.writing():
-        assert (await asyncio.wait_for(jobs.get("a"), 2)).id == "a"
+        assert (await asyncio.wait_for(jobs.get("a"), 60)).id == "a"
 
 
 async def test_writer_that_waits_too_long_is_told_to_come_back(url: str) -> None:
@@ -95,7 +95,7 @@ async def test_cancelled_callers_leave_no_lock_behind(database: Database) -> Non
         for caller in callers:
             caller.cancel()
         await asyncio.gather(*callers, return_exceptions=True)
-        await asyncio.wait_for(jobs.request_cancel("steady"), 2)
+        await asyncio.wait_for(jobs.request_cancel("steady"), 60)
 
 
 async def test_transaction_that_fails_is_undone(database: Database) -> None:
@@ -134,7 +134,7 @@ async def test_killed_process_loses_no_job_that_it_accepted(database: Database, 
     command = [sys.executable, "-c", WRITE_UNTIL_KILLED, url]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    lines = [await asyncio.wait_for(process.stdout.readline(), 30) for _ in range(50)]
+    lines = [await asyncio.wait_for(process.stdout.readline(), 60) for _ in range(50)]
     process.send_signal(signal.SIGKILL)
     lines += (await process.stdout.read()).splitlines()
     await process.wait()

@@ -179,7 +179,7 @@ async def test_processes_that_claim_at_a_time_get_each_one_once(database: Databa
             callback = await outbox.claim(30)
             got.extend([callback.id] if callback else [])
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(drain(SqlCallbackOutbox(one)) for one in (database, *others)))
     for one in others:
         await one.close()
@@ -195,7 +195,7 @@ async def test_one_that_another_is_claiming_is_passed_over(postgres: PostgresSer
     await ended_job(database, "b")
     async with database.writing() as connection:
         await connection.execute(select(callbacks.c.id).where(callbacks.c.job_id == "a").with_for_update())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await claimed(SqlCallbackOutbox(database))).job_id == "b"
     await database.close()
 

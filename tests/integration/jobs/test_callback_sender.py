@@ -132,25 +132,18 @@ async def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("status", [200, 500])
 async def test_the_answer_counts_when_its_head_is_there(receiver: Receiver, status: int) -> None:
-    receiver.always = Answer(status, b"x" * 1000, drip=0.05)  # 50 s
-    began = time.monotonic()
-    receipt = await send(receiver.at("127.0.0.1"))
-    assert receipt.status == status
-    assert time.monotonic() - began < 5
+    receiver.always = Answer(status, b"x" * 1000, drip=1)  # longer than a test may take
+    assert (await send(receiver.at("127.0.0.1"))).status == status
 
 
 async def test_a_receiver_that_says_nothing_is_left(receiver: Receiver) -> None:
-    receiver.always = Answer(delay=2)
-    began = time.monotonic()
+    receiver.always = Answer(delay=1000)
     assert await send(receiver.at("127.0.0.1"), total_seconds=0.3) == Receipt(error="no answer in time")
-    assert 0.25 < time.monotonic() - began < 1.9
 
 
 async def test_a_host_that_does_not_take_the_connection_is_left() -> None:
     with deaf_address() as url:
-        began = time.monotonic()
         assert await send(url, connect_seconds=0.3) == Receipt(error="no answer in time")
-    assert time.monotonic() - began < 5
 
 
 async def test_a_port_where_nobody_listens_is_a_failure() -> None:

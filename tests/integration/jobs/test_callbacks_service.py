@@ -64,7 +64,7 @@ def serve(tmp_path: Path) -> Callable[..., AbstractContextManager[httpx.Client]]
         with (
             applied(retries(pauses)),
             serving(create_app(settings, engines)) as url,
-            httpx.Client(base_url=url, timeout=20) as http,
+            httpx.Client(base_url=url, timeout=60) as http,
         ):
             yield http
 
@@ -154,7 +154,7 @@ def rows(data_dir: Path) -> list[dict[str, Any]]:
 
 def await_row(data_dir: Path, column: str) -> dict[str, Any]:
     """The only row of the outbox, when it has something in this column."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := [row for row in rows(data_dir) if row[column] is not None]):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -221,7 +221,7 @@ def test_a_process_that_is_killed_before_it_delivered_leaves_that_to_the_next(tm
     }
     with service_process(tmp_path / "data", ("tests.fakes.stand_in", "api"), **options) as (url, process):
         body = BODY | {"audio": Message("words").encode(), "callback_url": f"http://127.0.0.1:{port}/hook"}
-        accepted = httpx.post(f"{url}{TRANSLATE}", json=body, headers=ASYNC, timeout=20)
+        accepted = httpx.post(f"{url}{TRANSLATE}", json=body, headers=ASYNC, timeout=60)
         assert accepted.status_code == 202, accepted.text
         await_row(tmp_path / "data", "last_error")
         process.kill()

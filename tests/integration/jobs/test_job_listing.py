@@ -72,7 +72,7 @@ def service(tmp_path: Path) -> Iterator[tuple[httpx.Client, FakeTranslator]]:
         jwt_audience="voice",
         **NO_LIMITS,
     )
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http, translator
 
 

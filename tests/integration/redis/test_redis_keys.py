@@ -95,7 +95,7 @@ def test_every_key_has_the_prefix_and_a_time_and_a_deleted_voice_is_not_there(
 ) -> None:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
     app = create_app(_settings(tmp_path, redis_server.url), engines)
-    with serving(app) as url, httpx.Client(base_url=url, timeout=30, headers=_bearer()) as http:
+    with serving(app) as url, httpx.Client(base_url=url, timeout=60, headers=_bearer()) as http:
         profile = _do_one_of_everything(http)
         names = _names(redis_server)
         for part in ("cache:translation:", "cache:voice:", "cache:stored-voice:", "rates:", "sessions:"):

@@ -47,7 +47,7 @@ def serving(
     options = {"data_dir": folder / "data", "moderation_words_dir": words, "min_reference_seconds": 0.5, **changes}
     engines = Engines(FakeDecoder(), transcriber, (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
     app = create_app(Settings(_env_file=None, **options), engines)
-    with serving_app(app) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving_app(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http
 
 
@@ -167,7 +167,7 @@ def test_under_block_requests_fail_and_nothing_of_them_is_kept(
 
 
 def await_messages(receiver: Receiver, count: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(receiver.requests) < count:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -191,7 +191,7 @@ def faked(folder: Path, moderator: ModeratorServer, **changes: Any) -> Iterator[
     with (
         applied(once),
         serving_app(create_app(settings, engines)) as url,
-        httpx.Client(base_url=url, timeout=20) as http,
+        httpx.Client(base_url=url, timeout=60) as http,
     ):
         yield http
 

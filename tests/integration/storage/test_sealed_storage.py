@@ -32,7 +32,7 @@ def settings_in(folder: Path, **more: object) -> Settings:
 @contextmanager
 def service(settings: Settings) -> Iterator[httpx.Client]:
     engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=30) as http:
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http
 
 

@@ -82,12 +82,12 @@ def test_a_translation_lies_in_the_bucket_until_its_job_is_deleted(service: Serv
     answer: dict[str, Any] = service.translate().raise_for_status().json()
     assert service.stored() == [f"voice/results/{answer['job_id']}/1.wav"]
     assert answer["audio_url"].startswith(f"{service.server.endpoint}/{service.bucket}/voice/results/")
-    audio = httpx.get(answer["audio_url"], timeout=10).raise_for_status()
+    audio = httpx.get(answer["audio_url"], timeout=60).raise_for_status()
     assert audio.headers["content-type"] == "audio/wav"
     assert audio.content == base64.b64decode(answer["audio_base64"])
     service.http.delete(f"/api/v1/voice/job/{answer['job_id']}").raise_for_status()
     assert service.stored() == []
-    assert httpx.get(answer["audio_url"], timeout=10).status_code in (403, 404)
+    assert httpx.get(answer["audio_url"], timeout=60).status_code in (403, 404)
 
 
 def test_a_profile_and_what_it_spoke_leave_nothing_behind(service: Service) -> None:

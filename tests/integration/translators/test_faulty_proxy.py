@@ -45,7 +45,7 @@ def proxy(echo_port: int) -> Iterator[FaultyProxy]:
 
 
 def _connect(proxy: FaultyProxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=60)
 
 
 def _exchange(connection: socket.socket, data: bytes) -> bytes:

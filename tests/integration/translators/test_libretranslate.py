@@ -15,7 +15,7 @@ from tests.providers.libretranslate_server import LibreTranslateServer
 from tests.providers.provider_server import Answer, as_json
 
 KEY = "libre-key-of-the-test"
-BUDGET = Budget(connect_seconds=0.5, total_seconds=3.0)
+BUDGET = Budget(connect_seconds=6, total_seconds=6)
 
 
 @pytest.fixture

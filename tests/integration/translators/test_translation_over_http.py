@@ -45,7 +45,7 @@ def service(data_dir: Path, options: dict[str, Any], **settings: Any) -> Iterato
         passing_notices=translation.resting,
         close=translation.close,
     )
-    with serving(create_app(given, engines)) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with serving(create_app(given, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http
 
 

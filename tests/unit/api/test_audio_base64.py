@@ -1,7 +1,6 @@
 """Base64 as mobile clients write it, in every spelling, and nothing else."""
 
 import base64
-import time
 
 import pytest
 from hypothesis import given
@@ -48,7 +47,5 @@ def test_the_limit_is_on_decoded_bytes() -> None:
 
 def test_too_much_is_refused_before_it_is_decoded() -> None:
     text = "A" * 68_000_000 + "!"  # decoding would find the wrong character
-    begun = time.perf_counter()
     with pytest.raises(AudioTooLarge):
         decode_base64(text, 50_000_000)
-    assert time.perf_counter() - begun < 1

@@ -173,7 +173,7 @@ def _server(good: str) -> Iterator[int]:
 
 def _probe(port: int = 0, *words: str, **settings: str) -> int:
     environment = {**os.environ, "PORT": str(port), **settings}
-    return subprocess.run([sys.executable, PROBE, *words], env=environment, timeout=30, check=False).returncode
+    return subprocess.run([sys.executable, PROBE, *words], env=environment, timeout=60, check=False).returncode
 
 
 def test_the_probe_is_content_with_a_service_that_lives() -> None:
@@ -209,7 +209,7 @@ async def test_a_worker_shows_life_while_it_looks_for_jobs(tmp_path: Path) -> No
     await asyncio.sleep(0.1)
     assert not file.exists()
     worker.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not file.exists():
             await asyncio.sleep(0.01)
     await worker.close(1)

@@ -135,7 +135,7 @@ async def test_cancelling_reaches_the_engine_and_frees_the_caller() -> None:
     running = asyncio.create_task(bench.run_next())
     await _until(bench, gate)
     await bench.jobs.cancel(job.id)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     done = await bench.jobs.wait(job.id, 1)
     assert gate.cancelled == 1
     assert done.error is not None
@@ -149,7 +149,7 @@ async def test_deleting_a_running_job_leaves_nothing() -> None:
     running = asyncio.create_task(bench.run_next())
     await _until(bench, gate)
     await bench.delete_job(job.id, "ann")
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     assert bench.rows.rows == {}
     assert bench.storage.files == {}
 
@@ -199,7 +199,7 @@ async def test_who_loses_the_lease_stops_and_leaves_the_job_to_the_new_worker() 
     await bench.upkeep.recover()
     taken_over = await bench.runner.claim()
     bench.leases.lost[job.id]()
-    await asyncio.wait_for(first, 5)
+    await asyncio.wait_for(first, 60)
     assert gate.cancelled == 1
     assert bench.rows.rows[job.id] == taken_over
     assert bench.rows.usage == []

@@ -1,7 +1,6 @@
 """The programs behind the base voice: missing, failing or hanging, with stand-ins of a few lines on PATH."""
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,11 +58,9 @@ def test_only_languages_that_espeak_lists_are_spoken_and_japanese_only_beside_ka
 
 def test_a_program_that_hangs_is_ended(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base_voice, "TIMEOUT_SECONDS", 0.2)
-    put(programs, "espeak-ng", "exec sleep 30")
-    begin = time.monotonic()
+    put(programs, "espeak-ng", "exec sleep 1000")
     with pytest.raises(DeadlineExceeded):
         base_voice.espeak("Hola.", "es")
-    assert time.monotonic() - begin < 5
 
 
 def test_an_answer_that_is_no_sound_is_an_error(programs: Path) -> None:

@@ -111,7 +111,7 @@ async def test_the_voice_is_learned_while_the_message_is_transcribed() -> None:
     while not (gate.inside and bench.voice.conditioned):
         await asyncio.sleep(0)
     gate.opened.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
 
 
 async def test_a_second_run_of_the_same_message_does_not_learn_the_voice_again() -> None:

@@ -244,5 +244,5 @@ async def test_a_profile_deleted_while_it_is_learned_again_leaves_no_file() -> N
     await bench.delete_profile(profile.id, "ann")
     bench.voice.learning.opened.set()
     with pytest.raises(NotFound):
-        await asyncio.wait_for(using, 5)
+        await asyncio.wait_for(using, 60)
     assert bench.storage.files == {}
