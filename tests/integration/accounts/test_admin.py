@@ -108,7 +108,7 @@ def test_the_audit_log_is_read_page_by_page(http: httpx.Client) -> None:
 
 
 def test_what_is_no_page_of_the_log_is_refused(http: httpx.Client) -> None:
-    for query in (
+    queries: list[dict[str, Any]] = [
         {},
         {"user_id": ""},
         {"user_id": "ann", "limit": 0},
@@ -116,6 +116,7 @@ def test_what_is_no_page_of_the_log_is_refused(http: httpx.Client) -> None:
         {"user_id": "ann", "cursor": "x"},
         {"user_id": "ann", "cursor": cursors.encode(Place(now(), "job-of-a-list"))},
         {"user_id": "ann", "cursor": cursors.encode(Place(now(), "9" * 40))},
-    ):
+    ]
+    for query in queries:
         refused = http.get(AUDIT, params=query, headers=ROOT)
         assert (refused.status_code, refused.json()["code"]) == (422, "validation_error"), query
