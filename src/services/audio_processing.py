@@ -11,7 +11,7 @@ from src.services.safeguards.provenance import MarkProcessing
 from src.utils.audio import frame_levels, levelled, loud_level, scaled_to
 from src.utils.filters import high_pass
 
-PADDING_SECONDS = 0.3
+PADDING_SECONDS = 0.25
 """Kept before the first and after the last speech, so that soft consonants are not cut."""
 
 _DETECTION_LEVEL = 0.25

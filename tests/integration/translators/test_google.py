@@ -78,7 +78,7 @@ async def test_what_fails_ends_what_was_not_begun(server: GoogleServer, google: 
     server.always = Answer(404, delay=0.1)
     with pytest.raises(TranslationUnavailable):
         await google.translate(tuple("abcdefghijklmnop"), "en", "fr")
-    assert len(server.requests) <= 4
+    assert len(server.requests) < 8
 
 
 async def test_what_has_no_words_is_not_asked_for(server: GoogleServer, google: GoogleTranslator) -> None:
@@ -106,7 +106,7 @@ async def test_a_word_that_is_too_long_is_refused(server: GoogleServer, google: 
     assert server.requests == []
 
 
-@pytest.mark.parametrize("fault", [Answer(429), Answer(503), Answer(reset=True), Answer(delay=2.0)], ids=str)
+@pytest.mark.parametrize("fault", [Answer(429), Answer(503), Answer(reset=True), Answer(delay=1000)], ids=str)
 async def test_what_passes_is_tried_again(server: GoogleServer, google: GoogleTranslator, fault: Answer) -> None:
     server.faults.append(fault)
     assert (await google.translate(("hello",), "en", "fr")).texts == ("fr:hello",)
@@ -172,7 +172,7 @@ async def test_cancelling_returns_at_once(server: GoogleServer, google: GoogleTr
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.sleep(1.0)
-    assert len(server.requests) <= 4
+    assert len(server.requests) < 8
     server.always = None
     assert (await google.translate(("hello",), "en", "fr")).texts == ("fr:hello",)
 
