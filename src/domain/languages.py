@@ -1,5 +1,6 @@
 """The languages of the service and the reading of BCP-47 tags."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import langcodes
@@ -72,3 +73,12 @@ def canonical(tag: str) -> str:
     if code is None or code not in LANGUAGES:
         raise UnsupportedLanguage(f"{tag!r} is not one of the service's languages: {', '.join(LANGUAGES)}.")
     return code
+
+
+UNSPACED = frozenset({"zh", "ja"})
+"""Languages whose sentences stand without spaces between them."""
+
+
+def joined(pieces: Iterable[str], language: str) -> str:
+    """Pieces of one text of that language put together again."""
+    return ("" if language in UNSPACED else " ").join(pieces)

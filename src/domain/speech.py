@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from src.domain.audio import Audio
+from src.domain.languages import joined
 
 
 class Quality(StrEnum):
@@ -44,7 +45,7 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        return " ".join(segment.text for segment in self.segments)
+        return joined((segment.text for segment in self.segments), self.language)
 
 
 class Formality(StrEnum):

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 from src.domain.audio import Audio
 from src.domain.errors import NoSpeechDetected, Unavailable, VoiceServiceError
+from src.domain.languages import joined
 from src.domain.ports import SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceMatch, VoicePrint, compare
 from src.utils.concurrency import run_both
-from src.utils.text import agreement, joined
+from src.utils.text import agreement
 
 CANDIDATES = 3
+_TOO_LATE = "Only {} of {} versions of the speech were ready in time."
 
 _PATIENCE = 2.0
 """Times what the first candidate needed: how long the others get after it, also from engines that do one at a time."""
@@ -85,11 +87,11 @@ class Candidates:
         return await asyncio.to_thread(agreement, text, transcript.text)
 
     def _degraded(self, candidates: int, language: str, *, by_text: bool) -> tuple[str, ...]:
-        said = [] if candidates == CANDIDATES else [f"voice: {candidates} of {CANDIDATES} takes were ready in time"]
+        said = [] if candidates == CANDIDATES else [_TOO_LATE.format(candidates, CANDIDATES)]
         if not by_text:
             knows = language in self._transcriber.languages
             reason = "did not answer" if knows else f"does not hear {language!r}"
-            said.append(f"voice: the take was chosen by its voice alone: {self._transcriber.name} {reason}")
+            said.append(f"The version of the speech was chosen by its voice alone: {self._transcriber.name} {reason}.")
         return tuple(said)
 
 

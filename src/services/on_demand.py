@@ -161,7 +161,7 @@ class OnDemand:
         return Heard(
             transcript,
             self._transcription.engine_name,
-            (*speech.notes, *review.degraded, *self._transcription.degraded(transcript)),
+            (*speech.notes, *review.degraded, *self._transcription.degraded(transcript, language)),
             speech.source_duration_seconds,
             (time.perf_counter() - start) * 1000,
             review.report,

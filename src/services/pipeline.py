@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from src.domain.errors import ContentBlocked, ReferenceTooShort
 from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
+from src.domain.languages import joined
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
 from src.services.profiles.profiles import Profiles
@@ -95,8 +96,9 @@ class Pipeline:
             match = await self.voices.match(voice, spoken)
             marked, audio_key = await self.marking.encode(spoken.audio), job.result_key()
             await self.storage.put(audio_key, marked.data)
-        result = self._result(speech, transcript, translation, spoken, match, audio_key, clock)
-        degraded = (*speech.notes, *review.degraded, *result.degraded)
+        result = self._result(job, speech, transcript, translation, spoken, match, audio_key, clock)
+        hearing = (*speech.notes, *self.transcription.degraded(transcript, wanted.source_language))
+        degraded = (*hearing, *review.degraded, *result.degraded)
         return replace(result, provenance=marked.marks, moderation=review.report, degraded=degraded)
 
     @asynccontextmanager
@@ -121,10 +123,11 @@ class Pipeline:
         try:
             return voice, (await self.voices.learn_cached(speech.audio)).conditioning, ()
         except ReferenceTooShort:
-            return voice, None, ("voice: the message is too short to follow its melody; the profile's was followed",)
+            return voice, None, ("The message is too short to follow its melody: the profile's melody was used.",)
 
     def _result(
         self,
+        job: Job,
         speech: DecodedSpeech,
         transcript: Transcript,
         translation: Translation,
@@ -139,7 +142,7 @@ class Pipeline:
         )
         return TranslationResult(
             original_text=transcript.text,
-            translated_text=" ".join(translation.texts),
+            translated_text=joined(translation.texts, job.request.target_language),
             source_language=transcript.language,
             segments=segments,
             confidence=transcript.confidence,
@@ -147,7 +150,7 @@ class Pipeline:
             duration_seconds=spoken.audio.duration_seconds,
             voice_match=match,
             engines=Engines(self.transcription.engine_name, translation.engine, self.voices.engine_name),
-            degraded=(*self.transcription.degraded(transcript), *translation.degraded, *spoken.degraded),
+            degraded=(*translation.degraded, *spoken.degraded),
             timestamps=clock.milliseconds,
             processing_time_ms=clock.total(),
             audio_key=audio_key,

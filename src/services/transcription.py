@@ -31,11 +31,11 @@ class Transcription:
         offset = speech.offset_seconds
         return replace(transcript, segments=tuple(_later(segment, offset) for segment in transcript.segments))
 
-    def degraded(self, transcript: Transcript) -> tuple[str, ...]:
-        """What was not done as asked: a language that was assumed is said to be so."""
-        if transcript.language_probability is not None:
+    def degraded(self, transcript: Transcript, language: str | None) -> tuple[str, ...]:
+        """What was not done as asked. `language`: what the caller named; else one that was assumed is said to be so."""
+        if language is not None or transcript.language_probability is not None:
             return ()
-        return (f"transcription: the language was not detected but assumed to be {transcript.language!r}",)
+        return (f"The language was not detected: {transcript.language!r} was assumed.",)
 
 
 def _later(segment: Segment, seconds: float) -> Segment:

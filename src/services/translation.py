@@ -53,7 +53,7 @@ class TextTranslation:
         answers; its `retry_after_seconds` is when the first of them may be back.
         """
         if source == target:
-            draft = _Draft(Translation(texts, "none", (source,), _left_aside("no engine", wording, wording.asked)), {})
+            draft = _Draft(Translation(texts, "none", (source,), _left_aside(None, wording, wording.asked)), {})
         else:
             draft = await self._ask(texts, source, target, wording)
         if approve is not None:
@@ -74,7 +74,7 @@ class TextTranslation:
                 draft = await self._cached(translator, texts, source, target, wording)
             except Unavailable as error:
                 logger.warning("translation: %s did not answer: %s", translator.name, error.code)
-                failures.append(f"translation: {translator.name} did not answer")
+                failures.append(f"The translator {translator.name} did not answer.")
                 waits += [] if error.retry_after_seconds is None else [error.retry_after_seconds]
             else:
                 unused = _left_aside(translator.name, wording, translator.unused(wording, target))
@@ -116,10 +116,11 @@ async def _aligned(
     return translation
 
 
-def _left_aside(engine: str, wording: Wording, names: tuple[str, ...]) -> tuple[str, ...]:
-    """A line for each thing that was asked for and not done."""
-    asked = (f"variant {wording.target_variant}" if name == "target_variant" else name for name in names)
-    return tuple(f"translation: {engine} did not use the {each} that was asked for" for each in asked)
+def _left_aside(engine: str | None, wording: Wording, names: tuple[str, ...]) -> tuple[str, ...]:
+    """A sentence for each thing that was asked for and not done. `engine` None: nothing had to be translated."""
+    reason = f"{engine} does not support it" if engine else "the message is in the target language already"
+    asked = {"target_variant": f"regional variant {wording.target_variant}", "glossary_id": "glossary"}
+    return tuple(f"Translated without the {asked.get(name, name)}: {reason}." for name in names)
 
 
 def _scope(translator: Translator, source: str, target: str, wording: Wording, texts: tuple[str, ...]) -> str:

@@ -2,15 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
 
 import numpy as np
 from sentencex import segment
 
 _WORD_END = re.compile(r"\s+|(?<=[、，,])")
-UNSPACED = frozenset({"zh", "ja"})
-"""Languages whose sentences stand without spaces between them."""
 
 _ABBREVIATIONS = frozenset(
     """cf d.w.z dott dr dra godz m mlle mm mme mr mrs ms nr op p pág prof sig sr sra srta st str ul vs
@@ -56,11 +54,6 @@ def halves(text: str, language: str) -> tuple[str, str] | None:
             if first and second:
                 return first, second
     return None
-
-
-def joined(pieces: Iterable[str], language: str) -> str:
-    """Pieces of one text of that language put together again."""
-    return ("" if language in UNSPACED else " ").join(pieces)
 
 
 def agreement(text: str, heard: str) -> float:

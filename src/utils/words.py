@@ -3,7 +3,8 @@
 import re
 import unicodedata
 
-from src.utils.text import UNSPACED, edits
+from src.domain.languages import UNSPACED
+from src.utils.text import edits
 
 _BY_CHARACTER = UNSPACED | {"ko"}
 """Languages that are compared by the character: they have no spaces, or recognisers set them at will."""

@@ -17,9 +17,8 @@ from glin_profanity.data.dictionary import dictionary
 
 from src.adapters.moderation.matching import INNOCENT, LONGEST_ENTRY, UNSPACED, Finding, Matcher, units
 from src.domain.errors import EngineUnavailable
-from src.domain.languages import LANGUAGES, VARIANTS
+from src.domain.languages import LANGUAGES, VARIANTS, joined
 from src.domain.moderation import Passage, Severity, Verdict, worst
-from src.utils.text import joined
 
 PROFANITY = Finding("profanity", Severity.MEDIUM)
 

@@ -19,9 +19,9 @@ from src.adapters.translators.remote import (
     texts_of,
 )
 from src.domain.errors import TranslationUnavailable
-from src.domain.languages import LANGUAGES
+from src.domain.languages import LANGUAGES, joined
 from src.domain.speech import AS_CONFIGURED, Translation, Wording
-from src.utils.text import halves, joined
+from src.utils.text import halves
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class DeepLTranslator(RemoteTranslator):
             for start in range(0, len(texts), _MAX_TEXTS):
                 translated += await self._batch(texts[start : start + _MAX_TEXTS], message)
         lacking = message.glossary_id is not None and not self._glossary_serves(message)
-        degraded = (f"translation: deepl has no glossary for {source}>{target}",) if lacking else ()
+        degraded = (f"Translated without the glossary: it does not serve {source} to {target}.",) if lacking else ()
         return Translation(tuple(translated), self.name, pair, degraded, message.variant)
 
     async def close(self) -> None:

@@ -26,9 +26,9 @@ from src.adapters.translators.remote import (
     check_status,
 )
 from src.domain.errors import EngineUnavailable, TranslationUnavailable
-from src.domain.languages import LANGUAGES
+from src.domain.languages import LANGUAGES, joined
 from src.domain.speech import AS_CONFIGURED, Translation, Wording
-from src.utils.text import halves, joined
+from src.utils.text import halves
 
 URL = "https://translate.google.com/m"
 

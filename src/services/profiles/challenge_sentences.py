@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.utils.text import UNSPACED
+from src.domain.languages import UNSPACED
 
 _WORDS = Path(__file__).with_suffix(".toml")
 

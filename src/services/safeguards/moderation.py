@@ -101,7 +101,7 @@ class Review:
         for moderator in self._moderation.moderators:
             verdict = await self._ask(moderator, passage)
             if verdict.unreviewed is not None:
-                self.degraded += (f"moderation: the {passage.stage} was not looked at: {verdict.unreviewed}",)
+                self.degraded += (f"The {passage.stage} was not reviewed: {verdict.unreviewed}.",)
                 continue
             verdicts[moderator.name] = verdict
             if verdict.flagged and self._moderation.policy is Policy.BLOCK:

@@ -66,7 +66,10 @@ def test_a_message_is_spoken_by_xtts_when_it_is_chosen(service: Service) -> None
 def test_high_quality_chooses_among_takes_and_says_what_it_could_not_compare(service: Service) -> None:
     answer = service.translate(quality="high", options={"return_base64": False})
     # before it may stand that a take came too late
-    assert answer["degraded"][-1] == "voice: the take was chosen by its voice alone: pocketsphinx does not hear 'es'"
+    assert (
+        answer["degraded"][-1]
+        == "The version of the speech was chosen by its voice alone: pocketsphinx does not hear 'es'."
+    )
     assert 0 <= answer["voice_similarity"] <= 1
 
 

@@ -225,7 +225,7 @@ def test_what_a_webhook_did_not_look_at_passes_under_flag_and_is_said(tmp_path: 
         answer = http.post(TRANSLATE, json=body)
         assert answer.json()["moderation"]["flagged"] is None
         assert answer.json()["moderation"]["stages"]["transcript"]["reviewed_by"] == []
-        assert "moderation: the transcript was not looked at: webhook did not answer" in answer.json()["degraded"]
+        assert "The transcript was not reviewed: webhook did not answer." in answer.json()["degraded"]
         for _ in range(2):
             http.post(TRANSLATE, json=body)
         notices = http.get("/health").json()["degraded"]

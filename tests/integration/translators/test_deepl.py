@@ -137,7 +137,9 @@ async def test_a_glossary_that_a_caller_invents_costs_one_request_more(
     server.glossary = ("g1", "EN", "FR")
     invented = [await deepl.translate(("x",), "en", "fr", Wording(glossary_id="none")) for _ in range(2)]
     right = await deepl.translate(("x",), "en", "fr", Wording(glossary_id="g1"))
-    assert [each.degraded for each in invented] == [("translation: deepl has no glossary for en>fr",)] * 2
+    assert [each.degraded for each in invented] == [
+        ("Translated without the glossary: it does not serve en to fr.",)
+    ] * 2
     assert right.degraded == ()
     assert [body.get("glossary_id") for body in server.bodies] == ["none", None, None, "g1"]
 
@@ -151,7 +153,7 @@ async def test_a_glossary_serves_its_pair_and_others_say_that_they_have_none(
     without = [await deepl.translate(("x",), "en", "de", wording) for _ in range(2)]
     assert served.degraded == ()
     assert [(each.texts, each.degraded) for each in without] == [
-        (("DE:x",), ("translation: deepl has no glossary for en>de",))
+        (("DE:x",), ("Translated without the glossary: it does not serve en to de.",))
     ] * 2
     assert [body.get("glossary_id") for body in server.bodies] == ["g1", "g1", None, None]
 
@@ -399,7 +401,7 @@ async def test_the_next_engine_serves_and_the_answer_says_so(server: DeepLServer
     service = TextTranslation((deepl, FakeTranslator()), DictCache())
     result = await service.translate(("abc",), "en", "es")
     assert (result.texts, result.engine) == (("cba",), "fake-translator")
-    assert result.degraded == ("translation: deepl did not answer",)
+    assert result.degraded == ("The translator deepl did not answer.",)
     server.always = None
     recovered = await service.translate(("abc",), "en", "es")
     assert (recovered.texts, recovered.engine, recovered.degraded) == (("ES:abc",), "deepl", ())
@@ -432,7 +434,9 @@ async def test_an_answer_without_the_glossary_says_so_when_it_is_kept_too(
 ) -> None:
     service, wording = TextTranslation((deepl,), DictCache()), Wording(glossary_id="g1")
     results = [await service.translate(("x",), "en", "de", wording) for _ in range(2)]
-    assert [result.degraded for result in results] == [("translation: deepl has no glossary for en>de",)] * 2
+    assert [result.degraded for result in results] == [
+        ("Translated without the glossary: it does not serve en to de.",)
+    ] * 2
     assert len(server.requests) == 2
 
 

@@ -120,9 +120,9 @@ def test_google_says_what_it_leaves_aside(http: httpx.Client, deepl: DeepLServer
     answer = translate(http, "es-419", formality="more").json()
     assert (answer["engines"]["translation"], answer["target_variant"]) == ("google", None)
     assert answer["degraded"] == [
-        "translation: deepl did not answer",
-        "translation: google did not use the variant es-419 that was asked for",
-        "translation: google did not use the formality that was asked for",
+        "The translator deepl did not answer.",
+        "Translated without the regional variant es-419: google does not support it.",
+        "Translated without the formality: google does not support it.",
     ]
 
 
@@ -167,7 +167,7 @@ def test_google_serves_when_deepl_has_no_quota_left(http: httpx.Client, deepl: D
     answer = translate(http).json()
     assert answer["translated_text"] == " ".join(f"es:{sentence}" for sentence in HEARD)
     assert answer["engines"]["translation"] == "google"
-    assert answer["degraded"] == ["translation: deepl did not answer"]
+    assert answer["degraded"] == ["The translator deepl did not answer."]
 
 
 def test_health_names_the_engines_and_the_one_that_is_left_alone(http: httpx.Client, deepl: DeepLServer) -> None:

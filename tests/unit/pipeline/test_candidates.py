@@ -121,19 +121,19 @@ async def test_takes_are_spoken_at_the_same_time_and_heard_quickly() -> None:
 async def test_the_voice_alone_decides_where_nobody_understands_the_language() -> None:
     chosen, degraded = await best(Said(0.8), Said(0.9, "wrong"), Said(0.7), languages=frozenset({"fr"}))
     assert chosen == 1
-    assert degraded == ("voice: the take was chosen by its voice alone: studio does not hear 'en'",)
+    assert degraded == ("The version of the speech was chosen by its voice alone: studio does not hear 'en'.",)
 
 
 @pytest.mark.parametrize("error", [Overloaded("full"), InternalError("defect")])
 async def test_one_take_that_nobody_listened_to_is_not_preferred_to_the_others(error: VoiceServiceError) -> None:
     chosen, degraded = await best(Said(0.8), Said(0.9, "the train leaves at"), Said(0.85, hears=error))
     assert chosen == 1
-    assert degraded == ("voice: the take was chosen by its voice alone: studio did not answer",)
+    assert degraded == ("The version of the speech was chosen by its voice alone: studio did not answer.",)
 
 
 async def test_a_take_that_is_refused_is_left_out() -> None:
     chosen, degraded = await best(Said(0.8), Said(0.7), Said(error=Overloaded("full")))
-    assert (chosen, degraded) == (0, ("voice: 2 of 3 takes were ready in time",))
+    assert (chosen, degraded) == (0, ("Only 2 of 3 versions of the speech were ready in time.",))
 
 
 async def test_when_all_takes_are_refused_the_caller_hears_why() -> None:
@@ -154,7 +154,7 @@ async def test_late_takes_are_stopped_and_not_waited_for(monkeypatch: pytest.Mon
     studio = Studio([Said(0.6, delay=0.01), Said(0.9, delay=30.0), Said(0.7, delay=0.02)])
     choice = await asyncio.wait_for(Candidates(studio, studio, studio).best(REQUEST, VOICE), 5)
     assert choice.candidate.match.similarity == pytest.approx(0.7)
-    assert choice.degraded == ("voice: 2 of 3 takes were ready in time",)
+    assert choice.degraded == ("Only 2 of 3 versions of the speech were ready in time.",)
     assert (studio.speaking, studio.cancelled) == (0, 1)
 
 

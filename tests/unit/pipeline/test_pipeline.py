@@ -84,7 +84,7 @@ async def test_a_message_too_short_for_its_melody_is_spoken_with_the_profiles_an
     bench.voice.too_short = True
     result = await bench.pipeline.run(await _job(bench, wanted), _ignore)
     assert bench.voice.requests[0].prosody is None
-    assert result.degraded == ("voice: the message is too short to follow its melody; the profile's was followed",)
+    assert result.degraded == ("The message is too short to follow its melody: the profile's melody was used.",)
     with pytest.raises(ReferenceTooShort):
         await bench.pipeline.run(await _job(bench), _ignore)
 

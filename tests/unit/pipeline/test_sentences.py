@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.utils.text import halves, joined, split_sentences
+from src.domain.languages import joined
+from src.utils.text import halves, split_sentences
 
 
 @pytest.mark.parametrize(

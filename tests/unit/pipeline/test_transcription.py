@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from src.domain.errors import NoSpeechDetected, UnsupportedLanguage
-from src.domain.speech import DecodedSpeech, Quality
+from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
 from src.services.transcription import Transcription
 from tests.fakes.fakes import FakeTranscriber, Gate, tone
 
@@ -38,11 +38,17 @@ async def test_a_language_that_is_not_heard_is_refused_before_any_work() -> None
 async def test_an_assumed_language_is_said_to_be_so() -> None:
     service = Transcription(FakeTranscriber())
     assumed = await service.transcribe(SPEECH, None, Quality.FAST)
-    assert "assumed to be 'en'" in service.degraded(assumed)[0]
-    assert service.degraded(await service.transcribe(SPEECH, "en", Quality.FAST)) == ()
+    assert service.degraded(assumed, None) == ("The language was not detected: 'en' was assumed.",)
+    assert service.degraded(assumed, "en") == (), "the caller named it"
 
 
 async def test_nothing_said_is_passed_on() -> None:
     service = Transcription(FakeTranscriber(sentences=()))
     with pytest.raises(NoSpeechDetected):
         await service.transcribe(SPEECH, "en", Quality.FAST)
+
+
+@pytest.mark.parametrize(("language", "text"), [("zh", "你好。再见。"), ("en", "你好。 再见。")])
+def test_segments_are_joined_as_the_language_writes(language: str, text: str) -> None:
+    segments = (Segment("你好。", 0, 1), Segment("再见。", 1, 2))
+    assert Transcript(segments, language, 1.0, 1.0).text == text

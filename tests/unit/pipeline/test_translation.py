@@ -50,7 +50,7 @@ async def test_the_next_engine_is_asked_and_the_answer_says_so(
     first, second = Recording(name="first", error=error), Recording(name="second")
     result = await TextTranslation((first, second), DictCache()).translate(("one",), "en", "es")
     assert result.texts == ("eno",)
-    assert result.degraded == ("translation: first did not answer",)
+    assert result.degraded == ("The translator first did not answer.",)
 
 
 async def test_an_answer_of_another_length_is_no_answer() -> None:
@@ -116,12 +116,10 @@ async def test_what_an_engine_cannot_do_is_said_each_time(target: str) -> None:
     service = TextTranslation((Recording(name="plain"),), DictCache())
     asked = Wording("es-419", Formality.LESS, "g1", "At the station.")
     results = [await service.translate(("one",), "en", target, asked) for _ in range(2)]
-    engine = "plain" if target == "es" else "no engine"
+    reason = "plain does not support it" if target == "es" else "the message is in the target language already"
+    asked_for = ("regional variant es-419", "formality", "glossary", "context")
     assert [result.degraded for result in results] == [
-        tuple(
-            f"translation: {engine} did not use the {what} that was asked for"
-            for what in ("variant es-419", "formality", "glossary_id", "context")
-        )
+        tuple(f"Translated without the {what}: {reason}." for what in asked_for)
     ] * 2
 
 

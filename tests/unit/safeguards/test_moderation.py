@@ -223,8 +223,8 @@ async def test_a_failure_under_allow_passes_and_is_not_taken_for_clean(policy: P
     job = await bench.rows.get(await run(bench))
     assert job.result is not None
     assert job.result.degraded == (
-        "moderation: the transcript was not looked at: fake did not answer",
-        "moderation: the translation was not looked at: fake did not answer",
+        "The transcript was not reviewed: fake did not answer.",
+        "The translation was not reviewed: fake did not answer.",
     )
     report = job.result.moderation
     assert report is not None
@@ -237,7 +237,7 @@ async def test_what_one_cannot_look_at_the_next_one_does_and_it_is_said() -> Non
     blind, seeing = WordModerator(name="blind", unreviewed="no word list for 'hu'"), WordModerator(name="seeing")
     review = moderation(Policy.FLAG, blind, seeing).review("ann", "job", "1")
     await review.check(ReviewStage.TRANSCRIPT, ("a train",), "hu")
-    assert review.degraded == ("moderation: the transcript was not looked at: no word list for 'hu'",)
+    assert review.degraded == ("The transcript was not reviewed: no word list for 'hu'.",)
     assert review.report is not None
     assert review.report.stages[ReviewStage.TRANSCRIPT].reviewed_by == ("seeing",)
     assert review.report.flagged is True
