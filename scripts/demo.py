@@ -295,8 +295,8 @@ def show(body: dict[str, Any], *, spoken: str | None) -> None:
     print(json.dumps(shortened, indent=2, ensure_ascii=False))
     print("\nstage              milliseconds")
     for name, value in body["timestamps"].items():
-        print(f"{name.removesuffix('_ms'):<18} {value:>12.1f}")
-    print(f"{'whole request':<18} {body['processing_time_ms']:>12.1f}\n")
+        print(f"{name.removesuffix('_ms'):<18} {value:>12}")
+    print(f"{'whole request':<18} {body['processing_time_ms']:>12}\n")
     if spoken is not None:
         verdict = "word for word" if body["original_text"] == spoken else f'"{body["original_text"]}"'
         print(f"Spoken:     {spoken}\nHeard:      {verdict}")

@@ -32,9 +32,10 @@ async def ready(services: ServicesDep, response: Response) -> HealthResponse:
 
 
 def _present(report: HealthReport) -> HealthResponse:
-    status = "failing" if not report.ready else "degraded" if report.notices else "ok"
+    status = "unhealthy" if not report.ready else "degraded" if report.notices else "healthy"
     return HealthResponse(
         status=status,
+        service="voice-translation",
         version=__version__,
         engines=dict(report.engines),
         provenance=list(report.provenance),

@@ -71,7 +71,8 @@ Share = Annotated[float, Field(ge=0, le=1), _rounded(4)]
 Seconds = Annotated[float, _rounded(3)]
 Moment = Annotated[float, Field(ge=0), _rounded(3)]
 Hertz = Annotated[float, _rounded(1)]
-Milliseconds = Annotated[float, Field(ge=0), _rounded(2)]
+Milliseconds = Annotated[int, BeforeValidator(round), Field(ge=0)]
+"""Whole ones: clients decode them as integers."""
 
 
 class Problem(BaseModel):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from src.api.schemas.common import Seconds
+from src.api.schemas.common import Milliseconds, Seconds
 
 
 class DailyUsage(BaseModel):
@@ -61,11 +61,14 @@ class LanguagesResponse(BaseModel):
 class HealthCheck(BaseModel):
     status: str
     error: str | None
-    milliseconds: Annotated[float, AfterValidator(lambda value: round(value, 2))]
+    milliseconds: Milliseconds
 
 
 class HealthResponse(BaseModel):
-    status: Annotated[str, Field(description="`ok`, `degraded` (it works, but less than it should be), or `failing`.")]
+    status: Annotated[
+        str, Field(description="`healthy`, `degraded` (something is missing), or `unhealthy`.")
+    ]
+    service: str
     version: str
     engines: dict[str, str]
     provenance: Annotated[list[str], Field(description="The marks that every answer gets, and who signs them.")]

@@ -108,6 +108,8 @@ def test_a_completed_translation_has_every_field_of_the_contract(service: Servic
     ]:
         assert answer[name] is not None, name
     assert answer["status"] == "completed"
+    whole = (answer["processing_time_ms"], *answer["timestamps"].values())
+    assert all(type(milliseconds) is int for milliseconds in whole), "a Swift client decodes them as Int"
     assert set(answer["timestamps"]) == {
         "preprocessing_ms",
         "transcription_ms",
@@ -383,7 +385,7 @@ def test_languages_lists_what_the_engines_can_do(service: Service) -> None:
 
 def test_health_names_the_engines_and_the_parts(service: Service) -> None:
     answer = service.http.get("/health").json()
-    assert answer["status"] == "ok"
+    assert (answer["status"], answer["service"]) == ("healthy", "voice-translation")
     assert answer["engines"]["voice"] == "fake-voice"
     assert answer["checks"]["database"]["status"] == "ok"
     assert service.http.get("/health/ready").status_code == 200

@@ -301,7 +301,7 @@ def test_service_says_that_its_postgres_is_away_and_goes_on_when_it_is_back(
     with service(tmp_path, postgres.ready_database()) as http:
         first = http.post("/api/v1/voice/translate", json=BODY)
         assert first.status_code == 200
-        assert http.get("/health").json()["status"] == "ok"
+        assert http.get("/health").json()["status"] == "healthy"
         postgres.stop()
         refused = http.post("/api/v1/voice/translate", json=BODY)
         assert refused.status_code == 503
@@ -311,7 +311,7 @@ def test_service_says_that_its_postgres_is_away_and_goes_on_when_it_is_back(
         assert http.get("/health/live").status_code == 200
         assert http.get("/health/ready").status_code == 503
         health = http.get("/health").json()
-        assert health["status"] == "failing"
+        assert health["status"] == "unhealthy"
         assert health["checks"]["database"]["status"] == "failing"
         postgres.start()
         assert http.post("/api/v1/voice/translate", json=BODY).status_code == 200

@@ -42,7 +42,7 @@ def engines(translator: FakeTranslator) -> Engines:
 
 def degraded(http: httpx.Client) -> list[str]:
     answer = http.get("/health").json()
-    assert answer["status"] == ("degraded" if answer["degraded"] else "ok")
+    assert answer["status"] == ("degraded" if answer["degraded"] else "healthy")
     assert http.get("/health/ready").status_code == 200
     return [line for line in answer["degraded"] if line.startswith("redis")]
 

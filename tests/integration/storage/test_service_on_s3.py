@@ -120,7 +120,7 @@ def test_while_the_store_is_away_callers_are_told_when_to_come_back(service: Ser
     assert refused.json()["retryable"] is True
     assert int(refused.headers["retry-after"]) >= 1
     health = service.http.get("/health").json()
-    assert (health["status"], health["checks"]["storage"]["status"]) == ("failing", "failing")
+    assert (health["status"], health["checks"]["storage"]["status"]) == ("unhealthy", "failing")
     assert service.http.get("/health/ready").status_code == 503
     assert service.http.get("/health/live").status_code == 200
     service.proxy.fault = NO_FAULT

@@ -176,7 +176,7 @@ def test_health_names_the_engines_and_the_one_that_is_left_alone(http: httpx.Cli
     for _ in range(5):
         assert translate(http).status_code == 200
     health = http.get("/health").json()
-    assert (before["engines"]["translation"], before["status"]) == ("deepl, google", "ok")
+    assert (before["engines"]["translation"], before["status"]) == ("deepl, google", "healthy")
     assert health["status"] == "degraded"
     assert health["degraded"] == [
         "translation: deepl failed several times and is left alone for a while (breaker open)"
