@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import uvicorn
+from dotenv import dotenv_values
 from fastapi import FastAPI
 from pydantic import ValidationError
 
@@ -28,8 +29,25 @@ _LOOPBACK = ("127.0.0.0/8", "::1/128")
 """A proxy on this machine is not one caller."""
 
 
+_MOVED = {
+    "DATABASE_TLS": "say it in DATABASE_URL: ?ssl=verify-full&sslrootcert=FILE",
+    "DATABASE_CA_FILE": "say it in DATABASE_URL: ?ssl=verify-full&sslrootcert=FILE",
+    "REDIS_CA_FILE": "say it in REDIS_URL: ?ssl_ca_certs=FILE",
+    "REDIS_CERTIFICATE_FILE": "say it in REDIS_URL: ?ssl_certfile=FILE&ssl_keyfile=FILE",
+    "S3_CA_FILE": "set AWS_CA_BUNDLE",
+    "S3_ENCRYPTION": "set the bucket's default encryption",
+    "MODERATION_ON_FAILURE": "MODERATION_POLICY=block refuses, flag lets pass",
+}
+"""Settings of earlier releases that made something safer: a start that ignored them would be less safe in silence."""
+
+
 def load_settings() -> Settings | None:
     """None when one of them is wrong: then standard error says which, and why."""
+    given = {**dotenv_values(".env"), **os.environ}
+    moved = [f"{name} is no setting any more: {instead}." for name, instead in _MOVED.items() if given.get(name)]
+    if moved:
+        print("\n".join(moved), file=sys.stderr)  # noqa: T201
+        return None
     try:
         return Settings()
     except ValidationError as error:

@@ -65,9 +65,7 @@ class HealthCheck(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    status: Annotated[
-        str, Field(description="`healthy`, `degraded` (something is missing), or `unhealthy`.")
-    ]
+    status: Annotated[str, Field(description="`healthy`, `degraded` (something is missing), or `unhealthy`.")]
     service: str
     version: str
     engines: dict[str, str]

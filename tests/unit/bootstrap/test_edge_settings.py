@@ -1,10 +1,12 @@
 """Settings of the edge that are refused at the start."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from src.bootstrap.process import load_settings
 from src.config.settings import Settings
 
 JWT = {"auth_mode": "jwt", "jwt_secret": "s" * 32, "jwt_issuer": "i", "jwt_audience": "a"}
@@ -58,3 +60,14 @@ def test_proxies_are_addresses() -> None:
     assert made(trusted_proxies="10.0.0.0/8,::1").trusted_proxies == ["10.0.0.0/8", "::1"]
     with pytest.raises(ValidationError, match="does not appear to be an IPv4 or IPv6 network"):
         made(trusted_proxies="proxy.example.org")
+
+
+def test_a_setting_of_before_that_made_something_safer_is_not_ignored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("DATABASE_TLS=verify-full\n")
+    assert load_settings() is None
+    assert "DATABASE_URL: ?ssl=verify-full" in capsys.readouterr().err
+    (tmp_path / ".env").write_text("DATABASE_TLS=\n")
+    assert load_settings() is not None
