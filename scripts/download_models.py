@@ -233,5 +233,6 @@ def _what_to_set(model: Model, folders: dict[str, Path], settings: "Settings") -
 
 if __name__ == "__main__":
     # Stopped by a container's end as by Ctrl-C: temporary files are removed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell that puts this in the background has SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))
