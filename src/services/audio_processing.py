@@ -14,6 +14,11 @@ from src.utils.filters import high_pass
 PADDING_SECONDS = 0.25
 """Kept before the first and after the last speech, so that soft consonants are not cut."""
 
+_DOUBTFUL_SECONDS = 1.5
+"""Kept instead where there is sound: the detector hears words that begin in music or noise late."""
+_SILENCE = 0.1
+"""Of the level of the loud part, 20 dB below it."""
+
 _DETECTION_LEVEL = 0.25
 """Root mean square of the loud part that the detector is given, as it is in speech whose peak is near full scale."""
 
@@ -50,8 +55,7 @@ class AudioProcessing:
             raise NoSpeechDetected("Nobody speaks in the audio: it is silence, noise or music.")
 
         # 3. Trim the silence at both ends.
-        start = max(0, round((extent[0] - PADDING_SECONDS) * audio.sample_rate))
-        end = round((extent[1] + PADDING_SECONDS) * audio.sample_rate)
+        start, end = _with_padding(audio, extent)
         samples = audio.samples[start:end]
 
         # 4. Bring the peak of the speech to -3 dB; a click beside it is clipped.
@@ -79,6 +83,18 @@ class AudioProcessing:
             return mixed, ()
         side = ("left", "right")[best - 1]
         return candidates[best], (f"Only the {side} channel was used: the other one is noise, or cancels it.",)
+
+
+def _with_padding(audio: Audio, extent: tuple[float, float]) -> tuple[int, int]:
+    """First sample and the one after the last, with a margin at both sides that is longer where it is not silent."""
+    rate, loud = audio.sample_rate, loud_level(audio.samples, audio.sample_rate)
+    begin, end = (round(seconds * rate) for seconds in extent)
+    before = audio.samples[max(0, begin - round(_DOUBTFUL_SECONDS * rate)) : begin]
+    after = audio.samples[end : end + round(_DOUBTFUL_SECONDS * rate)]
+    margins = [
+        _DOUBTFUL_SECONDS if loud_level(part, rate) > _SILENCE * loud else PADDING_SECONDS for part in (before, after)
+    ]
+    return max(0, begin - round(margins[0] * rate)), min(len(audio.samples), end + round(margins[1] * rate))
 
 
 def _audible(audio: Audio) -> Audio:

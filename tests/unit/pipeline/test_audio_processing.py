@@ -31,14 +31,15 @@ class FixedDetector:
         return audio.duration_seconds
 
 
-def ramp(seconds: float) -> Audio:
-    count = round(seconds * WORKING_SAMPLE_RATE)
-    tone = np.sin(np.arange(count) * 2 * np.pi * 440 / WORKING_SAMPLE_RATE)
-    return Audio((np.linspace(0.001, 0.01, count) * tone).astype(np.float32), WORKING_SAMPLE_RATE)
+def said(seconds: float, begin: float = 0.0, end: float | None = None, beside: float = 0.0) -> Audio:
+    """A quiet tone from `begin` to `end`, and one of the level `beside` round it."""
+    time = np.arange(round(seconds * WORKING_SAMPLE_RATE)) / WORKING_SAMPLE_RATE
+    level = np.where((time >= begin) & (time < (seconds if end is None else end)), 0.01, beside)
+    return Audio((level * np.sin(2 * np.pi * 440 * time)).astype(np.float32), WORKING_SAMPLE_RATE)
 
 
 def test_silence_is_cut_but_for_a_little_and_the_peak_is_set_after_it() -> None:
-    decoder, detector = FixedDecoder(ramp(10)), FixedDetector((2.0, 5.0))
+    decoder, detector = FixedDecoder(said(10, 2, 5)), FixedDetector((2.0, 5.0))
     speech = AudioProcessing(decoder, detector).decode(b"file", AudioFormat.FLAC)
     assert decoder.asked == [(b"file", AudioFormat.FLAC)]
     assert detector.level > 0.1, "the detector hears quiet recordings as loud ones"
@@ -50,11 +51,18 @@ def test_silence_is_cut_but_for_a_little_and_the_peak_is_set_after_it() -> None:
 
 
 def test_speech_at_the_very_ends_keeps_the_whole_recording() -> None:
-    speech = AudioProcessing(FixedDecoder(ramp(3)), FixedDetector((0.05, 2.99))).decode(b"", AudioFormat.WAV)
+    speech = AudioProcessing(FixedDecoder(said(3)), FixedDetector((0.05, 2.99))).decode(b"", AudioFormat.WAV)
     assert speech.offset_seconds == 0
     assert speech.audio.duration_seconds == pytest.approx(3)
 
 
 def test_nobody_speaks() -> None:
     with pytest.raises(NoSpeechDetected):
-        AudioProcessing(FixedDecoder(ramp(3)), FixedDetector(None)).decode(b"", AudioFormat.WAV)
+        AudioProcessing(FixedDecoder(said(3)), FixedDetector(None)).decode(b"", AudioFormat.WAV)
+
+
+def test_more_is_kept_where_there_is_sound_beside_the_speech() -> None:
+    music = said(10, 4, 6, beside=0.005)
+    speech = AudioProcessing(FixedDecoder(music), FixedDetector((4.0, 6.0))).decode(b"", AudioFormat.WAV)
+    assert speech.offset_seconds == pytest.approx(2.5, abs=1e-3)
+    assert speech.audio.duration_seconds == pytest.approx(5, abs=1e-3)
