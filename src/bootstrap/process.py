@@ -36,6 +36,8 @@ _MOVED = {
     "REDIS_CERTIFICATE_FILE": "say it in REDIS_URL: ?ssl_certfile=FILE&ssl_keyfile=FILE",
     "S3_CA_FILE": "set AWS_CA_BUNDLE",
     "S3_ENCRYPTION": "set the bucket's default encryption",
+    "HSTS_SECONDS": "the proxy that has TLS adds the header; with TLS_CERTIFICATE_FILE it is there",
+    "TLS_PRIVATE_KEY_PASSWORD": "TLS_PRIVATE_KEY_FILE has no password",
     "MODERATION_ON_FAILURE": "MODERATION_POLICY=block refuses, flag lets pass",
 }
 """Settings of earlier releases that made something safer: a start that ignored them would be less safe in silence."""

@@ -115,7 +115,7 @@ class IdempotencyStore(Protocol):
 
     @property
     def claim_seconds(self) -> float:
-        """A claim that was not renewed for that long falls to the next who asks."""
+        """A claim that was not renewed for that long falls to the next request with the key."""
 
     async def claim(self, claim: Claim) -> str | None:
         """None: the key is now this claim's. A text: what the first request with this key left.

@@ -34,6 +34,9 @@ ENCODERS: dict[str, tuple[AudioFormat, str, str]] = {
     "flac": (AudioFormat.FLAC, "flac", "flac"),
     "opus": (AudioFormat.OGG, "ogg", "libopus"),
     "webm": (AudioFormat.WEBM, "webm", "libopus"),
+    "fragmented": (AudioFormat.M4A, "ismv", "aac"),
+    "amr": (AudioFormat.AMR, "amr", "libopencore_amrnb"),
+    "3gp": (AudioFormat.M4A, "3gp", "libopencore_amrnb"),
 }
 """What `encode` can make: the format to declare, ffmpeg's container and encoder."""
 
@@ -203,6 +206,22 @@ def zeroed(data: bytes, share: float, pieces: int = 3) -> bytes:
         start = round(len(data) * (number + 0.5) / pieces) - length // 2
         damaged[start : start + length] = bytes(length)
     return bytes(damaged)
+
+
+def paused_m4a(seconds: float = 3.0) -> bytes:
+    """As phones write it when the recording was paused: the timestamps jump, the sound goes on."""
+    read = av.open(io.BytesIO(voice_message("aac", 16_000)), "r")
+    file = io.BytesIO()
+    container: Any
+    with read, av.open(file, "w", format="ipod") as container:
+        stream = container.add_stream_from_template(read.streams.audio[0])
+        for number, packet in enumerate(read.demux(read.streams.audio[0])):
+            if packet.pts is None or packet.dts is None:
+                continue
+            jump = round(seconds / packet.time_base) if number >= 20 else 0
+            packet.pts, packet.dts, packet.stream = packet.pts + jump, packet.dts + jump, stream
+            container.mux(packet)
+    return file.getvalue()
 
 
 def m4a_with_mp3_inside() -> bytes:

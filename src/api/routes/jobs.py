@@ -63,7 +63,7 @@ async def list_jobs(
 async def get_job(
     job_id: JobId, caller: Caller, services: ServicesDep, links: LinksDep, response: Response
 ) -> TranslateResponse:
-    """A job's state; with its place in the line while it waits, its result when completed, its `error` when failed."""
+    """A job's state; with its place in the queue while it waits, its result when completed, its `error` when failed."""
     job = await services.jobs.get(job_id, caller.user_id)
     if (wait := job.retry_after_seconds()) is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(wait)))

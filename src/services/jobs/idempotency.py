@@ -87,4 +87,4 @@ async def _release(store: IdempotencyStore, claim: Claim) -> None:
     try:
         await store.release(claim)
     except VoiceServiceError:
-        logger.warning("an Idempotency-Key whose work failed was not freed: it frees itself")
+        logger.warning("an idempotency key whose work failed was not released: its claim expires")

@@ -20,7 +20,16 @@ from tests.recordings import audio_files as files
 FORMATS = ("wav", "mp3", "aac", "alac", "flac", "opus", "webm")
 RATES = {"opus": 48_000, "webm": 48_000}
 SHAPES = [(kind, RATES.get(kind, 16_000), 1 + index % 2) for index, kind in enumerate(FORMATS)]
-SHAPES += [("wav", 8_000, 1), ("mp3", 44_100, 2), ("aac", 48_000, 2), ("flac", 96_000, 2), ("wav", 192_000, 1)]
+SHAPES += [
+    ("amr", 8_000, 1),
+    ("3gp", 8_000, 1),
+    ("fragmented", 44_100, 1),
+    ("wav", 8_000, 1),
+    ("mp3", 44_100, 2),
+    ("aac", 48_000, 2),
+    ("flac", 96_000, 2),
+    ("wav", 192_000, 1),
+]
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +257,19 @@ def test_offset_clicks_and_hum_cost_no_word(disturbed: Samples, processing: Audi
     speech = processing.decode(files.encode(np.clip(disturbed, -1, 1), 16_000, "wav24"), AudioFormat.WAV)
     assert speech.audio.duration_seconds > len(files.speech()) / 16_000 - 0.2
     assert np.sqrt(np.square(speech.audio.samples).mean()) > 0.05
+
+
+def test_a_pause_in_the_timestamps_is_no_pause_in_the_sound(processing: AudioProcessing) -> None:
+    speech = processing.decode(files.paused_m4a(), AudioFormat.M4A)
+    assert speech.source_duration_seconds == pytest.approx(4.9, abs=0.15)
+    assert speech.notes == ()
+
+
+@pytest.mark.parametrize("channels", [3, 6, 8])
+def test_channels_without_a_layout_are_mixed(channels: int, decoder: PyAvDecoder) -> None:
+    sound = np.repeat(files.speech()[:, None], channels, axis=1)
+    recording = decoder.decode(files.raw_wav(files.pcm16(sound), 16_000, channels=channels), AudioFormat.WAV)
+    assert correlation(files.speech(22_050), recording.mixed.samples) > 0.97
 
 
 def test_six_channels_become_two(decoder: PyAvDecoder) -> None:

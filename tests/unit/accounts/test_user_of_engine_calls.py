@@ -1,4 +1,4 @@
-"""Engines are told whose work they do, so that users take turns in front of them, whichever way the work came."""
+"""Engines are told for which user they work, so that users take turns, whichever way the work came."""
 
 from src.domain.audio import AudioFormat
 from src.domain.consent import Consent
