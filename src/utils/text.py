@@ -16,6 +16,9 @@ _ABBREVIATIONS = frozenset(
 )
 """Never the last word of a sentence, and not known to sentencex in each language."""
 
+_GERMAN_DETERMINERS = frozenset("am beim dem den der des die das im vom zum zur diese dieser dieses".split())  # noqa: SIM905
+"""Between them and a noun a number with a point is an ordinal."""
+
 
 def split_sentences(text: str, language: str) -> tuple[str, ...]:
     """The sentences of a text, in order, without surrounding white space and without empty ones."""
@@ -39,8 +42,13 @@ def _sentences(text: str, language: str) -> Iterator[str]:
 
 def _begins_a_sentence(piece: str, before: str) -> bool:
     """sentencex cuts behind ordinals ("5. napján") and some abbreviations: no sentence begins with a small letter."""
-    last = before.rsplit(maxsplit=1)[-1] if before.split() else ""
-    abbreviated = last.endswith(".") and last[:-1].lower() in _ABBREVIATIONS
+    *_, earlier, last = ("", "", *before.split())
+    short = last.rstrip(".")
+    abbreviated = last.endswith(".") and (
+        short.lower() in _ABBREVIATIONS
+        or (piece[:1].isdigit() and short.isalpha() and len(short) <= 4)
+        or (short.isdigit() and earlier.lower() in _GERMAN_DETERMINERS)
+    )
     return not (abbreviated or piece[:1].islower() or piece[:1] == "と")
 
 
