@@ -12,7 +12,7 @@ _WORD_END = re.compile(r"\s+|(?<=[、，,])")
 
 _ABBREVIATIONS = frozenset(
     """cf d.w.z dott dr dra godz m mlle mm mme mr mrs ms nr op p pág prof sig sr sra srta st str ul vs
-    г им стр т.е ул""".split()  # noqa: SIM905 - a list of words reads better than a list of strings
+    г им стр т.е ул د""".split()  # noqa: SIM905 - a list of words reads better than a list of strings
 )
 """Never the last word of a sentence, and not known to sentencex in each language."""
 
@@ -46,7 +46,7 @@ def _begins_a_sentence(piece: str, before: str) -> bool:
     short = last.rstrip(".")
     abbreviated = last.endswith(".") and (
         short.lower() in _ABBREVIATIONS
-        or (piece[:1].isdigit() and short.isalpha() and len(short) <= 4)
+        or (piece[:1].isdigit() and short.replace(".", "").isalpha() and len(short) <= 4)
         or (short.isdigit() and earlier.lower() in _GERMAN_DETERMINERS)
     )
     return not (abbreviated or piece[:1].islower() or piece[:1] == "と")

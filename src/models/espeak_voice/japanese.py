@@ -1,5 +1,6 @@
 """Japanese in kana, as it is read: pyopenjtalk knows kanji with okurigana, particles and counters."""
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +9,15 @@ _BREATH = 30
 _LONGEST_WORD = 60
 _JOINED = ("助詞", "助動詞")
 """Particles and auxiliaries belong to the word before them."""
+_LETTER_NAMES = dict(
+    zip(
+        "abcdefghijklmnopqrstuvwxyz",
+        """エー ビー シー ディー イー エフ ジー エイチ アイ ジェー ケー エル エム エヌ オー ピー キュー アール エス
+        ティー ユー ブイ ダブリュー エックス ワイ ズィー""".split(),  # noqa: SIM905 - words read better than strings
+        strict=True,
+    )
+)
+"""pyopenjtalk reads words and BBC, but no letter that stands alone."""
 _PAUSES = "、。，．！？!?,.;:；："
 
 
@@ -24,7 +34,9 @@ def _read(word: Mapping[str, Any]) -> str:
     written, read = str(word["string"]), str(word["pron"]).replace("’", "")
     if written in _PAUSES:
         return written
-    return "" if read in _PAUSES and not written.isalnum() else read if read not in _PAUSES else written
+    if read in _PAUSES:
+        read = written if written.isalnum() else ""
+    return "".join(_LETTER_NAMES.get(letter, letter) for letter in unicodedata.normalize("NFKC", read).lower())
 
 
 def _with_breaths(words: Iterator[tuple[str, bool]]) -> Iterator[str]:

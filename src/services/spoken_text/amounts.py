@@ -11,6 +11,7 @@ from babel.core import UnknownLocaleError
 from babel.numbers import get_currency_name
 from babel.units import format_unit
 
+from src.services.spoken_text.characters import LETTERS
 from src.services.spoken_text.numbers import NUMBER, cardinal, parse, say
 from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
 
@@ -38,6 +39,7 @@ _UNITS = {
     "m3": "volume-cubic-meter", "м²": "area-square-meter", "м³": "volume-cubic-meter", "ha": "area-hectare",
     "km": "length-kilometer", "cm": "length-centimeter", "mm": "length-millimeter", "m": "length-meter",
     "км": "length-kilometer", "см": "length-centimeter", "мм": "length-millimeter", "м": "length-meter",
+    "م": "length-meter", "كم": "length-kilometer",
     "kg": "mass-kilogram", "mg": "mass-milligram", "g": "mass-gram", "кг": "mass-kilogram", "г": "mass-gram",
     "lb": "mass-pound", "lbs": "mass-pound", "oz": "mass-ounce", "ft": "length-foot", "mi": "length-mile",
     "ml": "volume-milliliter", "cl": "volume-centiliter", "l": "volume-liter", "L": "volume-liter", "л": "volume-liter",
@@ -59,10 +61,10 @@ def _any(words: Iterable[str]) -> str:
 _CURRENCY = rf"(?:{_any(_SIGNS)})|(?:{_any(_CODES)})(?![A-Za-z])"
 _MONEY = re.compile(
     rf"(?<![A-Za-z])(?P<before>(?:{_CURRENCY}))\s?(?P<n1>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m1>{_MAGNITUDES})(?!\w))?"
-    rf"|(?P<n2>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m2>{_MAGNITUDES}))?\s?(?P<after>{_CURRENCY})(?![^\W\d_])"
+    rf"|(?P<n2>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m2>{_MAGNITUDES}))?\s?(?P<after>{_CURRENCY})(?![{LETTERS}])"
 )
 _ALONE = re.compile(_any(sign for sign in _SIGNS if unicodedata.category(sign[-1]) == "Sc"))
-_MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{_any(_UNITS)})(?![^\W_])")
+_MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0600-\u06ff]))")
 
 
 def say_amounts(text: str, language: str) -> str:
@@ -107,6 +109,8 @@ def _sum(number: str, magnitude: str | None, code: str, language: str) -> str:
     count = int(integer)
     large = count >= 1_000_000 and count % 1_000_000 == 0
     noun = _linked(_currency(code, count, language), names, large=large)
+    if fraction and not count:
+        return _cents(fraction.ljust(2, "0"), code, names, language).removeprefix(f" {names.link}").lstrip()
     words = _glued(say(integer, language, gender), noun, language)
     return f"{words}{_cents(fraction.ljust(2, '0'), code, names, language)}" if fraction else words
 
@@ -131,6 +135,7 @@ def _linked(currency: str, names: Vocabulary, *, large: bool) -> str:
     return f"d'{currency}" if names.of == "de" and names.hours and currency[0] in "aeiou" else f"{names.of} {currency}"
 
 
+_COUNTRY = re.compile("(?<!злот)(?:ий|ый|ая|ие|ые|их|ых|США|стерлингов)$")
 _TURKISH = {
     "doları": "dolar", "frangı": "frank", "lirası": "lira", "rublesi": "ruble", "wonu": "won", "yeni": "yen",
     "riyali": "riyal", "sterlini": "sterlin", "reali": "real", "zlotisi": "zloti", "korunası": "koruna",
@@ -149,7 +154,7 @@ def _currency(code: str, count: int, language: str) -> str:
     name = get_currency_name(code, count, language).replace("USA-", "").replace("US-", "").replace("Saudi-", "")
     kind = vocabulary(language).noun
     if kind == "russian":
-        words = [word for word in name.split() if not re.search("(?<!злот)(?:ий|ый|ая|их|ых|США|стерлингов)$", word)]
+        words = [word for word in name.split() if not _COUNTRY.search(word)]
         return words[0] if words else name
     if kind == "whole":
         return {
@@ -183,7 +188,7 @@ def _measure(number: str, unit: str, language: str) -> str:
     value = Decimal(f"{parts[0]}.{parts[1] or 0}") if parts[1] else int(parts[0])
     sentence = format_unit(value, _UNITS[unit], locale=language)
     one = format_unit(1, _UNITS[unit], locale=language)
-    feminine = one.endswith(("a", "а", "я", "heure", "Stunde"))
+    feminine = one.endswith(("a", "а", "я", "heure", "Stunde")) and not one.endswith("grama")
     words = say(last, language, "f" if feminine else "m")
     if unit == "%" and language in ("zh", "tr"):  # before the number
         said = join_range([*(say(each, language) for each in first), say(last, language)], language)

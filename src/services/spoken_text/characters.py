@@ -12,8 +12,10 @@ _APOSTROPHES = frozenset("'’‘‛ʼ＇`´′")
 _QUOTES = frozenset('"“”„‟«»‹›「」『』《》〈〉〝〞〟＂″‚')
 _SILENT = frozenset("™®©℠•◦‣¶†‡") | {chr(each) for each in range(0xFE00, 0xFE10)}
 """Nobody says them: marks of trade, bullets, selectors of a form."""
-_KEPT_FORMS = frozenset("°²³½¼¾⅓⅔№…§ªº")
+_KEPT_FORMS = frozenset("﷼°²³½¼¾⅓⅔№…§ªº")
 _GROUPING_SPACES = frozenset("\u00a0\u2009\u202f")
+LETTERS = "A-Za-zÀ-ɏЀ-ӿ"
+"""Those that stand in words between spaces: units and abbreviations end where none follows."""
 _NATIVE = {
     "ru": "\u0400-\u04ff",
     "ar": "\u0600-\u06ff\u0750-\u077f",
@@ -85,6 +87,8 @@ def sayable(text: str, language: str, unsaid: dict[str, None]) -> str:
 
     Letters of other alphabets are transliterated. Adds to `unsaid` what cannot be said.
     """
+    if language in ("zh", "ja"):
+        text = text.replace("…", "，" if language == "zh" else "、")
     text = _foreign(language).sub(lambda match: _transliterated(match[0], unsaid), text.translate(_PAUSES))
     said = "".join(_known(character, unsaid) for character in text)
     return _tidied(said, language)
@@ -101,15 +105,17 @@ def _foreign(language: str) -> re.Pattern[str]:
 def _transliterated(run: str, unsaid: dict[str, None]) -> str:
     """A run of foreign letters in Latin ones. What has none there is left out."""
     letters = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", anyascii(run))  # Chinese syllables
-    if not letters.strip():
+    if not any(map(str.isalpha, letters)):
         unsaid[run] = None
     return "".join(letter if letter.isalpha() or letter in "' " else "" for letter in letters)
 
 
 def _known(character: str, unsaid: dict[str, None]) -> str:
     category = unicodedata.category(character)
-    if character.isalpha() or character.isspace() or character in _PUNCTUATION or category in ("Mn", "Mc"):
+    if character.isalpha() or character.isspace() or character in _PUNCTUATION:
         return character
+    if category in ("Mn", "Mc"):  # Arabic vowels, Japanese sound marks; a letter has no others after NFC
+        return character if character > "\u05ff" else ""
     if category[0] == "S" and not character.isascii():
         return _left_out(character, unsaid)
     return " " if category[0] in "PS" else ""
@@ -121,7 +127,7 @@ def _tidied(text: str, language: str) -> str:
         text = re.sub(r"\s+[–—]\s*|\s*[–—]\s+|[–—]", ", ", text)
         text = re.sub(r"(?<![^\W\d_])'|'(?![^\W\d_])|(?<![^\W\d_])-|-(?![^\W\d_])", " ", text)
     if language in ("zh", "ja"):
-        text = re.sub(r"(?<=[\u3000-\u9fff])\s+(?=[\u3000-\u9fff])", "", text)
+        text = re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\s+(?=[\u3000-\u9fff\uff00-\uffef])", "", text)
     text = re.sub(r"\s*[.,;:!?،؛؟。，、！？；：](?:\s*[.,;:!?،؛؟。，、！？；：])*", _strongest, text)
     text = re.sub(r"([.,;:!?])(?=[^\W\d_])", r"\1 ", text)
     text = re.sub(r"^[\s.,;:!?،؛؟。，、！？；：-]+", "", text)

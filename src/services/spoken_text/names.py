@@ -3,6 +3,7 @@
 import re
 from functools import cache
 
+from src.services.spoken_text.characters import LETTERS
 from src.services.spoken_text.vocabulary import vocabulary
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
@@ -13,7 +14,7 @@ _ADDRESS = re.compile(
 )
 _VOWELS = frozenset("AEIOUYÁÉÍÓÚÀÈÄÖÜŐŰÂÊÎÔÛĄĘĚÝАЕЁИОУЫЭЮЯIİ")
 _SPELT = frozenset("USA CEO VIP SOS DIY USB UFO ID TV PC IT AI EU UN UK US UE OK".split())  # noqa: SIM905
-_CAPITALS = re.compile(r"(?<![^\W_])[^\W\d_a-z]{2,}(?![^\W_])")
+_CAPITALS = re.compile(rf"(?<![{LETTERS}])[A-ZÀ-ÞĀ-ɏА-ЯЁ]{{2,}}(?![{LETTERS}])")
 
 
 def say_addresses(text: str, language: str) -> str:
@@ -39,9 +40,14 @@ def _short(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
     for short in sorted(table, key=len, reverse=True):
         written, _, number = short.partition(" #")
         digit = r"(?=\s?\d)" if number or short.endswith("#") else r"(?!\w)"
-        body = re.escape(written).replace(r"\ ", r"\s?")
-        patterns.append((re.compile(rf"(?<![\w.]){body}{digit}"), table[short]))
+        for case in (str, _capitalised):
+            body = re.escape(case(written)).replace(r"\ ", r"\s?")
+            patterns.append((re.compile(rf"(?<![\w.]){body}{digit}"), case(table[short])))
     return tuple(patterns)
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def say_abbreviations(text: str, language: str) -> str:
@@ -63,6 +69,8 @@ def say_abbreviations(text: str, language: str) -> str:
 
 def unshouted(text: str, language: str) -> str:
     """A text that is all in capitals in small letters."""
+    if language in ("ar", "zh", "ja", "ko"):  # Latin words in them are names
+        return text
     words = [word for word in re.findall(r"[^\W\d_]+", text) if word.upper() != word.lower()]
     shouted = all(word.isupper() for word in words)
     if shouted and (len(words) > 2 or any(len(word) > 5 for word in words)):
@@ -72,6 +80,8 @@ def unshouted(text: str, language: str) -> str:
 
 def say_capitals(text: str, language: str) -> str:
     """NASA as the word that it is said as, BBC as letters."""
+    if language == "ja":  # pyopenjtalk and cutlet know them
+        return text
     return _CAPITALS.sub(lambda match: _acronym(match[0], language), text)
 
 

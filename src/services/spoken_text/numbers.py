@@ -4,13 +4,13 @@ Czech ordinals, Turkish in separate words, Korean counting, and one and two befo
 
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 from num2words import num2words
 
 from src.services.spoken_text.vocabulary import vocabulary
 
-NUMBER = r"[0-9]+(?:[.,][0-9]+)*"
+NUMBER = r"(?<![0-9])[0-9]++(?:[.,][0-9]++)*+"
 _LONGEST = 15
 """Digits of a number that is said as one; longer ones are account numbers and the like, said digit by digit."""
 
@@ -90,10 +90,33 @@ def _fraction(fraction: str, language: str) -> str:
     return point + " ".join([*[cardinal(0, language)] * zeros, cardinal(int(fraction), language)])
 
 
+_FEMININE_ENDINGS: dict[str, tuple[str, ...]] = {
+    "es": ("a", "as"),
+    "it": ("a",),
+    "pt": ("a", "as"),
+    "de": ("e", "ung", "heit", "keit"),
+    "pl": ("a",),
+    "cs": ("a",),
+    "fr": (),
+    "hu": (),
+}
+
+
+def gender_of(noun: str, number: str, language: str) -> str:
+    """Of the noun behind a number, as far as its ending tells."""
+    endings: tuple[str, ...] | None
+    if language == "ru":
+        endings = {"1": ("а", "я"), "2": ("и", "ы")}.get(number[-1:], ()) if number[-2:] not in ("11", "12") else ()
+        return "f" if noun.lower().endswith(endings) else "m"
+    endings = _FEMININE_ENDINGS.get(language)
+    return "" if endings is None else "f" if noun.lower().endswith(endings) else "m"
+
+
 def digits(number: str, language: str) -> str:
     return ("" if language in ("zh", "ja") else " ").join(cardinal(int(digit), language) for digit in number)
 
 
+@lru_cache(1024)
 def cardinal(number: int, language: str, gender: str = "") -> str:
     """0 or more in words; `gender` m or f where a noun of that gender follows, empty where none does."""
     if language == "zh":
@@ -114,7 +137,7 @@ def cardinal(number: int, language: str, gender: str = "") -> str:
 def year(number: int, language: str) -> str:
     """A number of four digits as a year is said."""
     if language in ("en", "de", "nl"):
-        return str(num2words(number, lang=language, to="year")).replace(",", "")
+        return str(num2words(number, lang=language, to="year")).replace(",", "").replace(" honderd ", "honderd")
     return cardinal(number, language)
 
 

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 
 from src.services.spoken_text.amounts import join_range, say_amounts
-from src.services.spoken_text.characters import readable, sayable
+from src.services.spoken_text.characters import LETTERS, readable, sayable
 from src.services.spoken_text.names import say_abbreviations, say_addresses, say_capitals, unshouted
-from src.services.spoken_text.numbers import NUMBER, cardinal, digits, say
+from src.services.spoken_text.numbers import NUMBER, cardinal, digits, gender_of, say
 from src.services.spoken_text.times import say_times, say_years
 from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
 from src.utils.text import split_sentences
@@ -16,8 +16,10 @@ _NAMED_FRACTIONS = tuple(_VULGAR.values())
 _FRACTION = re.compile(r"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{1,3}/\d{1,3})(?![\d/])")
 _SPACES = "\u00a0\u2009\u202f"
 _RANGE = re.compile(rf"(?<![\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
-_TELEPHONE = re.compile(r"(?<![\w.,-])(?:\+\d{1,4}(?:[ -]\(?\d{1,5}\)?){2,6}|(?:\d{3}-)?\d{3}-\d{4})(?![\w-])")
-_MINUS = re.compile(r"(?<![^\s(:=])[-−](?=[€$£¥]?\d)")
+_TELEPHONE = re.compile(r"(?<![\dA-Za-z.,-])(?:\+\d{1,4}(?:[ -]\(?\d{1,5}\)?){2,6}|(?:\d{3}-)?\d{3}-\d{4})(?![\w-])")
+_PRICE_DASH = re.compile(r"(?<=\d)[.,](?:[–—]|--?)(?!\d)")
+"""As in 5000.–"""
+_MINUS = re.compile(rf"(?<![{LETTERS}\d.,)%-])[-−](?=[€$£¥]?\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class SpokenText:
 def spoken(text: str, language: str) -> SpokenText:
     """A text of one of the service's languages as a person would read it out."""
     unsaid: dict[str, None] = {}
-    plain = readable(text, unsaid)
+    plain = _PRICE_DASH.sub("", readable(text, unsaid))
     said = (_sentence(sentence, language, unsaid) for sentence in split_sentences(plain, language))
     return SpokenText(tuple(sentence for sentence in said if any(map(str.isalnum, sentence))), tuple(unsaid))
 
@@ -46,10 +48,10 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     text = _fractions(text, language)
     text = say_times(text, language)
     text = _MINUS.sub(f"{names.minus} ", text)
-    text = say_amounts(text, language)
-    text = _ranges(text, language)
     if language == "hu":
         text = re.sub(r"(\d+)\s?[×xX*]\s?(?=\d)", lambda match: f"{_hungarian_times(int(match[1]))} ", text)
+    text = say_amounts(text, language)
+    text = _ranges(text, language)
     text = _signs(text, names)
     text = say_years(text, language)
     text = _numbers(text, language)
@@ -80,7 +82,8 @@ def _telephones(text: str, language: str) -> str:
     plus = vocabulary(language).signs["+"]
 
     def say_groups(match: re.Match[str]) -> str:
-        groups = ", ".join(digits(group, language) for group in re.findall(r"\d+", match[0]))
+        pause = {"zh": "，", "ja": "、"}.get(language, ", ")
+        groups = pause.join(digits(group, language) for group in re.findall(r"\d+", match[0]))
         return f"{plus} {groups}" if match[0][0] == "+" else groups
 
     return _TELEPHONE.sub(say_groups, text)
@@ -102,13 +105,21 @@ def _fraction(match: re.Match[str], language: str) -> str:
         above, below = written.split("/")
         over = names.over if language in ("zh", "ja") else f" {names.over} "
         said = f"{say(above, language)}{over}{say(below, language)}"
-    if not whole:
-        return said
-    if written == "1/2" and names.mixed_half:
+    return _mixed(whole, said, language, half=written == "1/2") if whole else said
+
+
+def _mixed(whole: str, fraction: str, language: str, *, half: bool) -> str:
+    """A whole number and a fraction: one and a half."""
+    names = vocabulary(language)
+    if half and whole == "1" and names.one_and_half:
+        return names.one_and_half
+    if half and language == "de":
+        return say(whole, language, "m") + names.mixed_half
+    if half and names.mixed_half:
         return f"{say(whole, language)} {names.mixed_half}"
-    if language in ("zh", "ja"):
-        return f"{say(whole, language)}{names.mixed}{said}"
-    return " ".join(filter(None, [say(whole, language), names.mixed, said]))
+    if language in ("zh", "ja", "ko"):
+        return f"{say(whole, language)}{names.mixed}{' ' if language == 'ko' else ''}{fraction}"
+    return " ".join(filter(None, [say(whole, language), names.mixed, fraction]))
 
 
 def _ranges(text: str, language: str) -> str:
@@ -157,7 +168,8 @@ def _numbers(text: str, language: str) -> str:
     if language == "de":
         text = re.sub(r"(\d+)er\b", lambda match: cardinal(int(match[1]), language) + "er", text)
     if language not in ("zh", "ja"):
-        text = re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", " ", text)
+        letter = f"[{LETTERS}]" if language == "ko" else r"[^\W\d_]"  # Korean endings belong to the number
+        text = re.sub(rf"(?<={letter})(?=\d)|(?<=\d)(?={letter})", " ", text)
     return re.sub(rf"\+?{NUMBER}", lambda match: _number(match, language), text)
 
 
@@ -165,5 +177,5 @@ def _number(match: re.Match[str], language: str) -> str:
     number = match[0]
     if number.isdigit() and len(number) > 15:
         return digits(number, language)
-    before_noun = re.match(r"\s[^\W\d_]", match.string[match.end() :]) is not None
-    return say(number, language, "m" if before_noun and language in ("es", "it", "de", "hu", "cs") else "")
+    noun = re.match(r"\s([^\W\d_]{2,})", match.string[match.end() :])
+    return say(number, language, gender_of(noun[1], number, language) if noun else "")

@@ -14,7 +14,8 @@ from src.services.spoken_text.vocabulary import vocabulary
 _TIME = re.compile(r"(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::[0-5]\d)?(?![\d:])")
 _DATES = (
     re.compile(r"(?<![\d./-])(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})(?![\d-])"),
-    re.compile(r"(?<![\d./-])(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.\s?(?P<y>\d{4})(?![\d.])"),
+    re.compile(r"(?<![\d./-])(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.\s?(?P<y>\d{4})(?!\d|\.\d)"),
+    re.compile(r"(?<![\d./-])(?P<d>\d{1,2})-(?P<m>\d{1,2})-(?P<y>\d{4})(?![\d-])"),
     re.compile(r"(?<![\d./-])(?P<d>\d{1,2})/(?P<m>\d{1,2})/(?P<y>\d{4})(?![\d/])"),
 )
 _DAY_AND_MONTH = re.compile(r"(?<![\d.,])(\d{1,2})\.\s?(\d{1,2})\.(?!\d)")
@@ -52,6 +53,8 @@ def say_times(text: str, language: str) -> str:
     text = _with_colons(text, language)
     text = _native(text, language)
     text = _TIME.sub(lambda match: _time(match, language), text)
+    if language == "pl":
+        text = re.sub(r"(godzini?[ey]\s)(\d{1,2})(?![\d:.]\d|\d)", lambda m: m[1] + ordinal(int(m[2]), "pl", "l"), text)
     if language == "hu":
         text = re.sub(r"(?<=[^\W\d_])-(?=kor\b)", "", text)
     if language == "tr":
@@ -131,9 +134,14 @@ def _native(text: str, language: str) -> str:
         text = re.sub(r"(?<!\d)(\d{4})年", lambda m: "".join("零一二三四五六七八九"[int(d)] for d in m[1]) + "年", text)
         return re.sub(r"(?<![\d.,:第])2(?=[个点次本只条位张块杯瓶天周])", "两", text)
     if language == "ko":
-        counted = r"(?<![\d.,:])([1-9]\d?)\s?(시(?!간의)|시간|개(?!월)|명|살|마리|권|잔|병|장|시(?=\s))"
-        return re.sub(counted, lambda m: f"{korean_count(int(m[1]))} {m[2]}", text)
+        counted = r"(?<![\d.,:/½])(?:([1-9]\d?)\s?[–-]\s?)?([1-9]\d?)\s?(시간?|개(?!월)|명|살|마리|권|잔|병|장)"
+        return re.sub(counted, _korean_count, text)
     return text
+
+
+def _korean_count(match: re.Match[str]) -> str:
+    first = f"{korean_count(int(match[1]))}에서 " if match[1] else ""
+    return f"{first}{korean_count(int(match[2]))} {match[3]}"
 
 
 def _time(match: re.Match[str], language: str) -> str:
@@ -172,7 +180,12 @@ def _date(match: re.Match[str], language: str) -> str:
     if month > 12 or (language == "en" and "/" in match[0] and day <= 12):
         day, month = month, day
     try:
-        return format_date(date(year_, month, day), "long", locale=language).replace(" г.", " г")
+        return (
+            format_date(date(year_, month, day), "long", locale=language)
+            .replace("\u202f", " ")
+            .replace("\xa0", " ")
+            .replace(" г.", " г")
+        )
     except ValueError:
         return match[0]
 

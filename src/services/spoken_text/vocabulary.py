@@ -35,6 +35,7 @@ class Vocabulary:
     feminine: frozenset[str] = field(default=frozenset())
     of: str = ""
     mixed_half: str = ""
+    one_and_half: str = ""
 
     def cents_of(self, currency: str) -> tuple[str, ...]:
         return self.cents.get(currency, self.cents[""])
