@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from src.domain.accounts import PlannedErasures
 from src.domain.audio import AudioFormat
-from src.domain.errors import DeadlineExceeded, JobCancelled, NotFound, RequestInvalid, VoiceServiceError
+from src.domain.errors import DeadlineExceeded, JobCancelled, NotFound, VoiceServiceError, about
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
 from src.domain.moderation import ModerationReport, ReviewStage
@@ -26,7 +26,7 @@ from src.services.profiles.profiles import CLONES, Profiles, clones_of
 from src.services.safeguards.moderation import Moderation
 from src.services.safeguards.provenance import Marks
 from src.services.transcription import Transcription
-from src.services.voice_cloning import LearnedVoice, VoiceCloning
+from src.services.voice_cloning import LearnedVoice, VoiceCloning, sayable
 from src.utils.text import split_sentences
 
 _ERASED = '{"audio_key": "clones/erased"}'
@@ -177,8 +177,8 @@ class OnDemand:
             self._profiles.require_usable_recording()
         self._voices.require_language(request.language)
         sentences = split_sentences(request.text, request.language)
-        if not any(character.isalnum() for sentence in sentences for character in sentence):
-            raise RequestInvalid("text: there is no letter or digit in it to say.")
+        with about("text"):
+            sayable((request.text,), request.language)
         async with self._accounted(
             UsageEvent(user_id, "clone", "completed", target_language=request.language)
         ) as account:
