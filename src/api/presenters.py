@@ -15,6 +15,8 @@ from src.domain.provenance import Detection
 from src.services.jobs.board import Forecast
 from src.services.on_demand import Heard, Spoken
 
+_NO_CONSENT = "No consent of the speaker is on record for this voice: send `consent` with the profile to have it kept."
+
 
 async def job_response(
     job: Job, storage: Storage, links: Links, forecast: Forecast | None = None
@@ -92,7 +94,8 @@ def profile(stored: VoiceProfile) -> profiles.ProfileResponse:
         "voice_characteristics": stored,
         "embedding_cached": bool(stored.embedding_path),
         "verified": stored.verified,
-        "verified_at": stored.consent.verified_at,
+        "verified_at": stored.verified_at,
+        "degraded": [] if stored.consent is not None else [_NO_CONSENT],
     }
     return profiles.ProfileResponse.model_validate(found, from_attributes=True)
 

@@ -163,7 +163,7 @@ class VoiceProfile:
     duration_seconds: float
     embedding_path: str
     reference_audio_path: str
-    consent: Consent
+    consent: Consent | None = None  # None: there is none on record
     additional_audio_paths: tuple[str, ...] = ()
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
@@ -171,7 +171,11 @@ class VoiceProfile:
     @property
     def verified(self) -> bool:
         """Whether the speaker of the recordings was heard to agree, and not only said to."""
-        return self.consent.verified_at is not None
+        return self.verified_at is not None
+
+    @property
+    def verified_at(self) -> datetime | None:
+        return None if self.consent is None else self.consent.verified_at
 
     @property
     def audio_paths(self) -> tuple[str, ...]:

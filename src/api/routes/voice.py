@@ -8,7 +8,16 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from src.api import presenters
-from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
+from src.api.dependencies import (
+    Caller,
+    IdempotencyKey,
+    Links,
+    LinksDep,
+    PreferDep,
+    Services,
+    ServicesDep,
+    on_behalf_of,
+)
 from src.api.error_handlers import problems, request_id_of
 from src.api.requests import JsonRoute, claim_of, decode_audio, disconnected, fingerprint_of, unless_gone
 from src.api.schemas.callbacks import job_ended
@@ -72,6 +81,7 @@ async def translate(
     request, the answer is 202 with the job as it is, to be fetched at `Location`. Jobs of callers who wait are begun
     before those of callers who do not, unless `priority` says otherwise.
     """
+    caller = await on_behalf_of(body.user_id, caller, services)
     wanted = _job_request(body)
     services.languages.require_pair(wanted.source_language, wanted.target_language)
     if wanted.callback_url is not None:
@@ -96,11 +106,12 @@ async def translate(
     return await presenters.job_response(job, services.storage, links)
 
 
-@router.post("/transcribe", responses=problems(400, 408, 413, 415, 422, 429, 503, 504))
+@router.post("/transcribe", responses=problems(400, 403, 408, 413, 415, 422, 429, 503, 504))
 async def transcribe(
     body: TranscribeRequest, caller: Caller, services: ServicesDep, request: Request
 ) -> TranscribeResponse:
     """Speech to text alone, with segments and word times."""
+    caller = await on_behalf_of(body.user_id, caller, services)
     language = canonical(body.source_language) if body.source_language else None
     recorded = on_demand.RecordedSpeech(await decode_audio(body.audio), body.audio_format)
     hearing = services.on_demand.transcribe(
@@ -119,6 +130,7 @@ async def clone(
     idempotency_key: IdempotencyKey = None,
 ) -> CloneResponse:
     """Speak a text in the voice of a reference recording or of a stored profile."""
+    caller = await on_behalf_of(body.user_id, caller, services)
     language = canonical(body.target_language)
     voice: on_demand.RecordedSpeech | str = body.voice_profile_id or ""
     if body.reference_audio is not None:

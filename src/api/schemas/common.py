@@ -39,6 +39,16 @@ EncodedAudio = Annotated[
     ),
 ]
 
+OwnerId = Annotated[
+    Text | None,
+    Field(
+        pattern=r"^[^\x00-\x20\x7f]{1,200}$",
+        description=(
+            "Whose request this is, from a caller that may act for others: without tokens any, else one with the scope "
+            "`voice:service`. `X-On-Behalf-Of` does the same on every path, and has limits count for that user."
+        ),
+    ),
+]
 ProfileId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 

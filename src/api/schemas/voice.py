@@ -12,6 +12,7 @@ from src.api.schemas.common import (
     LanguageTag,
     Milliseconds,
     Moment,
+    OwnerId,
     ProfileId,
     QualityChoice,
     Seconds,
@@ -98,6 +99,7 @@ class TranslateRequest(BaseModel):
             )
         ),
     ] = None
+    user_id: OwnerId = None
     options: TranslateOptions = TranslateOptions()
     quality: QualityChoice | None = None
     preserve_emotion: bool | None = None
@@ -199,6 +201,7 @@ class TranscribeRequest(BaseModel):
     audio: EncodedAudio
     audio_format: Format = AudioFormat.WAV
     source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
+    user_id: OwnerId = None
     quality: QualityChoice = Quality.BALANCED
 
     model_config = example("TranscribeRequest")
@@ -241,6 +244,7 @@ class CloneRequest(BaseModel):
     reference_audio: EncodedAudio | None = None
     audio_format: Format = AudioFormat.WAV
     voice_profile_id: ProfileId | None = None
+    user_id: OwnerId = None
     quality: QualityChoice = Quality.BALANCED
     return_audio_url: bool = True
     return_base64: bool = True

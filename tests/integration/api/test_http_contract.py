@@ -296,13 +296,6 @@ def test_clone_speaks_a_text_with_a_recording_or_a_profile(service: Service) -> 
     _problem(service.http.post("/api/v1/voice/clone", json=missing), 404, "not_found")
 
 
-def test_a_profile_lives_from_consent_to_deletion(service: Service) -> None:
-    body = {"reference_audio": AUDIO, "name": "mine"}
-    _problem(service.http.post("/api/v1/voice/profile", json=body), 403, "consent_required")
-    refused = body | {"consent": CONSENT | {"given": False}}
-    _problem(service.http.post("/api/v1/voice/profile", json=refused), 403, "consent_required")
-
-
 def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
     tmp_path: Path,
 ) -> None:
