@@ -1,32 +1,36 @@
 """The outer net: what any middleware or the app below raises becomes a problem, and an unread body does no harm."""
 
 import asyncio
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.error_handlers import log_unexpected, problem
 
-_LINGER_SECONDS = 1.0
-_LINGER_BYTES = 2 * 2**20
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES_PER_SECOND = 64 * 2**10
 
 
 class ErrorMiddleware:
     """Answers errors raised below it.
 
     When an answer is made before the whole body was read, the connection closes after it, instead of reading on for
-    as long as the caller sends. It lingers first, for a second or 2 MiB: closed at once, a caller that is still
-    sending would see a reset and not the answer.
+    as long as the caller sends. It lingers first, as a caller that sends all before it reads would see a reset
+    and not the answer: for 2 s, and longer while 64 KiB come in each second, but never for more than `linger_seconds`
+    and `linger_bytes`, which are dropped.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, linger_bytes: int, linger_seconds: float) -> None:
         self.app = app
+        self._linger_bytes = linger_bytes
+        self._linger_seconds = linger_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, receive, send, self._linger_bytes, self._linger_seconds)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except Exception as error:  # noqa: BLE001  this is the net: it logs what is unexpected
@@ -41,12 +45,14 @@ class ErrorMiddleware:
 class _Exchange:
     """Knows how far a request has been read and whether its answer has begun."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, linger_bytes: int, linger_seconds: float) -> None:
         headers = Headers(scope=scope)
         self.unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         self.started = False
         self._receive = receive
         self._send = send
+        self._linger_bytes = linger_bytes
+        self._linger_seconds = linger_seconds
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -67,10 +73,10 @@ class _Exchange:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _linger(self) -> None:
-        received = 0
-        try:
-            async with asyncio.timeout(_LINGER_SECONDS):
-                while self.unread and received < _LINGER_BYTES:
+        began, received = asyncio.get_running_loop().time(), 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as limit:
+                while self.unread and received < self._linger_bytes:
+                    earned = _LINGER_SECONDS + received / _LINGER_BYTES_PER_SECOND
+                    limit.reschedule(began + min(earned, self._linger_seconds))
                     received += len((await self.receive()).get("body", b""))
-        except TimeoutError:
-            return

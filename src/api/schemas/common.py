@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
@@ -27,8 +28,19 @@ LanguageTag = Annotated[
     ),
 ]
 
+
+def _text_alone(value: object) -> object:
+    """Refuses what else clients make of bytes: lists of numbers, or objects that have these."""
+    if not isinstance(value, str):
+        raise PydanticCustomError(
+            "base64_text", "send the bytes of the file as one text in base64, not as a list of numbers or anything else"
+        )
+    return value
+
+
 EncodedAudio = Annotated[
     str,
+    BeforeValidator(_text_alone),
     Field(
         min_length=1,
         description=(

@@ -138,6 +138,22 @@ def test_the_audio_is_the_same_in_the_body_and_at_its_address(service: Service) 
     assert beyond.status_code == 416
 
 
+@pytest.mark.parametrize("way", ["lines of 64", "lines of 76, escaped", "slashes", "plus signs"])
+def test_50_mb_of_audio_pass_as_clients_write_base64(service: Service, way: str) -> None:
+    """Sent whole before the answer is read. Quiet samples make most of their base64 slashes."""
+    audio = base64.b64encode(b"\xff\xff\xfe" * (50_000_000 // 3) if way == "slashes" else b"\xfb" * 50_000_000)
+    if "lines" in way:
+        width = 64 if "64" in way else 76
+        between = rb"\r\n" if "64" in way else rb"\u000D\u000A"
+        audio = between.join(audio[start : start + width] for start in range(0, len(audio), width)) + between
+    if way == "plus signs":
+        audio = audio[: len(audio) // 16 * 8].replace(b"+", rb"\u002B", 2_000_000) + audio[len(audio) // 16 * 8 :]
+    body = b'{"source_language": "en", "target_language": "es", "audio": "%s"}' % audio.replace(b"/", rb"\/")
+    with closing(HTTPConnection(service.http.base_url.netloc.decode(), timeout=60)) as connection:
+        connection.request("POST", "/api/v1/voice/translate", body, {"Content-Type": "application/json"})
+        assert connection.getresponse().status == 200
+
+
 def test_a_changed_address_is_not_found(service: Service) -> None:
     url = service.translate().json()["audio_url"]
     _problem(service.http.get(url[:-2] + ("00" if url[-2:] != "00" else "11")), 404, "not_found")
