@@ -1,5 +1,6 @@
 """What routes receive, each as one annotated alias, so that a route reads as its signature."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ class Services:
 def _services(request: Request) -> Services:
     services: Services = request.state.services
     return services
+
+
+def _ending(request: Request) -> asyncio.Event:
+    ending: asyncio.Event = request.app.state.ending
+    return ending
 
 
 def _caller(request: Request) -> Identity:
@@ -131,6 +137,8 @@ def _prefer(
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
+Ending = Annotated[asyncio.Event, Depends(_ending)]
+"""Set when the server ends, and nobody can wait here any longer."""
 Caller = Annotated[Identity, Depends(_caller)]
 LinksDep = Annotated[Links, Depends(_links)]
 PreferDep = Annotated[Prefer, Depends(_prefer)]

@@ -7,13 +7,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.error_handlers import log_unexpected, problem
+from src.domain.errors import Unavailable
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES_PER_SECOND = 64 * 2**10
 
+_ENDING = Unavailable("The service is being stopped. Send the request again.", retry_after_seconds=5)
+
 
 class ErrorMiddleware:
-    """Answers errors raised below it.
+    """Answers errors raised below it, and requests that the server cancels.
 
     When an answer is made before the whole body was read, the connection closes after it, instead of reading on for
     as long as the caller sends. It lingers first, as a caller that sends all before it reads would see a reset
@@ -33,6 +36,10 @@ class ErrorMiddleware:
         exchange = _Exchange(scope, receive, send, self._linger_bytes, self._linger_seconds)
         try:
             await self.app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:  # by the server alone, when it ends
+            with suppress(asyncio.CancelledError):
+                if not exchange.started:
+                    await problem(_ENDING).response(scope)(scope, exchange.receive, exchange.send)
         except Exception as error:  # noqa: BLE001  this is the net: it logs what is unexpected
             answer = problem(error)
             if answer.status == 500 or exchange.started:

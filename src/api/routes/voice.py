@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from src.api import presenters
 from src.api.dependencies import (
     Caller,
+    Ending,
     IdempotencyKey,
     Links,
     LinksDep,
@@ -38,6 +39,7 @@ from src.domain.speech import Wording
 from src.services import on_demand
 from src.services.jobs.board import Forecast
 from src.services.jobs.idempotency import run_once
+from src.utils.concurrency import background_task
 
 router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 
@@ -73,13 +75,14 @@ async def translate(
     links: LinksDep,
     prefer: PreferDep,
     request: Request,
+    ending: Ending,
     idempotency_key: IdempotencyKey = None,
 ) -> TranslateResponse | Response:
     """Translate a spoken message and speak the translation in the same voice.
 
     Answers when the work is done. With `Prefer: respond-async`, or when it takes longer than the server holds a
-    request, the answer is 202 with the job as it is, to be fetched at `Location`. Jobs of callers who wait are begun
-    before those of callers who do not, unless `priority` says otherwise.
+    request, or the server ends meanwhile, the answer is 202 with the job as it is, to be fetched at `Location`. Jobs of
+    callers who wait are begun before those of callers who do not, unless `priority` says otherwise.
     """
     caller = await on_behalf_of(body.user_id, caller, services)
     wanted = _job_request(body)
@@ -98,7 +101,7 @@ async def translate(
         fingerprint = await asyncio.to_thread(fingerprint_of, "translate", wanted, (audio,))
         job = await services.jobs.submit_once(caller.user_id, idempotency_key, fingerprint, wanted, audio, priority)
 
-    job = await _wait(job, patience, services, request, cancel_when_gone=idempotency_key is None)
+    job = await _wait(job, patience, services, request, ending, cancel_when_gone=idempotency_key is None)
     if not job.ended:
         return await _accepted(job, services, links, prefer.applied)
     if job.error is not None:
@@ -186,20 +189,25 @@ def _priority(body: TranslateRequest, patience: float) -> Priority:
     return Priority.INTERACTIVE if patience > 0 else Priority.BATCH
 
 
-async def _wait(job: Job, seconds: float, services: Services, request: Request, *, cancel_when_gone: bool) -> Job:
-    """Hold the response until the job ends. A caller that goes away has no use for the answer: its job is cancelled."""
+async def _wait(
+    job: Job, seconds: float, services: Services, request: Request, ending: asyncio.Event, *, cancel_when_gone: bool
+) -> Job:
+    """Hold the response until the job, or this server, ends. A caller that goes away has no use for the answer: its job
+    is cancelled.
+    """
     if seconds <= 0 or job.ended:
         return job
-    ended = asyncio.create_task(services.jobs.wait(job.id, seconds))
-    gone = asyncio.create_task(disconnected(request))
-    try:
-        await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done() and cancel_when_gone:
+    async with (
+        background_task(services.jobs.wait(job.id, seconds)) as ended,
+        background_task(disconnected(request)) as gone,
+        background_task(ending.wait()) as stopping,
+    ):
+        await asyncio.wait({ended, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if gone.done() and not ended.done() and cancel_when_gone:
             await services.jobs.cancel(job.id)
+        if stopping.done() and not ended.done():
+            return await services.jobs.get(job.id, job.user_id)
         return await ended
-    finally:
-        gone.cancel()
-        ended.cancel()
 
 
 async def _accepted(job: Job, services: Services, links: Links, applied: str | None) -> Response:
