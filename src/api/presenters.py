@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 import pybase64
+from pydantic import BaseModel
 
 from src.api.dependencies import Links
 from src.api.error_handlers import STATUS
@@ -87,6 +88,13 @@ def spoken(answer: Spoken, request: voice.CloneRequest, language: str, links: Li
     return voice.CloneResponse.model_validate(found, from_attributes=True)
 
 
+async def spoken_by_job(job: Job, storage: Storage, links: Links) -> voice.CloneResponse:
+    """As `spoken`, of a completed job that said a text."""
+    answer = await job_response(job, storage, links)
+    assert answer.engines is not None  # noqa: S101 - it is completed
+    return voice.CloneResponse.model_validate({**_attributes(answer), "engine": answer.engines.voice})
+
+
 def profile(stored: VoiceProfile) -> profiles.ProfileResponse:
     found = {
         **_fields(stored),
@@ -111,6 +119,10 @@ def detected(found: Detection) -> provenance.DetectResponse:
 def encode(wav: bytes | None) -> str | None:
     """Standard base64 with padding."""
     return None if wav is None else pybase64.b64encode_as_string(wav)
+
+
+def _attributes(body: BaseModel) -> dict[str, Any]:
+    return {name: getattr(body, name) for name in type(body).model_fields}
 
 
 def _fields(value: Any) -> dict[str, Any]:

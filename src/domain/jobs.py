@@ -44,7 +44,10 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What the caller asked for. Languages are canonical codes."""
+    """What the caller asked for. Languages are canonical codes.
+
+    `text`: what to say, in the voice of the recording or of the profile; None: what is heard, translated.
+    """
 
     audio_format: AudioFormat
     target_language: str
@@ -56,6 +59,7 @@ class JobRequest:
     return_base64: bool = True
     wording: Wording = AS_CONFIGURED
     callback_url: str | None = None  # where to say that the job has ended
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,9 @@ class Engines(BaseModel):
 
 
 class TranslateResponse(BaseModel):
-    """A job. Everything from `original_text` on is null until `status` is `completed`."""
+    """A job. Everything from `original_text` on is null until `status` is `completed`. One that says a text, of
+    `clone`, has it as `original_text` and `translated_text`, and `none` for the engines that it did without.
+    """
 
     job_id: str
     status: JobStatus

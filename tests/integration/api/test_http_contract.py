@@ -312,6 +312,65 @@ def test_clone_speaks_a_text_with_a_recording_or_a_profile(service: Service) -> 
     _problem(service.http.post("/api/v1/voice/clone", json=missing), 404, "not_found")
 
 
+LONG = {"text": "Buenos días a todos. " * 200, "target_language": "es", "reference_audio": AUDIO}
+
+
+def test_a_long_text_is_answered_as_a_short_one_while_there_is_time(service: Service) -> None:
+    short = service.http.post("/api/v1/voice/clone", json=LONG | {"text": "Hola."}).json()
+    answer = service.http.post("/api/v1/voice/clone", json=LONG)
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json()) == set(short)
+    assert (answer.json()["engine"], answer.json()["degraded"]) == ("fake-voice", [])
+    assert answer.json()["duration_seconds"] == 0.5 * 200
+    assert service.http.get(answer.json()["audio_url"]).content == base64.b64decode(answer.json()["audio_base64"])
+
+
+def test_a_text_that_takes_longer_than_the_wait_goes_on_as_a_job(service: Service) -> None:
+    service.voice.gate.opened.clear()
+    accepted = service.http.post("/api/v1/voice/clone", json=LONG)
+    service.voice.gate.opened.set()
+    assert (accepted.status_code, accepted.json()["status"]) == (202, "processing")
+    job = service.job_when_ended(accepted.headers["location"])
+    assert (job["status"], job["original_text"], job["translated_text"]) == ("completed", LONG["text"], LONG["text"])
+    assert (job["source_language"], job["target_language"]) == ("es", "es")
+    assert base64.b64decode(job["audio_base64"])[:4] == b"RIFF"
+    assert set(job["timestamps"].values()) >= {0}
+
+
+def test_who_does_not_wait_for_a_text_gets_a_job_however_short_it_is(service: Service) -> None:
+    body = {"text": "Hola.", "target_language": "es"}
+    later = {"Prefer": "respond-async"}
+    answer = service.http.post("/api/v1/voice/clone", json=body | {"reference_audio": AUDIO}, headers=later)
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
+    job = service.job_when_ended(answer.headers["location"])
+    assert (job["status"], job["duration_seconds"]) == ("completed", 0.5)
+    for wrong, status, code in (
+        (body | {"voice_profile_id": "nobody"}, 404, "not_found"),
+        (body | {"reference_audio": AUDIO, "target_language": "de"}, 422, "unsupported_language"),
+        (body | {"reference_audio": AUDIO, "text": "…"}, 422, "validation_error"),
+    ):
+        _problem(service.http.post("/api/v1/voice/clone", json=wrong, headers=later), status, code)
+
+
+def test_a_repeated_text_with_a_key_is_said_once(service: Service) -> None:
+    key = {"Idempotency-Key": uuid4().hex}
+    first, again = (service.http.post("/api/v1/voice/clone", json=LONG, headers=key).json() for _ in range(2))
+    assert first["audio_base64"] == again["audio_base64"]
+    assert len(service.voice.requests) == 1
+    _problem(
+        service.http.post("/api/v1/voice/clone", json=LONG | {"text": "Hola."}, headers=key),
+        422,
+        "idempotency_key_reused",
+    )
+
+
+def test_a_short_text_that_takes_too_long_is_told_how_to_wait(service: Service) -> None:
+    service.voice.gate.opened.clear()
+    answer = service.http.post("/api/v1/voice/clone", json=LONG | {"text": "Hola."})
+    service.voice.gate.opened.set()
+    _problem(answer, 504, "deadline_exceeded", "Prefer: respond-async")
+
+
 def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
     tmp_path: Path,
 ) -> None:
