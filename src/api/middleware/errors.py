@@ -7,10 +7,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.error_handlers import log_unexpected, problem
+from src.api.middleware.linger import Linger
 from src.domain.errors import Unavailable
-
-_LINGER_SECONDS = 2.0
-_LINGER_BYTES_PER_SECOND = 64 * 2**10
 
 _ENDING = Unavailable("The service is being stopped. Send the request again.", retry_after_seconds=5)
 
@@ -19,9 +17,7 @@ class ErrorMiddleware:
     """Answers errors raised below it, and requests that the server cancels.
 
     When an answer is made before the whole body was read, the connection closes after it, instead of reading on for
-    as long as the caller sends. It lingers first, as a caller that sends all before it reads would see a reset
-    and not the answer: for 2 s, and longer while 64 KiB come in each second, but never for more than `linger_seconds`
-    and `linger_bytes`, which are dropped.
+    as long as the caller sends. It lingers first, for `linger_seconds` and `linger_bytes` at most.
     """
 
     def __init__(self, app: ASGIApp, *, linger_bytes: int, linger_seconds: float) -> None:
@@ -80,10 +76,9 @@ class _Exchange:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _linger(self) -> None:
-        began, received = asyncio.get_running_loop().time(), 0
+        linger = Linger(self._linger_seconds)
         with suppress(TimeoutError):
             async with asyncio.timeout(None) as limit:
-                while self.unread and received < self._linger_bytes:
-                    earned = _LINGER_SECONDS + received / _LINGER_BYTES_PER_SECOND
-                    limit.reschedule(began + min(earned, self._linger_seconds))
-                    received += len((await self.receive()).get("body", b""))
+                while self.unread and linger.received < self._linger_bytes:
+                    limit.reschedule(linger.ends_at)
+                    linger.receive(len((await self.receive()).get("body", b"")))

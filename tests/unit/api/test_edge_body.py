@@ -12,6 +12,7 @@ import pytest
 
 from src.api.middleware import Edge
 from src.api.middleware.body_limit import MAX_JSON_VALUES
+from src.api.middleware.linger import Linger
 from tests.conftest import serving
 from tests.support.edge_app import edge_app
 from tests.unit.api.test_edge_auth import token, verifier
@@ -121,6 +122,24 @@ def test_a_caller_that_sends_all_before_it_reads_is_told_why_it_was_refused(name
     assert answer.startswith(b"HTTP/1.1 %d " % status), answer
     assert b'"code": "%s"' % code.encode() in answer
     assert b"connection: close" in answer.lower()
+
+
+def test_a_refused_caller_that_stops_sending_or_sends_slowly_is_not_waited_for() -> None:
+    now = 100.0
+    linger = Linger(60, lambda: now)
+    assert linger.ends_at == 102
+    linger.receive(50 * MB)
+    assert linger.ends_at == 102  # nothing more came
+    now = 130.0
+    linger.receive(1)
+    assert linger.ends_at == 132
+    now = 200.0
+    linger.receive(1)
+    assert linger.ends_at == 160
+    slow = Linger(60, lambda: now)
+    now = 210.0
+    slow.receive(64 * 1024)
+    assert slow.ends_at == 203
 
 
 def test_a_body_of_just_the_limit_passes(server: str) -> None:
