@@ -39,10 +39,10 @@ class State:
 
     def backup(self, *arguments: object, code: int = 0) -> dict[str, Any]:
         """What the command says as JSON."""
-        return self._said(backup_main([*map(str, arguments), "--json"]), code)
+        return self._said(backup_main([*map(str, arguments)]), code)
 
     def restore(self, *arguments: object, code: int = 0) -> dict[str, Any]:
-        return self._said(restore_main([*map(str, arguments), "--json"]), code)
+        return self._said(restore_main([*map(str, arguments)]), code)
 
     def _said(self, ended_with: int, code: int) -> dict[str, Any]:
         out, err = self.capsys.readouterr()
