@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.backups import archive, database
-from scripts.command import Facts, execute
+from scripts.parts.command import Facts, execute
 from src import __version__
 from src.config.settings import Settings
 

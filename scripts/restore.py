@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from alembic.script import ScriptDirectory
 
 from scripts.backups import archive, database, deletions
-from scripts.command import BackupError, Facts, execute, told_of
+from scripts.parts.command import BackupError, Facts, execute, told_of
 from src.adapters.database import migrations
 from src.config.settings import Settings
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from scripts.backups.archive import Place, opened  # noqa: E402
-from scripts.command import BackupError, Facts, execute, told_of  # noqa: E402
+from scripts.parts.command import BackupError, Facts, execute, told_of  # noqa: E402
 from src.adapters.storage.keyring import Keyring  # noqa: E402
 from src.bootstrap.storage import (  # noqa: E402
     FETCHED_FROM_BUCKETS,

@@ -18,7 +18,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from scripts.command import BackupError, told_of
+from scripts.parts.command import BackupError, told_of
 from src.adapters.storage.keys import is_key
 from src.adapters.storage.local import LocalStorage
 from src.adapters.storage.s3 import S3Storage

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from scripts.backups.archive import Source
-from scripts.command import BackupError, told_of
+from scripts.parts.command import BackupError, told_of
 from src.adapters.database import postgres, sqlite
 from src.adapters.database.engine import Database
 from src.adapters.database.tables import translation_jobs, voice_profiles

@@ -21,9 +21,8 @@ from src.bootstrap.jobs import LOOKS_PER_LEASE, MAX_ATTEMPTS, recover_for_ever, 
 from src.bootstrap.stores import Stores
 from src.config.settings import Settings
 from src.domain.errors import Unavailable
-from src.domain.fleet import CHANGED, Abilities, WorkerState
 from src.domain.jobs import now
-from src.domain.leases import WAITING, EngineCall
+from src.domain.leases import CHANGED, WAITING, Abilities, EngineCall, WorkerState
 from src.domain.ports import JobEvents
 from src.domain.repositories import LeaseRepository
 from src.services.jobs.call_runner import CallRunner, CallUpkeep

@@ -20,9 +20,9 @@ from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.limits.redis_slots import RedisSlots
 from src.bootstrap.engines import Engines
 from src.config.settings import Settings
+from src.domain.accounts import DECODED
 from src.domain.errors import RateLimited
 from src.domain.jobs import UsageEvent, now
-from src.domain.rates import DECODED
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice, Gate

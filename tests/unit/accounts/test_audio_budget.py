@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from src.domain.accounts import DECODED, audio_counted, seconds_to_midnight
 from src.domain.audio import AudioFormat
 from src.domain.errors import NoSpeechDetected, RateLimited
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
-from src.domain.rates import DECODED, audio_counted, seconds_to_midnight
 from src.services.accounts.audio_budget import AudioBudget, BudgetedDecoder
 from tests.fakes.fakes import FakeDecoder
 
