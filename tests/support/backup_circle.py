@@ -13,11 +13,10 @@ import pytest
 
 from scripts.backup import main as backup_main
 from scripts.restore import main as restore_main
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
 
 
@@ -66,7 +65,7 @@ def backup_state(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 @contextmanager
 def service() -> Iterator[httpx.Client]:
     """On fake engines, with everything else as the settings say."""
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     with serving(create_app(Settings(_env_file=None), engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http
 

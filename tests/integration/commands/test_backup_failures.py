@@ -193,7 +193,7 @@ def test_a_place_that_does_not_answer_is_said_in_one_line(backup_state: State, s
     assert backup_state.restore("latest", code=1)["error"].count("\n") == 0
 
 
-def test_a_database_of_nobody_is_nothing_to_save(backup_state: State, tmp_path: Path) -> None:
+def test_a_database_that_is_missing_empty_or_foreign_is_not_backed_up(backup_state: State, tmp_path: Path) -> None:
     assert "no tables of this service" in backup_state.backup(code=1)["error"]
     (tmp_path / "data").mkdir(exist_ok=True)
     sqlite3.connect(tmp_path / "data" / "voice.db").close()
