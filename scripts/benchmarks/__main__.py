@@ -11,7 +11,7 @@ import platform
 import sys
 from pathlib import Path
 
-SUITES = ("service", "scale", "voice", "consent", "safeguards", "whisper", "xtts", "pipeline")
+SUITES = ("service", "scale", "voice", "consent", "safeguards", "whisper", "hearing", "xtts", "pipeline")
 
 
 def main() -> None:

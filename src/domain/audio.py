@@ -58,6 +58,13 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SpokenAudio(Audio):
+    """Speech of several texts. `seconds`: how much sound there is of each, without silence."""
+
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Recording:
     """A decoded file: `channels` float32 [C, T], C 1 or 2, at `sample_rate` Hz.
 

@@ -44,7 +44,10 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What the caller asked for. Languages are canonical codes."""
+    """What the caller asked for. Languages are canonical codes.
+
+    `text`: what to say, in the voice of the recording or of the profile; None: what is heard, translated.
+    """
 
     audio_format: AudioFormat
     target_language: str
@@ -56,6 +59,7 @@ class JobRequest:
     return_base64: bool = True
     wording: Wording = AS_CONFIGURED
     callback_url: str | None = None  # where to say that the job has ended
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +167,7 @@ class VoiceProfile:
     duration_seconds: float
     embedding_path: str
     reference_audio_path: str
-    consent: Consent
+    consent: Consent | None = None  # None: there is none on record
     additional_audio_paths: tuple[str, ...] = ()
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
@@ -171,7 +175,11 @@ class VoiceProfile:
     @property
     def verified(self) -> bool:
         """Whether the speaker of the recordings was heard to agree, and not only said to."""
-        return self.consent.verified_at is not None
+        return self.verified_at is not None
+
+    @property
+    def verified_at(self) -> datetime | None:
+        return None if self.consent is None else self.consent.verified_at
 
     @property
     def audio_paths(self) -> tuple[str, ...]:

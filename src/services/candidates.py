@@ -14,6 +14,7 @@ from src.domain.errors import NoSpeechDetected, Unavailable, VoiceServiceError
 from src.domain.languages import joined
 from src.domain.ports import SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceMatch, VoicePrint, compare
+from src.services.spoken_text import spoken
 from src.utils.concurrency import run_both
 from src.utils.text import agreement
 
@@ -84,7 +85,7 @@ class Candidates:
         except VoiceServiceError:  # the message is spoken; that nobody could listen to it is no reason to fail
             return None
         text = joined(request.texts, request.language)
-        return await asyncio.to_thread(agreement, text, transcript.text)
+        return await asyncio.to_thread(_agreement, text, transcript.text, request.language)
 
     def _degraded(self, candidates: int, language: str, *, by_text: bool) -> tuple[str, ...]:
         said = [] if candidates == CANDIDATES else [_TOO_LATE.format(candidates, CANDIDATES)]
@@ -93,6 +94,11 @@ class Candidates:
             reason = "did not answer" if knows else f"does not hear {language!r}"
             said.append(f"The version of the speech was chosen by its voice alone: {self._transcriber.name} {reason}.")
         return tuple(said)
+
+
+def _agreement(text: str, heard: str, language: str) -> float:
+    """Recognisers write numbers in digits; the text has them in words."""
+    return agreement(text, joined(spoken(heard, language).sentences, language))
 
 
 async def _in_time(tasks: "list[asyncio.Task[Candidate]]") -> list[Candidate]:

@@ -4,14 +4,15 @@ import asyncio
 import hashlib
 import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
-from src.domain.audio import Audio
-from src.domain.errors import UnsupportedLanguage
+from src.domain.audio import Audio, SpokenAudio
+from src.domain.errors import EngineUnavailable, RequestInvalid, UnsupportedLanguage
 from src.domain.identity import current_user
 from src.domain.ports import Cache, SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, VoiceMatch, VoicePrint, compare
 from src.services.candidates import Candidates
+from src.services.spoken_text import SpokenText, least_seconds, spoken
 from src.utils.audio import join
 from src.utils.concurrency import run_both
 
@@ -20,6 +21,10 @@ logger = logging.getLogger(__name__)
 _CACHE_SECONDS = 600.0
 _STORED_CACHE_SECONDS = 60.0
 """A deleted voice is to be gone everywhere in a minute, also from a Redis that did not hear of the deletion."""
+
+
+_MOST_NAMED = 10
+"""Characters that one notice names."""
 
 
 class DamagedVoice(Exception):
@@ -160,16 +165,54 @@ class VoiceCloning:
         return LearnedVoice(*await run_both(self._engine.condition(references), measuring), recordings)
 
     async def speak(self, request: SpeechRequest, voice: LearnedVoice) -> Speech:
-        """Say the texts with `voice`: 24 kHz mono. High quality is the best of several takes, if the engine's takes
-        differ. Raises UnsupportedLanguage.
+        """Say the texts, as they are written, with `voice`: 24 kHz mono. High quality is the best of several takes, if
+        the engine's takes differ. `degraded` names what could not be said.
+
+        Raises UnsupportedLanguage, RequestInvalid for texts of which nothing can be said, and EngineUnavailable when
+        the engine made no sound.
         """
+        text = await asyncio.to_thread(sayable, request.texts, request.language)
+        request = replace(request, texts=text.sentences)
         if request.quality is not Quality.HIGH or not self._engine.varies:
-            return Speech(await self._engine.speak(request))
-        choice = await self._candidates.best(request, voice.voice_print)
-        return Speech(choice.candidate.audio, choice.candidate.match, choice.degraded)
+            speech = Speech(await self._engine.speak(request))
+        else:
+            choice = await self._candidates.best(request, voice.voice_print)
+            speech = Speech(choice.candidate.audio, choice.candidate.match, choice.degraded)
+        lost = _lost(text, speech.audio)
+        return replace(speech, degraded=(*speech.degraded, *_left_out(text), *lost))
 
     async def match(self, voice: LearnedVoice, spoken: Speech) -> VoiceMatch:
         """How near `spoken` is to the voice that it was to be spoken with."""
         if spoken.match is not None:
             return spoken.match
         return compare(voice.voice_print, await self._analyzer.analyze(spoken.audio))
+
+
+def sayable(texts: tuple[str, ...], language: str) -> SpokenText:
+    """What is said of texts, one after the other. Raises RequestInvalid when that is nothing."""
+    parts = [spoken(text, language) for text in texts]
+    sentences = tuple(sentence for part in parts for sentence in part.sentences)
+    if not sentences:
+        raise RequestInvalid("There is no letter or digit in the text that can be said.")
+    return SpokenText(sentences, tuple(dict.fromkeys(sign for part in parts for sign in part.unsaid)))
+
+
+def _left_out(text: SpokenText) -> tuple[str, ...]:
+    if not text.unsaid:
+        return ()
+    named = " ".join(text.unsaid[:_MOST_NAMED]) + (" …" if len(text.unsaid) > _MOST_NAMED else "")
+    return (f"What cannot be spoken was left out: {named}",)
+
+
+def _lost(text: SpokenText, audio: Audio) -> tuple[str, ...]:
+    """Sentences that got less sound than they take to say. Raises EngineUnavailable when none got any."""
+    if not isinstance(audio, SpokenAudio):
+        return ()
+    if not any(audio.seconds):
+        raise EngineUnavailable("The voice engine made no sound of the text.")
+    pairs = zip(text.sentences, audio.seconds, strict=True)
+    lost = [number for number, (sentence, seconds) in enumerate(pairs, start=1) if seconds < least_seconds(sentence)]
+    if not lost:
+        return ()
+    numbers = ", ".join(map(str, lost[:_MOST_NAMED]))
+    return (f"Less was spoken than the text has: words are missing in sentence {numbers} of {len(text.sentences)}.",)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from src.domain.audio import Audio
+from src.domain.audio import Audio, SpokenAudio
 from src.domain.speech import Quality, Segment, SpeechRequest, Transcript, VoiceConditioning, Word
 
 _MAGIC = b"vt1\n"
@@ -23,7 +23,7 @@ _SAMPLE = np.dtype("<f4")
 _BLOBS = {"bytes": 1, "samples": _SAMPLE.itemsize}
 """Bytes for each one that the header counts."""
 _RECORDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Audio, Transcript, Segment, Word, VoiceConditioning, SpeechRequest)
+    kind.__name__: kind for kind in (Audio, SpokenAudio, Transcript, Segment, Word, VoiceConditioning, SpeechRequest)
 }
 _ENUMS = {kind.__name__: kind for kind in (Quality,)}
 

@@ -12,9 +12,12 @@ _WORD_END = re.compile(r"\s+|(?<=[、，,])")
 
 _ABBREVIATIONS = frozenset(
     """cf d.w.z dott dr dra godz m mlle mm mme mr mrs ms nr op p pág prof sig sr sra srta st str ul vs
-    г им стр т.е ул""".split()  # noqa: SIM905 - a list of words reads better than a list of strings
+    г им стр т.е ул د""".split()  # noqa: SIM905 - a list of words reads better than a list of strings
 )
 """Never the last word of a sentence, and not known to sentencex in each language."""
+
+_GERMAN_DETERMINERS = frozenset("am beim dem den der des die das im vom zum zur diese dieser dieses".split())  # noqa: SIM905
+"""Between them and a noun a number with a point is an ordinal."""
 
 
 def split_sentences(text: str, language: str) -> tuple[str, ...]:
@@ -39,8 +42,13 @@ def _sentences(text: str, language: str) -> Iterator[str]:
 
 def _begins_a_sentence(piece: str, before: str) -> bool:
     """sentencex cuts behind ordinals ("5. napján") and some abbreviations: no sentence begins with a small letter."""
-    last = before.rsplit(maxsplit=1)[-1] if before.split() else ""
-    abbreviated = last.endswith(".") and last[:-1].lower() in _ABBREVIATIONS
+    *_, earlier, last = ("", "", *before.split())
+    short = last.rstrip(".")
+    abbreviated = last.endswith(".") and (
+        short.lower() in _ABBREVIATIONS
+        or (piece[:1].isdigit() and short.replace(".", "").isalpha() and len(short) <= 4)
+        or (short.isdigit() and earlier.lower() in _GERMAN_DETERMINERS)
+    )
     return not (abbreviated or piece[:1].islower() or piece[:1] == "と")
 
 

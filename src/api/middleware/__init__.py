@@ -128,7 +128,7 @@ def install(app: FastAPI, edge: Edge) -> None:
     if edge.requests_per_minute:
         limit = per_minute(edge.counter, "client", edge.requests_per_minute)
         app.add_middleware(LimitMiddleware, limit, client_of(edge.trusted_proxies, is_unlimited))
-    app.add_middleware(ErrorMiddleware)
+    app.add_middleware(ErrorMiddleware, linger_bytes=2 * edge.max_body_bytes, linger_seconds=edge.body_timeout_seconds)
     app.add_middleware(EnvelopeMiddleware)
     if edge.cors_origins:
         app.add_middleware(

@@ -1,12 +1,16 @@
 """Speech before conversion: espeak-ng in every language, flite for English where it is installed.
 
-Both run as processes of their own, without a shell. The text goes through standard input, so it can never be an option.
+Both run as processes of their own, without a shell, within limits of memory, output and time. The text goes through
+standard input, so it can never be an option.
 """
 
+import contextlib
+import re
+import resource
 import shutil
 import subprocess
 import tempfile
-import unicodedata
+import textwrap
 from functools import cache
 from pathlib import Path
 
@@ -16,12 +20,22 @@ import soundfile as sf
 from src.domain.audio import Audio
 from src.domain.errors import DeadlineExceeded, EngineUnavailable
 from src.domain.languages import LANGUAGES
+from src.models.espeak_voice.japanese import kana
 
 MAX_CHARACTERS = 1500
 """Of one call: about two minutes of speech."""
 
 TIMEOUT_SECONDS = 20.0
 """For one call; a long one takes about half a second."""
+
+_LIMITS = {
+    resource.RLIMIT_AS: 1 << 30,
+    resource.RLIMIT_FSIZE: 64 << 20,  # its output: 25 minutes of sound
+    resource.RLIMIT_CPU: int(TIMEOUT_SECONDS),
+}
+"""Of each program: bytes of memory, bytes of a file, seconds."""
+LONGEST_WORD = 40
+"""Letters: espeak-ng drops the end of a word of some 200 bytes."""
 
 FLITE_VOICES = ("rms", "kal16", "awb")
 """In order of preference, for women too: after conversion a recogniser hears nine tenths of the words from rms and six
@@ -30,16 +44,14 @@ tenths from slt, a woman. Likewise espeak-ng's plain male voices come out nearer
 _ESPEAK_NAMES = {"en": "en-us", "pt": "pt-br", "zh": "cmn-latn-pinyin"}
 """espeak-ng's own name where it differs from the service's code. Its plain `cmn` reads pinyin as if it were English."""
 
+_KANA_OR_HAN = re.compile("[\u3000-\u9fff]")
 _WORDS_PER_MINUTE = 160
 _MISSING = "espeak-ng is not installed: install Debian's espeak-ng."
 
 
 @cache
 def spoken_languages() -> frozenset[str]:
-    """The service's languages that the installed espeak-ng speaks; empty when it is not installed.
-
-    Japanese only beside kakasi: espeak-ng reads kana, and calls each kanji "Chinese letter".
-    """
+    """The service's languages that the installed espeak-ng speaks; empty when it is not installed."""
     try:
         listed = subprocess.run(["espeak-ng", "--voices"], capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -47,8 +59,7 @@ def spoken_languages() -> frozenset[str]:
     lines = listed.stdout.decode(errors="replace").splitlines()[1:]
     tags = {columns[1] for line in lines if len(columns := line.split()) > 1}
     bases = tags | {tag.partition("-")[0] for tag in tags}
-    spoken = frozenset(code for code in LANGUAGES if _ESPEAK_NAMES.get(code, code) in bases)
-    return spoken if shutil.which("kakasi") else spoken - {"ja"}
+    return frozenset(code for code in LANGUAGES if _ESPEAK_NAMES.get(code, code) in bases)
 
 
 @cache
@@ -69,7 +80,7 @@ def require_espeak() -> None:
 
 
 def say(text: str, language: str, flite_voices: tuple[str, ...] = FLITE_VOICES) -> Audio:
-    """`text` as plain synthetic speech, without samples when nothing can be said.
+    """`text` of `services.spoken_text` as plain synthetic speech, without samples when nothing can be said.
 
     English is spoken by the first of `flite_voices` that is installed.
 
@@ -80,7 +91,7 @@ def say(text: str, language: str, flite_voices: tuple[str, ...] = FLITE_VOICES) 
         return _flite(text, voices[0])
     name = _ESPEAK_NAMES.get(language, language)
     if language == "ja":
-        text = _run(["kakasi", "-JH", "-i", "utf8", "-o", "utf8"], _clean(text), "kakasi").decode(errors="replace")
+        text = kana(_clean(text))  # espeak-ng calls each kanji "Chinese letter"
     return espeak(text, name)
 
 
@@ -99,11 +110,10 @@ def espeak(text: str, voice: str) -> Audio:
 
 
 def _flite(text: str, voice: str) -> Audio:
-    # flite knows ASCII only; it cannot write to a pipe.
-    ascii_text = unicodedata.normalize("NFKD", _clean(text)).encode("ascii", "ignore").decode()
+    # flite cannot write to a pipe.
     with tempfile.TemporaryDirectory(prefix="voice-") as folder:
         path = Path(folder) / "speech.wav"
-        _run(["flite", "-voice", voice, "-f", "/dev/stdin", "-o", str(path)], ascii_text or ".", "flite")
+        _run(["flite", "-voice", voice, "-f", "/dev/stdin", "-o", str(path)], _clean(text), "flite")
         if not path.exists():
             return Audio(np.zeros(0, np.float32), 16_000)
         samples, sample_rate = sf.read(path, dtype="float32")
@@ -111,18 +121,32 @@ def _flite(text: str, voice: str) -> Audio:
 
 
 def _clean(text: str) -> str:
-    """One line without control characters, nor the brackets that make espeak-ng read phoneme codes; bounded."""
-    kept = "".join(c if unicodedata.category(c)[0] != "C" and c not in "[]<>" else " " for c in text)
-    return " ".join(kept.split())[:MAX_CHARACTERS]
+    """One line without the brackets that make espeak-ng read phoneme codes, nor endless words; bounded."""
+    words = text[:MAX_CHARACTERS].translate(dict.fromkeys(map(ord, "[]<>\0"), " ")).split()
+    return " ".join(word if _KANA_OR_HAN.search(word) else _divided(word) for word in words)
+
+
+def _divided(word: str) -> str:
+    return " ".join(textwrap.wrap(word, LONGEST_WORD))
 
 
 def _run(command: list[str], text: str, program: str) -> bytes:
-    try:
-        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
-    except FileNotFoundError:
-        raise EngineUnavailable(f"{program} is not installed: install Debian's {program}.") from None
-    except subprocess.TimeoutExpired:
-        raise DeadlineExceeded(f"{program} did not end within {TIMEOUT_SECONDS:.0f} s.") from None
-    except subprocess.CalledProcessError as error:
-        raise EngineUnavailable(f"{program} ended with status {error.returncode}.") from None
-    return done.stdout
+    """Its output. The program is one of this package's; it ends at the first limit that it reaches."""
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.DEVNULL)
+        except FileNotFoundError:
+            raise EngineUnavailable(f"{program} is not installed: install Debian's {program}.") from None
+        with process:
+            for limit, value in _LIMITS.items():
+                with contextlib.suppress(ProcessLookupError):  # it has ended
+                    resource.prlimit(process.pid, limit, (value, value))
+            try:
+                process.communicate(text.encode(errors="ignore"), timeout=TIMEOUT_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise DeadlineExceeded(f"{program} did not end within {TIMEOUT_SECONDS:.0f} s.") from None
+        if process.returncode:
+            raise EngineUnavailable(f"{program} ended with status {process.returncode}.")
+        output.seek(0)
+        return output.read()

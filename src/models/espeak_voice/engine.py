@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 
-from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio, Samples
+from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio, Samples, SpokenAudio
 from src.domain.errors import InternalError, ReferenceTooShort, UnsupportedLanguage
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
 from src.models.espeak_voice import base_voice
@@ -57,7 +57,7 @@ class EspeakVoice:
             )
         return VoiceConditioning(NAME, _pack(frames))
 
-    def speak(self, request: SpeechRequest) -> Audio:
+    def speak(self, request: SpeechRequest) -> SpokenAudio:
         """The texts one after the other with short pauses, peak at -3 dB; texts without words are a pause.
 
         Raises UnsupportedLanguage, EngineUnavailable, DeadlineExceeded.
@@ -67,10 +67,19 @@ class EspeakVoice:
         voice = _unpack(request.voice)
         melody = voice if request.prosody is None else _unpack(request.prosody)
         # What a program takes at once is bounded; a longer sentence is said in parts.
-        parts = [part for text in request.texts for part in textwrap.wrap(text, base_voice.MAX_CHARACTERS)]
-        spoken = [_trimmed(base_voice.say(part, request.language, self._flite_voices)) for part in parts]
-        sources = [analyse(audio) for audio in spoken]
-        return _joined(_converted([s for s in sources if len(s.pitch)], voice, melody, _MAX_UNITS[request.quality]))
+        spoken = [
+            [_trimmed(base_voice.say(part, request.language, self._flite_voices)) for part in _parts(text)]
+            for text in request.texts
+        ]
+        sources = [analyse(audio) for parts in spoken for audio in parts]
+        sounds = _converted([s for s in sources if len(s.pitch)], voice, melody, _MAX_UNITS[request.quality])
+        joined = _joined(sounds)
+        seconds = tuple(sum(audio.duration_seconds for audio in parts) for parts in spoken)
+        return SpokenAudio(joined.samples, joined.sample_rate, seconds)
+
+
+def _parts(text: str) -> list[str]:
+    return textwrap.wrap(text, base_voice.MAX_CHARACTERS)
 
 
 def _converted(sources: list[Frames], voice: Frames, melody: Frames, max_units: int) -> list[Samples]:

@@ -11,7 +11,7 @@ TRANSLATING_HINT = (
     "To translate other pairs set DEEPL_API_KEY, or install Debian's packages apertium-eng-spa, apertium-fr-es or "
     "others named apertium-*."
 )
-SPEAKING_HINT = "To speak other languages install Debian's espeak-ng, and kakasi for Japanese."
+SPEAKING_HINT = "To speak other languages install Debian's espeak-ng."
 
 
 @dataclass(frozen=True, slots=True)

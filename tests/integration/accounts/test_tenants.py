@@ -104,15 +104,24 @@ def profiles(world: World) -> None:
 @case("POST /api/v1/voice/translate")
 def translate(world: World) -> None:
     world.refused("POST", f"{VOICE}/translate", json=MESSAGE | {"voice_profile_id": world.profile})
+    in_anns_name = MESSAGE | {"voice_profile_id": world.profile, "user_id": "ann"}
+    world.refused("POST", f"{VOICE}/translate", 403, "forbidden", json=in_anns_name)
     with_key = world.asks("POST", f"{VOICE}/translate", json=MESSAGE, headers=key("translate")).json()
     assert with_key["status"] == "completed"
     assert with_key["job_id"] != world.job_id
+
+
+@case("POST /api/v1/voice/transcribe")
+def transcribe(world: World) -> None:
+    world.refused("POST", f"{VOICE}/transcribe", 403, "forbidden", json={"audio": AUDIO, "user_id": "ann"})
 
 
 @case("POST /api/v1/voice/clone")
 def clone(world: World) -> None:
     spoken = {"text": "Good morning.", "target_language": "es", "voice_profile_id": world.profile}
     world.refused("POST", f"{VOICE}/clone", json=spoken)
+    world.refused("POST", f"{VOICE}/clone", json=spoken, headers={"Prefer": "respond-async"})
+    world.refused("POST", f"{VOICE}/clone", 403, "forbidden", json=spoken | {"user_id": "ann"})
     with_key = world.asks("POST", f"{VOICE}/clone", json=SPOKEN, headers=key("clone")).json()
     assert with_key["audio_url"].partition("?")[0] != world.clone["audio_url"].partition("?")[0]
 

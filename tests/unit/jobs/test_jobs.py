@@ -360,3 +360,11 @@ async def test_deleting_a_profiles_jobs_leaves_the_others() -> None:
     await bench.run_next()
     await bench.delete_profile(profile_id, "ann")
     assert set(bench.rows.rows) == {other.id}
+
+
+async def test_a_job_that_says_a_text_counts_as_clone() -> None:
+    bench = Bench()
+    await bench.jobs.submit("ann", replace(WANTED, text="Hola."), b"audio")
+    await bench.run_next()
+    (event,) = bench.rows.usage
+    assert (event.operation, event.outcome, event.characters, event.seconds_in) == ("clone", "completed", 5, 0.0)

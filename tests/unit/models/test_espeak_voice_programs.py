@@ -1,6 +1,7 @@
 """The programs behind the base voice: missing, failing or hanging, with stand-ins of a few lines on PATH."""
 
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,12 +49,23 @@ def test_without_flite_espeak_speaks_english(programs: Path) -> None:
     assert "-v en-us " in (programs / "arguments").read_text()
 
 
-def test_only_languages_that_espeak_lists_are_spoken_and_japanese_only_beside_kakasi(programs: Path) -> None:
+def test_only_languages_that_espeak_lists_are_spoken(programs: Path) -> None:
     put(programs, "espeak-ng", 'echo Header; for tag in fr-fr es ja cmn; do echo " 5 $tag --/M Name file"; done')
-    assert base_voice.spoken_languages() == {"es", "fr"}
-    forget()
-    put(programs, "kakasi", "cat")
     assert base_voice.spoken_languages() == {"es", "fr", "ja"}
+
+
+def test_a_program_that_writes_without_end_is_ended(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(base_voice._LIMITS, resource.RLIMIT_FSIZE, 1 << 20)
+    put(programs, "espeak-ng", "exec cat /dev/zero")
+    with pytest.raises(EngineUnavailable, match="status -25"):  # SIGXFSZ
+        base_voice.espeak("Hola.", "es")
+
+
+def test_a_program_that_takes_memory_without_end_is_ended(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(base_voice._LIMITS, resource.RLIMIT_AS, 64 << 20)
+    put(programs, "espeak-ng", "sleep 0.2; exec dd if=/dev/zero of=/dev/null bs=256M count=1")
+    with pytest.raises(EngineUnavailable, match="status 1"):
+        base_voice.espeak("Hola.", "es")
 
 
 def test_a_program_that_hangs_is_ended(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

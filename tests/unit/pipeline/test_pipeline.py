@@ -34,6 +34,22 @@ async def test_each_stage_is_announced_in_order_and_timed() -> None:
     assert result.processing_time_ms >= sum(result.timestamps.values()) * 0.99
 
 
+@pytest.mark.parametrize("with_profile", [True, False])
+async def test_a_given_text_is_said_and_nothing_is_heard_or_translated(with_profile: bool) -> None:
+    bench = Bench()
+    profile_id = await bench.new_profile() if with_profile else None
+    wanted = replace(WANTED, text="Hola. Adiós.", voice_profile_id=profile_id)
+    job = await _job(bench, wanted)
+    if with_profile:
+        await bench.storage.delete(job.input_key)
+    result = await bench.pipeline.run(job, _ignore)
+    assert bench.voice.requests[0].texts == ("Hola.", "Adiós.")
+    assert (bench.transcriber.gate.entered, bench.translator.calls) == (0, 0)
+    assert bench.storage.files[result.audio_key][:4] == b"RIFF"
+    assert (result.original_text, result.translated_text) == ("Hola. Adiós.", "Hola. Adiós.")
+    assert set(result.timestamps) == set(Stage)
+
+
 async def test_segments_join_to_the_texts_and_keep_the_callers_times() -> None:
     bench = Bench()
     result = await bench.pipeline.run(await _job(bench), _ignore)

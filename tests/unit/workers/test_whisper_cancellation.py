@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from src.domain.errors import JobCancelled
+from src.models.whisper.hearing import Clip, Hearing
 from src.models.whisper.network import Network
-from src.models.whisper_model import Clip, Hearing, WhisperModel
+from src.models.whisper_model import WhisperModel
 from tests.recordings.whisper_clips import clips, model, speech_everywhere
 
 __all__ = ["clips", "model", "speech_everywhere"]  # fixtures

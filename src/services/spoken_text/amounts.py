@@ -1,0 +1,214 @@
+"""Amounts: money, measures and percent, with names and plural forms from CLDR."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from decimal import Decimal
+from functools import cache
+
+from babel import Locale
+from babel.core import UnknownLocaleError
+from babel.numbers import get_currency_name
+from babel.units import format_unit
+
+from src.services.spoken_text.characters import LETTERS
+from src.services.spoken_text.numbers import NUMBER, cardinal, parse, say
+from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
+
+_SIGNS = {
+    "R$": "BRL", "US$": "USD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "HK$": "HKD", "NZ$": "NZD", "NT$": "TWD",
+    "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₽": "RUB", "₺": "TRY", "₩": "KRW", "﷼": "SAR", "₹": "INR",
+    "₪": "ILS", "₴": "UAH", "₫": "VND", "₦": "NGN", "฿": "THB", "₱": "PHP", "₸": "KZT", "₼": "AZN", "₾": "GEL",
+    "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "руб.": "RUB", "руб": "RUB", "TL": "TRY",
+}  # fmt: skip
+_CODES = frozenset(
+    """EUR USD GBP CHF JPY CNY RUB TRY KRW SAR BRL PLN CZK HUF INR CAD AUD NZD SEK NOK DKK MXN ARS ZAR ILS AED
+    EGP""".split()  # noqa: SIM905 - words read better than strings
+)
+_MAGNITUDES = (
+    "thousand|million|billion|trillion|mille|millions?|milliards?|mil|millón|millones|milhão|milhões|bilhão|bilhões|"
+    "Millionen|Million|Milliarden?|Mio\\.|Mrd\\.|milioni|milione|miliardi|miliardo|tys\\.|mln|mld|тыс\\.|млн|млрд|"
+    "тысяч|миллион(?:а|ов)?|miljoen|miljard|milion[yůa]?|milionów|bin|milyon|milyar|ezer|millió|milliárd|"
+    "万|億|亿|만|억|مليون|مليار|ألف"
+)
+_UNITS = {
+    "°C": "temperature-celsius", "°F": "temperature-fahrenheit", "°": "angle-degree", "%": "concentr-percent",
+    "‰": "concentr-permille", "km/h": "speed-kilometer-per-hour", "км/ч": "speed-kilometer-per-hour",
+    "m/s": "speed-meter-per-second", "mph": "speed-mile-per-hour", "km²": "area-square-kilometer",
+    "m²": "area-square-meter", "m2": "area-square-meter", "cm²": "area-square-centimeter", "m³": "volume-cubic-meter",
+    "m3": "volume-cubic-meter", "м²": "area-square-meter", "м³": "volume-cubic-meter", "ha": "area-hectare",
+    "km": "length-kilometer", "cm": "length-centimeter", "mm": "length-millimeter", "m": "length-meter",
+    "км": "length-kilometer", "см": "length-centimeter", "мм": "length-millimeter", "м": "length-meter",
+    "م": "length-meter", "كم": "length-kilometer",
+    "kg": "mass-kilogram", "mg": "mass-milligram", "g": "mass-gram", "кг": "mass-kilogram", "г": "mass-gram",
+    "lb": "mass-pound", "lbs": "mass-pound", "oz": "mass-ounce", "ft": "length-foot", "mi": "length-mile",
+    "ml": "volume-milliliter", "cl": "volume-centiliter", "l": "volume-liter", "L": "volume-liter", "л": "volume-liter",
+    "мл": "volume-milliliter", "KB": "digital-kilobyte", "MB": "digital-megabyte", "GB": "digital-gigabyte",
+    "TB": "digital-terabyte", "ГБ": "digital-gigabyte", "МБ": "digital-megabyte", "kWh": "energy-kilowatt-hour",
+    "kW": "power-kilowatt", "W": "power-watt", "V": "electric-volt", "Hz": "frequency-hertz",
+    "kHz": "frequency-kilohertz", "MHz": "frequency-megahertz", "GHz": "frequency-gigahertz", "min": "duration-minute",
+    "мин": "duration-minute", "h": "duration-hour", "ч": "duration-hour", "ms": "duration-millisecond",
+    "sec": "duration-second",
+}  # fmt: skip
+
+_RANGE = rf"{NUMBER}(?:\s?[–—-]\s?{NUMBER})?"
+
+
+def _any(words: Iterable[str]) -> str:
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
+
+_CURRENCY = rf"(?:{_any(_SIGNS)})|(?:{_any(_CODES)})(?![A-Za-z])"
+_MONEY = re.compile(
+    rf"(?<![A-Za-z])(?P<before>(?:{_CURRENCY}))\s?(?P<n1>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m1>{_MAGNITUDES})(?!\w))?"
+    rf"|(?P<n2>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m2>{_MAGNITUDES}))?\s?(?P<after>{_CURRENCY})(?![{LETTERS}])"
+)
+_ALONE = re.compile(_any(sign for sign in _SIGNS if unicodedata.category(sign[-1]) == "Sc"))
+_MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0600-\u06ff]))")
+
+
+def say_amounts(text: str, language: str) -> str:
+    """Money, measures and percent of a sentence in words."""
+    text = _MONEY.sub(lambda match: _spaced(_money(match, language), match), text)
+    text = _ALONE.sub(lambda match: f" {_currency(_iso(match[0], language), 5, language)} ", text)
+    return _MEASURE.sub(lambda match: _spaced(_measure(match["number"], match["unit"], language), match), text)
+
+
+def _spaced(words: str, match: re.Match[str]) -> str:
+    """A space where a letter or a digit would touch the words."""
+    before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
+    return f"{' ' if before.isalnum() else ''}{words}{' ' if after.isalnum() and not _unspaced(after) else ''}"
+
+
+def _unspaced(character: str) -> bool:
+    return "\u3000" <= character <= "\u9fff"
+
+
+def _iso(sign: str, language: str) -> str:
+    return "CNY" if sign == "¥" and language == "zh" else _SIGNS.get(sign, sign)
+
+
+def _money(match: re.Match[str], language: str) -> str:
+    code = _iso(match["before"] or match["after"], language)
+    *first, last = re.split(r"\s?[–—-]\s?", match["n1"] or match["n2"])
+    words = _sum(last, match["m1"] or match["m2"], code, language)
+    return join_range([say(first[0], language), words], language) if first else words
+
+
+def _sum(number: str, magnitude: str | None, code: str, language: str) -> str:
+    names, parts = vocabulary(language), parse(number, language)
+    if parts is None:
+        return f"{say(number, language)} {_currency(code, 5, language)}"
+    integer, fraction = parts[0], parts[1].rstrip("0")
+    gender = _gender(code, language)
+    if magnitude or len(integer) > 15 or len(fraction) > 2:
+        magnitude = names.short.get(magnitude or "", magnitude)
+        value = say(number, language, "m" if magnitude else gender)
+        words = f"{value} {magnitude}" if magnitude else value
+        return _glued(words, _linked(_currency(code, 5, language), names, large=bool(magnitude)), language)
+    count = int(integer)
+    large = count >= 1_000_000 and count % 1_000_000 == 0
+    noun = _linked(_currency(code, count, language), names, large=large)
+    if fraction and not count:
+        return _cents(fraction.ljust(2, "0"), code, names, language).removeprefix(f" {names.link}").lstrip()
+    words = _glued(say(integer, language, gender), noun, language)
+    return f"{words}{_cents(fraction.ljust(2, '0'), code, names, language)}" if fraction else words
+
+
+def _cents(fraction: str, code: str, names: Vocabulary, language: str) -> str:
+    count = int(fraction)
+    one, few, many = names.cents_of(code)
+    form = {"one": one, "few": few}.get(plural(count, language), many)
+    gender = "f" if form.endswith(("а", "и")) and language == "ru" and code == "RUB" else "m"
+    cents = _glued(cardinal(count, language, gender), form, language)
+    return cents if language in ("zh", "ja") else f" {f'{names.link} ' if names.link else ''}{cents}"
+
+
+def _glued(number: str, noun: str, language: str) -> str:
+    return number + noun if language in ("zh", "ja") else f"{number} {noun}"
+
+
+def _linked(currency: str, names: Vocabulary, *, large: bool) -> str:
+    """A million *of* euros, where the language says so."""
+    if not (large and names.of):
+        return currency
+    return f"d'{currency}" if names.of == "de" and names.hours and currency[0] in "aeiou" else f"{names.of} {currency}"
+
+
+_COUNTRY = re.compile("(?<!злот)(?:ий|ый|ая|ие|ые|их|ых|США|стерлингов)$")
+_TURKISH = {
+    "doları": "dolar", "frangı": "frank", "lirası": "lira", "rublesi": "ruble", "wonu": "won", "yeni": "yen",
+    "riyali": "riyal", "sterlini": "sterlin", "reali": "real", "zlotisi": "zloti", "korunası": "koruna",
+    "forinti": "forint", "rupisi": "rupi", "yuanı": "yuan",
+}  # fmt: skip
+"""CLDR has them with the ending that belongs to the country."""
+_ASIAN = {
+    "人民币": "元", "韓国ウォン": "ウォン", "米ドル": "ドル", "英国ポンド": "ポンド", "中国人民元": "元", "엔화": "엔",
+    "위안화": "위안",
+}  # fmt: skip
+
+
+@cache
+def _currency(code: str, count: int, language: str) -> str:
+    """Its name as people say it: without the country that CLDR's names have."""
+    name = get_currency_name(code, count, language).replace("USA-", "").replace("US-", "").replace("Saudi-", "")
+    kind = vocabulary(language).noun
+    if kind == "russian":
+        words = [word for word in name.split() if not _COUNTRY.search(word)]
+        return words[0] if words else name
+    if kind == "whole":
+        return {
+            "人民币": "元",
+            "韓国ウォン": "ウォン",
+            "米ドル": "ドル",
+            "英国ポンド": "ポンド",
+            "中国人民元": "元",
+        }.get(name, name.split()[-1])
+    word = name.split()[0 if kind == "first" else -1]
+    word = _ASIAN.get(word, word)
+    if language in ("en", "pt", "tr", "fr"):
+        word = word.lower()
+    return _TURKISH.get(word, word) if language == "tr" else word
+
+
+@cache
+def _gender(code: str, language: str) -> str:
+    names = vocabulary(language)
+    one = _currency(code, 1, language)
+    if names.feminine:
+        return "f" if one.split()[-1] in names.feminine or one.rstrip("s") in names.feminine else "m"
+    return "f" if one.endswith(("a", "а", "я")) else "m"
+
+
+def _measure(number: str, unit: str, language: str) -> str:
+    *first, last = re.split(r"\s?[–—-]\s?", number)
+    parts = parse(last, language)
+    if parts is None:
+        return f"{say(last, language)} {unit}"
+    value = Decimal(f"{parts[0]}.{parts[1] or 0}") if parts[1] else int(parts[0])
+    sentence = format_unit(value, _UNITS[unit], locale=language)
+    one = format_unit(1, _UNITS[unit], locale=language)
+    feminine = one.endswith(("a", "а", "я", "heure", "Stunde")) and not one.endswith("grama")
+    words = say(last, language, "f" if feminine else "m")
+    if unit == "%" and language in ("zh", "tr"):  # before the number
+        said = join_range([*(say(each, language) for each in first), say(last, language)], language)
+        return f"百分之{said}" if language == "zh" else f"yüzde {said}"
+    if re.search(r"\d", sentence):
+        words = re.sub(r"-?\d(?:[\d.,\u00a0\u202f' ]*\d)?", lambda _: words, sentence, count=1)
+    else:
+        words = sentence
+    words = re.sub("[%٪]", f" {vocabulary(language).signs['%']}", words).replace("/", " ")
+    return join_range([say(first[0], language), words], language) if first else words
+
+
+def join_range(ends: list[str], language: str) -> str:
+    to = vocabulary(language).to
+    between = to if to == "-" or language in ("zh", "ja") else f"{to} " if language == "ko" else f" {to} "
+    return between.join(ends)
+
+
+def plural(count: int, language: str) -> str:
+    try:
+        return str(Locale(language).plural_form(count))
+    except UnknownLocaleError:
+        return "other"

@@ -1,0 +1,181 @@
+"""The steps from a written text to a spoken one."""
+
+import re
+from dataclasses import dataclass
+
+from src.services.spoken_text.amounts import join_range, say_amounts
+from src.services.spoken_text.characters import LETTERS, readable, sayable
+from src.services.spoken_text.names import say_abbreviations, say_addresses, say_capitals, unshouted
+from src.services.spoken_text.numbers import NUMBER, cardinal, digits, gender_of, say
+from src.services.spoken_text.times import say_times, say_years
+from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
+from src.utils.text import split_sentences
+
+_VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
+_NAMED_FRACTIONS = tuple(_VULGAR.values())
+_FRACTION = re.compile(r"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{1,3}/\d{1,3})(?![\d/])")
+_SPACES = "\u00a0\u2009\u202f"
+_RANGE = re.compile(rf"(?<![\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
+_TELEPHONE = re.compile(r"(?<![\dA-Za-z.,-])(?:\+\d{1,4}(?:[ -]\(?\d{1,5}\)?){2,6}|(?:\d{3}-)?\d{3}-\d{4})(?![\w-])")
+_PRICE_DASH = re.compile(r"(?<=\d)[.,](?:[–—]|--?)(?!\d)")
+"""As in 5000.–"""
+_MINUS = re.compile(rf"(?<![{LETTERS}\d.,)%-])[-−](?=[€$£¥]?\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenText:
+    """`sentences` in letters and marks of pauses alone, each with something to say. `unsaid`: what was left out."""
+
+    sentences: tuple[str, ...]
+    unsaid: tuple[str, ...]
+
+
+def spoken(text: str, language: str) -> SpokenText:
+    """A text of one of the service's languages as a person would read it out."""
+    unsaid: dict[str, None] = {}
+    plain = _PRICE_DASH.sub("", readable(text, unsaid))
+    said = (_sentence(sentence, language, unsaid) for sentence in split_sentences(plain, language))
+    return SpokenText(tuple(sentence for sentence in said if any(map(str.isalnum, sentence))), tuple(unsaid))
+
+
+def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
+    names = vocabulary(language)
+    text = say_addresses(text, language)
+    text = _markup(unshouted(text, language), names)
+    text = say_abbreviations(text, language)
+    text = _without_grouping_spaces(text, names)
+    text = _telephones(text, language)
+    text = _fractions(text, language)
+    text = say_times(text, language)
+    text = _MINUS.sub(f"{names.minus} ", text)
+    if language == "hu":
+        text = re.sub(r"(\d+)\s?[×xX*]\s?(?=\d)", lambda match: f"{_hungarian_times(int(match[1]))} ", text)
+    text = say_amounts(text, language)
+    text = _ranges(text, language)
+    text = _signs(text, names)
+    text = say_years(text, language)
+    text = _numbers(text, language)
+    text = say_capitals(text, language)
+    return sayable(text, language, unsaid)
+
+
+def _markup(text: str, names: Vocabulary) -> str:
+    """What decorates a text goes; `C#` and `#1` and `#topic` are said."""
+    text = re.sub(r"[*_=~#^`-]{3,}|\*\*|__|^\s*[#>]+\s+|^\s*[-*+]\s+", " ", text)
+    text = re.sub(r"(?<![^\W_])([CFcf])#(?!\w)", rf"\1 {names.signs['sharp']}", text)
+    text = re.sub(r"#\s?(?=\d)", f"{names.signs['#']} ", text)
+    return re.sub(r"#(?=[^\W\d_])", f"{names.signs['hashtag']} ", text)
+
+
+def _without_grouping_spaces(text: str, names: Vocabulary) -> str:
+    """Numbers without the spaces between groups: plain ones where the language writes so, or where there are two."""
+    before, group, after = r"(?<![\d.,+])(?<![\d+] )", r"[1-9]\d{0,2}", r"(?!\s?\d)"
+    narrow = _SPACES + "'" + (" " if names.plain_space else "")
+    for spaces, groups in ((narrow, "+"), (" ", "{2,}")):
+        pattern = rf"{before}{group}(?:[{spaces}]\d{{3}}){groups}{after}"
+        text = re.sub(pattern, lambda match: re.sub(r"[\s']", "", match[0]), text)
+    return re.sub(f"[{_SPACES}]", " ", text)
+
+
+def _telephones(text: str, language: str) -> str:
+    """A telephone number digit by digit, in its groups."""
+    plus = vocabulary(language).signs["+"]
+
+    def say_groups(match: re.Match[str]) -> str:
+        pause = {"zh": "，", "ja": "、"}.get(language, ", ")
+        groups = pause.join(digits(group, language) for group in re.findall(r"\d+", match[0]))
+        return f"{plus} {groups}" if match[0][0] == "+" else groups
+
+    return _TELEPHONE.sub(say_groups, text)
+
+
+def _fractions(text: str, language: str) -> str:
+    for sign, written in _VULGAR.items():
+        text = re.sub(rf"(?<=\d)\s?{sign}", f" {written}", text).replace(sign, f" {written} ")
+    return _FRACTION.sub(lambda match: _fraction(match, language), re.sub(r"(?<=\d/\d) +(?=[.,;:!?])", "", text))
+
+
+def _fraction(match: re.Match[str], language: str) -> str:
+    names, (whole, written) = vocabulary(language), match.groups()
+    if written == "24/7":
+        return " ".join(filter(None, [whole and say(whole, language), names.shop]))
+    if written in _NAMED_FRACTIONS:
+        said = names.fractions[_NAMED_FRACTIONS.index(written)]
+    else:
+        above, below = written.split("/")
+        over = names.over if language in ("zh", "ja") else f" {names.over} "
+        said = f"{say(above, language)}{over}{say(below, language)}"
+    return _mixed(whole, said, language, half=written == "1/2") if whole else said
+
+
+def _mixed(whole: str, fraction: str, language: str, *, half: bool) -> str:
+    """A whole number and a fraction: one and a half."""
+    names = vocabulary(language)
+    if half and whole == "1" and names.one_and_half:
+        return names.one_and_half
+    if half and language == "de":
+        return say(whole, language, "m") + names.mixed_half
+    if half and names.mixed_half:
+        return f"{say(whole, language)} {names.mixed_half}"
+    if language in ("zh", "ja", "ko"):
+        return f"{say(whole, language)}{names.mixed}{' ' if language == 'ko' else ''}{fraction}"
+    return " ".join(filter(None, [say(whole, language), names.mixed, fraction]))
+
+
+def _ranges(text: str, language: str) -> str:
+    text = re.sub(r"(?<=\d)\s?[–—]\s?(?=\d)", "–", text)
+    return _RANGE.sub(lambda match: _range(match, language), text)
+
+
+def _range(match: re.Match[str], language: str) -> str:
+    first, last = match[1], match[2]
+    hyphen = "–" not in match[0] and "—" not in match[0]
+    phone = len(first) == 3 and len(last) == 4
+    rising = first.isdigit() and last.isdigit() and int(first) < int(last)
+    if hyphen and (phone or not rising):
+        return f"{first} {last}"
+    return join_range([_bare(first, language), _bare(last, language)], language)
+
+
+def _bare(number: str, language: str) -> str:
+    return say_years(number, language) if len(number) == 4 and language in ("en", "de", "nl") else say(number, language)
+
+
+def _hungarian_times(number: int) -> str:
+    words = cardinal(number, "hu", "m")
+    vowel = next(letter for letter in reversed(words) if letter in "aáoóuúöőüűeéií")
+    return words + ("szor" if vowel in "aáoóuú" else "ször" if vowel in "öőüű" else "szer")
+
+
+def _signs(text: str, names: Vocabulary) -> str:
+    signs = names.signs
+    text = re.sub(r"(?<=\d)\s?[*xх]\s?(?=\d)", " × ", text)
+    text = re.sub(r"(?<=\w)\s?\*\s?(?=\w)", " ", text)
+    text = re.sub(r"(?<=[\w)])\s*=\s*(?=[\w(-])", f" {signs['=']} ", text)
+    text = re.sub(r"(?<=\d)\s*([<>])\s*(?=\d)", lambda match: f" {signs[match[1]]} ", text)
+    text = re.sub(r"~\s?(?=\d)", f"{signs['≈']} ", text)
+    spoken_signs = "+×÷≤≥±≈&@№§²³%"
+    text = re.sub(f"[{spoken_signs}]", lambda match: f" {signs[match[0]]} ", text)
+    return re.sub(r"[/\\|_<>=~^*]", " ", text)
+
+
+def _numbers(text: str, language: str) -> str:
+    """The numbers that are left. Letters that touch one are parted from it, but for endings that belong to it."""
+    if language == "tr":
+        text = re.sub(rf"({NUMBER})'(?=[^\W\d_])", lambda match: say(match[1], language), text)
+    if language == "hu":
+        text = re.sub(rf"({NUMBER})-(?=[^\W\d_])", lambda match: say(match[1], language), text)
+    if language == "de":
+        text = re.sub(r"(\d+)er\b", lambda match: cardinal(int(match[1]), language) + "er", text)
+    if language not in ("zh", "ja"):
+        letter = f"[{LETTERS}]" if language == "ko" else r"[^\W\d_]"  # Korean endings belong to the number
+        text = re.sub(rf"(?<={letter})(?=\d)|(?<=\d)(?={letter})", " ", text)
+    return re.sub(rf"\+?{NUMBER}", lambda match: _number(match, language), text)
+
+
+def _number(match: re.Match[str], language: str) -> str:
+    number = match[0]
+    if number.isdigit() and len(number) > 15:
+        return digits(number, language)
+    noun = re.match(r"\s([^\W\d_]{2,})", match.string[match.end() :])
+    return say(number, language, gender_of(noun[1], number, language) if noun else "")
