@@ -21,8 +21,9 @@ from src.domain.errors import VoiceServiceError
 
 logger = logging.getLogger(__name__)
 
-_BASE64_GROWTH = 4 / 3 * 66 / 64
-"""Four characters for three bytes; and every slash, one character in 64, may be escaped, as Swift's encoder does."""
+_BASE64_GROWTH = 4 / 3 * 2
+"""Four characters for three bytes, and two of JSON for each: quiet PCM is full of slashes, which some encoders escape,
+and lines of 64 have a CR LF of four characters, or of twelve."""
 _JSON_OVERHEAD_BYTES = 64 * 1024
 _HSTS_SECONDS = 365 * 24 * 3600
 """Of Strict-Transport-Security, where this server has TLS; a proxy that has it adds its own."""

@@ -1,5 +1,6 @@
 """The application: its routes, its contract at `/docs`, and its edge."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -13,8 +14,8 @@ from src.api import middleware
 from src.api.dependencies import Services
 from src.api.openapi import describe_access
 from src.api.routes import admin, audio, health, jobs, languages, me, page, profiles, usage, voice
+from src.domain.accounts import Quota
 from src.domain.identity import Identity
-from src.domain.rates import Quota
 
 _DESCRIPTION = """A spoken message in, the same message in another language and in the speaker's voice out.
 
@@ -25,7 +26,9 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
 
 
 def build_app(edge: middleware.Edge, lifespan: Lifespan) -> FastAPI:
-    """`lifespan` gives what the requests find in their state: `services`."""
+    """`lifespan` gives what the requests find in their state: `services`. Whoever ends the server sets
+    `app.state.ending`, a while before it cancels requests: callers who wait for a job are then told where it goes on.
+    """
     app = FastAPIOffline(
         docs_url="/docs",
         redoc_url=None,
@@ -36,6 +39,7 @@ def build_app(edge: middleware.Edge, lifespan: Lifespan) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
     )
+    app.state.ending = asyncio.Event()
     for part in (voice, profiles, jobs, languages, me, usage, admin, audio, health, page):
         app.include_router(part.router)
     describe_access(app, asks_tokens=edge.verifier is not None)

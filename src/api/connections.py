@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from src.api.error_handlers import Problem, RequestTimeout, problem
+from src.api.middleware.linger import Linger
 from src.api.middleware.rate_limit import address_of, bucket
 from src.domain.errors import Overloaded
 
@@ -29,8 +30,9 @@ MAX_HEAD_BYTES = 32 * 1024
 _LEAST_PROGRESS_BYTES = 16 * 1024
 _UNSENT_IN_KERNEL_BYTES = 128 * 1024
 """More than that the kernel does not take before it is sent, so that what a caller reads is seen here."""
-_LINGER_SECONDS = 1.0
-"""After a refusal: closed at once, a caller that still sends would see a reset and not the answer."""
+_LINGER_SECONDS = 60.0
+_CROWDED_LINGER_SECONDS = 1.0
+"""After a refusal, at most, and where there are too many connections already."""
 
 
 MAX_CONNECTIONS = 1000
@@ -113,7 +115,7 @@ class _Waiting:
     head_since: float | None = field(default_factory=time.monotonic)
     unsent_since: float = 0.0
     unsent_bytes: int = 0
-    close_at: float | None = None
+    closing: Linger | None = None  # after a refusal
 
 
 class _GuardedProtocol(HttpToolsProtocol):
@@ -130,14 +132,17 @@ class _GuardedProtocol(HttpToolsProtocol):
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL_BYTES)
         if not self.guard.enter(self, self._address):
             detail = "There are too many connections, of all callers or from this address. Try again soon."
-            self._refuse(problem(Overloaded(detail, retry_after_seconds=5)))
+            self._refuse(problem(Overloaded(detail, retry_after_seconds=5)), _CROWDED_LINGER_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.guard.leave(self, self._address)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._waiting.close_at is not None or self.transport.is_closing():
+        if self._waiting.closing is not None:
+            self._waiting.closing.receive(len(data))
+            return
+        if self.transport.is_closing():
             return
         if self._in_head:
             self._head_bytes += len(data)
@@ -168,7 +173,7 @@ class _GuardedProtocol(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Close what has taken too long."""
-        if self._waiting.close_at is not None and now >= self._waiting.close_at:
+        if self._waiting.closing is not None and now >= self._waiting.closing.ends_at:
             self.transport.close()
         self._check_reader(now)
         since, limit = self._waiting.head_since, self.guard.limits.header_seconds
@@ -192,10 +197,10 @@ class _GuardedProtocol(HttpToolsProtocol):
     def _answers(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _refuse(self, refusal: Problem) -> None:
+    def _refuse(self, refusal: Problem, linger_seconds: float = _LINGER_SECONDS) -> None:
         """Answer, and close soon. In the middle of another answer: close."""
         self._waiting.head_since = None
-        if self._waiting.close_at is not None or self.transport.is_closing():
+        if self._waiting.closing is not None or self.transport.is_closing():
             return
         if self._answers:
             if self.pipeline or self.cycle.response_started:
@@ -203,7 +208,8 @@ class _GuardedProtocol(HttpToolsProtocol):
                 return
             self.cycle.disconnected = True  # the body stopped being one: what the app says to it comes too late
             self.cycle.message_event.set()
-        self._waiting.close_at = time.monotonic() + _LINGER_SECONDS
+        self._waiting.closing = Linger(linger_seconds)
+        self.flow.resume_reading()
         self._unset_keepalive_if_required()
         self.transport.write(_raw(refusal))
 

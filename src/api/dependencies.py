@@ -1,5 +1,6 @@
 """What routes receive, each as one annotated alias, so that a route reads as its signature."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from urllib.parse import urlencode, urljoin
 from fastapi import Depends, Header, Path, Request
 
 from src.domain.accounts import AuditTrail
-from src.domain.identity import Identity
+from src.domain.identity import Identity, acting_service
 from src.domain.ports import Storage
 from src.domain.repositories import IdempotencyStore, UsageRepository
 from src.services.accounts.audio_budget import AudioBudget
@@ -59,9 +60,27 @@ def _services(request: Request) -> Services:
     return services
 
 
+def _ending(request: Request) -> asyncio.Event:
+    ending: asyncio.Event = request.app.state.ending
+    return ending
+
+
 def _caller(request: Request) -> Identity:
     identity: Identity = request.state.identity
     return identity
+
+
+async def on_behalf_of(user_id: str | None, caller: Identity, services: Services) -> Identity:
+    """Whose request it is: the caller's, or that of a user whom its body names, as by X-On-Behalf-Of.
+
+    Raises Forbidden for callers who may not act for others, Unauthenticated where that user's sessions were revoked.
+    """
+    if user_id is None or user_id == caller.user_id:
+        return caller
+    user = caller.acting_for(user_id)
+    await services.sessions.require(user)
+    acting_service.set(user.by)
+    return user
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +137,8 @@ def _prefer(
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
+Ending = Annotated[asyncio.Event, Depends(_ending)]
+"""Set when the server ends, and nobody can wait here any longer."""
 Caller = Annotated[Identity, Depends(_caller)]
 LinksDep = Annotated[Links, Depends(_links)]
 PreferDep = Annotated[Prefer, Depends(_prefer)]

@@ -56,6 +56,7 @@ STATUS: dict[str, int] = {
     "content_blocked": 422,
     "idempotency_key_reused": 422,
     "no_speech_detected": 422,
+    "speech_not_understood": 422,
     "reference_too_short": 422,
     "unsupported_language": 422,
     "validation_error": 422,
@@ -176,7 +177,10 @@ def _of_validation(error: RequestValidationError) -> Problem:
     if any(item["type"] == "json_invalid" for item in found):
         where = found[0]["loc"][-1]
         return _of_service_error(MalformedJson(f"The body stops being JSON at character {where}."))
-    errors = tuple({"field": _field(item["loc"]), "message": str(item["msg"])} for item in found[:_MAX_FIELD_ERRORS])
+    errors = tuple(
+        {"field": _field(item["loc"]), "message": str(item["msg"]).removeprefix("Value error, ")}
+        for item in found[:_MAX_FIELD_ERRORS]
+    )
     more = f" ({len(found) - 1} more in `errors`)" if len(found) > 1 else ""
     detail = f"{errors[0]['field']}: {errors[0]['message']}{more}" if errors else "A field is not valid."
     return Problem(422, RequestInvalid.code, RequestInvalid.title, detail, errors=errors)

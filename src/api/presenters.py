@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 import pybase64
+from pydantic import BaseModel
 
 from src.api.dependencies import Links
 from src.api.error_handlers import STATUS
@@ -14,6 +15,8 @@ from src.domain.ports import Storage
 from src.domain.provenance import Detection
 from src.services.jobs.board import Forecast
 from src.services.on_demand import Heard, Spoken
+
+_NO_CONSENT = "No consent of the speaker is on record for this voice: send `consent` with the profile to have it kept."
 
 
 async def job_response(
@@ -85,6 +88,13 @@ def spoken(answer: Spoken, request: voice.CloneRequest, language: str, links: Li
     return voice.CloneResponse.model_validate(found, from_attributes=True)
 
 
+async def spoken_by_job(job: Job, storage: Storage, links: Links) -> voice.CloneResponse:
+    """As `spoken`, of a completed job that said a text."""
+    answer = await job_response(job, storage, links)
+    assert answer.engines is not None  # noqa: S101 - it is completed
+    return voice.CloneResponse.model_validate({**_attributes(answer), "engine": answer.engines.voice})
+
+
 def profile(stored: VoiceProfile) -> profiles.ProfileResponse:
     found = {
         **_fields(stored),
@@ -92,7 +102,8 @@ def profile(stored: VoiceProfile) -> profiles.ProfileResponse:
         "voice_characteristics": stored,
         "embedding_cached": bool(stored.embedding_path),
         "verified": stored.verified,
-        "verified_at": stored.consent.verified_at,
+        "verified_at": stored.verified_at,
+        "degraded": [] if stored.consent is not None else [_NO_CONSENT],
     }
     return profiles.ProfileResponse.model_validate(found, from_attributes=True)
 
@@ -108,6 +119,10 @@ def detected(found: Detection) -> provenance.DetectResponse:
 def encode(wav: bytes | None) -> str | None:
     """Standard base64 with padding."""
     return None if wav is None else pybase64.b64encode_as_string(wav)
+
+
+def _attributes(body: BaseModel) -> dict[str, Any]:
+    return {name: getattr(body, name) for name in type(body).model_fields}
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -45,6 +45,11 @@ def _explain(message: str) -> str:
         return f"The body is nested too deep{place}. Send only the fields that are documented."
     if message.startswith("Detected duplicate key"):
         return f"The body has a key twice in one object{place}."
+    if message.startswith("control character"):
+        return (
+            f"The body has a line break or another control character inside a text{place}. JSON has it as \\n; base64 "
+            "needs none: `base64 -w0` writes one line."
+        )
     return f"The body stops being JSON{place}. Send UTF-8 JSON (RFC 8259)."
 
 

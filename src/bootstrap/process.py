@@ -1,8 +1,11 @@
 """What a process begins with: settings, umask and log; for the API, the server that listens for the application."""
 
+import asyncio
 import logging
+import math
 import os
 import resource
+import socket
 import ssl
 import sys
 from collections.abc import Callable
@@ -16,8 +19,7 @@ from pydantic import ValidationError
 from src.api.connections import MAX_CONNECTIONS, ConnectionLimits, guarded
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from src.utils.log_lines import JsonLines, TextLines
-from src.utils.tracing import OWN_LOGGER, log_uncaught
+from src.utils.tracing import OWN_LOGGER, JsonLines, TextLines, log_uncaught
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,8 @@ _TALKATIVE = ("boto3", "botocore", "httpx", "urllib3")
 """They log addresses at info, whole; that of a webhook may hold a secret."""
 _OTHER_FILES = 256
 """Open files beside the callers' connections: libraries, pipes to children, connections to stores."""
+_LAST_WORDS_SECONDS = 2.0
+"""After the grace time, to answer who still waits."""
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
 """A proxy on this machine is not one caller."""
 
@@ -92,12 +96,25 @@ def build_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         access_log=False,
         proxy_headers=False,  # the rate limiter reads X-Forwarded-For itself, from trusted proxies only
         server_header=False,
-        timeout_graceful_shutdown=round(settings.shutdown_grace_seconds),
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_seconds + _LAST_WORDS_SECONDS),
         ssl_certfile=settings.tls_certificate_file,
         ssl_context_factory=partial(_context, settings) if settings.tls_certificate_file else None,
     )
     config.load()
-    return uvicorn.Server(config)
+    return _Server(config, app.state.ending, settings.shutdown_grace_seconds)
+
+
+class _Server(uvicorn.Server):
+    """Told to end, it sets `ending` after the grace time: who still waits is answered before requests are cancelled."""
+
+    def __init__(self, config: uvicorn.Config, ending: asyncio.Event, grace_seconds: float) -> None:
+        super().__init__(config)
+        self._ending = ending
+        self._grace_seconds = grace_seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().call_later(self._grace_seconds, self._ending.set)
+        await super().shutdown(sockets)
 
 
 def _context(settings: Settings, config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

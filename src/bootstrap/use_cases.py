@@ -96,6 +96,7 @@ def _profiles(
         verification,
         min_reference_seconds=settings.min_reference_seconds,
         max_reference_seconds=settings.max_audio_seconds,
+        consent_required=settings.profile_consent == "required",
     )
 
 

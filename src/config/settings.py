@@ -207,6 +207,9 @@ class Settings(BaseSettings):
 
     # --- Safeguards
 
+    profile_consent: Literal["optional", "required"] = "optional"
+    """required: a voice is kept and spoken with only when the caller says that its speaker agreed. optional: else
+    `degraded` says that no consent is on record."""
     profile_verification: Literal["optional", "required"] = "optional"
     """required: a voice is kept and spoken with only when its speaker was heard saying a challenge."""
     moderation_policy: Literal["off", "flag", "block"] = "off"

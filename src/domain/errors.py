@@ -136,6 +136,13 @@ class NoSpeechDetected(InvalidRequest):
     title = "No speech was found in the audio"
 
 
+class SpeechNotUnderstood(InvalidRequest):
+    """Somebody speaks, and what was made out is not what they say."""
+
+    code = "speech_not_understood"
+    title = "The speech was not understood"
+
+
 class ReferenceTooShort(InvalidRequest):
     """Too little speech to take a voice from."""
 

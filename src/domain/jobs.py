@@ -7,10 +7,10 @@ from typing import Protocol
 
 from src.domain.audio import AudioFormat
 from src.domain.consent import Consent
+from src.domain.identity import Trace
 from src.domain.moderation import ModerationReport
 from src.domain.provenance import Mark
 from src.domain.speech import AS_CONFIGURED, Quality, VoiceMatch, VoiceType, Wording
-from src.domain.tracing import Trace
 
 
 def now() -> datetime:
@@ -44,7 +44,10 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What the caller asked for. Languages are canonical codes."""
+    """What the caller asked for. Languages are canonical codes.
+
+    `text`: what to say, in the voice of the recording or of the profile; None: what is heard, translated.
+    """
 
     audio_format: AudioFormat
     target_language: str
@@ -56,6 +59,7 @@ class JobRequest:
     return_base64: bool = True
     wording: Wording = AS_CONFIGURED
     callback_url: str | None = None  # where to say that the job has ended
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class TranslatedSegment:
     end: float
     text: str
     translated_text: str
+    language: str | None = None  # of `text`; None: done by a release that did not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +168,7 @@ class VoiceProfile:
     duration_seconds: float
     embedding_path: str
     reference_audio_path: str
-    consent: Consent
+    consent: Consent | None = None  # None: there is none on record
     additional_audio_paths: tuple[str, ...] = ()
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
@@ -171,7 +176,11 @@ class VoiceProfile:
     @property
     def verified(self) -> bool:
         """Whether the speaker of the recordings was heard to agree, and not only said to."""
-        return self.consent.verified_at is not None
+        return self.verified_at is not None
+
+    @property
+    def verified_at(self) -> datetime | None:
+        return None if self.consent is None else self.consent.verified_at
 
     @property
     def audio_paths(self) -> tuple[str, ...]:

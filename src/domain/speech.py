@@ -26,22 +26,29 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of speech between two pauses: about a sentence."""
+    """A stretch of speech between two pauses: about a sentence. `language` None: the transcript's."""
 
     text: str
     start: float
     end: float
     words: tuple[Word, ...] = ()
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said. `language_probability` is None when the engine did not detect the language but assumed it."""
+    """What was said. `language_probability` is None when the engine did not detect the language but assumed it.
+
+    `language`: the one that most of it is in. `unheard`: stretches (begin, end) of speech in which no word could be
+    made out. `sounds_like`: the language that is plainly spoken instead of the one that the caller named.
+    """
 
     segments: tuple[Segment, ...]
     language: str
     language_probability: float | None
     confidence: float  # 0..1, over all words
+    unheard: tuple[tuple[float, float], ...] = ()
+    sounds_like: str | None = None
 
     @property
     def text(self) -> str:

@@ -5,26 +5,25 @@ This module imports neither torch nor whisper before a model is built, so that t
 
 import importlib.util
 import logging
-import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from src.domain.audio import Audio, Samples
+from src.domain.audio import Audio
 from src.domain.errors import EngineUnavailable, JobCancelled, NoSpeechDetected, UnsupportedLanguage, VoiceServiceError
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
-from src.domain.speech import Quality, Segment, Transcript
+from src.domain.speech import Quality, Transcript
 from src.models.silero_vad import SileroVad
-from src.models.whisper.windows import windows as cut
+from src.models.whisper.hearing import MODEL_RATE, Clip, Hearing, Part
+from src.models.whisper.spoken_languages import among, likeliest
+from src.models.whisper.windows import MARGIN_SECONDS, Span, inside, phrases, windows
 from src.utils.audio import resample
 
 if TYPE_CHECKING:
-    from src.models.whisper.decoding import Decoded
-    from src.models.whisper.recogniser import Attempt, Recogniser, Window
+    from src.models.whisper.recogniser import Attempt, Recogniser
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +31,11 @@ NAME = "whisper"
 LANGUAGES = frozenset(SERVICE_LANGUAGES)
 """Of a multilingual model; the `.en` ones hear English alone."""
 
-MODEL_RATE = 16_000
 MODELS = (
     *(f"{size}{kind}" for size in ("tiny", "base", "small", "medium") for kind in ("", ".en")),
     *("large-v1", "large-v2", "large-v3", "large-v3-turbo"),
 )
 _ALIASES = {"turbo": "large-v3-turbo", "large": "large-v3"}
-_FOREIGN = 0.5
-"""Probability of a language that the service does not have at which it says so, instead of taking the next likely."""
 
 
 def weights_file(model: str, folder: Path) -> Path:
@@ -66,41 +62,6 @@ def weights_file(model: str, folder: Path) -> Path:
 def languages_of(weights: Path) -> frozenset[str]:
     """What the model in a file hears, by its name: published English models end in `.en`."""
     return frozenset({"en"}) if weights.stem.endswith(".en") else LANGUAGES
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Clip:
-    """One caller's recording. `language` None: detect it."""
-
-    audio: Audio
-    language: str | None
-    quality: Quality
-
-
-@dataclass(slots=True, eq=False)
-class Hearing:
-    """A clip on its way to text: its windows, where each begins (s), and what was made out so far.
-
-    `attempts`: by window, which of its quality's attempts comes next; a window that is not in it is done. `result`:
-    the transcript, or what is wrong with the clip, once all windows are done.
-    """
-
-    clip: Clip
-    windows: "list[Window]"
-    offsets: list[float]
-    language: str | None
-    probability: float | None = None
-    heard: "dict[int, Decoded]" = field(default_factory=dict)
-    attempts: dict[int, int] = field(init=False)
-    result: Transcript | VoiceServiceError | None = None
-    cancelled: bool = False
-
-    def __post_init__(self) -> None:
-        self.attempts = dict.fromkeys(range(len(self.windows)), 0)
-
-    def cancel(self) -> None:
-        """Nobody wants the transcript. Any thread may say so; the network stops between two tokens."""
-        self.cancelled = True
 
 
 class WhisperModel:
@@ -146,14 +107,17 @@ class WhisperModel:
         if clip.language is not None and clip.language not in self.LANGUAGES:
             raise UnsupportedLanguage(f"This Whisper model hears {', '.join(sorted(self.LANGUAGES))} only.")
         audio = resample(clip.audio, MODEL_RATE)
-        samples = np.ascontiguousarray(audio.samples, np.float32)
-        spans = cut(self._vad.speech(audio), audio.duration_seconds)
-        if not spans:
+        speech = self._vad.speech(audio)
+        if not speech:
             raise NoSpeechDetected("Nobody speaks in the recording.")
+        samples = np.ascontiguousarray(audio.samples, np.float32)
         recogniser = self._recognisers[clip.quality]
-        windows = [recogniser.window(_between(samples, begin, end)) for begin, end in spans]
-        language = clip.language if recogniser.multilingual else "en"
-        return Hearing(clip, windows, [begin for begin, _ in spans], language)
+        hearing = Hearing(clip, samples, speech, self.LANGUAGES, [])
+        for span in windows(speech, 0.0, audio.duration_seconds):
+            hearing.parts.append(_part(hearing, recogniser, span, inside(speech, *span)))
+        if not recogniser.multilingual:
+            hearing.choose("en")
+        return hearing
 
     def step(self, hearings: Sequence[Hearing]) -> None:
         """One batch of windows through the network: what the first hearing without a result needs next, and the windows
@@ -167,53 +131,118 @@ class WhisperModel:
         first = waiting[0]
         recogniser = self._recognisers[first.clip.quality]
         peers = [hearing for hearing in waiting if self._recognisers[hearing.clip.quality] is recogniser]
-        work = self._detect if first.language is None else self._decode
+        work = self._decode if first.undetected is None else self._detect
         with suppress(JobCancelled):
             work(first, peers, recogniser)
 
     def _detect(self, first: Hearing, peers: Sequence[Hearing], recogniser: "Recogniser") -> None:
-        """Set the language of clips by their first windows. One that the service lacks is their result."""
-        short = _short(first)
-        context = first.windows[0].context(short=short)
+        """Look at the languages of parts; of hearings that have none left, choose it."""
+        short, context = _listens_briefly(first), _context(first)
         batch = [
-            hearing
+            (hearing, part)
             for hearing in peers
-            if hearing.language is None
-            and _short(hearing) == short
-            and hearing.windows[0].context(short=short) == context
+            if (part := hearing.undetected) is not None
+            and _listens_briefly(hearing) == short
+            and _context(hearing) == context
         ][: recogniser.batch]
-        with recogniser.network.stoppable(lambda: all(hearing.cancelled for hearing in batch)):
-            found = recogniser.languages([hearing.windows[0] for hearing in batch], short=short)
-        for hearing, probabilities in zip(batch, found, strict=True):
-            hearing.language, hearing.probability = _best(probabilities, self.LANGUAGES)
-            if hearing.language is None:
-                hearing.result = _foreign()
+        with recogniser.network.stoppable(lambda: all(hearing.cancelled for hearing, _ in batch)):
+            found = recogniser.languages([part.window for _, part in batch], short=short)
+            for (hearing, part), probabilities in zip(batch, found, strict=True):
+                part.detected = probabilities
+                if hearing.undetected is None:
+                    self._choose(hearing, recogniser)
+
+    def _choose(self, hearing: Hearing, recogniser: "Recogniser") -> None:
+        """Set the language of each part; where several are spoken, the parts become windows of one language each.
+
+        What is spoken where is seen in two looks: phrases are cut out of what is encoded already, which costs one step
+        of the decoder each; only where they differ is each phrase encoded alone, which is right more often.
+        """
+        if hearing.clip.language is not None:
+            hearing.judge_declared(hearing.clip.language)
+        elif hearing.by_phrase:
+            hearing.parts = [
+                _part(hearing, recogniser, span, speech, code) for span, speech, code in hearing.judge_phrases()
+            ]
+        elif self._mixed(hearing, recogniser):
+            hearing.by_phrase = True
+            spans = [(phrase, _around(hearing, phrase)) for phrase in hearing.spans()]
+            hearing.parts = [_part(hearing, recogniser, span, phrase) for phrase, span in spans]
+        else:
+            hearing.judge_one()
+
+    def _mixed(self, hearing: Hearing, recogniser: "Recogniser") -> bool:
+        """Whether any two phrases seem to be in different languages of the service."""
+        heard = {likeliest(among(part.detected or {}, self.LANGUAGES)) for part in hearing.parts}
+        spoken = [(part, phrases(part.speech)) for part in hearing.parts]
+        if sum(len(found) for _, found in spoken) == 1:
+            return False
+        for part, found in spoken:
+            spans = [(phrase[0][0] - part.begin, phrase[-1][1] - part.begin) for phrase in found]
+            for probabilities in recogniser.languages_within(part.window, spans, short=_listens_briefly(hearing)):
+                heard.add(likeliest(among(probabilities, self.LANGUAGES)))
+        return len(heard) > 1
 
     def _decode(self, first: Hearing, peers: Sequence[Hearing], recogniser: "Recogniser") -> None:
-        """One attempt at windows in one language; hearings that have no window left get their result."""
-        wanted = self._next(first, next(iter(first.attempts)))
+        """One attempt at parts in one language; hearings that have no part left get their result."""
+        wanted = self._next(first, first.parts[0])
         batch = [
-            (hearing, index)
+            (hearing, part)
             for hearing in peers
-            for index in hearing.attempts
-            if hearing.language is not None and self._next(hearing, index) == wanted
+            if hearing.undetected is None
+            for part in hearing.parts
+            if self._next(hearing, part) == wanted
         ][: recogniser.batch]
         attempt, _, language = wanted
         with recogniser.network.stoppable(lambda: all(hearing.cancelled for hearing, _ in batch)):
-            decoded = recogniser.attempt([hearing.windows[index] for hearing, index in batch], language, attempt)
-            for (hearing, index), heard in zip(batch, decoded, strict=True):
-                hearing.heard[index] = heard
-                hearing.attempts[index] += 1
-                if not heard.failed or hearing.attempts[index] == len(recogniser.attempts(hearing.clip.quality)):
-                    del hearing.attempts[index]
+            decoded = recogniser.attempt([part.window for _, part in batch], language, attempt)
+            for (hearing, part), heard in zip(batch, decoded, strict=True):
+                part.attempts += 1
+                part.keep(heard.judged(part.seconds))
+                if self._done(hearing, part):
+                    self._take(hearing, part, recogniser)
             for hearing in {id(hearing): hearing for hearing, _ in batch}.values():
-                if not hearing.attempts:
-                    hearing.result = _transcript(hearing, recogniser)
+                if not hearing.parts:
+                    hearing.finish()
 
-    def _next(self, hearing: Hearing, index: int) -> "tuple[Attempt, int, str]":
-        """How the window is to be decoded: attempt, encoder context, language. Those that are equal share a batch."""
-        attempt = self._recognisers[hearing.clip.quality].attempts(hearing.clip.quality)[hearing.attempts[index]]
-        return attempt, hearing.windows[index].context(short=attempt.short), hearing.language or ""
+    def _take(self, hearing: Hearing, part: Part, recogniser: "Recogniser") -> None:
+        best, language = part.best, part.language or "en"
+        usable = best is not None and not (best.silent or best.looping) and not (part.again and best.improbable)
+        segments = recogniser.segments(part.window, best, language) if usable and best is not None else []
+        for span, speech in hearing.take(part, segments):
+            hearing.parts.append(_part(hearing, recogniser, span, speech, language, part.again + 1))
+
+    def _done(self, hearing: Hearing, part: Part) -> bool:
+        """Whether no other attempt is made. One is enough for what is heard again, and for another language than the
+        one that was named.
+        """
+        attempts = self._recognisers[hearing.clip.quality].attempts(hearing.clip.quality)
+        once = part.again > 0 or hearing.sounds_like is not None
+        return part.best is None or not part.best.failed or once or part.attempts == len(attempts)
+
+    def _next(self, hearing: Hearing, part: Part) -> "tuple[Attempt, int, str]":
+        """How the part is to be decoded: attempt, encoder context, language. Those that are equal share a batch."""
+        attempt = self._recognisers[hearing.clip.quality].attempts(hearing.clip.quality)[part.attempts]
+        return attempt, part.window.context(short=attempt.short), part.language or ""
+
+
+def _part(
+    hearing: Hearing,
+    recogniser: "Recogniser",
+    span: Span,
+    speech: list[Span],
+    language: str | None = None,
+    again: int = 0,
+) -> Part:
+    begin, end = span
+    samples = hearing.samples[round(begin * MODEL_RATE) : round(end * MODEL_RATE)]
+    return Part(begin, end, recogniser.window(samples), speech, again, language)
+
+
+def _around(hearing: Hearing, phrase: list[Span]) -> Span:
+    """A phrase with what is kept around speech."""
+    last = len(hearing.samples) / MODEL_RATE
+    return max(0.0, phrase[0][0] - MARGIN_SECONDS), min(last, phrase[-1][1] + MARGIN_SECONDS)
 
 
 def _load(
@@ -242,46 +271,14 @@ def _load(
     return {Quality.FAST: usual, Quality.BALANCED: usual, Quality.HIGH: high[0] if high else usual}
 
 
-def _between(samples: Samples, begin: float, end: float) -> Samples:
-    return samples[round(begin * MODEL_RATE) : round(end * MODEL_RATE)]
+def _listens_briefly(hearing: Hearing) -> bool:
+    """Whether its language is found out in a shortened context: for quality fast, whose first attempt uses it again,
+    and for phrases.
+    """
+    return hearing.by_phrase or hearing.clip.quality is Quality.FAST
 
 
-def _short(hearing: Hearing) -> bool:
-    """Whether its language is found out in a shortened context, which its first attempt uses again."""
-    return hearing.clip.quality is Quality.FAST
-
-
-def _best(probabilities: dict[str, float], languages: frozenset[str]) -> tuple[str | None, float]:
-    """The likeliest language that the service has, or None when another one is more likely than not."""
-    if max((p for code, p in probabilities.items() if code not in languages), default=0.0) >= _FOREIGN:
-        return None, 0.0
-    best = max(languages, key=lambda code: probabilities.get(code, 0.0))
-    return best, probabilities[best]
-
-
-def _foreign() -> UnsupportedLanguage:
-    names = ", ".join(SERVICE_LANGUAGES)
-    return UnsupportedLanguage(f"The language spoken is not one of {names}. If it is, send source_language.")
-
-
-def _transcript(hearing: Hearing, recogniser: "Recogniser") -> Transcript | VoiceServiceError:
-    """All windows that have speech, in order. A text that still repeats itself after all attempts is not one."""
-    segments: list[Segment] = []
-    log_probability, tokens = 0.0, 0
-    language = hearing.language or "en"
-    for index, (window, offset) in enumerate(zip(hearing.windows, hearing.offsets, strict=True)):
-        decoded = hearing.heard[index]
-        if decoded.silent or decoded.repetitive:
-            continue
-        segments += [_moved(segment, offset) for segment in recogniser.segments(window, decoded, language)]
-        log_probability += decoded.log_probability * (len(decoded.tokens) + 1)
-        tokens += len(decoded.tokens) + 1
-    if not segments:
-        return NoSpeechDetected("No words could be made out in the recording.")
-    confidence = min(1.0, math.exp(log_probability / tokens))
-    return Transcript(tuple(segments), language, hearing.probability, confidence)
-
-
-def _moved(segment: Segment, seconds: float) -> Segment:
-    words = tuple(replace(word, start=word.start + seconds, end=word.end + seconds) for word in segment.words)
-    return replace(segment, start=segment.start + seconds, end=segment.end + seconds, words=words)
+def _context(hearing: Hearing) -> int | None:
+    """Encoder frames of what is to be detected next."""
+    part = hearing.undetected
+    return None if part is None else part.window.context(short=_listens_briefly(hearing))

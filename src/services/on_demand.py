@@ -13,32 +13,23 @@ from typing import Any, Self
 from uuid import uuid4
 
 from src.domain.accounts import PlannedErasures
-from src.domain.audio import AudioFormat
-from src.domain.errors import DeadlineExceeded, JobCancelled, NotFound, VoiceServiceError, about
+from src.domain.errors import DeadlineExceeded, JobCancelled, NotFound, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
-from src.domain.moderation import ModerationReport, ReviewStage
+from src.domain.moderation import ModerationReport
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.provenance import Detection, Mark, marks_from_json, marks_to_json
 from src.domain.repositories import UsageRepository
-from src.domain.speech import Quality, SpeechRequest, Transcript, VoiceMatch
+from src.domain.speech import Quality, Transcript, VoiceMatch
 from src.services.profiles.profiles import CLONES, Profiles, clones_of
 from src.services.safeguards.moderation import Moderation
 from src.services.safeguards.provenance import Marks
+from src.services.saying import CloneRequest, RecordedSpeech, Saying
 from src.services.transcription import Transcription
-from src.services.voice_cloning import LearnedVoice, VoiceCloning, sayable
-from src.utils.text import split_sentences
+from src.services.voice_cloning import VoiceCloning
 
 _ERASED = '{"audio_key": "clones/erased"}'
 """In the place of the facts about an answer whose voice was deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedSpeech:
-    """Bytes as the caller sent them, after base64."""
-
-    data: bytes
-    audio_format: AudioFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +40,6 @@ class Heard:
     source_seconds: float
     processing_time_ms: float
     moderation: ModerationReport | None
-
-
-@dataclass(frozen=True, slots=True)
-class CloneRequest:
-    """`voice` is a recording, or the id of a stored profile."""
-
-    text: str
-    language: str
-    voice: RecordedSpeech | str
-    quality: Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +110,10 @@ class OnDemand:
         self._decoder = decoder
         self._transcription = transcription
         self._voices = voices
-        self._profiles = profiles
         self._storage = clones.storage
         self._usage = usage
         self._marks = safeguards.marks
+        self._saying = Saying(decoder, voices, profiles, safeguards.marks.marking)
         self._moderation = safeguards.moderation
         self._clones = clones
         self._timeout_seconds = timeout_seconds
@@ -173,42 +154,35 @@ class OnDemand:
         """
         start = time.perf_counter()
         review = self._moderation.review(user_id, "clone", request_id or uuid4().hex)
-        if not isinstance(request.voice, str):
-            self._profiles.require_usable_recording()
-        self._voices.require_language(request.language)
-        sentences = split_sentences(request.text, request.language)
-        with about("text"):
-            sayable((request.text,), request.language)
-        async with self._accounted(
-            UsageEvent(user_id, "clone", "completed", target_language=request.language)
-        ) as account:
-            await review.check(ReviewStage.TEXT, sentences, request.language)
-            voice, notes = await self._voice(user_id, request.voice)
-            spoken = await self._voices.speak(
-                SpeechRequest(sentences, request.language, voice.conditioning, quality=request.quality), voice
-            )
-            audio, match = spoken.audio, await self._voices.match(voice, spoken)
-            marked, audio_key = await self._marks.marking.encode(audio), _answer_key(request.voice)
+        self._saying.sentences(request)
+        asked = UsageEvent(user_id, "clone", "completed", target_language=request.language)
+        async with self._accounted(asked, "A long text is spoken by a job: send `Prefer: respond-async`.") as account:
+            said = await self._saying.say(user_id, request, review)
+            audio_key = _answer_key(request.voice)
             await self._keep(user_id, audio_key, request.voice, account.event.at)
-            await self._storage.put(audio_key, marked.data)
+            await self._storage.put(audio_key, said.file.data)
             account.event = replace(
                 account.event,
-                seconds_out=audio.duration_seconds,
+                seconds_out=said.duration_seconds,
                 characters=len(request.text),
                 voice_engine=self._voices.engine_name,
             )
         elapsed_ms = (time.perf_counter() - start) * 1000
         return Spoken(
-            marked.data,
+            said.file.data,
             audio_key,
-            audio.duration_seconds,
-            match,
+            said.duration_seconds,
+            said.match,
             self._voices.engine_name,
             elapsed_ms,
-            marked.marks,
-            (*notes, *review.degraded, *spoken.degraded),
+            said.file.marks,
+            said.degraded,
             review.report,
         )
+
+    async def require_sayable(self, user_id: str, request: CloneRequest) -> None:
+        """Raises ConsentRequired, NotFound, UnsupportedLanguage, RequestInvalid, before a job is made of it."""
+        await self._saying.require(user_id, request)
 
     async def _keep(self, user_id: str, audio_key: str, voice: RecordedSpeech | str, began: datetime) -> None:
         """That the answer is to be erased is planned before it is written. Raises NotFound when the profile, or the
@@ -235,16 +209,13 @@ class OnDemand:
             ) from None
         return Spoken.from_facts(known, wav)
 
-    async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> tuple[LearnedVoice, tuple[str, ...]]:
-        """And what of its recording could not be used."""
-        if isinstance(voice, str):
-            return await self._profiles.voice(voice, user_id), ()
-        speech = await self._decoder.decode(voice.data, voice.audio_format)
-        return await self._voices.learn_cached(speech.audio), speech.notes
-
     @asynccontextmanager
-    async def _accounted(self, event: UsageEvent) -> AsyncIterator["_Account"]:
-        """Bound the work inside by the deadline and count it, with the error's code when it fails."""
+    async def _accounted(
+        self, event: UsageEvent, advice: str = "Send less, or try later."
+    ) -> AsyncIterator["_Account"]:
+        """Bound the work inside by the deadline and count it, with the error's code when it fails. `advice`: for whom
+        the deadline was too short.
+        """
         current_user.set(event.user_id)
         account = _Account(event)
         try:
@@ -252,9 +223,7 @@ class OnDemand:
                 yield account
         except TimeoutError:
             account.event = replace(account.event, outcome=DeadlineExceeded.code)
-            raise DeadlineExceeded(
-                f"The work took longer than {self._timeout_seconds:g} s. Send less, or try later."
-            ) from None
+            raise DeadlineExceeded(f"The work took longer than {self._timeout_seconds:g} s. {advice}") from None
         except asyncio.CancelledError:
             account.event = replace(account.event, outcome=JobCancelled.code)
             raise

@@ -15,8 +15,9 @@ from src.domain.languages import joined
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
 from src.services.profiles.profiles import Profiles
-from src.services.safeguards.moderation import Moderation
+from src.services.safeguards.moderation import Moderation, Review
 from src.services.safeguards.provenance import Marking
+from src.services.saying import CloneRequest, RecordedSpeech, Saying
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning
@@ -60,6 +61,8 @@ class Pipeline:
         clock = StageClock(on_stage)
         wanted = job.request
         review = self.moderation.review(job.user_id, "job", job.id)
+        if wanted.text is not None:
+            return await self._say(job, wanted.text, review, clock)
 
         # 1. Untrusted bytes become 22 050 Hz mono speech, trimmed and levelled.
         async with clock.stage(Stage.PREPROCESSING):
@@ -76,8 +79,9 @@ class Pipeline:
             # 3. Text to text, segment by segment. It is kept for the next time only when it may pass.
             async with clock.stage(Stage.TRANSLATION):
                 texts = tuple(segment.text for segment in transcript.segments)
+                spoken_in = tuple(segment.language or transcript.language for segment in transcript.segments)
                 translation = await self.translation.translate(
-                    texts, transcript.language, wanted.target_language, wanted.wording, review.translation
+                    texts, spoken_in, wanted.target_language, wanted.wording, review.translation
                 )
 
             # 4. Text to speech, in the speaker's voice.
@@ -101,6 +105,36 @@ class Pipeline:
         degraded = (*hearing, *review.degraded, *result.degraded)
         return replace(result, provenance=marked.marks, moderation=review.report, degraded=degraded)
 
+    async def _say(self, job: Job, text: str, review: Review, clock: StageClock) -> TranslationResult:
+        """A given text needs no steps 2 and 3, and takes no time in them; no engine did them."""
+        wanted, audio_key = job.request, job.result_key()
+        saying = Saying(self.decoder, self.voices, self.profiles, self.marking)
+        async with clock.stage(Stage.VOICE_CLONING):
+            voice: RecordedSpeech | str = wanted.voice_profile_id or ""
+            if wanted.voice_profile_id is None:
+                voice = RecordedSpeech(await self.storage.get(job.input_key), wanted.audio_format)
+            asked = CloneRequest(text, wanted.target_language, voice, wanted.quality)
+            said = await saying.say(job.user_id, asked, review)
+        async with clock.stage(Stage.POSTPROCESSING):
+            await self.storage.put(audio_key, said.file.data)
+        return TranslationResult(
+            original_text=text,
+            translated_text=text,
+            source_language=wanted.target_language,
+            segments=(),
+            confidence=1.0,
+            source_seconds=0.0,
+            duration_seconds=said.duration_seconds,
+            voice_match=said.match,
+            engines=Engines("none", "none", self.voices.engine_name),
+            degraded=said.degraded,
+            timestamps={stage: clock.milliseconds.get(stage, 0.0) for stage in Stage},
+            processing_time_ms=clock.total(),
+            audio_key=audio_key,
+            provenance=said.file.marks,
+            moderation=review.report,
+        )
+
     @asynccontextmanager
     async def _unlearned_when_blocked(self, speech: DecodedSpeech) -> AsyncIterator[None]:
         try:
@@ -116,7 +150,8 @@ class Pipeline:
         message's own or, when the caller does not want that or the message is too short, the profile's.
         """
         if job.request.voice_profile_id is None:
-            return await self.voices.learn_cached(speech.audio), None, ()
+            own, notes = await self.voices.learn_message(speech.audio)
+            return own, None, notes
         voice = await self.profiles.voice(job.request.voice_profile_id, job.user_id)
         if not job.request.preserve_emotion:
             return voice, None, ()
@@ -137,7 +172,9 @@ class Pipeline:
         clock: StageClock,
     ) -> TranslationResult:
         segments = tuple(
-            TranslatedSegment(segment.start, segment.end, segment.text, translated)
+            TranslatedSegment(
+                segment.start, segment.end, segment.text, translated, segment.language or transcript.language
+            )
             for segment, translated in zip(transcript.segments, translation.texts, strict=True)
         )
         return TranslationResult(

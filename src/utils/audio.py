@@ -20,6 +20,7 @@ PEAK = 10 ** (-3 / 20)
 """-3 dB of full scale."""
 
 _DATA_PREFIX = re.compile(rb"data:[^,]{0,200};base64,", re.IGNORECASE)
+_NOT_BASE64 = "The audio has characters that are not base64. Send the bytes of the file, encoded in base64."
 _WHITESPACE = b" \t\r\n\v\f"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -66,14 +67,14 @@ def decode_base64(text: str, max_bytes: int) -> bytes:
     try:
         return pybase64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)
     except ValueError:
-        raise InvalidBase64("The audio has characters that are not base64.") from None
+        raise InvalidBase64(_NOT_BASE64) from None
 
 
 def _digits(text: str) -> bytes:
     try:
         digits = text.encode("ascii")
     except UnicodeEncodeError:
-        raise InvalidBase64("The audio has characters that are not base64.") from None
+        raise InvalidBase64(_NOT_BASE64) from None
     prefix = _DATA_PREFIX.match(digits)
     if prefix is not None:
         digits = digits[prefix.end() :]

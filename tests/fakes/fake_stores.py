@@ -162,7 +162,7 @@ class MemoryProfiles(MemoryPlans):
     async def add(self, profile_id: str, user_id: str, consent: Consent, *, instead_of: str) -> None:
         """As ConsentRepository has it."""
         profile = await self.get(profile_id, user_id)
-        if profile.consent.id != instead_of:
+        if profile.consent is None or profile.consent.id != instead_of:
             raise NotFound("Replaced.")
         self.rows[profile_id] = replace(profile, consent=consent)
 

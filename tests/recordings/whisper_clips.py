@@ -10,8 +10,9 @@ from scripts.checkpoints.whisper import make
 from src.domain.audio import Audio
 from src.domain.speech import Quality
 from src.models.silero_vad import SileroVad
+from src.models.whisper.hearing import Clip
 from src.models.whisper.recogniser import ATTEMPTS
-from src.models.whisper_model import Clip, WhisperModel
+from src.models.whisper_model import WhisperModel
 
 
 @pytest.fixture(scope="module")

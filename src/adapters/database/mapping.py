@@ -59,7 +59,7 @@ def job_from_row(row: Row[Any]) -> Job:
 
 
 def result_to_json(result: TranslationResult) -> Values:
-    segments = [[s.start, s.end, s.text, s.translated_text] for s in result.segments]
+    segments = [[s.start, s.end, s.text, s.translated_text, s.language] for s in result.segments]
     return {**_RESULT.dump_python(result, mode="json"), "segments": segments}
 
 
@@ -85,7 +85,8 @@ def usage_to_values(event: UsageEvent) -> Values:
 def profile_to_values(profile: VoiceProfile) -> Values:
     """Every column of `voice_profiles`."""
     additional = list(profile.additional_audio_paths) or None
-    return columns(voice_profiles, profile, additional_audio_paths=additional, consent_id=profile.consent.id)
+    consent_id = profile.consent and profile.consent.id
+    return columns(voice_profiles, profile, additional_audio_paths=additional, consent_id=consent_id)
 
 
 def consent_to_values(consent: Consent, profile_id: str, user_id: str) -> Values:
@@ -99,7 +100,7 @@ def consent_from_row(row: Mapping[str, Any]) -> Consent:
     return consent
 
 
-def profile_from_row(row: Row[Any], consent: Consent) -> VoiceProfile:
+def profile_from_row(row: Row[Any], consent: Consent | None) -> VoiceProfile:
     paths = row.additional_audio_paths or ()
     profile: VoiceProfile = _PROFILE.validate_python(
         {**row._asdict(), "additional_audio_paths": paths, "consent": consent}

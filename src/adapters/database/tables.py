@@ -108,7 +108,7 @@ voice_profiles = Table(
     Column("embedding_path", Text, nullable=False),
     Column("reference_audio_path", Text, nullable=False),
     Column("additional_audio_paths", _json),  # null: none
-    Column("consent_id", Id),  # which of its `consents` counts; no key, as those refer here
+    Column("consent_id", Id),  # which of its `consents` counts; null: none is on record. No key, as those refer here
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "embedding_path"),

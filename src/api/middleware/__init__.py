@@ -31,9 +31,9 @@ from src.api.middleware.request_id import RequestIdMiddleware
 from src.api.middleware.this_machine import ThisMachine
 from src.api.middleware.tokens import TokenVerifier
 from src.api.middleware.user_limits import ConcurrencyMiddleware
+from src.domain.accounts import Slots
 from src.domain.identity import SCOPE_ADMIN, SCOPE_VOICE
 from src.domain.ports import RateCounter
-from src.domain.rates import Slots
 from src.utils.limits import LocalSlots, WindowCounter
 
 _WORK = ("/api/v1/voice",)
@@ -128,7 +128,7 @@ def install(app: FastAPI, edge: Edge) -> None:
     if edge.requests_per_minute:
         limit = per_minute(edge.counter, "client", edge.requests_per_minute)
         app.add_middleware(LimitMiddleware, limit, client_of(edge.trusted_proxies, is_unlimited))
-    app.add_middleware(ErrorMiddleware)
+    app.add_middleware(ErrorMiddleware, linger_bytes=2 * edge.max_body_bytes, linger_seconds=edge.body_timeout_seconds)
     app.add_middleware(EnvelopeMiddleware)
     if edge.cors_origins:
         app.add_middleware(

@@ -39,6 +39,7 @@ class BodyLimitMiddleware:
                 await self.app(scope, _replay(body, receive), send)
         finally:
             self._held_bytes -= body.size
+            body.take()  # also where an error, which remembers this body, is being answered
 
     async def _read(self, receive: Receive, body: "_Body") -> bool:
         """Fill `body` to its end; False when the caller went away."""
@@ -85,7 +86,9 @@ def _require_json(headers: Headers) -> None:
         media_type.startswith("application/") and media_type.endswith("+json")
     ):
         raise UnsupportedMediaType(
-            "Send the body as JSON with `Content-Type: application/json`, the audio in it as base64."
+            "Forms (multipart) and bare bytes are not read. Send JSON with `Content-Type: application/json`, and in it "
+            'the bytes of the file as one text in base64: {"audio": "UklGR…", "audio_format": "wav", …}. '
+            "/docs has the fields of each address."
         )
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body without Content-Encoding.")
@@ -94,7 +97,8 @@ def _require_json(headers: Headers) -> None:
 def _require_simple(values: int) -> None:
     if values > MAX_JSON_VALUES:
         raise MalformedJson(
-            f"The body has more than {MAX_JSON_VALUES} values. Send only the fields that are documented."
+            f"The body has more than {MAX_JSON_VALUES} values. Send only the fields that are documented, and the audio "
+            "as one text in base64, not as a list of numbers."
         )
 
 

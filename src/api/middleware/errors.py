@@ -1,34 +1,41 @@
 """The outer net: what any middleware or the app below raises becomes a problem, and an unread body does no harm."""
 
 import asyncio
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.error_handlers import log_unexpected, problem
+from src.api.middleware.linger import Linger
+from src.domain.errors import Unavailable
 
-_LINGER_SECONDS = 1.0
-_LINGER_BYTES = 2 * 2**20
+_ENDING = Unavailable("The service is being stopped. Send the request again.", retry_after_seconds=5)
 
 
 class ErrorMiddleware:
-    """Answers errors raised below it.
+    """Answers errors raised below it, and requests that the server cancels.
 
     When an answer is made before the whole body was read, the connection closes after it, instead of reading on for
-    as long as the caller sends. It lingers first, for a second or 2 MiB: closed at once, a caller that is still
-    sending would see a reset and not the answer.
+    as long as the caller sends. It lingers first, for `linger_seconds` and `linger_bytes` at most.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, linger_bytes: int, linger_seconds: float) -> None:
         self.app = app
+        self._linger_bytes = linger_bytes
+        self._linger_seconds = linger_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, receive, send, self._linger_bytes, self._linger_seconds)
         try:
             await self.app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:  # by the server alone, when it ends
+            with suppress(asyncio.CancelledError):
+                if not exchange.started:
+                    await problem(_ENDING).response(scope)(scope, exchange.receive, exchange.send)
         except Exception as error:  # noqa: BLE001  this is the net: it logs what is unexpected
             answer = problem(error)
             if answer.status == 500 or exchange.started:
@@ -41,12 +48,14 @@ class ErrorMiddleware:
 class _Exchange:
     """Knows how far a request has been read and whether its answer has begun."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, linger_bytes: int, linger_seconds: float) -> None:
         headers = Headers(scope=scope)
         self.unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         self.started = False
         self._receive = receive
         self._send = send
+        self._linger_bytes = linger_bytes
+        self._linger_seconds = linger_seconds
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -67,10 +76,9 @@ class _Exchange:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _linger(self) -> None:
-        received = 0
-        try:
-            async with asyncio.timeout(_LINGER_SECONDS):
-                while self.unread and received < _LINGER_BYTES:
-                    received += len((await self.receive()).get("body", b""))
-        except TimeoutError:
-            return
+        linger = Linger(self._linger_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as limit:
+                while self.unread and linger.received < self._linger_bytes:
+                    limit.reschedule(linger.ends_at)
+                    linger.receive(len((await self.receive()).get("body", b"")))

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, Request
 
 from src.api import presenters
-from src.api.dependencies import Caller, IdempotencyKey, ItemId, Services, ServicesDep
+from src.api.dependencies import Caller, IdempotencyKey, ItemId, Services, ServicesDep, on_behalf_of
 from src.api.error_handlers import problems
 from src.api.requests import JsonRoute, claim_of, decode_all, decode_audio, unless_gone
 from src.api.schemas.profiles import (
@@ -21,7 +21,7 @@ from src.api.schemas.profiles import (
 from src.domain.accounts import DeletionKind
 from src.domain.consent import Consent
 from src.domain.errors import ConsentRequired, VerificationFailed, about
-from src.domain.identity import Identity, acting_service
+from src.domain.identity import Identity
 from src.domain.jobs import VoiceProfile
 from src.domain.languages import canonical
 from src.services.jobs.idempotency import run_once
@@ -36,7 +36,7 @@ async def make_challenge(body: ChallengeRequest, caller: Caller, services: Servi
     """A random sentence: a speaker who says it is there, and not played from a recording. A user gets a few in their
     lifetime of minutes; more are refused with 429.
     """
-    speaker = await _speaker(body.user_id, caller, services)
+    speaker = await on_behalf_of(body.user_id, caller, services)
     language = canonical(body.language) if body.language else None
     made = await services.challenges.issue(speaker.user_id, language)
     return ChallengeResponse(
@@ -52,20 +52,16 @@ async def save_profile(
     request: Request,
     idempotency_key: IdempotencyKey = None,
 ) -> ProfileResponse:
-    """Create a voice profile, or replace the voice of an existing one. Needs the speaker's consent, for each voice
-    anew; the record of an earlier one is kept as long as the profile.
+    """Create a voice profile, or replace the voice of an existing one. The speaker's consent is for each voice anew;
+    the record of an earlier one is kept as long as the profile.
     """
-    if body.consent is None or not body.consent.given:
-        raise ConsentRequired(
-            "Send `consent` with `given`: true, the `statement` that the speaker agreed to, and `recorded_at`."
-        )
-    caller = await _speaker(body.user_id, caller, services)
+    caller = await on_behalf_of(body.user_id, caller, services)
     new = NewProfile(
         user_id=caller.user_id,
         reference_audio=await decode_audio(body.reference_audio),
         additional_references=await decode_all("additional_references", body.additional_references),
         audio_format=body.audio_format,
-        consent=Consent(body.consent.statement, body.consent.recorded_at, sent_by=caller.by or caller.user_id),
+        consent=_consent(body, caller),
         name=body.name,
         profile_id=body.profile_id,
         verification=await _answer(body.verification, services) if body.verification else None,
@@ -96,7 +92,7 @@ async def verify_profile(
     """Verify a profile that is there: its speaker says the sentence of a challenge. The consent that it was saved with
     is recorded anew, as one by `spoken_challenge`.
     """
-    speaker, answer = await _speaker(body.user_id, caller, services), await _answer(body, services)
+    speaker, answer = await on_behalf_of(body.user_id, caller, services), await _answer(body, services)
 
     async def verify() -> VoiceProfile:
         subject, user = f"profile:{profile_id}", speaker.user_id
@@ -130,6 +126,15 @@ async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesD
     await services.deletions.request(DeletionKind.PROFILE, profile_id, caller.user_id, caller.user_id)
 
 
+def _consent(body: ProfileRequest, caller: Identity) -> Consent | None:
+    """Raises ConsentRequired for one that says no."""
+    if body.consent is None:
+        return None
+    if not body.consent.given:
+        raise ConsentRequired("`consent.given` is false: without the speaker's agreement no voice is kept.")
+    return Consent(body.consent.statement, body.consent.recorded_at, sent_by=caller.by or caller.user_id)
+
+
 async def _answer(sent: Verification, services: Services) -> SpokenAnswer:
     with about("verification.audio"):
         return SpokenAnswer(sent.challenge_id, await decode_audio(sent.audio), sent.audio_format)
@@ -148,14 +153,4 @@ async def _noted(services: Services, speaker: Identity, subject: str) -> AsyncIt
 def _agreed(profile: VoiceProfile) -> dict[str, str]:
     """For the audit log, which holds no words: the statement stays with the profile."""
     consent = profile.consent
-    return {"consent": consent.id, "method": consent.method.value}
-
-
-async def _speaker(user_id: str | None, caller: Identity, services: Services) -> Identity:
-    """Whose the profile will be: the caller, or a user that it names, as by X-On-Behalf-Of. Raises Forbidden."""
-    if user_id is None or user_id == caller.user_id:
-        return caller
-    speaker = caller.acting_for(user_id)
-    await services.sessions.require(speaker)
-    acting_service.set(speaker.by)
-    return speaker
+    return {"consent": "none"} if consent is None else {"consent": consent.id, "method": consent.method.value}

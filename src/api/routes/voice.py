@@ -8,7 +8,17 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from src.api import presenters
-from src.api.dependencies import Caller, IdempotencyKey, Links, LinksDep, PreferDep, Services, ServicesDep
+from src.api.dependencies import (
+    Caller,
+    Ending,
+    IdempotencyKey,
+    Links,
+    LinksDep,
+    PreferDep,
+    Services,
+    ServicesDep,
+    on_behalf_of,
+)
 from src.api.error_handlers import problems, request_id_of
 from src.api.requests import JsonRoute, claim_of, decode_audio, disconnected, fingerprint_of, unless_gone
 from src.api.schemas.callbacks import job_ended
@@ -23,17 +33,24 @@ from src.api.schemas.voice import (
 )
 from src.domain.audio import AudioFormat
 from src.domain.errors import error_kind
+from src.domain.identity import Identity
 from src.domain.jobs import Job, JobRequest, Priority
 from src.domain.languages import canonical, variant
 from src.domain.speech import Wording
 from src.services import on_demand
 from src.services.jobs.board import Forecast
 from src.services.jobs.idempotency import run_once
+from src.services.saying import CloneRequest as SayRequest
+from src.services.saying import RecordedSpeech
+from src.utils.concurrency import background_task
 
 router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 
 _LOOK_AGAIN_SECONDS = (1, 30)
 """The least and the most that Retry-After says of a job that goes on."""
+
+_SPOKEN_AT_ONCE = 300
+"""Characters, about 20 s of speech: that little is spoken within any server's limit, and needs no place in the line."""
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
@@ -64,14 +81,16 @@ async def translate(
     links: LinksDep,
     prefer: PreferDep,
     request: Request,
+    ending: Ending,
     idempotency_key: IdempotencyKey = None,
 ) -> TranslateResponse | Response:
     """Translate a spoken message and speak the translation in the same voice.
 
     Answers when the work is done. With `Prefer: respond-async`, or when it takes longer than the server holds a
-    request, the answer is 202 with the job as it is, to be fetched at `Location`. Jobs of callers who wait are begun
-    before those of callers who do not, unless `priority` says otherwise.
+    request, or the server ends meanwhile, the answer is 202 with the job as it is, to be fetched at `Location`. Jobs of
+    callers who wait are begun before those of callers who do not, unless `priority` says otherwise.
     """
+    caller = await on_behalf_of(body.user_id, caller, services)
     wanted = _job_request(body)
     services.languages.require_pair(wanted.source_language, wanted.target_language)
     if wanted.callback_url is not None:
@@ -81,50 +100,65 @@ async def translate(
     audio = await decode_audio(body.audio)
 
     patience = prefer.patience(services.sync_timeout_seconds)
-    priority = _priority(body, patience)
-    if idempotency_key is None:
-        job = await services.jobs.submit(caller.user_id, wanted, audio, priority)
-    else:
-        fingerprint = await asyncio.to_thread(fingerprint_of, "translate", wanted, (audio,))
-        job = await services.jobs.submit_once(caller.user_id, idempotency_key, fingerprint, wanted, audio, priority)
+    priority = _priority(body.priority, patience)
+    job = await _submit(services, caller, idempotency_key, "translate", wanted, audio, priority)
 
-    job = await _wait(job, patience, services, request, cancel_when_gone=idempotency_key is None)
+    job = await _wait(job, patience, services, request, ending, cancel_when_gone=idempotency_key is None)
     if not job.ended:
         return await _accepted(job, services, links, prefer.applied)
-    if job.error is not None:
-        raise error_kind(job.error.code)(job.error.detail, retry_after_seconds=job.retry_after_seconds())
-    return await presenters.job_response(job, services.storage, links)
+    return await presenters.job_response(_completed(job), services.storage, links)
 
 
-@router.post("/transcribe", responses=problems(400, 408, 413, 415, 422, 429, 503, 504))
+@router.post("/transcribe", responses=problems(400, 403, 408, 413, 415, 422, 429, 503, 504))
 async def transcribe(
     body: TranscribeRequest, caller: Caller, services: ServicesDep, request: Request
 ) -> TranscribeResponse:
     """Speech to text alone, with segments and word times."""
+    caller = await on_behalf_of(body.user_id, caller, services)
     language = canonical(body.source_language) if body.source_language else None
-    recorded = on_demand.RecordedSpeech(await decode_audio(body.audio), body.audio_format)
+    recorded = RecordedSpeech(await decode_audio(body.audio), body.audio_format)
     hearing = services.on_demand.transcribe(
         caller.user_id, recorded, language, body.quality, request_id_of(request.scope)
     )
     return presenters.transcribed(await unless_gone(request, hearing))
 
 
-@router.post("/clone", responses=problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 503, 504))
+@router.post(
+    "/clone",
+    response_model=CloneResponse,
+    responses={**_ACCEPTED, **problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 503, 504)},
+)
 async def clone(
     body: CloneRequest,
     caller: Caller,
     services: ServicesDep,
     links: LinksDep,
+    prefer: PreferDep,
     request: Request,
+    ending: Ending,
     idempotency_key: IdempotencyKey = None,
-) -> CloneResponse:
-    """Speak a text in the voice of a reference recording or of a stored profile."""
+) -> CloneResponse | Response:
+    """Speak a text in the voice of a reference recording or of a stored profile.
+
+    Answers when it is spoken. With `Prefer`, and for a text of more than 300 characters, it is a job: when that takes
+    longer than the server, or the caller, waits, the answer is 202, as of `translate`.
+    """
+    caller = await on_behalf_of(body.user_id, caller, services)
     language = canonical(body.target_language)
-    voice: on_demand.RecordedSpeech | str = body.voice_profile_id or ""
+    voice: RecordedSpeech | str = body.voice_profile_id or ""
     if body.reference_audio is not None:
-        voice = on_demand.RecordedSpeech(await decode_audio(body.reference_audio), body.audio_format)
-    wanted = on_demand.CloneRequest(body.text, language, voice, body.quality)
+        voice = RecordedSpeech(await decode_audio(body.reference_audio), body.audio_format)
+    wanted = SayRequest(body.text, language, voice, body.quality)
     recordings = () if isinstance(voice, str) else (voice.data,)
+    if prefer.applied is not None or len(body.text) > _SPOKEN_AT_ONCE:
+        await services.on_demand.require_sayable(caller.user_id, wanted)
+        patience = prefer.patience(services.sync_timeout_seconds)
+        saying, priority = _text_request(body, language), _priority(None, patience)
+        job = await _submit(services, caller, idempotency_key, "say", saying, b"".join(recordings), priority)
+        job = await _wait(job, patience, services, request, ending, cancel_when_gone=idempotency_key is None)
+        if not job.ended:
+            return await _accepted(job, services, links, prefer.applied)
+        return await presenters.spoken_by_job(_completed(job), services.storage, links)
     speaking = run_once(
         services.idempotency,
         await claim_of(caller, idempotency_key, "clone", body.model_dump(exclude={"reference_audio"}), recordings),
@@ -143,8 +177,20 @@ async def detect(body: DetectRequest, caller: Caller, services: ServicesDep, req
 
     Nothing that the file names is fetched. A file without marks may be synthetic all the same.
     """
-    recorded = on_demand.RecordedSpeech(await decode_audio(body.audio), body.audio_format)
+    recorded = RecordedSpeech(await decode_audio(body.audio), body.audio_format)
     return presenters.detected(await unless_gone(request, services.on_demand.detect(caller.user_id, recorded)))
+
+
+def _text_request(body: CloneRequest, language: str) -> JobRequest:
+    return JobRequest(
+        audio_format=body.audio_format,
+        target_language=language,
+        voice_profile_id=body.voice_profile_id,
+        quality=body.quality,
+        return_audio_url=body.return_audio_url,
+        return_base64=body.return_base64,
+        text=body.text,
+    )
 
 
 def _job_request(body: TranslateRequest) -> JobRequest:
@@ -167,27 +213,54 @@ def _job_request(body: TranslateRequest) -> JobRequest:
     )
 
 
-def _priority(body: TranslateRequest, patience: float) -> Priority:
+async def _submit(
+    services: Services,
+    caller: Identity,
+    key: str | None,
+    operation: str,
+    wanted: JobRequest,
+    audio: bytes,
+    priority: Priority,
+) -> Job:
+    if key is None:
+        return await services.jobs.submit(caller.user_id, wanted, audio, priority)
+    fingerprint = await asyncio.to_thread(fingerprint_of, operation, wanted, (audio,))
+    return await services.jobs.submit_once(caller.user_id, key, fingerprint, wanted, audio, priority)
+
+
+def _completed(job: Job) -> Job:
+    """Raises the error of one that failed."""
+    if job.error is not None:
+        raise error_kind(job.error.code)(job.error.detail, retry_after_seconds=job.retry_after_seconds())
+    return job
+
+
+def _priority(asked: str | None, patience: float) -> Priority:
     """Who waits for the answer goes before who comes back for it."""
-    if body.priority is not None:
-        return Priority[body.priority.upper()]
+    if asked is not None:
+        return Priority[asked.upper()]
     return Priority.INTERACTIVE if patience > 0 else Priority.BATCH
 
 
-async def _wait(job: Job, seconds: float, services: Services, request: Request, *, cancel_when_gone: bool) -> Job:
-    """Hold the response until the job ends. A caller that goes away has no use for the answer: its job is cancelled."""
+async def _wait(
+    job: Job, seconds: float, services: Services, request: Request, ending: asyncio.Event, *, cancel_when_gone: bool
+) -> Job:
+    """Hold the response until the job, or this server, ends. A caller that goes away has no use for the answer: its job
+    is cancelled.
+    """
     if seconds <= 0 or job.ended:
         return job
-    ended = asyncio.create_task(services.jobs.wait(job.id, seconds))
-    gone = asyncio.create_task(disconnected(request))
-    try:
-        await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done() and cancel_when_gone:
+    async with (
+        background_task(services.jobs.wait(job.id, seconds)) as ended,
+        background_task(disconnected(request)) as gone,
+        background_task(ending.wait()) as stopping,
+    ):
+        await asyncio.wait({ended, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if gone.done() and not ended.done() and cancel_when_gone:
             await services.jobs.cancel(job.id)
+        if stopping.done() and not ended.done():
+            return await services.jobs.get(job.id, job.user_id)
         return await ended
-    finally:
-        gone.cancel()
-        ended.cancel()
 
 
 async def _accepted(job: Job, services: Services, links: Links, applied: str | None) -> Response:

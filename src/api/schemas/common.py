@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
@@ -27,8 +28,19 @@ LanguageTag = Annotated[
     ),
 ]
 
+
+def _text_alone(value: object) -> object:
+    """Refuses what else clients make of bytes: lists of numbers, or objects that have these."""
+    if not isinstance(value, str):
+        raise PydanticCustomError(
+            "base64_text", "send the bytes of the file as one text in base64, not as a list of numbers or anything else"
+        )
+    return value
+
+
 EncodedAudio = Annotated[
     str,
+    BeforeValidator(_text_alone),
     Field(
         min_length=1,
         description=(
@@ -39,6 +51,16 @@ EncodedAudio = Annotated[
     ),
 ]
 
+OwnerId = Annotated[
+    Text | None,
+    Field(
+        pattern=r"^[^\x00-\x20\x7f]{1,200}$",
+        description=(
+            "Whose request this is, from a caller that may act for others: without tokens any, else one with the scope "
+            "`voice:service`. `X-On-Behalf-Of` does the same on every path, and has limits count for that user."
+        ),
+    ),
+]
 ProfileId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 

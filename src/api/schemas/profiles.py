@@ -5,20 +5,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
-from src.api.schemas.common import EncodedAudio, Format, Hertz, LanguageTag, ProfileId, Seconds, Share, Text
+from src.api.schemas.common import EncodedAudio, Format, Hertz, LanguageTag, OwnerId, ProfileId, Seconds, Share, Text
 from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
 from src.domain.consent import ConsentMethod
 from src.domain.speech import VoiceType
 from src.services.profiles.profiles import MAX_ADDITIONAL_REFERENCES
-
-OwnerId = Annotated[
-    Text | None,
-    Field(
-        pattern=r"^[^\x00-\x20\x7f]{1,200}$",
-        description="Another user, for callers with the scope `voice:service`; `X-On-Behalf-Of` does the same.",
-    ),
-]
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -29,7 +21,7 @@ def _in_utc(time: datetime) -> datetime:
 
 
 class ConsentRequest(BaseModel):
-    """The speaker's agreement to have this voice cloned. Without `given: true` the answer is 403 `consent_required`."""
+    """The speaker's agreement to have this voice cloned. With `given` false the answer is 403 `consent_required`."""
 
     given: bool
     statement: Annotated[Text, Field(min_length=1, max_length=2000, description="The sentence that was agreed to.")]
@@ -94,7 +86,15 @@ class ProfileRequest(BaseModel):
     name: Annotated[Text | None, Field(max_length=200)] = None
     user_id: OwnerId = None
     profile_id: ProfileId | None = None
-    consent: ConsentRequest | None = None
+    consent: Annotated[
+        ConsentRequest | None,
+        Field(
+            description=(
+                "Null: no consent is on record, and `degraded` says so. Where the service requires one "
+                "(PROFILE_CONSENT), and with `verification`, the answer is then 403 `consent_required`."
+            )
+        ),
+    ] = None
     verification: Annotated[
         Verification | None,
         Field(
@@ -141,9 +141,10 @@ class ProfileResponse(BaseModel):
     embedding_cached: Annotated[bool, Field(description="Whether the voice is stored, ready to speak with.")]
     created_at: datetime
     updated_at: datetime
-    consent: ConsentResponse
+    consent: Annotated[ConsentResponse | None, Field(description="Null: none is on record.")]
     verified: Annotated[bool, Field(description="Whether the consent is by `spoken_challenge`.")]
     verified_at: datetime | None
+    degraded: Annotated[list[str], Field(description="What this profile lacks, such as a consent on record.")] = []
 
     model_config = example("ProfileResponse")
 

@@ -12,6 +12,7 @@ from src.api.schemas.common import (
     LanguageTag,
     Milliseconds,
     Moment,
+    OwnerId,
     ProfileId,
     QualityChoice,
     Seconds,
@@ -98,6 +99,7 @@ class TranslateRequest(BaseModel):
             )
         ),
     ] = None
+    user_id: OwnerId = None
     options: TranslateOptions = TranslateOptions()
     quality: QualityChoice | None = None
     preserve_emotion: bool | None = None
@@ -128,6 +130,7 @@ class TranslatedSegment(BaseModel):
     end: Moment
     text: str
     translated_text: str
+    language: Annotated[str | None, Field(description="Of `text`: a message may be in several.")] = None
 
 
 class Engines(BaseModel):
@@ -137,7 +140,9 @@ class Engines(BaseModel):
 
 
 class TranslateResponse(BaseModel):
-    """A job. Everything from `original_text` on is null until `status` is `completed`."""
+    """A job. Everything from `original_text` on is null until `status` is `completed`. One that says a text, of
+    `clone`, has it as `original_text` and `translated_text`, and `none` for the engines that it did without.
+    """
 
     job_id: str
     status: JobStatus
@@ -199,6 +204,7 @@ class TranscribeRequest(BaseModel):
     audio: EncodedAudio
     audio_format: Format = AudioFormat.WAV
     source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
+    user_id: OwnerId = None
     quality: QualityChoice = Quality.BALANCED
 
     model_config = example("TranscribeRequest")
@@ -215,6 +221,7 @@ class HeardSegment(BaseModel):
     start: Seconds
     end: Seconds
     text: str
+    language: Annotated[str | None, Field(description="A message may be in several.")] = None
     words: list[HeardWord]
 
 
@@ -241,6 +248,7 @@ class CloneRequest(BaseModel):
     reference_audio: EncodedAudio | None = None
     audio_format: Format = AudioFormat.WAV
     voice_profile_id: ProfileId | None = None
+    user_id: OwnerId = None
     quality: QualityChoice = Quality.BALANCED
     return_audio_url: bool = True
     return_base64: bool = True

@@ -6,7 +6,8 @@ from typing import Any
 
 from src.domain.errors import VoiceServiceError
 from src.domain.speech import Transcript
-from src.models.whisper_model import Clip, Hearing, WhisperModel
+from src.models.whisper.hearing import Clip, Hearing
+from src.models.whisper_model import WhisperModel
 
 
 def load_whisper(*args: Any, **options: Any) -> "WhisperBatch":

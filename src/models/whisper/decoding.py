@@ -1,6 +1,6 @@
 """Tokens from encoded windows: openai-whisper's own decoding task over the network with static caches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,6 +10,8 @@ from whisper.tokenizer import Tokenizer, get_tokenizer
 
 from src.models.whisper.network import Listening, Network
 
+_LETTERS_A_SECOND = 25.0
+"""More than anyone says in any language: a text that is longer was not said."""
 _SEED = 0
 """Of sampling at temperatures above 0: the same recording gives the same text."""
 
@@ -24,20 +26,36 @@ class Decoded:
     no_speech_probability: float
     compression_ratio: float
     ended: bool  # with an end token, not at the limit
+    really_repeated: bool = False
 
     @property
     def silent(self) -> bool:
         """Nobody spoke, by openai-whisper's rule."""
-        return self.no_speech_probability > 0.6 and self.log_probability < -1.0
+        return self.no_speech_probability > 0.6 and self.improbable
+
+    @property
+    def improbable(self) -> bool:
+        return self.log_probability < -1.0
 
     @property
     def failed(self) -> bool:
-        """Repetitive, improbable, or without an end: by openai-whisper's rule worth another attempt."""
-        return not self.silent and (self.repetitive or self.log_probability < -1.0 or not self.ended)
+        """Looping, improbable, or without an end: by openai-whisper's rule worth another attempt."""
+        return not self.silent and (self.looping or self.improbable or not self.ended)
 
     @property
-    def repetitive(self) -> bool:
-        return self.compression_ratio > 2.4
+    def looping(self) -> bool:
+        """It repeats itself, and nobody did."""
+        return self.compression_ratio > 2.4 and not self.really_repeated
+
+    @property
+    def rank(self) -> tuple[bool, bool, float]:
+        """Of two attempts the one with the higher rank is nearer to what was said."""
+        return not self.looping, self.ended, self.log_probability
+
+    def judged(self, speech_seconds: float) -> "Decoded":
+        """With `really_repeated` set: a text that is likely, comes to an end, and is as long as the speech."""
+        rate = len(self.text) / max(speech_seconds, 0.1)
+        return replace(self, really_repeated=self.ended and self.log_probability > -0.6 and rate <= _LETTERS_A_SECOND)
 
 
 class _StaticInference(Inference):  # type: ignore[misc]

@@ -21,17 +21,20 @@ from src.utils.memory import give_back_freed
 FULL_CONTEXT: int = N_FRAMES // 2
 """Encoder frames of 20 ms that Whisper was trained with, whatever the clip's length."""
 
+_FRAMES_PER_SECOND = 50
 _SPARE_FRAMES = 128
 """Behind the speech in a shortened context: about what the network needs to notice the end."""
 _CONTEXT_STEP = 64
 """Contexts are rounded up to this, so that windows of about one length share a batch."""
 _TOKENS_PER_SECOND, _TOKENS_AT_LEAST = 20, 32
-"""More than anyone speaks: ends a loop of a shortened context early."""
+"""More than anyone speaks: ends a loop early."""
+_MOST_TOKENS = 224
+"""Half of the decoder's context, as openai-whisper."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One way to decode. Those windows that fail go on to the next attempt; the last one stands."""
+    """One way to decode. Those windows that fail go on to the next attempt; the best one stands."""
 
     temperature: float = 0.0
     beams: int | None = None
@@ -94,6 +97,14 @@ class Recogniser:
         """For each window the probability of each language that Whisper knows, by code. They share a context."""
         return self.decoder.languages(self.encoded(windows, short=short))
 
+    def languages_within(
+        self, window: Window, spans: Sequence[tuple[float, float]], *, short: bool
+    ) -> list[dict[str, float]]:
+        """As `languages`, for spans (begin, end) in seconds of one window, from what is encoded of the whole of it."""
+        features = self.encoded([window], short=short)
+        frames = [(round(begin * _FRAMES_PER_SECOND), round(end * _FRAMES_PER_SECOND)) for begin, end in spans]
+        return [self.decoder.languages(features[:, first : max(last, first + 1)])[0] for first, last in frames]
+
     def attempt(self, windows: Sequence[Window], language: str, attempt: Attempt) -> list[Decoded]:
         """The text of windows that share a context, all in one language."""
         return self.decoder.decode(
@@ -101,7 +112,7 @@ class Recogniser:
             language,
             temperature=attempt.temperature,
             beams=attempt.beams,
-            max_tokens=_token_limit(windows[0]) if attempt.short else None,
+            max_tokens=_token_limit(windows),
         )
 
     def segments(self, window: Window, decoded: Decoded, language: str) -> list[Segment]:
@@ -121,7 +132,7 @@ class Recogniser:
         return torch.stack([window.features[context] for window in windows])
 
 
-def _token_limit(window: Window) -> int:
-    """Tokens that a shortened context may give, by the clip's length in whole context steps."""
-    seconds = (window.context(short=True) - _SPARE_FRAMES) / 50
-    return min(224, _TOKENS_AT_LEAST + int(_TOKENS_PER_SECOND * seconds))
+def _token_limit(windows: Sequence[Window]) -> int:
+    """Tokens that windows may give, by the longest of them."""
+    seconds = max(window.seconds for window in windows)
+    return min(_MOST_TOKENS, _TOKENS_AT_LEAST + int(_TOKENS_PER_SECOND * seconds))

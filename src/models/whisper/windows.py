@@ -1,53 +1,88 @@
-"""Where to cut a recording into windows that Whisper can hear at once: in pauses, so that no word is divided."""
+"""Where to cut a recording: windows that Whisper can hear at once, and phrases, each in one language."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 MAX_SECONDS = 30.0
 """What Whisper's encoder takes."""
-_MARGIN_SECONDS = 0.2
+MARGIN_SECONDS = 0.2
 """Kept around speech: detection is late by a frame or two, and soft sounds begin before it."""
+_PHRASE_PAUSE_SECONDS, _PHRASE_SECONDS = 0.25, 1.5
+"""A phrase ends at such a pause, once it is long enough for its language to be recognised."""
 
-Stretches = Sequence[tuple[float, float]]
+Span = tuple[float, float]
+Stretches = Sequence[Span]
 
 
-def windows(speech: Stretches, duration: float) -> list[tuple[float, float]]:
-    """Windows (begin, end) in seconds, in order and apart, none over 30 s, that hold all stretches of `speech`.
+def windows(speech: Stretches, begin: float, end: float) -> list[Span]:
+    """Windows (begin, end) in seconds, in order and apart, none over 30 s, that hold all stretches of `speech`, which
+    lie between `begin` and `end`.
 
-    A recording of 30 s or less is one window, as it is. A longer one is cut in the longest pause of the second half of
-    what a window may hold, so that windows are long (context helps) and pauses whole. Speech of over 30 s without a
-    pause is cut hard.
+    What lasts 30 s or less is one window, as it is. More is cut in the longest pause of the second half of what a
+    window may hold, so that windows are long (context helps) and pauses whole. Speech of over 30 s without a pause is
+    cut hard.
     """
     if not speech:
         return []
-    if duration <= MAX_SECONDS:
-        return [(0.0, duration)]
-    found: list[tuple[float, float]] = []
+    if end - begin <= MAX_SECONDS:
+        return [(begin, end)]
+    found: list[Span] = []
     rest = list(speech)
     while rest:
         taken, rest = _first_window(rest)
-        begin = max(taken[0][0] - _MARGIN_SECONDS, found[-1][1] if found else 0.0)
-        end = taken[-1][1] + _MARGIN_SECONDS
+        start = max(taken[0][0] - MARGIN_SECONDS, found[-1][1] if found else begin)
+        stop = taken[-1][1] + MARGIN_SECONDS
         if rest:
-            end = min(end, (taken[-1][1] + rest[0][0]) / 2)
-        found.append((begin, min(end, begin + MAX_SECONDS, duration)))
+            stop = min(stop, (taken[-1][1] + rest[0][0]) / 2)
+        found.append((start, min(stop, start + MAX_SECONDS, end)))
     return found
 
 
-def _first_window(speech: Stretches) -> tuple[Stretches, list[tuple[float, float]]]:
+def phrases(speech: Stretches) -> list[list[Span]]:
+    """Stretches of speech in groups that a speaker says in one go, of 1.5 s or more where there is as much.
+
+    None over 30 s, unless one stretch is.
+    """
+    found: list[list[Span]] = []
+    for stretch in speech:
+        last = found[-1] if found else None
+        if last is None or (_ends(last, stretch) or stretch[1] - last[0][0] > MAX_SECONDS):
+            found.append([stretch])
+        else:
+            last.append(stretch)
+    if len(found) > 1 and _length(found[-1]) < _PHRASE_SECONDS and found[-1][-1][1] - found[-2][0][0] <= MAX_SECONDS:
+        found[-2:] = [[*found[-2], *found[-1]]]
+    return found
+
+
+def inside(speech: Stretches, begin: float, end: float) -> list[Span]:
+    """The parts of `speech` between `begin` and `end`."""
+    cut = ((max(begin, a), min(end, b)) for a, b in speech)
+    return [(a, b) for a, b in cut if a < b]
+
+
+def _ends(phrase: Stretches, following: Span) -> bool:
+    return _length(phrase) >= _PHRASE_SECONDS and following[0] - phrase[-1][1] >= _PHRASE_PAUSE_SECONDS
+
+
+def _length(phrase: Stretches) -> float:
+    return sum(end - begin for begin, end in phrase)
+
+
+def _first_window(speech: Stretches) -> tuple[Stretches, list[Span]]:
     """The stretches of the first window, and those that are left."""
-    limit = speech[0][0] + MAX_SECONDS - 2 * _MARGIN_SECONDS
-    inside = [stretch for stretch in speech if stretch[1] <= limit]
-    if len(inside) == len(speech):
+    limit = speech[0][0] + MAX_SECONDS - 2 * MARGIN_SECONDS
+    within = [stretch for stretch in speech if stretch[1] <= limit]
+    if len(within) == len(speech):
         return speech, []
-    if not inside:
+    if not within:
         begin, end = speech[0]
         return [(begin, limit)], [(limit, end), *speech[1:]]
     middle = speech[0][0] + MAX_SECONDS / 2
     pauses = {
         index: after[0] - before[1]
-        for index, (before, after) in enumerate(pairwise(speech[: len(inside) + 1]), 1)
-        if before[1] >= middle or index == len(inside)
+        for index, (before, after) in enumerate(pairwise(speech[: len(within) + 1]), 1)
+        if before[1] >= middle or index == len(within)
     }
     cut = max(pauses, key=lambda index: pauses[index])
     return speech[:cut], list(speech[cut:])

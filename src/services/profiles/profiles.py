@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
 
+from src.domain.accounts import audio_counted
 from src.domain.audio import Audio, AudioFormat
 from src.domain.consent import Consent, ConsentMethod, ConsentRepository
 from src.domain.errors import (
     AudioTooLong,
+    ConsentRequired,
     DamagedFile,
     NotFound,
     ReferenceTooShort,
@@ -22,7 +24,6 @@ from src.domain.errors import (
 from src.domain.identity import CLOCK_LEEWAY_SECONDS, current_user
 from src.domain.jobs import VoiceProfile, now
 from src.domain.ports import AudioDecoder, Storage
-from src.domain.rates import audio_counted
 from src.domain.repositories import ProfileRepository
 from src.services.profiles.verification import SpokenAnswer, Verification
 from src.services.voice_cloning import DamagedVoice, LearnedVoice, VoiceCloning
@@ -39,6 +40,9 @@ the sound of the voice from 30 s of each."""
 _PLANNED_SECONDS = 600.0
 """Above the time that it takes to store a profile's files."""
 
+_SEND_CONSENT = "Send `consent` with `given`: true, the `statement` that the speaker agreed to, and `recorded_at`."
+_NONE_ON_RECORD = "No consent of the speaker is on record for this voice."
+
 
 def clones_of(profile_id: str) -> str:
     """Where those lie that were spoken with this profile."""
@@ -49,13 +53,14 @@ def clones_of(profile_id: str) -> str:
 class NewProfile:
     """What a caller sends to make or replace a profile. `profile_id` None: make a new one.
 
-    All recordings have the one `audio_format`. The service adds to `consent` which recordings it is for.
+    All recordings have the one `audio_format`. The service adds to `consent` which recordings it is for; None:
+    nobody says that the speaker agreed.
     """
 
     user_id: str
     reference_audio: bytes
     audio_format: AudioFormat
-    consent: Consent
+    consent: Consent | None = None
     name: str | None = None
     profile_id: str | None = None
     additional_references: tuple[bytes, ...] = ()
@@ -68,7 +73,9 @@ class NewProfile:
 
 @dataclass(eq=False)
 class Profiles:
-    """`min_reference_seconds` of speech are needed in each recording, `max_reference_seconds` are taken in all."""
+    """`min_reference_seconds` of speech are needed in each recording, `max_reference_seconds` are taken in all.
+    `consent_required`: whether a voice is kept and spoken with only when a consent to it is on record.
+    """
 
     profiles: ProfileRepository
     consents: ConsentRepository
@@ -79,18 +86,22 @@ class Profiles:
     _: KW_ONLY
     min_reference_seconds: float
     max_reference_seconds: float
+    consent_required: bool = False
 
     async def save(self, new: NewProfile) -> VoiceProfile:
         """Learn the voice and keep it; not learned again when it replaces one of the same recordings.
 
-        Raises RequestInvalid for a consent from the future, ConsentRequired where it must be verified and is not to be,
-        ReferenceTooShort, AudioTooLong, NotFound for another's `profile_id`, decoding errors, and those of
-        `Verification.confirm`.
+        Raises RequestInvalid for a consent from the future, ConsentRequired where one is needed and not given, or must
+        be verified and is not to be, ReferenceTooShort, AudioTooLong, NotFound for another's `profile_id`, decoding
+        errors, and those of `Verification.confirm`.
         """
         began = now()
         current_user.set(new.user_id)
         self.verification.require(verified=new.verification is not None)
-        _require_past(new.consent)
+        if new.consent is not None:
+            _require_past(new.consent)
+        elif self.consent_required or new.verification is not None:
+            raise ConsentRequired(_SEND_CONSENT)
         old = await self.profiles.get(new.profile_id, new.user_id) if new.profile_id else None
         references = await self._references(new)
         method = ConsentMethod.DECLARED
@@ -100,7 +111,7 @@ class Profiles:
         known = await self._stored_voice(old) if old is not None else None
         voice = await self.voices.learn(references, known)
         checksums = await asyncio.to_thread(_checksums, new.recordings)
-        consent = replace(new.consent, method=method, references=checksums)
+        consent = new.consent and replace(new.consent, method=method, references=checksums)
         profile = self._describe(
             replace(new, consent=consent), old, voice, sum(reference.duration_seconds for reference in references)
         )
@@ -110,10 +121,12 @@ class Profiles:
     async def verify(self, profile_id: str, user_id: str, answer: SpokenAnswer, sent_by: str) -> VoiceProfile:
         """Verify a profile that is there: its consent is recorded anew, as one by spoken challenge.
 
-        Raises NotFound, decoding errors, and those of `Verification.confirm`.
+        Raises NotFound, ConsentRequired when none is on record, decoding errors, and those of `Verification.confirm`.
         """
         current_user.set(user_id)
         profile = await self.profiles.get(profile_id, user_id)
+        if profile.consent is None:
+            raise ConsentRequired(f"{_NONE_ON_RECORD} Save the profile anew with `consent` and `verification`.")
         recordings = [await self.storage.get(path) for path in profile.audio_paths]
         references = [
             await self._recorded(path, recording)
@@ -135,9 +148,10 @@ class Profiles:
         return await self.profiles.get(profile_id, user_id)
 
     async def require_usable(self, profile_id: str, user_id: str) -> None:
-        """Raises NotFound, and ConsentRequired where only verified profiles are spoken with and this one is not."""
-        profile = await self.profiles.get(profile_id, user_id)
-        self.verification.require(verified=profile.verified)
+        """Raises NotFound, and ConsentRequired where only profiles with consent, or verified ones, are spoken with and
+        this one is not.
+        """
+        await self._usable(profile_id, user_id)
 
     def require_usable_recording(self) -> None:
         """Raises ConsentRequired where only verified voices are spoken with: nobody vouches for a recording."""
@@ -150,8 +164,7 @@ class Profiles:
         """The stored voice. Learned anew from the recordings, and stored, when what is stored cannot be used: another
         voice engine made it, it is damaged or not there. Raises as `require_usable` does.
         """
-        profile = await self.profiles.get(profile_id, user_id)
-        self.verification.require(verified=profile.verified)
+        profile = await self._usable(profile_id, user_id)
         voice = await self.voices.recall(profile.embedding_path)
         if voice is not None:
             return voice
@@ -162,6 +175,13 @@ class Profiles:
             await self._replace_voice(profile, voice)
         await self.voices.remember(profile.embedding_path, voice)
         return voice
+
+    async def _usable(self, profile_id: str, user_id: str) -> VoiceProfile:
+        profile = await self.profiles.get(profile_id, user_id)
+        self.verification.require(verified=profile.verified)
+        if self.consent_required and profile.consent is None:
+            raise ConsentRequired(f"{_NONE_ON_RECORD} Save the profile anew with `consent`.")
+        return profile
 
     async def _references(self, new: NewProfile) -> tuple[Audio, ...]:
         """The recordings of a new profile, each good enough by itself; mistakes in the further ones name them."""

@@ -14,11 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.support.tokens import WITH_TOKENS, bearer, claims, hs256
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
@@ -105,15 +104,24 @@ def profiles(world: World) -> None:
 @case("POST /api/v1/voice/translate")
 def translate(world: World) -> None:
     world.refused("POST", f"{VOICE}/translate", json=MESSAGE | {"voice_profile_id": world.profile})
+    in_anns_name = MESSAGE | {"voice_profile_id": world.profile, "user_id": "ann"}
+    world.refused("POST", f"{VOICE}/translate", 403, "forbidden", json=in_anns_name)
     with_key = world.asks("POST", f"{VOICE}/translate", json=MESSAGE, headers=key("translate")).json()
     assert with_key["status"] == "completed"
     assert with_key["job_id"] != world.job_id
+
+
+@case("POST /api/v1/voice/transcribe")
+def transcribe(world: World) -> None:
+    world.refused("POST", f"{VOICE}/transcribe", 403, "forbidden", json={"audio": AUDIO, "user_id": "ann"})
 
 
 @case("POST /api/v1/voice/clone")
 def clone(world: World) -> None:
     spoken = {"text": "Good morning.", "target_language": "es", "voice_profile_id": world.profile}
     world.refused("POST", f"{VOICE}/clone", json=spoken)
+    world.refused("POST", f"{VOICE}/clone", json=spoken, headers={"Prefer": "respond-async"})
+    world.refused("POST", f"{VOICE}/clone", 403, "forbidden", json=spoken | {"user_id": "ann"})
     with_key = world.asks("POST", f"{VOICE}/clone", json=SPOKEN, headers=key("clone")).json()
     assert with_key["audio_url"].partition("?")[0] != world.clone["audio_url"].partition("?")[0]
 
@@ -206,7 +214,7 @@ def administration(world: World) -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     app = create_app(settings(tmp_path_factory.mktemp("tenants") / "data"), engines)
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield World(http)

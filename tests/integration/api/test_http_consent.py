@@ -14,11 +14,11 @@ import httpx
 import pytest
 from jose import jwt
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber
 from tests.support.options import applied
 
 RECORDING = b"any bytes: the decoder is a fake"
@@ -32,9 +32,7 @@ def encoded(recording: bytes) -> str:
 
 @contextmanager
 def service(data_dir: Path, transcriber: FakeTranscriber | None = None, **settings: Any) -> Iterator[httpx.Client]:
-    engines = Engines(
-        FakeDecoder(), transcriber or FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={}
-    )
+    engines = fake_engines(transcriber=transcriber or FakeTranscriber())
     made = Settings(_env_file=None, data_dir=data_dir, min_reference_seconds=1, **settings)
     with serving(create_app(made, engines)) as url, httpx.Client(base_url=f"{url}/api/v1/voice", timeout=60) as http:
         yield http
@@ -120,9 +118,50 @@ def test_a_clock_that_is_a_little_fast_is_believed(http: httpx.Client) -> None:
     assert save(http, consent=CONSENT | {"recorded_at": soon.isoformat()}).status_code == 200
 
 
-def test_without_consent_there_is_no_profile(http: httpx.Client) -> None:
-    for consent in (None, CONSENT | {"given": False}):
-        refused(save(http, consent=consent), 403, "consent_required")
+GATEWAYS = {"user_id": "ann", "reference_audio": encoded(RECORDING), "audio_format": "wav"}
+
+
+def test_a_profile_without_consent_says_that_none_is_on_record(http: httpx.Client, tmp_path: Path) -> None:
+    answer = http.post("/profile", json=GATEWAYS)
+    saved = answer.json()
+    assert (answer.status_code, saved["user_id"]) == (200, "ann")
+    assert (saved["consent"], saved["verified"], saved["verified_at"]) == (None, False, None)
+    assert [note for note in saved["degraded"] if "consent" in note.lower()] == saved["degraded"] != []
+    assert rows(tmp_path, "SELECT consent_id FROM voice_profiles") == [(None,)]
+    assert rows(tmp_path, "SELECT * FROM consents") == []
+    agreed = save(http, user_id="ann", profile_id=saved["profile_id"]).json()
+    assert (agreed["consent"]["statement"], agreed["degraded"]) == (STATEMENT, [])
+
+
+def test_who_says_that_the_speaker_does_not_agree_is_refused(http: httpx.Client) -> None:
+    refused(save(http, consent=CONSENT | {"given": False}), 403, "consent_required", "given")
+
+
+def test_where_it_is_required_no_voice_without_consent_is_kept_or_spoken_with(tmp_path: Path) -> None:
+    with service(tmp_path / "data") as before:
+        profile_id = before.post("/profile", json=GATEWAYS).json()["profile_id"]
+    with service(tmp_path / "data", profile_consent="required") as http:
+        refused(http.post("/profile", json=GATEWAYS), 403, "consent_required", "statement")
+        clone = {"text": "Good.", "target_language": "en", "voice_profile_id": profile_id, "user_id": "ann"}
+        refused(http.post("/clone", json=clone), 403, "consent_required", "anew")
+        assert save(http, user_id="ann", profile_id=profile_id).status_code == 200
+        assert http.post("/clone", json=clone).status_code == 200
+
+
+def test_a_users_profile_is_found_by_requests_in_that_users_name_alone(http: httpx.Client) -> None:
+    profile_id = http.post("/profile", json=GATEWAYS).json()["profile_id"]
+    message = {"audio": encoded(RECORDING), "target_language": "es", "voice_profile_id": profile_id}
+    clone = {"text": "Good.", "target_language": "en", "voice_profile_id": profile_id}
+    as_ann = {"X-On-Behalf-Of": "ann"}
+    for path, body in (("/translate", message), ("/clone", clone)):
+        assert http.post(path, json=body | {"user_id": "ann"}).status_code == 200
+        assert http.post(path, json=body, headers=as_ann).status_code == 200
+        refused(http.post(path, json=body), 404, "not_found", "user_id")
+        refused(http.post(path, json=body | {"user_id": "bob"}), 404, "not_found")
+        refused(http.post(path, json=body | {"user_id": "bob"}, headers=as_ann), 403, "forbidden")
+    job_id = http.post("/translate", json=message | {"user_id": "ann"}).json()["job_id"]
+    assert http.get(f"/job/{job_id}", headers=as_ann).status_code == 200
+    refused(http.get(f"/job/{job_id}"), 404, "not_found")
 
 
 def refused(answer: httpx.Response, status: int, code: str, said: str = "") -> None:
@@ -211,5 +250,10 @@ def test_challenges_are_for_users_that_the_caller_may_act_for(tmp_path: Path) ->
         http.headers["Authorization"] = f"Bearer {jwt.encode(claims, access['jwt_secret'])}"
         mine = http.post("/profile/challenge", json={}).json()
         refused(http.post("/profile/challenge", json={"user_id": "bob"}), 403, "forbidden")
+        message = {"audio": encoded(RECORDING), "target_language": "es", "source_language": "en"}
+        clone = {"text": "Good.", "target_language": "en", "reference_audio": encoded(RECORDING)}
+        for path, sent in (("translate", message), ("transcribe", message), ("clone", clone)):
+            refused(http.post(f"/{path}", json=sent | {"user_id": "bob"}), 403, "forbidden")
+            assert http.post(f"/{path}", json=sent | {"user_id": "ann"}).status_code == 200
         body = {"challenge_id": mine["challenge_id"], "audio": encoded(b"any"), "user_id": "bob"}
         refused(http.post("/profile/nothing/verification", json=body), 403, "forbidden")

@@ -15,12 +15,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.domain.errors import TranslationUnavailable
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 BODY: dict[str, Any] = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
@@ -58,7 +58,7 @@ class Service:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     transcriber, translator, voice = FakeTranscriber(), FakeTranslator(), FakeVoice()
-    engines = Engines(FakeDecoder(), transcriber, (translator,), voice, FakeAnalyzer(), runners={})
+    engines = fake_engines(transcriber=transcriber, translators=(translator,), voice=voice)
     settings = Settings(
         _env_file=None, data_dir=tmp_path_factory.mktemp("contract"), sync_timeout_seconds=2.0, job_queue_size=4
     )
@@ -136,6 +136,22 @@ def test_the_audio_is_the_same_in_the_body_and_at_its_address(service: Service) 
     assert last.content == wav[-3:]
     beyond = service.http.get(answer["audio_url"], headers={"Range": f"bytes={len(wav)}-"})
     assert beyond.status_code == 416
+
+
+@pytest.mark.parametrize("way", ["lines of 64", "lines of 76, escaped", "slashes", "plus signs"])
+def test_50_mb_of_audio_pass_as_clients_write_base64(service: Service, way: str) -> None:
+    """Sent whole before the answer is read. Quiet samples make most of their base64 slashes."""
+    audio = base64.b64encode(b"\xff\xff\xfe" * (50_000_000 // 3) if way == "slashes" else b"\xfb" * 50_000_000)
+    if "lines" in way:
+        width = 64 if "64" in way else 76
+        between = rb"\r\n" if "64" in way else rb"\u000D\u000A"
+        audio = between.join(audio[start : start + width] for start in range(0, len(audio), width)) + between
+    if way == "plus signs":
+        audio = audio[: len(audio) // 16 * 8].replace(b"+", rb"\u002B", 2_000_000) + audio[len(audio) // 16 * 8 :]
+    body = b'{"source_language": "en", "target_language": "es", "audio": "%s"}' % audio.replace(b"/", rb"\/")
+    with closing(HTTPConnection(service.http.base_url.netloc.decode(), timeout=60)) as connection:
+        connection.request("POST", "/api/v1/voice/translate", body, {"Content-Type": "application/json"})
+        assert connection.getresponse().status == 200
 
 
 def test_a_changed_address_is_not_found(service: Service) -> None:
@@ -255,14 +271,6 @@ def test_the_server_answers_while_an_engine_works(service: Service) -> None:
         service.voice.gate.opened.set()
 
 
-def test_an_idempotency_key_makes_one_job(service: Service) -> None:
-    key = {"Idempotency-Key": "a1"}
-    first, second = service.translate(key), service.translate(key)
-    assert first.json()["job_id"] == second.json()["job_id"]
-    assert service.translator.calls == 1
-    _problem(service.translate(key, target_language="fr"), 422, "idempotency_key_reused")
-
-
 def test_the_envelope_wraps_answers_and_problems(service: Service) -> None:
     good = service.translate({"Accept": ENVELOPE})
     assert good.headers["content-type"] == ENVELOPE
@@ -272,11 +280,6 @@ def test_the_envelope_wraps_answers_and_problems(service: Service) -> None:
     assert bad.status_code == 422
     assert bad.json()["success"] is False
     assert bad.json()["error"]["code"] == "unsupported_language"
-
-
-def test_request_ids_are_echoed(service: Service) -> None:
-    answer = service.http.get("/health/live", headers={"X-Request-ID": "my-id-1"})
-    assert answer.headers["x-request-id"] == "my-id-1"
 
 
 def test_transcribe_gives_segments_and_words(service: Service) -> None:
@@ -296,17 +299,69 @@ def test_clone_speaks_a_text_with_a_recording_or_a_profile(service: Service) -> 
     _problem(service.http.post("/api/v1/voice/clone", json=missing), 404, "not_found")
 
 
-def test_a_profile_lives_from_consent_to_deletion(service: Service) -> None:
-    body = {"reference_audio": AUDIO, "name": "mine"}
-    _problem(service.http.post("/api/v1/voice/profile", json=body), 403, "consent_required")
-    refused = body | {"consent": CONSENT | {"given": False}}
-    _problem(service.http.post("/api/v1/voice/profile", json=refused), 403, "consent_required")
+LONG = {"text": "Buenos días a todos. " * 200, "target_language": "es", "reference_audio": AUDIO}
+
+
+def test_a_long_text_is_answered_as_a_short_one_while_there_is_time(service: Service) -> None:
+    short = service.http.post("/api/v1/voice/clone", json=LONG | {"text": "Hola."}).json()
+    answer = service.http.post("/api/v1/voice/clone", json=LONG)
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json()) == set(short)
+    assert (answer.json()["engine"], answer.json()["degraded"]) == ("fake-voice", [])
+    assert answer.json()["duration_seconds"] == 0.5 * 200
+    assert service.http.get(answer.json()["audio_url"]).content == base64.b64decode(answer.json()["audio_base64"])
+
+
+def test_a_text_that_takes_longer_than_the_wait_goes_on_as_a_job(service: Service) -> None:
+    service.voice.gate.opened.clear()
+    accepted = service.http.post("/api/v1/voice/clone", json=LONG)
+    service.voice.gate.opened.set()
+    assert (accepted.status_code, accepted.json()["status"]) == (202, "processing")
+    job = service.job_when_ended(accepted.headers["location"])
+    assert (job["status"], job["original_text"], job["translated_text"]) == ("completed", LONG["text"], LONG["text"])
+    assert (job["source_language"], job["target_language"]) == ("es", "es")
+    assert base64.b64decode(job["audio_base64"])[:4] == b"RIFF"
+    assert set(job["timestamps"].values()) >= {0}
+
+
+def test_who_does_not_wait_for_a_text_gets_a_job_however_short_it_is(service: Service) -> None:
+    body = {"text": "Hola.", "target_language": "es"}
+    later = {"Prefer": "respond-async"}
+    answer = service.http.post("/api/v1/voice/clone", json=body | {"reference_audio": AUDIO}, headers=later)
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
+    job = service.job_when_ended(answer.headers["location"])
+    assert (job["status"], job["duration_seconds"]) == ("completed", 0.5)
+    for wrong, status, code in (
+        (body | {"voice_profile_id": "nobody"}, 404, "not_found"),
+        (body | {"reference_audio": AUDIO, "target_language": "de"}, 422, "unsupported_language"),
+        (body | {"reference_audio": AUDIO, "text": "…"}, 422, "validation_error"),
+    ):
+        _problem(service.http.post("/api/v1/voice/clone", json=wrong, headers=later), status, code)
+
+
+def test_a_repeated_text_with_a_key_is_said_once(service: Service) -> None:
+    key = {"Idempotency-Key": uuid4().hex}
+    first, again = (service.http.post("/api/v1/voice/clone", json=LONG, headers=key).json() for _ in range(2))
+    assert first["audio_base64"] == again["audio_base64"]
+    assert len(service.voice.requests) == 1
+    _problem(
+        service.http.post("/api/v1/voice/clone", json=LONG | {"text": "Hola."}, headers=key),
+        422,
+        "idempotency_key_reused",
+    )
+
+
+def test_a_short_text_that_takes_too_long_is_told_how_to_wait(service: Service) -> None:
+    service.voice.gate.opened.clear()
+    answer = service.http.post("/api/v1/voice/clone", json=LONG | {"text": "Hola."})
+    service.voice.gate.opened.set()
+    _problem(answer, 504, "deadline_exceeded", "Prefer: respond-async")
 
 
 def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
     tmp_path: Path,
 ) -> None:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         body = {"reference_audio": AUDIO, "name": "mine", "consent": CONSENT}
@@ -328,7 +383,7 @@ def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
 
 def test_a_profile_takes_further_recordings_and_names_the_bad_one(tmp_path: Path) -> None:
     voice = FakeVoice()
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), voice, FakeAnalyzer(), runners={})
+    engines = fake_engines(voice=voice)
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
     silence = base64.b64encode(b"silence").decode()
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:

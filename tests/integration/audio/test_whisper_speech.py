@@ -14,8 +14,9 @@ from scripts.checkpoints.spoken_sentences import SENTENCES, held_out_voices, ren
 from src.domain.audio import Audio, Samples
 from src.domain.errors import EngineUnavailable, NoSpeechDetected, UnsupportedLanguage
 from src.domain.speech import Quality, Transcript
+from src.models.whisper.hearing import Clip
 from src.models.whisper.linear import Precision
-from src.models.whisper_model import Clip, WhisperModel
+from src.models.whisper_model import WhisperModel
 from tests.checkpoints.whisper_checkpoint import trained_checkpoint
 
 RATE = 16_000
@@ -169,3 +170,12 @@ def test_cuda_is_not_assumed(checkpoint: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(EngineUnavailable, match="CUDA"):
             WhisperModel(checkpoint, "cuda")
+
+
+def test_two_languages_in_one_message_are_heard_each_in_its_own(model: WhisperModel) -> None:
+    """In one window of 30 s, which the whole network would hear in one language."""
+    texts = [(SENTENCES["en"][2], "en"), (SENTENCES["fr"][1], "fr")]
+    audio = Audio(np.concatenate([spoken(text, language) for text, language in texts]), RATE)
+    transcript = model.transcribe(audio, None, Quality.FAST)
+    assert [(segment.text, segment.language) for segment in transcript.segments] == texts
+    assert transcript.language == "en"

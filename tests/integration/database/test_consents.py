@@ -66,7 +66,7 @@ async def test_a_consent_that_is_added_is_the_profiles(
     old, spoken = profile(), consent("spoken", ConsentMethod.SPOKEN_CHALLENGE, minutes=9)
     await profiles.save(old)
     assert not (await profiles.get("p", "ann")).verified
-    await records.add("p", "ann", spoken, instead_of=old.consent.id)
+    await records.add("p", "ann", spoken, instead_of="p-first")
     found = await profiles.get("p", "ann")
     assert (found.consent, found.verified, found.updated_at) == (spoken, True, spoken.received_at)
     assert await records.of_profile("p") == [spoken, old.consent]
@@ -93,6 +93,20 @@ async def test_consents_go_with_their_profile_and_others_stay(
     await SqlDeletions(database, 40, 60).request(DeletionKind.PROFILE, "p", "ann", "ann")
     assert await records.of_profile("p") == []
     assert [row.profile_id for row in await database.read(select(consents))] == ["q"]
+
+
+async def test_a_voice_without_consent_is_kept_until_it_has_one(
+    profiles: SqlProfileRepository, records: SqlConsentRepository
+) -> None:
+    bare = replace(profile(), consent=None)
+    await profiles.save(bare)
+    assert (await profiles.get("p", "ann"), await profiles.of_user("ann")) == (bare, [bare])
+    assert await records.of_profile("p") == []
+    await profiles.save(profile())
+    assert (await profiles.get("p", "ann")).consent == consent("p-first")
+    await profiles.save(bare)
+    assert (await profiles.get("p", "ann")).consent is None
+    assert [each.id for each in await records.of_profile("p")] == ["p-first"]
 
 
 async def test_a_consent_to_another_users_profile_is_not_kept(

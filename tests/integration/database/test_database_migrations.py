@@ -148,7 +148,7 @@ async def test_rows_of_earlier_releases_are_read(empty_database_url: str) -> Non
     async with database.writing() as connection:
         await connection.execute(users.insert(), {"id": "ann", "created_at": now()})
         old = {name: value for name, value in profile_to_values(profile).items() if name in old_profiles.c}
-        old |= {"consent_statement": "I agree.", "consent_recorded_at": profile.consent.recorded_at}
+        old |= {"consent_statement": "I agree.", "consent_recorded_at": agreed}
         await connection.execute(old_profiles.insert(), old)
         later = ("priority", "fence", "cancel_requested")  # the third's
         old_job = {name: value for name, value in job_to_values(job).items() if name not in later}

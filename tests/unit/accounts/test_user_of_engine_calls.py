@@ -5,8 +5,8 @@ from src.domain.consent import Consent
 from src.domain.identity import current_user
 from src.domain.jobs import now
 from src.domain.speech import Quality
-from src.services.on_demand import CloneRequest, RecordedSpeech
 from src.services.profiles.profiles import NewProfile
+from src.services.saying import CloneRequest, RecordedSpeech
 from tests.fakes.assembly import WANTED, Bench
 
 

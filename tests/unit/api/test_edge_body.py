@@ -12,9 +12,10 @@ import pytest
 
 from src.api.middleware import Edge
 from src.api.middleware.body_limit import MAX_JSON_VALUES
+from src.api.middleware.linger import Linger
 from tests.conftest import serving
 from tests.support.edge_app import edge_app
-from tests.unit.api.test_edge_auth import verifier
+from tests.unit.api.test_edge_auth import token, verifier
 
 PATH = "/api/v1/voice/translate"
 MB = 1_000_000
@@ -88,6 +89,59 @@ def test_a_large_body_without_a_length_is_refused_while_it_streams(server: str) 
     assert sent < 20 * MB  # the rest of the 40 MB found a closed connection; socket buffers took what lies above 4 MB
 
 
+REFUSALS: dict[str, tuple[int, str, bytes]] = {
+    "without a token": (401, "unauthenticated", head("Authorization: Bearer x")),
+    "for another user": (403, "forbidden", head("X-On-Behalf-Of: bob")),
+    "too long": (413, "audio_too_large", head()),
+    "of another type": (415, "unsupported_media_type", head().replace(b"application/json", b"audio/mp4")),
+    "above the rate": (429, "rate_limited", head()),
+    "streamed": (413, "audio_too_large", head("Transfer-Encoding: chunked")),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_caller_that_sends_all_before_it_reads_is_told_why_it_was_refused(name: str) -> None:
+    """As curl, OkHttp and most clients do: closed earlier, they would see a reset."""
+    status, code, request = REFUSALS[name]
+    most = 20 * MB if status == 413 else 60 * MB
+    edge = Edge(max_body_bytes=most, verifier=verifier(), translations_per_minute=1)
+    authorised = b"" if status == 401 else f"Authorization: Bearer {token()}\r\n".encode()
+    streamed = b"chunked" in request
+    size = 35 * MB if status == 413 else 50 * MB
+    length = b"" if streamed else b"Content-Length: %d\r\n" % size
+    request = request[:-2] + authorised + length + b"\r\n"
+    with serving(edge_app(edge)) as url:
+        if status == 429:
+            used = {"Authorization": f"Bearer {token()}"}
+            assert httpx.post(url + PATH, json={"audio": "A"}, headers=used).status_code == 200
+        with connect(url) as connection:
+            connection.sendall(request)
+            for _ in range(size // MB):
+                connection.sendall(b"%x\r\n" % MB + b"x" * MB + b"\r\n" if streamed else b"x" * MB)
+            answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+    assert b'"code": "%s"' % code.encode() in answer
+    assert b"connection: close" in answer.lower()
+
+
+def test_a_refused_caller_that_stops_sending_or_sends_slowly_is_not_waited_for() -> None:
+    now = 100.0
+    linger = Linger(60, lambda: now)
+    assert linger.ends_at == 102
+    linger.receive(50 * MB)
+    assert linger.ends_at == 102  # nothing more came
+    now = 130.0
+    linger.receive(1)
+    assert linger.ends_at == 132
+    now = 200.0
+    linger.receive(1)
+    assert linger.ends_at == 160
+    slow = Linger(60, lambda: now)
+    now = 210.0
+    slow.receive(64 * 1024)
+    assert slow.ends_at == 203
+
+
 def test_a_body_of_just_the_limit_passes(server: str) -> None:
     frame = len(b'{"audio":""}')
     body = b'{"audio":"' + b"A" * (2 * MB - frame) + b'"}'
@@ -159,6 +213,14 @@ def _post_until(status: int, url: str, body: bytes) -> httpx.Response:
 def test_a_body_that_is_not_declared_as_json(server: str, headers: dict[str, str]) -> None:
     response = httpx.post(server + PATH, content=b'{"audio":"A"}', headers=headers)
     assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
+    if "content-encoding" not in headers:
+        assert "base64" in response.json()["detail"]
+
+
+def test_audio_as_a_list_of_numbers_is_told_what_to_send_instead(server: str) -> None:
+    response = httpx.post(server + PATH, json={"audio": list(range(256)) * 400})
+    assert (response.status_code, response.json()["code"]) == (400, "malformed_json")
+    assert "base64" in response.json()["detail"]
 
 
 def test_other_json_types_and_no_body(server: str) -> None:

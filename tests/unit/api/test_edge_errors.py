@@ -165,7 +165,7 @@ async def test_errors_of_a_middleware_are_problems_too() -> None:
     async def raising(scope: Scope, receive: Receive, send: Send) -> None:
         raise Overloaded("full")
 
-    app.add_middleware(lambda _: ErrorMiddleware(raising))
+    app.add_middleware(lambda _: ErrorMiddleware(raising, linger_bytes=0, linger_seconds=0))
     async with client(app) as http:
         response = await http.get("/anything")
     assert (response.status_code, response.json()["code"]) == (503, "overloaded")
@@ -188,7 +188,7 @@ async def test_an_error_after_the_answer_has_begun_is_logged_and_adds_nothing(
         return {"type": "http.request"}
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    await ErrorMiddleware(breaking)(scope, receive, send)  # type: ignore[arg-type]
+    await ErrorMiddleware(breaking, linger_bytes=0, linger_seconds=0)(scope, receive, send)  # type: ignore[arg-type]
     assert sent == ["http.response.start"]
     assert "Overloaded" in caplog.text
     assert "Anna" not in caplog.text

@@ -115,6 +115,11 @@ def test_no_service_has_a_secret_that_it_does_not_need() -> None:
     assert holders["S3_ACCESS_KEY_ID"] == holders["S3_SECRET_ACCESS_KEY"] == {*OURS, "s3"}
 
 
+def test_it_asks_for_consent_unless_told_otherwise() -> None:
+    for name in OURS:
+        assert SERVICES[name]["environment"]["PROFILE_CONSENT"] == "required"
+
+
 # --- health, starts and stops
 
 

@@ -189,7 +189,7 @@ async def test_a_cancelled_job_whose_worker_died_is_not_begun_again() -> None:
     assert bench.voice.requests == []
 
 
-async def test_who_loses_the_lease_stops_and_leaves_the_job_to_the_new_worker() -> None:
+async def test_a_worker_that_loses_its_lease_stops_and_leaves_the_job_to_the_next() -> None:
     gate = Gate()
     bench = Bench(voice=FakeVoice(gate=gate))
     job = await _submit(bench)
@@ -360,3 +360,11 @@ async def test_deleting_a_profiles_jobs_leaves_the_others() -> None:
     await bench.run_next()
     await bench.delete_profile(profile_id, "ann")
     assert set(bench.rows.rows) == {other.id}
+
+
+async def test_a_job_that_says_a_text_counts_as_clone() -> None:
+    bench = Bench()
+    await bench.jobs.submit("ann", replace(WANTED, text="Hola."), b"audio")
+    await bench.run_next()
+    (event,) = bench.rows.usage
+    assert (event.operation, event.outcome, event.characters, event.seconds_in) == ("clone", "completed", 5, 0.0)

@@ -5,7 +5,7 @@ import pytest
 from src.domain.audio import AudioFormat
 from src.domain.errors import DeadlineExceeded, NoSpeechDetected, NotFound, RequestInvalid, UnsupportedLanguage
 from src.domain.speech import Quality
-from src.services.on_demand import CloneRequest, RecordedSpeech
+from src.services.saying import CloneRequest, RecordedSpeech
 from tests.fakes.assembly import Bench
 from tests.fakes.fakes import FakeTranscriber, FakeVoice, Gate
 

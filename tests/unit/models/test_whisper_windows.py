@@ -13,20 +13,20 @@ from src.models.whisper_model import languages_of, weights_file
 
 
 def test_a_recording_of_30_s_or_less_is_one_window() -> None:
-    assert windows([(2.0, 4.0), (9.0, 28.0)], 30.0) == [(0.0, 30.0)]
+    assert windows([(2.0, 4.0), (9.0, 28.0)], 0.0, 30.0) == [(0.0, 30.0)]
 
 
 def test_where_nobody_speaks_there_is_no_window() -> None:
-    assert windows([], 12.0) == []
+    assert windows([], 0.0, 12.0) == []
 
 
 def test_a_long_recording_is_cut_in_its_longest_late_pause() -> None:
-    found = windows([(0.0, 12.0), (14.0, 20.0), (20.5, 28.0), (28.3, 40.0)], 45.0)
+    found = windows([(0.0, 12.0), (14.0, 20.0), (20.5, 28.0), (28.3, 40.0)], 0.0, 45.0)
     assert found == [(0.0, 20.2), (20.3, 40.2)]
 
 
 def test_speech_without_a_pause_is_cut_hard() -> None:
-    found = windows([(1.0, 71.0)], 75.0)
+    found = windows([(1.0, 71.0)], 0.0, 75.0)
     assert len(found) == 3
     assert all(end - begin <= MAX_SECONDS for begin, end in found)
 
@@ -44,7 +44,7 @@ def speech(draw: st.DrawFn) -> list[tuple[float, float]]:
 @given(speech())
 def test_windows_are_in_order_apart_short_enough_and_hold_all_speech(stretches: list[tuple[float, float]]) -> None:
     duration = stretches[-1][1] + 0.1
-    found = windows(stretches, duration)
+    found = windows(stretches, 0.0, duration)
     assert all(0 <= begin < end <= duration and end - begin <= MAX_SECONDS + 1e-9 for begin, end in found)
     assert all(before[1] <= after[0] + 1e-9 for before, after in pairwise(found))
     for begin, end in stretches:

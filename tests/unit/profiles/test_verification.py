@@ -51,8 +51,20 @@ async def test_a_profile_with_the_right_answer_is_verified() -> None:
     bench = Bench()
     saved = await bench.profiles.save(replace(NEW, verification=answered(await challenge(bench))))
     assert saved.verified
+    assert saved.consent is not None
     assert saved.consent.method is ConsentMethod.SPOKEN_CHALLENGE
-    assert (await bench.profiles.get(saved.id, "ann")).consent.verified_at == saved.consent.received_at
+    assert (await bench.profiles.get(saved.id, "ann")).verified_at == saved.consent.received_at
+
+
+async def test_an_answer_to_a_challenge_needs_a_consent_that_it_verifies() -> None:
+    bench = Bench()
+    spoken = answered(await challenge(bench))
+    with pytest.raises(ConsentRequired):
+        await bench.profiles.save(replace(NEW, consent=None, verification=spoken))
+    saved = await bench.profiles.save(replace(NEW, consent=None))
+    with pytest.raises(ConsentRequired, match="anew"):
+        await bench.profiles.verify(saved.id, "ann", spoken, "gateway")
+    assert (await bench.profiles.save(replace(NEW, profile_id=saved.id, verification=spoken))).verified
 
 
 async def test_other_words_are_refused_and_nothing_is_kept() -> None:
@@ -180,6 +192,8 @@ async def test_a_profile_that_is_there_can_be_verified_later_under_its_own_state
     verified = await bench.profiles.verify(saved.id, "ann", answered(await challenge(bench)), "gateway")
     assert await bench.profiles.get(saved.id, "ann") == replace(verified, updated_at=saved.updated_at)
     agreed = verified.consent
+    assert agreed is not None
+    assert saved.consent is not None
     assert (agreed.statement, agreed.recorded_at) == (saved.consent.statement, saved.consent.recorded_at)
     assert (agreed.sent_by, agreed.references) == ("gateway", saved.consent.references)
     assert agreed.id != saved.consent.id

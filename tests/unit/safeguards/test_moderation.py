@@ -25,8 +25,8 @@ from src.domain.moderation import (
 )
 from src.domain.speech import Quality
 from src.services.accounts.audit import Audit
-from src.services.on_demand import CloneRequest, RecordedSpeech
 from src.services.safeguards.moderation import Moderation
+from src.services.saying import CloneRequest, RecordedSpeech
 from tests.fakes.assembly import WANTED, Bench
 from tests.fakes.fakes import FakeTranscriber, Gate
 

@@ -21,8 +21,9 @@ from src.domain.provenance import (
     marks_from_json,
 )
 from src.domain.speech import Quality
-from src.services.on_demand import CloneRequest, RecordedSpeech, Spoken
+from src.services.on_demand import Spoken
 from src.services.safeguards.provenance import MarkDetection
+from src.services.saying import CloneRequest, RecordedSpeech
 from tests.fakes.assembly import WANTED, Bench
 from tests.fakes.fakes import FakeDecoder, FakeSigner, FakeWatermark
 

@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from src.domain.errors import JobCancelled
+from src.models.whisper.hearing import Clip, Hearing
 from src.models.whisper.network import Network
-from src.models.whisper_model import Clip, Hearing, WhisperModel
+from src.models.whisper_model import WhisperModel
 from tests.recordings.whisper_clips import clips, model, speech_everywhere
 
 __all__ = ["clips", "model", "speech_everywhere"]  # fixtures
@@ -50,7 +51,7 @@ def test_a_cancelled_hearing_stops_at_the_next_question(
         assert hearing.result is None
 
 
-def test_one_who_stays_keeps_what_the_batch_does(
+def test_a_caller_who_stays_gets_the_answer_of_the_batch(
     model: WhisperModel, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hearings = [model.begin(clip) for clip in clips[:2]]

@@ -14,6 +14,8 @@ from src.adapters.database.tables import voice_profiles as profiles
 from src.domain.errors import NotFound
 from src.domain.jobs import VoiceProfile
 
+_NOT_THERE = "There is no such voice profile of this user. One saved with `user_id` is that user's: name the same here."
+
 
 class SqlProfileRepository(SqlPlans):
     """Implements ProfileRepository."""
@@ -37,7 +39,7 @@ class SqlProfileRepository(SqlPlans):
                 await call_off(connection, _files_of(profile))
             await know_user(self._database, connection, profile.user_id)
             if (await connection.execute(change)).rowcount == 0:
-                raise NotFound("There is no such voice profile.")
+                raise NotFound(_NOT_THERE)
             await keep_consent(self._database, connection, profile)
             if replaced is not None:
                 await plan_now(self._database, connection, _files_of(replaced), profile)
@@ -48,7 +50,7 @@ class SqlProfileRepository(SqlPlans):
         query = profiles_with_consents().where(profiles.c.id == profile_id, profiles.c.user_id == user_id)
         row = only(await self._database.read(query))
         if row is None:
-            raise NotFound("There is no such voice profile.")
+            raise NotFound(_NOT_THERE)
         return profile_of(row)
 
     async def of_user(self, user_id: str) -> list[VoiceProfile]:

@@ -1,0 +1,234 @@
+"""One recording on its way to a transcript: which parts of it are still to be heard, and what was made out so far."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from src.domain.audio import Audio, Samples
+from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
+from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
+from src.domain.speech import Quality, Segment, Transcript
+from src.models.whisper.coverage import uncovered
+from src.models.whisper.spoken_languages import Probabilities, among, languages_of, likeliest
+from src.models.whisper.windows import MARGIN_SECONDS, Span, inside, phrases, windows
+
+if TYPE_CHECKING:
+    from src.models.whisper.decoding import Decoded
+    from src.models.whisper.recogniser import Window
+
+MODEL_RATE = 16_000
+
+_FOREIGN, _FOREIGN_SECONDS = 0.7, 3.0
+"""Probability of a language that the service does not have at which it says so, instead of taking the next likely, and
+the speech that it takes to be sure.
+"""
+_OTHER, _DECLARED = 0.8, 0.05
+"""The named language is not what is spoken: another one has this probability, and it has no more than that."""
+_FLOOR = 0.12
+"""Confidence below which a text is not what was said. English taken for Japanese has 0.003 to 0.05, people's clear
+speech 0.5 to 0.9, whispering and noise at 0 dB 0.2 and more.
+"""
+_AGAIN = 2
+"""How often speech that was left out is heard again, each time in a window of its own."""
+_SMALLER = 0.8
+"""A window that gave no word is heard again only in pieces of at most this share of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """One caller's recording. `language` None: detect it."""
+
+    audio: Audio
+    language: str | None
+    quality: Quality
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """What goes through the network at once. Times in seconds of the recording.
+
+    `speech`: the stretches of it. `again`: how often its speech was heard before. `language`: None until it is known.
+    `attempts`: how many were made; `best`: what the best of them made out.
+    """
+
+    begin: float
+    end: float
+    window: "Window"
+    speech: list[Span]
+    again: int = 0
+    language: str | None = None
+    detected: Probabilities | None = None
+    attempts: int = 0
+    best: "Decoded | None" = None
+
+    @property
+    def seconds(self) -> float:
+        """Of speech."""
+        return sum(end - begin for begin, end in self.speech)
+
+    def keep(self, decoded: "Decoded") -> None:
+        """The better of two attempts: one that does not repeat itself without end, and of these the likelier."""
+        if self.best is None or decoded.rank > self.best.rank:
+            self.best = decoded
+
+
+@dataclass(slots=True, eq=False)
+class Hearing:
+    """`parts`: those that are still to be detected or decoded, in order. `result`: the transcript, or what is wrong
+    with the clip, once there are none.
+    """
+
+    clip: Clip
+    samples: Samples  # float32 [n] at 16 kHz
+    speech: list[Span]
+    languages: frozenset[str]
+    parts: list[Part]
+    by_phrase: bool = False
+    probability: float | None = None
+    sounds_like: str | None = None
+    segments: list[Segment] = field(default_factory=list)
+    unheard: list[Span] = field(default_factory=list)
+    log_probability: float = 0.0
+    tokens: int = 0
+    result: Transcript | VoiceServiceError | None = None
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Nobody wants the transcript. Any thread may say so; the network stops between two tokens."""
+        self.cancelled = True
+
+    @property
+    def undetected(self) -> Part | None:
+        """The next part whose language is to be looked at."""
+        return next((part for part in self.parts if part.detected is None and part.language is None), None)
+
+    def spans(self) -> list[list[Span]]:
+        """The phrases of all parts."""
+        return [phrase for part in self.parts for phrase in phrases(part.speech)]
+
+    def choose(self, code: str) -> None:
+        """All is in one language."""
+        for part in self.parts:
+            part.language = code
+
+    def judge_declared(self, language: str) -> None:
+        """The caller names the language: that is the one, and when it plainly sounds like another, that is said."""
+        detected = _mean(self.parts)
+        known = {code: detected[code] for code in detected if code in self.languages}
+        best = likeliest(known)
+        if known[best] >= _OTHER and detected.get(language, 0.0) <= _DECLARED:
+            self.sounds_like = best
+        self.choose(language)
+
+    def judge_one(self) -> None:
+        """All is in the language that is the likeliest for all parts together, or in none of the service's."""
+        detected = _mean(self.parts)
+        foreign = max((p for code, p in detected.items() if code not in self.languages), default=0.0)
+        if foreign >= _FOREIGN and sum(part.seconds for part in self.parts) >= _FOREIGN_SECONDS:
+            names = ", ".join(SERVICE_LANGUAGES)
+            self.result = UnsupportedLanguage(
+                f"The language spoken is not one of {names}. If it is, send source_language."
+            )
+            return
+        best = max(self.languages, key=lambda code: detected.get(code, 0.0))
+        self.probability = detected.get(best, 0.0)
+        self.choose(best)
+
+    def judge_phrases(self) -> list[tuple[Span, list[Span], str]]:
+        """Windows of one language each, with their speech: parts are phrases, and each was listened to alone."""
+        told = [(among(part.detected or {}, self.languages), part.seconds) for part in self.parts]
+        chosen = languages_of(told)
+        self.probability = sum(
+            probabilities[code] * seconds for code, (probabilities, seconds) in zip(chosen, told, strict=True)
+        ) / sum(seconds for _, seconds in told)
+        runs: list[tuple[str, list[Span]]] = []
+        for code, part in zip(chosen, self.parts, strict=True):
+            if runs and runs[-1][0] == code:
+                runs[-1][1].extend(part.speech)
+            else:
+                runs.append((code, list(part.speech)))
+        borders = [
+            0.0,
+            *((before[-1][1] + after[0][0]) / 2 for (_, before), (_, after) in pairwise(runs)),
+            len(self.samples) / MODEL_RATE,
+        ]
+        return [
+            (span, inside(speech, *span), code)
+            for (code, speech), (begin, end) in zip(runs, pairwise(borders), strict=True)
+            for span in windows(speech, begin, end)
+        ]
+
+    def take(self, part: Part, segments: Sequence[Segment]) -> list[tuple[Span, list[Span]]]:
+        """A part is done. Returns windows in which what it left out shall be heard again, with their speech."""
+        self.parts.remove(part)
+        decoded = part.best
+        if segments and decoded is not None:
+            moved = [_moved(segment, part.begin, part.language or "en") for segment in segments]
+            self.segments += moved
+            count = len(decoded.tokens) + 1
+            self.log_probability += decoded.log_probability * count
+            self.tokens += count
+            left = uncovered(part.speech, moved)
+        else:
+            left = list(part.speech)
+        if not left:
+            return []
+        if part.again == _AGAIN:
+            self.unheard += left
+            return []
+        return self._again(part, left, whole=not segments)
+
+    def _again(self, part: Part, left: list[Span], *, whole: bool) -> list[tuple[Span, list[Span]]]:
+        found: list[tuple[Span, list[Span]]] = []
+        for phrase in phrases(left):
+            begin = max(part.begin, phrase[0][0] - MARGIN_SECONDS)
+            end = min(part.end, phrase[-1][1] + MARGIN_SECONDS)
+            if whole and end - begin > _SMALLER * (part.end - part.begin):
+                self.unheard += phrase
+            else:
+                found += [(span, inside(phrase, *span)) for span in windows(phrase, begin, end)]
+        return found
+
+    def finish(self) -> None:
+        """All parts are done."""
+        if not self.segments:
+            self.result = NoSpeechDetected("No words could be made out in the recording.")
+            return
+        confidence = min(1.0, math.exp(self.log_probability / self.tokens))
+        segments = sorted(self.segments, key=lambda segment: segment.start)
+        spoken: dict[str, float] = {}
+        for segment in segments:
+            code = segment.language or ""
+            spoken[code] = spoken.get(code, 0.0) + segment.end - segment.start
+        if confidence < _FLOOR:
+            self.result = SpeechNotUnderstood(_not_understood(self.clip.language, self.sounds_like))
+            return
+        self.result = Transcript(
+            tuple(segments),
+            max(spoken, key=lambda code: spoken[code]),
+            self.probability,
+            confidence,
+            unheard=tuple(sorted(self.unheard)),
+            sounds_like=self.sounds_like,
+        )
+
+
+def _mean(parts: Sequence[Part]) -> Probabilities:
+    """Over all parts, each by its speech."""
+    total = sum(part.seconds for part in parts)
+    codes = parts[0].detected or {}
+    return {code: sum((part.detected or {})[code] * part.seconds for part in parts) / total for code in codes}
+
+
+def _moved(segment: Segment, seconds: float, language: str) -> Segment:
+    words = tuple(replace(word, start=word.start + seconds, end=word.end + seconds) for word in segment.words)
+    start, end = segment.start + seconds, segment.end + seconds
+    return replace(segment, start=start, end=end, words=words, language=language)
+
+
+def _not_understood(named: str | None, sounds_like: str | None) -> str:
+    if sounds_like is not None:
+        return f"The recording sounds like {sounds_like!r}, not {named!r}. Send that source_language, or none."
+    return "Somebody speaks, but too little is understood of it. Record it again, nearer and with less noise."

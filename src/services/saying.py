@@ -1,0 +1,86 @@
+"""A given text in a given voice: what `clone` does while its caller waits, or as a job."""
+
+from dataclasses import dataclass
+
+from src.domain.audio import AudioFormat
+from src.domain.errors import about
+from src.domain.moderation import ReviewStage
+from src.domain.ports import AudioDecoder
+from src.domain.provenance import MarkedFile
+from src.domain.speech import Quality, SpeechRequest, VoiceMatch
+from src.services.profiles.profiles import Profiles
+from src.services.safeguards.moderation import Review
+from src.services.safeguards.provenance import Marking
+from src.services.voice_cloning import LearnedVoice, VoiceCloning, sayable
+from src.utils.text import split_sentences
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSpeech:
+    """Bytes as the caller sent them, after base64."""
+
+    data: bytes
+    audio_format: AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class CloneRequest:
+    """`voice` is a recording, or the id of a stored profile."""
+
+    text: str
+    language: str
+    voice: RecordedSpeech | str
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The answer's file, and what is told of it."""
+
+    file: MarkedFile
+    duration_seconds: float
+    match: VoiceMatch
+    degraded: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Saying:
+    decoder: AudioDecoder
+    voices: VoiceCloning
+    profiles: Profiles
+    marking: Marking
+
+    def sentences(self, request: CloneRequest) -> tuple[str, ...]:
+        """Raises ConsentRequired, UnsupportedLanguage, RequestInvalid for a text with nothing to say."""
+        if not isinstance(request.voice, str):
+            self.profiles.require_usable_recording()
+        self.voices.require_language(request.language)
+        sentences = split_sentences(request.text, request.language)
+        with about("text"):
+            sayable((request.text,), request.language)
+        return sentences
+
+    async def require(self, user_id: str, request: CloneRequest) -> None:
+        """Before a job is made of it: raises as `sentences` does, and NotFound for a profile that is not there."""
+        self.sentences(request)
+        if isinstance(request.voice, str):
+            await self.profiles.require_usable(request.voice, user_id)
+
+    async def say(self, user_id: str, request: CloneRequest, review: Review) -> Said:
+        """Raises as `require` does, ContentBlocked, decoding errors."""
+        sentences = self.sentences(request)
+        await review.check(ReviewStage.TEXT, sentences, request.language)
+        voice, notes = await self._voice(user_id, request.voice)
+        asked = SpeechRequest(sentences, request.language, voice.conditioning, quality=request.quality)
+        spoken = await self.voices.speak(asked, voice)
+        match = await self.voices.match(voice, spoken)
+        degraded = (*notes, *review.degraded, *spoken.degraded)
+        return Said(await self.marking.encode(spoken.audio), spoken.audio.duration_seconds, match, degraded)
+
+    async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> tuple[LearnedVoice, tuple[str, ...]]:
+        """And what of its recording could not be used."""
+        if isinstance(voice, str):
+            return await self.profiles.voice(voice, user_id), ()
+        speech = await self.decoder.decode(voice.data, voice.audio_format)
+        learned, notes = await self.voices.learn_message(speech.audio)
+        return learned, (*speech.notes, *notes)
