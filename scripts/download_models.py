@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.model_sources import (  # noqa: E402 - found only now
+from scripts.parts.model_sources import (  # noqa: E402 - found only now
     HUB,
     WHISPER_HOST,
     XTTS_REVISION,

@@ -25,8 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.backups.command import BackupError, Report, WrongUse, execute, told_of  # noqa: E402
-from scripts.backups.shelf import Place, opened_files  # noqa: E402
+from scripts.backups.archive import Place, opened  # noqa: E402
+from scripts.parts.command import BackupError, Facts, execute, told_of  # noqa: E402
 from src.adapters.storage.keyring import Keyring  # noqa: E402
 from src.bootstrap.storage import (  # noqa: E402
     FETCHED_FROM_BUCKETS,
@@ -45,7 +45,6 @@ LEFT = 3
 _AT_ONCE = 4  # files in memory, each of up to 50 MB
 _ATTEMPTS = 3  # at a file that is written again while it is sealed
 _SAY_SECONDS = 1.0
-_SHOWN = 20  # of the files that do not open
 
 
 class Rotation:
@@ -107,33 +106,28 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-async def rotate(settings: Settings, *, dry_run: bool) -> Report:
-    """Raises BackupError, WrongUse."""
+async def rotate(settings: Settings, *, dry_run: bool) -> Facts:
+    """Raises BackupError."""
     try:
         keyring = await asyncio.to_thread(load_keyring, settings)
     except EngineUnavailable as error:
-        raise WrongUse(error.detail) from None
+        raise BackupError(error.detail, 2) from None
     if not keyring.seals:
-        raise WrongUse("STORAGE_KEYS is not set: with STORAGE=s3 nothing is sealed without it.")
+        raise BackupError("STORAGE_KEYS is not set: with STORAGE=s3 nothing is sealed without it.", 2)
     past_us = FETCHED_FROM_BUCKETS if settings.storage == "s3" else frozenset()
-    async with opened_files(settings) as place:
+    async with opened(settings) as place:
         rotation = Rotation(place, keyring, dry_run=dry_run)
         await rotation.run([folder for folder in FOLDERS if folder not in past_us])
-    finished = not dry_run and not rotation.unopened
-    forgotten = finished and await asyncio.to_thread(forget_plain, settings)
-    return _told(rotation, place, keyring, dry_run=dry_run, forgotten=forgotten)
-
-
-def _told(rotation: Rotation, place: Place, keyring: Keyring, *, dry_run: bool, forgotten: bool) -> Report:
     seen, unopened = rotation.seen, sorted(rotation.unopened)
-    lines = [f"  does not open: {key}" for key in unopened[:_SHOWN]]
-    if forgotten:
-        lines.append("storage.key: `plain` is taken out. Start the service again, and it refuses unsealed files.")
-    elif not dry_run and not unopened and keyring.plain:
-        lines.append("Take `plain` out of STORAGE_KEYS now, so that the service refuses unsealed files.")
-    facts: dict[str, object] = {"dry_run": dry_run, "place": place.described, "unopened_files": unopened}
+    facts: Facts = {"dry_run": dry_run, "place": place.described, "unopened_files": unopened}
     facts |= {outcome: seen[outcome] for outcome in ("sealed", "already", "gone", "unopened")}
-    return Report(facts, tuple(lines), LEFT if unopened else 0)
+    if unopened:
+        return facts | {"exit_code": LEFT}
+    if not dry_run and await asyncio.to_thread(forget_plain, settings):
+        facts["note"] = "storage.key: `plain` is taken out. Start the service again, and it refuses unsealed files."
+    elif not dry_run and keyring.plain:
+        facts["note"] = "Take `plain` out of STORAGE_KEYS now, so that the service refuses unsealed files."
+    return facts
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -143,12 +137,11 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--new-key", action="store_true", help="print a new key, and do nothing else")
     parser.add_argument("--dry-run", action="store_true", help="count only")
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output, also when it fails")
     options = parser.parse_args(arguments)
     if options.new_key:
         print(new_key())
         return 0
-    return execute(lambda settings: rotate(settings, dry_run=options.dry_run), as_json=options.json)
+    return execute(lambda settings: rotate(settings, dry_run=options.dry_run))
 
 
 if __name__ == "__main__":

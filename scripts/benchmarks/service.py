@@ -29,7 +29,7 @@ import httpx
 import numpy as np
 import soundfile as sf
 
-from scripts.demo import SENTENCE, free_port
+from scripts.parts.demo import SENTENCE, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGE_SECONDS = 10.0

@@ -14,8 +14,8 @@ from src.api import middleware
 from src.api.dependencies import Services
 from src.api.openapi import describe_access
 from src.api.routes import admin, audio, health, jobs, languages, me, page, profiles, usage, voice
+from src.domain.accounts import Quota
 from src.domain.identity import Identity
-from src.domain.rates import Quota
 
 _DESCRIPTION = """A spoken message in, the same message in another language and in the speaker's voice out.
 

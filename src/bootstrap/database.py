@@ -1,5 +1,8 @@
 """The database that the settings name, and the key of its pseudonyms."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from src.adapters.database.engine import POOL_SIZE, Database
 from src.adapters.storage.private_files import load_or_create_key
 from src.config.settings import Settings
@@ -14,6 +17,16 @@ def open_database(settings: Settings, *, pool_size: int = POOL_SIZE) -> Database
     except OSError as error:
         detail = f"DATABASE_URL: sslrootcert names no file of certificates: {type(error).__name__}."
         raise EngineUnavailable(detail) from error
+
+
+@asynccontextmanager
+async def opened_database(settings: Settings) -> AsyncIterator[Database]:
+    """With one connection, closed afterwards. Raises EngineUnavailable."""
+    database = open_database(settings, pool_size=1)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def pseudonym_key(settings: Settings) -> bytes:

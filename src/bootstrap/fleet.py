@@ -15,15 +15,14 @@ from src.adapters.database.engine import Database
 from src.adapters.database.jobs.call_repository import SqlCallRepository
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.database.jobs.worker_registry import SqlWorkerRegistry
-from src.bootstrap.database import open_database
+from src.bootstrap.database import opened_database
 from src.bootstrap.engines import MAX_WAITING_CALLS, Engines, SpeechEngines
 from src.bootstrap.jobs import LOOKS_PER_LEASE, MAX_ATTEMPTS, recover_for_ever, start_lease_keeper
 from src.bootstrap.stores import Stores
 from src.config.settings import Settings
 from src.domain.errors import Unavailable
-from src.domain.fleet import CHANGED, Abilities, WorkerState
 from src.domain.jobs import now
-from src.domain.leases import WAITING, EngineCall
+from src.domain.leases import CHANGED, WAITING, Abilities, EngineCall, WorkerState
 from src.domain.ports import JobEvents
 from src.domain.repositories import LeaseRepository
 from src.services.jobs.call_runner import CallRunner, CallUpkeep
@@ -114,11 +113,8 @@ class Membership:
 
     @asynccontextmanager
     async def _open_rows(self) -> AsyncIterator[LeaseRepository]:
-        database = open_database(self._settings, pool_size=1)
-        try:
+        async with opened_database(self._settings) as database:
             yield _Heartbeat(self, database)
-        finally:
-            await database.close()
 
     async def beat(self, registry: SqlWorkerRegistry) -> None:
         if self._workers:
@@ -191,14 +187,11 @@ def check_worker(settings: Settings) -> int:
 
 
 async def _trouble(settings: Settings, host: str) -> str | None:
-    database = open_database(settings, pool_size=1)
     try:
-        async with asyncio.timeout(_CHECK_SECONDS):
+        async with opened_database(settings) as database, asyncio.timeout(_CHECK_SECONDS):
             seen = await SqlWorkerRegistry(database).within(_live_seconds(settings))
     except (Unavailable, TimeoutError) as error:
         return getattr(error, "detail", "The database does not answer.")
-    finally:
-        await database.close()
     if any(worker.host == host for worker in seen):
         return None
     return f"No worker of {host} was seen for {_live_seconds(settings):g} s."

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from src.adapters.database.jobs.job_repository import SqlJobRepository
-from src.bootstrap.database import open_database
+from src.bootstrap.database import opened_database
 from src.bootstrap.shared import SharedState
 from src.bootstrap.stores import Stores
 from src.config.settings import Settings
@@ -121,11 +121,8 @@ def _start_upkeep(settings: Settings, stores: Stores, worker: JobWorker[Job], st
 @asynccontextmanager
 async def _lease_rows(settings: Settings) -> AsyncIterator[SqlJobRepository]:
     """The jobs over a connection of their own."""
-    database = open_database(settings, pool_size=1)
-    try:
+    async with opened_database(settings) as database:
         yield SqlJobRepository(database)
-    finally:
-        await database.close()
 
 
 async def recover_for_ever(recover: Callable[[], Awaitable[None]], lease_seconds: float, noun: str) -> None:

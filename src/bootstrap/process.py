@@ -19,8 +19,7 @@ from pydantic import ValidationError
 from src.api.connections import MAX_CONNECTIONS, ConnectionLimits, guarded
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from src.utils.log_lines import JsonLines, TextLines
-from src.utils.tracing import OWN_LOGGER, log_uncaught
+from src.utils.tracing import OWN_LOGGER, JsonLines, TextLines, log_uncaught
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from src.adapters.limits.redis_slots import RedisSlots
 from src.adapters.redis_link import RedisLink
 from src.api.middleware import BODY_TIMEOUT_SECONDS
 from src.config.settings import Settings
+from src.domain.accounts import Slots
 from src.domain.ports import Cache, JobEvents, RateCounter
-from src.domain.rates import Slots
 from src.utils.cache import Cached, MemoryCache
 from src.utils.limits import LocalSlots, WindowCounter
 

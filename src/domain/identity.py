@@ -1,6 +1,8 @@
-"""Who is calling, with which token, and which tokens are refused before they expire."""
+"""Who is calling, with which token, which tokens are refused before they expire, and which request it is."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -90,3 +92,38 @@ def token_subject(token_id: str) -> str:
 def user_subject(user_id: str) -> str:
     """Every token of a user."""
     return f"user:{user_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """`request_id`: the caller's X-Request-ID, or ours. `traceparent`: W3C Trace Context. Both are checked."""
+
+    request_id: str
+    traceparent: str
+
+    @property
+    def trace_id(self) -> str:
+        return self.traceparent.split("-")[1]
+
+    @property
+    def span_id(self) -> str:
+        """Of the caller's span."""
+        return self.traceparent.split("-")[2]
+
+
+current_trace: ContextVar[Trace | None] = ContextVar("current_trace", default=None)
+"""None outside of a request and of what is done for one."""
+
+current_job: ContextVar[str | None] = ContextVar("current_job", default=None)
+"""The id of the translation job that is being done."""
+
+
+@contextmanager
+def working_for(trace: Trace | None, job_id: str | None = None) -> Iterator[None]:
+    """What is logged inside is logged under these."""
+    before = current_trace.set(trace), current_job.set(job_id)
+    try:
+        yield
+    finally:
+        current_trace.reset(before[0])
+        current_job.reset(before[1])

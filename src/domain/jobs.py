@@ -7,10 +7,10 @@ from typing import Protocol
 
 from src.domain.audio import AudioFormat
 from src.domain.consent import Consent
+from src.domain.identity import Trace
 from src.domain.moderation import ModerationReport
 from src.domain.provenance import Mark
 from src.domain.speech import AS_CONFIGURED, Quality, VoiceMatch, VoiceType, Wording
-from src.domain.tracing import Trace
 
 
 def now() -> datetime:
@@ -68,6 +68,7 @@ class TranslatedSegment:
     end: float
     text: str
     translated_text: str
+    language: str | None = None  # of `text`; None: done by a release that did not say
 
 
 @dataclass(frozen=True, slots=True)

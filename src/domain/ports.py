@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from src.domain.accounts import Quota
 from src.domain.audio import Audio, AudioFormat, Recording
 from src.domain.leases import Leased
-from src.domain.rates import Quota
 from src.domain.speech import (
     DecodedSpeech,
     Quality,

@@ -10,7 +10,7 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import MovingWindowRateLimiter
 
-from src.domain.rates import Quota
+from src.domain.accounts import Quota
 
 
 class WindowCounter:
@@ -29,7 +29,7 @@ class WindowCounter:
 
 
 class LocalSlots:
-    """Implements domain.rates.Slots for one process."""
+    """Implements domain.accounts.Slots for one process."""
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()

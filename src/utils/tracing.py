@@ -1,10 +1,20 @@
-"""Where a defect happened, for the log, without its words."""
+"""How a log record is written, and where a defect happened: lines of JSON, or for people.
 
+No value begins a line of its own, and no words of an exception are shown, which may be what somebody said.
+"""
+
+import json
 import logging
+import os
+import re
 import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from src.domain.identity import current_job, current_trace
 
 OWN_LOGGER = "src"
 """The logger above all of the service's own."""
@@ -43,3 +53,75 @@ def log_uncaught() -> None:
     sys.excepthook = lambda _type, error, _traceback: report("the main thread", error)
     threading.excepthook = lambda told: report("a thread", told.exc_value)
     sys.unraisablehook = lambda told: report("a clean-up", told.exc_value)
+
+
+FIELDS = "fields"
+"""`extra={FIELDS: {...}}` gives a JSON line further fields."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but tab and newline
+_INDENT = "\n    "
+
+
+class JsonLines(logging.Formatter):
+    """`role`: what this process is, api or worker."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+        self._pid = os.getpid()
+
+    def format(self, record: logging.LogRecord) -> str:
+        message, stack = _parts(record)
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": message,
+            **_context(),
+            **getattr(record, FIELDS, {}),
+            "role": self._role,
+            "pid": self._pid,
+        }
+        if stack:
+            line["exception"] = {"type": stack.splitlines()[-1].strip(), "stack": stack}
+        return json.dumps(line, default=str)
+
+
+class TextLines(logging.Formatter):
+    """What follows the first line of a record is indented, whoever wrote it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message, stack = _parts(record)
+        request_id = _context().get("request_id", "-")
+        line = f"{_time(record)} {record.levelname} {record.name} [{request_id}] {message}"
+        return _shown(f"{line}\n{stack}".rstrip())
+
+
+def _parts(record: logging.LogRecord) -> tuple[str, str]:
+    """The message, and where an exception happened; empty when there was none."""
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    told = next((argument for argument in arguments if isinstance(argument, Stack)), Stack(""))
+    message = record.getMessage()
+    if record.name == "asyncio":
+        message = message.partition("\n")[0]  # the rest shows futures, and with them the words of their exceptions
+    stack = where(record.exc_info[1]) if record.exc_info and record.exc_info[1] else told
+    return message.removesuffix(told).rstrip() if told else message.rstrip(), stack.rstrip()
+
+
+def _context() -> dict[str, str]:
+    found = {}
+    if (trace := current_trace.get()) is not None:
+        found = {"request_id": trace.request_id, "trace_id": trace.trace_id, "span_id": trace.span_id}
+    if (job_id := current_job.get()) is not None:
+        found["job_id"] = job_id
+    return found
+
+
+def _time(record: logging.LogRecord) -> str:
+    """RFC 3339."""
+    at = datetime.fromtimestamp(record.created, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _shown(text: str) -> str:
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text).replace("\n", _INDENT)

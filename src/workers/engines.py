@@ -5,7 +5,7 @@ from typing import TypeVar, cast
 
 from src.domain.audio import Audio, AudioFormat
 from src.domain.errors import EngineUnavailable
-from src.domain.fleet import Abilities
+from src.domain.leases import Abilities
 from src.domain.ports import Runner
 from src.domain.provenance import FileMarks, Trust, WatermarkFinding
 from src.domain.speech import DecodedSpeech, Quality, SpeechRequest, Transcript, VoiceConditioning, VoicePrint

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 
 from src.domain.errors import EngineUnavailable, Unavailable
-from src.domain.fleet import Abilities, WorkerRegistry, WorkerState
+from src.domain.leases import Abilities, WorkerRegistry, WorkerState
 from src.domain.ports import Runner
 from src.workers.engines import RunnerTranscriber, RunnerVoice
 

@@ -14,11 +14,10 @@ import httpx
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.servers.issuer import Issuer
 from tests.support.options import applied
 from tests.support.tokens import (
@@ -87,9 +86,7 @@ def targets(kind: str, folder: Path, key_set: dict[str, float] | None = None, **
         else:
             (folder / "public.pem").write_bytes(public_pem(keys[0]))
             signer, settings = with_key(keys[0]), settings | {"jwt_public_key_file": folder / "public.pem"}
-        engines = Engines(
-            FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={}
-        )
+        engines = fake_engines()
         made = Settings(
             _env_file=None,
             data_dir=folder / "data",

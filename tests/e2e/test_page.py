@@ -180,7 +180,7 @@ def test_a_running_translation_can_be_cancelled(watched: Watched, spoken: Path) 
     expect(page.locator("#status")).to_have_text("Cancelled.")
 
 
-def test_who_waits_sees_how_many_are_before(watched: Watched, spoken: Path) -> None:
+def test_a_waiting_caller_sees_how_many_are_before(watched: Watched, spoken: Path) -> None:
     """The line of jobs is played: the service here has none."""
     page = watched.page
     places = iter([3, 2])

@@ -24,7 +24,7 @@ from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.errors import error_kind
 from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
-from tests.fakes.fakes import FakeAnalyzer, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.support import options
 
 
@@ -102,14 +102,7 @@ class ScriptTranscriber:
 
 
 def engines() -> Engines:
-    return Engines(
-        decoder=ScriptDecoder(),
-        transcriber=ScriptTranscriber(),
-        translators=(FakeTranslator(),),
-        voice=FakeVoice(),
-        analyzer=FakeAnalyzer(),
-        runners={},
-    )
+    return fake_engines(decoder=ScriptDecoder(), transcriber=ScriptTranscriber())
 
 
 if __name__ == "__main__":

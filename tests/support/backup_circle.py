@@ -13,11 +13,10 @@ import pytest
 
 from scripts.backup import main as backup_main
 from scripts.restore import main as restore_main
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
 
 
@@ -39,10 +38,10 @@ class State:
 
     def backup(self, *arguments: object, code: int = 0) -> dict[str, Any]:
         """What the command says as JSON."""
-        return self._said(backup_main([*map(str, arguments), "--json"]), code)
+        return self._said(backup_main([*map(str, arguments)]), code)
 
     def restore(self, *arguments: object, code: int = 0) -> dict[str, Any]:
-        return self._said(restore_main([*map(str, arguments), "--json"]), code)
+        return self._said(restore_main([*map(str, arguments)]), code)
 
     def _said(self, ended_with: int, code: int) -> dict[str, Any]:
         out, err = self.capsys.readouterr()
@@ -66,7 +65,7 @@ def backup_state(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 @contextmanager
 def service() -> Iterator[httpx.Client]:
     """On fake engines, with everything else as the settings say."""
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     with serving(create_app(Settings(_env_file=None), engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http
 

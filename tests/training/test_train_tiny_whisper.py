@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scripts.checkpoints.spoken_sentences import SAMPLE_RATE, SENTENCES, held_out_voices, render
+from scripts.checkpoints.train_tiny_whisper import train
 from scripts.checkpoints.trained_whisper import PACKED, pack, unpack
-from scripts.train_tiny_whisper import train
 from src.domain.audio import Audio
 from src.domain.speech import Quality
 from src.models.whisper_model import WhisperModel

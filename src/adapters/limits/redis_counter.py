@@ -3,7 +3,7 @@
 from limits.aio.storage import RedisStorage
 
 from src.adapters.redis_link import PREFIX, RedisDown, RedisLink
-from src.domain.rates import Quota
+from src.domain.accounts import Quota
 from src.utils.limits import WindowCounter
 
 

@@ -23,7 +23,7 @@ return 1
 
 
 class RedisSlots:
-    """Implements domain.rates.Slots: exact over every process that uses this Redis.
+    """Implements domain.accounts.Slots: exact over every process that uses this Redis.
 
     A slot whose process died is free again after `longest_seconds`, which no request may hold one. While Redis is away
     each process counts what it has in work itself, to `fallback_share` of the limit and at least to one.

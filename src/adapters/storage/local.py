@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import hmac
 import logging
+import math
 import os
 import re
 import secrets
@@ -78,10 +79,7 @@ class LocalStorage:
         """What is there, and a name for exactly this file, for `replace`. Raises as `get`."""
         path = self._path(key)
         with _translated():
-            try:
-                return await asyncio.to_thread(_read_version, path)
-            except NOT_THERE:
-                raise no_such_file() from None
+            return await asyncio.to_thread(_read_version, path)
 
     async def replace(self, key: str, data: bytes, version: str) -> bool:
         """Put `data` in the place of that file, with its time. False, and nothing happens: it was deleted or written
@@ -98,12 +96,7 @@ class LocalStorage:
 
     async def get(self, key: str) -> bytes:
         """Raises NotFound, EngineUnavailable."""
-        path = self._path(key)
-        with _translated():
-            try:
-                return await asyncio.to_thread(path.read_bytes)
-            except NOT_THERE:
-                raise no_such_file() from None
+        return (await self.read_version(key))[0]
 
     async def download(self, key: str, path: Path) -> None:
         """A copy for this user only, to `path`, which must be free. Raises as `get`."""
@@ -130,7 +123,9 @@ class LocalStorage:
     async def pages_under(self, prefix: str, older_than_seconds: float = 0.0) -> AsyncIterator[list[str]]:
         """Keys under `prefix/`, a page at a time, of files written that long ago or longer."""
         with _translated():
-            keys = await asyncio.to_thread(self._keys_under, self._path(prefix), time.time() - older_than_seconds)
+            keys = list(
+                await asyncio.to_thread(self._sizes_under, self._path(prefix), time.time() - older_than_seconds)
+            )
         for start in range(0, len(keys), _PAGE_KEYS):
             yield keys[start : start + _PAGE_KEYS]
 
@@ -185,14 +180,20 @@ class LocalStorage:
         with _translated():
             await finish_before_cancel(asyncio.to_thread(work, *args))
 
-    def _write(self, path: Path, fill: Callable[[Path], None]) -> None:
+    @contextmanager
+    def _new_partial(self) -> Iterator[Path]:
+        """Where a file is written before it is moved to its place."""
         self._make_folder(self._partial)
         partial = self._partial / secrets.token_hex(16)
         try:
-            fill(partial)
-            self._move_in(partial, path)
+            yield partial
         finally:
             partial.unlink(missing_ok=True)
+
+    def _write(self, path: Path, fill: Callable[[Path], None]) -> None:
+        with self._new_partial() as partial:
+            fill(partial)
+            self._move_in(partial, path)
 
     def _move_in(self, partial: Path, path: Path) -> None:
         for left in reversed(range(_MOVES)):
@@ -207,21 +208,15 @@ class LocalStorage:
                 return
 
     def _replace(self, path: Path, data: bytes, version: str) -> bool:
-        self._make_folder(self._partial)
-        partial = self._partial / secrets.token_hex(16)
-        try:
+        with suppress(*NOT_THERE), self._new_partial() as partial:
             write_private(partial, data, wait_for_disk=True)
             with self._locked(fcntl.LOCK_EX):
                 found = path.stat()
-                if _version(found) != version:
-                    return False
-                os.utime(partial, ns=(found.st_atime_ns, found.st_mtime_ns))  # what is to be erased by age still is
-                partial.replace(path)
-        except NOT_THERE:
-            return False
-        finally:
-            partial.unlink(missing_ok=True)
-        return True
+                if _version(found) == version:
+                    os.utime(partial, ns=(found.st_atime_ns, found.st_mtime_ns))  # what is erased by age still is
+                    partial.replace(path)
+                    return True
+        return False
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
@@ -243,27 +238,21 @@ class LocalStorage:
 
     def _remove_under(self, folder: Path, written_before: float) -> int:
         removed = 0
-        for path in _files_under(folder):
-            with suppress(FileNotFoundError):  # a delete at the same time
-                if path.stat().st_mtime <= written_before:
-                    self._remove(path)
-                    removed += 1
+        for key, _ in self._under(folder, written_before):
+            self._remove(self._root / key)
+            removed += 1
         return removed
 
-    def _keys_under(self, folder: Path, written_before: float) -> list[str]:
-        keys = []
-        for path in _files_under(folder):
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime <= written_before:
-                    keys.append(path.relative_to(self._root).as_posix())
-        return keys
+    def _sizes_under(self, folder: Path, written_before: float = math.inf) -> dict[str, int]:
+        return dict(self._under(folder, written_before))
 
-    def _sizes_under(self, folder: Path) -> dict[str, int]:
-        sizes = {}
+    def _under(self, folder: Path, written_before: float) -> Iterator[tuple[str, int]]:
+        """The key and the bytes of each file."""
         for path in _files_under(folder):
             with suppress(FileNotFoundError):  # a delete at the same time
-                sizes[path.relative_to(self._root).as_posix()] = path.stat().st_size
-        return sizes
+                found = path.stat()
+                if found.st_mtime <= written_before:
+                    yield path.relative_to(self._root).as_posix(), found.st_size
 
 
 def _files_under(folder: Path) -> list[Path]:
@@ -272,8 +261,12 @@ def _files_under(folder: Path) -> list[Path]:
 
 
 def _read_version(path: Path) -> tuple[bytes, str]:
-    with path.open("rb") as file:
-        return file.read(), _version(os.fstat(file.fileno()))
+    """Raises NotFound."""
+    try:
+        with path.open("rb") as file:
+            return file.read(), _version(os.fstat(file.fileno()))
+    except NOT_THERE:
+        raise no_such_file() from None
 
 
 def _version(found: os.stat_result) -> str:

@@ -31,9 +31,9 @@ from src.api.middleware.request_id import RequestIdMiddleware
 from src.api.middleware.this_machine import ThisMachine
 from src.api.middleware.tokens import TokenVerifier
 from src.api.middleware.user_limits import ConcurrencyMiddleware
+from src.domain.accounts import Slots
 from src.domain.identity import SCOPE_ADMIN, SCOPE_VOICE
 from src.domain.ports import RateCounter
-from src.domain.rates import Slots
 from src.utils.limits import LocalSlots, WindowCounter
 
 _WORK = ("/api/v1/voice",)

@@ -9,9 +9,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.error_handlers import problem
+from src.domain.accounts import Quota
 from src.domain.errors import RateLimited
 from src.domain.ports import RateCounter
-from src.domain.rates import Quota
 
 KeyOf = Callable[[Scope], str | None]
 """Whom a request counts for; None: it does not count."""

@@ -8,8 +8,8 @@ from secrets import token_hex
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.domain.tracing import Trace, working_for
-from src.utils.log_lines import FIELDS
+from src.domain.identity import Trace, working_for
+from src.utils.tracing import FIELDS
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.error_handlers import problem
 from src.api.middleware.rate_limit import KeyOf
+from src.domain.accounts import Slots
 from src.domain.errors import RateLimited
-from src.domain.rates import Slots
 
 _RETRY_AFTER_SECONDS = 2.0
 _POLICY = "concurrent"

@@ -4,12 +4,12 @@ The usage rows are the truth, so the budget holds over processes and restarts. A
 decoded, for as long as it turned out to be; one that would exceed the budget is refused, and does not count.
 """
 
+from src.domain.accounts import DAY_SECONDS, DECODED, AudioLedger, Quota, audio_counted, seconds_to_midnight
 from src.domain.audio import AudioFormat
 from src.domain.errors import RateLimited
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent, now
 from src.domain.ports import AudioDecoder
-from src.domain.rates import DAY_SECONDS, DECODED, AudioLedger, Quota, audio_counted, seconds_to_midnight
 from src.domain.speech import DecodedSpeech
 
 

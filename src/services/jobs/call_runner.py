@@ -7,11 +7,10 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from src.domain.errors import EngineUnavailable, InternalError, Unavailable, VoiceServiceError
-from src.domain.identity import current_user
+from src.domain.identity import Trace, current_user, working_for
 from src.domain.jobs import JobStatus, now
 from src.domain.leases import WAITING, CallRepository, EngineCall
 from src.domain.ports import JobEvents, Storage
-from src.domain.tracing import Trace, working_for
 from src.services.jobs.ending import job_error
 from src.services.jobs.runner import LeasedRunner
 from src.utils.codec import decode, encode

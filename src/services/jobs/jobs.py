@@ -11,10 +11,10 @@ from dataclasses import KW_ONLY, dataclass
 from uuid import uuid4
 
 from src.domain.errors import IdempotencyConflict, JobCancelled, NotFound, Unavailable
+from src.domain.identity import current_trace
 from src.domain.jobs import Job, JobRequest, JobStatus, Priority
 from src.domain.ports import JobEvents, JobQueue, Storage
 from src.domain.repositories import Claim, IdempotencyStore, JobRepository
-from src.domain.tracing import current_trace
 from src.services.jobs.ending import JobEnding
 from src.services.jobs.idempotency import run_once
 from src.services.jobs.upkeep import erase

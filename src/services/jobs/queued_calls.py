@@ -28,11 +28,10 @@ from src.domain.errors import (
     VoiceServiceError,
     error_kind,
 )
-from src.domain.identity import current_user
+from src.domain.identity import current_trace, current_user
 from src.domain.jobs import JobStatus
 from src.domain.leases import WAITING, CallRepository, EngineCall
 from src.domain.ports import JobEvents, Storage
-from src.domain.tracing import current_trace
 from src.utils.codec import CodecError, decode, encode
 
 logger = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
+from src.domain.accounts import audio_counted
 from src.domain.errors import (
     DeadlineExceeded,
     InternalError,
@@ -17,13 +18,11 @@ from src.domain.errors import (
     Unavailable,
     VoiceServiceError,
 )
-from src.domain.identity import current_user
+from src.domain.identity import current_user, working_for
 from src.domain.jobs import Job, Stage, TranslationResult
 from src.domain.leases import Leased, LeasedRepository
 from src.domain.ports import JobEvents, Leases
-from src.domain.rates import audio_counted
 from src.domain.repositories import JobRepository
-from src.domain.tracing import working_for
 from src.services.jobs.ending import JobEnding
 from src.services.pipeline import Pipeline
 from src.utils.concurrency import background_task

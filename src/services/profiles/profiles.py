@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
 
+from src.domain.accounts import audio_counted
 from src.domain.audio import Audio, AudioFormat
 from src.domain.consent import Consent, ConsentMethod, ConsentRepository
 from src.domain.errors import (
@@ -23,7 +24,6 @@ from src.domain.errors import (
 from src.domain.identity import CLOCK_LEEWAY_SECONDS, current_user
 from src.domain.jobs import VoiceProfile, now
 from src.domain.ports import AudioDecoder, Storage
-from src.domain.rates import audio_counted
 from src.domain.repositories import ProfileRepository
 from src.services.profiles.verification import SpokenAnswer, Verification
 from src.services.voice_cloning import DamagedVoice, LearnedVoice, VoiceCloning

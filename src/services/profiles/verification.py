@@ -15,6 +15,7 @@ from src.domain.errors import (
     ConsentRequired,
     DeadlineExceeded,
     NoSpeechDetected,
+    SpeechNotUnderstood,
     VerificationFailed,
     about,
 )
@@ -43,7 +44,7 @@ class SpokenAnswer:
 class Bounds:
     """What passes: at most so many words wrong, of all; a cosine of speaker embeddings of at least so much.
 
-    `scripts/benchmark.py --suite consent` measures what they let through.
+    `python -m scripts.benchmarks --suite consent` measures what they let through.
     """
 
     word_error_rate: float = 0.3
@@ -96,7 +97,7 @@ class Verification:
     async def _says(self, speech: DecodedSpeech, challenge: Challenge) -> bool:
         try:
             heard = await self.transcription.transcribe(speech, challenge.language, Quality.BALANCED)
-        except NoSpeechDetected:
+        except (NoSpeechDetected, SpeechNotUnderstood):
             return False
         wrong = word_error_rate(challenge.sentence, heard.text, challenge.language)
         return wrong <= self.bounds.word_error_rate

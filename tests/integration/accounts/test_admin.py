@@ -8,12 +8,9 @@ import httpx
 import pytest
 
 from src.api import cursor as cursors
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.domain.jobs import Place, now
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import served
 from tests.support.tokens import WITH_TOKENS, bearer, claims, hs256
 
 REVOCATIONS, AUDIT, USAGE = "/api/v1/admin/revocations", "/api/v1/admin/audit", "/api/v1/usage"
@@ -38,8 +35,7 @@ def http(tmp_path: Path) -> Iterator[httpx.Client]:
         min_reference_seconds=0.5,
         **WITH_TOKENS,
     )
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with served(settings) as client:
         yield client
 
 

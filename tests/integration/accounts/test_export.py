@@ -11,11 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.support.options import applied
 
 VOICE = "/api/v1/voice"
@@ -34,7 +33,7 @@ def opened(http: httpx.Client, **query: str) -> tuple[zipfile.ZipFile, dict[str,
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Any]:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     settings = Settings(_env_file=None, data_dir=tmp_path, min_reference_seconds=0.5)
     with applied({"src.bootstrap.use_cases.SqlDeletions": {"settle_seconds": 1.0}}):
         yield create_app(settings, engines)

@@ -12,11 +12,10 @@ import httpx
 import pytest
 
 from scripts import make_token
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import ROOT, serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.servers.issuer import Issuer
 from tests.support.tokens import SECRET, PrivateKey, ec_key, private_pem, public_pem, rsa_key
 
@@ -51,7 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 @contextmanager
 def service(folder: Path, **settings: str) -> Iterator[httpx.Client]:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     values = {name.lower(): value for name, value in {**BASE, **settings}.items()}
     app = create_app(Settings(_env_file=None, data_dir=folder, **values), engines)  # type: ignore[arg-type]
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:

@@ -16,13 +16,12 @@ from jose import jwt
 from scripts.revoke import main
 from src.adapters.database.accounts.audit import SqlAuditLog
 from src.adapters.database.engine import Database
-from src.bootstrap.engines import Engines
 from src.bootstrap.storage import new_key
 from src.config.settings import Settings
 from src.domain.jobs import AuditEvent
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.support.options import applied
@@ -91,7 +90,7 @@ def _settings(folder: Path, database_url: str, redis_url: str) -> dict[str, str]
 
 
 def _app(settings: dict[str, str]) -> Any:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     made = Settings(_env_file=None, storage_keys=KEY, **settings)  # type: ignore[arg-type]
     with applied({"src.bootstrap.shared.RedisLink": {"timeout_seconds": 1.0}}):
         return create_app(made, engines)
@@ -118,7 +117,7 @@ def test_a_revoked_token_is_refused_at_once(
     assert said == [("token.revoke", "user:ann"), ("token.revoke", "token:t-1")]
 
 
-def test_nobody_is_let_in_while_postgres_and_redis_are_away(
+def test_requests_are_refused_while_postgres_and_redis_are_away(
     postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     settings = _settings(tmp_path, postgres.ready_database(), redis_server.url)
@@ -138,7 +137,7 @@ def test_nobody_is_let_in_while_postgres_and_redis_are_away(
             time.sleep(0.1)
 
 
-def test_what_users_do_with_voices_and_jobs_is_in_the_audit_log(tmp_path: Path) -> None:
+def test_changes_to_profiles_and_jobs_are_in_the_audit_log(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'voice.db'}"
     settings = {**JWT, "data_dir": str(tmp_path), "database_url": url, "min_reference_seconds": "0.5"}
     consent = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}

@@ -18,7 +18,7 @@ from src.domain.identity import ALL_SCOPES
 from src.domain.jobs import AuditEvent
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.support.tokens import WITH_TOKENS, bearer, claims, hs256
 
 USAGE = "/api/v1/usage"
@@ -40,7 +40,7 @@ def gateway(user_id: str | None = None, **changes: Any) -> dict[str, str]:
 
 
 def engines() -> Engines:
-    return Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    return fake_engines()
 
 
 @pytest.fixture(scope="module")

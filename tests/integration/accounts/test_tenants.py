@@ -14,11 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.support.tokens import WITH_TOKENS, bearer, claims, hs256
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
@@ -215,7 +214,7 @@ def administration(world: World) -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     app = create_app(settings(tmp_path_factory.mktemp("tenants") / "data"), engines)
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield World(http)

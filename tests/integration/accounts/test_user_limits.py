@@ -18,14 +18,14 @@ from src.adapters.database.accounts.usage import SqlUsageRepository
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.limits.redis_slots import RedisSlots
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
+from src.domain.accounts import DECODED
 from src.domain.errors import RateLimited
 from src.domain.jobs import UsageEvent, now
-from src.domain.rates import DECODED
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice, Gate
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber, Gate
 from tests.integration.api.test_http_contract import AUDIO, BODY, CONSENT
 from tests.integration.redis.test_redis_link import linked
 from tests.servers.redis import RedisServer
@@ -139,7 +139,7 @@ async def test_without_redis_each_process_has_a_share_of_the_slots(redis_server:
 def serving_users(data_dir: Path, gate: Gate | None = None, **settings: Any) -> Iterator[httpx.Client]:
     """A service on fake engines, whose recordings have 1.5 s each."""
     transcriber = FakeTranscriber(gate=gate) if gate else FakeTranscriber()
-    engines = Engines(FakeDecoder(), transcriber, (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines(transcriber=transcriber)
     made = Settings(_env_file=None, data_dir=data_dir, min_reference_seconds=0.5, **settings)
     with serving(create_app(made, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http

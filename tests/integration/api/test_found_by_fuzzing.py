@@ -8,11 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 
 AUDIO = base64.b64encode(b"any bytes").decode()
 TRANSLATE = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
@@ -25,7 +24,7 @@ PROFILE = {
 
 @pytest.fixture(scope="module")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("found") / "data", min_reference_seconds=0.5)
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client

@@ -12,29 +12,16 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines, decoder_pool
 from src.config.settings import Settings
 from src.domain.audio import Samples
-from src.main import create_app
-from src.workers.engines import RemoteDecoder
-from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import served, with_real_decoder
 from tests.recordings import audio_files
 
 
 @pytest.fixture(scope="module")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("bad") / "data")
-    decoder = decoder_pool(settings)
-    engines = Engines(
-        RemoteDecoder(decoder),
-        FakeTranscriber(),
-        (FakeTranslator(),),
-        FakeVoice(),
-        FakeAnalyzer(),
-        runners={"decoder": decoder},
-    )
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with served(settings, with_real_decoder(settings)) as client:
         yield client
 
 

@@ -14,11 +14,11 @@ import httpx
 import pytest
 from jose import jwt
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber
 from tests.support.options import applied
 
 RECORDING = b"any bytes: the decoder is a fake"
@@ -32,9 +32,7 @@ def encoded(recording: bytes) -> str:
 
 @contextmanager
 def service(data_dir: Path, transcriber: FakeTranscriber | None = None, **settings: Any) -> Iterator[httpx.Client]:
-    engines = Engines(
-        FakeDecoder(), transcriber or FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={}
-    )
+    engines = fake_engines(transcriber=transcriber or FakeTranscriber())
     made = Settings(_env_file=None, data_dir=data_dir, min_reference_seconds=1, **settings)
     with serving(create_app(made, engines)) as url, httpx.Client(base_url=f"{url}/api/v1/voice", timeout=60) as http:
         yield http

@@ -15,12 +15,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.domain.errors import TranslationUnavailable
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 BODY: dict[str, Any] = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
@@ -58,7 +58,7 @@ class Service:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     transcriber, translator, voice = FakeTranscriber(), FakeTranslator(), FakeVoice()
-    engines = Engines(FakeDecoder(), transcriber, (translator,), voice, FakeAnalyzer(), runners={})
+    engines = fake_engines(transcriber=transcriber, translators=(translator,), voice=voice)
     settings = Settings(
         _env_file=None, data_dir=tmp_path_factory.mktemp("contract"), sync_timeout_seconds=2.0, job_queue_size=4
     )
@@ -271,14 +271,6 @@ def test_the_server_answers_while_an_engine_works(service: Service) -> None:
         service.voice.gate.opened.set()
 
 
-def test_an_idempotency_key_makes_one_job(service: Service) -> None:
-    key = {"Idempotency-Key": "a1"}
-    first, second = service.translate(key), service.translate(key)
-    assert first.json()["job_id"] == second.json()["job_id"]
-    assert service.translator.calls == 1
-    _problem(service.translate(key, target_language="fr"), 422, "idempotency_key_reused")
-
-
 def test_the_envelope_wraps_answers_and_problems(service: Service) -> None:
     good = service.translate({"Accept": ENVELOPE})
     assert good.headers["content-type"] == ENVELOPE
@@ -288,11 +280,6 @@ def test_the_envelope_wraps_answers_and_problems(service: Service) -> None:
     assert bad.status_code == 422
     assert bad.json()["success"] is False
     assert bad.json()["error"]["code"] == "unsupported_language"
-
-
-def test_request_ids_are_echoed(service: Service) -> None:
-    answer = service.http.get("/health/live", headers={"X-Request-ID": "my-id-1"})
-    assert answer.headers["x-request-id"] == "my-id-1"
 
 
 def test_transcribe_gives_segments_and_words(service: Service) -> None:
@@ -374,7 +361,7 @@ def test_a_short_text_that_takes_too_long_is_told_how_to_wait(service: Service) 
 def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
     tmp_path: Path,
 ) -> None:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         body = {"reference_audio": AUDIO, "name": "mine", "consent": CONSENT}
@@ -396,7 +383,7 @@ def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
 
 def test_a_profile_takes_further_recordings_and_names_the_bad_one(tmp_path: Path) -> None:
     voice = FakeVoice()
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), voice, FakeAnalyzer(), runners={})
+    engines = fake_engines(voice=voice)
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
     silence = base64.b64encode(b"silence").decode()
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:

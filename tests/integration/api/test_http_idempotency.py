@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice, Gate
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeVoice, Gate
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 OTHER = base64.b64encode(b"other bytes").decode()
@@ -48,7 +48,7 @@ class Service:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     voice = FakeVoice()
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), voice, FakeAnalyzer(), runners={})
+    engines = fake_engines(voice=voice)
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
     limits = httpx.Limits(max_connections=30)
     with (

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 import whisper
 
-from scripts import download_models, model_sources
+from scripts import download_models
 from scripts.checkpoints.whisper import make
 from scripts.download_models import MODELS, Model, main
-from scripts.model_sources import File
+from scripts.parts import model_sources
+from scripts.parts.model_sources import File
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.models import audioseal_files, whisper_model

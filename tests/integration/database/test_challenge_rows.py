@@ -27,7 +27,7 @@ def challenges(database: Database) -> SqlChallengeRepository:
     return SqlChallengeRepository(database)
 
 
-async def test_it_is_given_back_once_as_it_was(challenges: SqlChallengeRepository) -> None:
+async def test_a_challenge_can_be_taken_once(challenges: SqlChallengeRepository) -> None:
     made = challenge()
     await challenges.add(made, MANY)
     assert await challenges.take(made.id, "ann") == made
@@ -35,7 +35,7 @@ async def test_it_is_given_back_once_as_it_was(challenges: SqlChallengeRepositor
         await challenges.take(made.id, "ann")
 
 
-async def test_of_many_who_take_it_at_once_one_gets_it(challenges: SqlChallengeRepository) -> None:
+async def test_a_challenge_is_taken_by_one_of_many_concurrent_callers(challenges: SqlChallengeRepository) -> None:
     made = challenge()
     await challenges.add(made, MANY)
     got = await asyncio.gather(*(challenges.take(made.id, "ann") for _ in range(20)), return_exceptions=True)
@@ -43,7 +43,7 @@ async def test_of_many_who_take_it_at_once_one_gets_it(challenges: SqlChallengeR
     assert sum(isinstance(each, NotFound) for each in got) == 19
 
 
-async def test_another_users_and_an_expired_one_are_none(challenges: SqlChallengeRepository) -> None:
+async def test_a_challenge_of_another_user_or_an_expired_one_is_not_found(challenges: SqlChallengeRepository) -> None:
     made, late = challenge(), challenge(seconds=-0.001)
     await challenges.add(made, MANY)
     await challenges.add(late, MANY)
@@ -68,13 +68,13 @@ async def test_a_user_gets_so_many_until_the_first_expires_whether_they_are_answ
     await challenges.add(challenge("bob"), 3)
 
 
-async def test_of_many_who_ask_at_once_no_more_are_given(challenges: SqlChallengeRepository) -> None:
+async def test_concurrent_requests_get_no_more_challenges_than_the_limit(challenges: SqlChallengeRepository) -> None:
     got = await asyncio.gather(*(challenges.add(challenge(), 3) for _ in range(12)), return_exceptions=True)
     assert got.count(None) == 3
     assert sum(isinstance(each, RateLimited) for each in got) == 9
 
 
-async def test_expired_ones_are_swept_and_make_room(challenges: SqlChallengeRepository, database: Database) -> None:
+async def test_expired_challenges_make_room(challenges: SqlChallengeRepository, database: Database) -> None:
     for user in ("ann", "ann", "bob"):
         await challenges.add(challenge(user, seconds=0.02), 2)
     await asyncio.sleep(0.05)
@@ -83,7 +83,7 @@ async def test_expired_ones_are_swept_and_make_room(challenges: SqlChallengeRepo
     assert [row.id for row in await database.read(select(voice_challenges))] == [made.id]
 
 
-async def test_they_go_with_their_user(challenges: SqlChallengeRepository, database: Database) -> None:
+async def test_challenges_are_deleted_with_their_user(challenges: SqlChallengeRepository, database: Database) -> None:
     await challenges.add(challenge(), MANY)
     async with database.writing() as connection:
         await connection.execute(users.delete().where(users.c.id == "ann"))

@@ -117,7 +117,7 @@ async def test_renewed_claim_stands(keys: IdempotencyStore, clock: Clock) -> Non
         await keys.claim(claim())
 
 
-async def test_who_lost_the_claim_cannot_end_the_next_one(keys: IdempotencyStore, clock: Clock) -> None:
+async def test_a_lost_claim_cannot_complete_the_next_one(keys: IdempotencyStore, clock: Clock) -> None:
     slow = await claimed(keys)
     clock.advance(60)
     second = await claimed(keys)

@@ -19,7 +19,6 @@ from src.adapters.database.accounts.usage import SqlUsageRepository
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.idempotency import SqlIdempotencyStore
 from src.adapters.database.jobs.job_repository import SqlJobRepository
-from src.bootstrap.engines import Engines
 from src.bootstrap.storage import new_key
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable, Overloaded
@@ -27,7 +26,7 @@ from src.domain.jobs import JobStatus, UsageEvent
 from src.domain.repositories import Claim
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.servers.postgres import PostgresServer, name_of
 from tests.servers.waiting import until
 from tests.support.job_rows import MANY, ids_with, job
@@ -289,7 +288,7 @@ KEY = new_key()
 
 @contextmanager
 def service(tmp_path: Path, database_url: str) -> Iterator[httpx.Client]:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", database_url=database_url, storage_keys=KEY)
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http

@@ -177,7 +177,7 @@ async def test_a_claim_reads_a_few_blocks_however_many_jobs_have_ended(database:
     await reads_a_few_blocks(database, statement, parameters)
 
 
-async def test_who_waits_costs_a_few_blocks_however_many_jobs_have_ended(database: Database) -> None:
+async def test_finding_a_position_reads_a_few_blocks_however_many_jobs_have_ended(database: Database) -> None:
     """Those that wait, and the results of the last ones; the line here has 100 jobs, and 100 are being done."""
     views = SqlJobViews(database)
     for work in (lambda: views.ahead_of("job-50000", 999), views.pace):

@@ -57,7 +57,7 @@ async def test_users_take_turns(calls: SqlCallRepository) -> None:
     assert await taken(calls) == "a1 b1 a2 b2 a3"
 
 
-async def test_a_full_line_takes_no_more(calls: SqlCallRepository) -> None:
+async def test_a_full_queue_refuses_more(calls: SqlCallRepository) -> None:
     await calls.add(call("a"), 1, LONG)
     with pytest.raises(Overloaded) as refusal:
         await calls.add(call("b"), 1, LONG)

@@ -110,7 +110,7 @@ async def test_an_end_that_is_written_twice_is_told_once(database: Database, out
     assert await outbox.claim(30) is None
 
 
-async def test_a_claimed_one_is_nobody_elses_until_its_lease_ends(
+async def test_a_claimed_callback_is_not_claimed_again_before_its_lease_ends(
     database: Database, outbox: SqlCallbackOutbox
 ) -> None:
     await ended_job(database, "j")
@@ -187,7 +187,7 @@ async def test_processes_that_claim_at_a_time_get_each_one_once(database: Databa
     assert {row.attempts for row in await stored(database)} == {1}
 
 
-async def test_one_that_another_is_claiming_is_passed_over(postgres: PostgresServer) -> None:
+async def test_a_callback_that_another_process_is_claiming_is_skipped(postgres: PostgresServer) -> None:
     """SQLite has one writer at a time."""
     database = Database(postgres.ready_database())
     await database.start()
@@ -207,7 +207,7 @@ async def test_deleting_a_job_deletes_its_callback(database: Database, outbox: S
     assert [row.job_id for row in await stored(database)] == ["b"]
 
 
-async def test_those_that_wait_long_are_counted(database: Database, outbox: SqlCallbackOutbox) -> None:
+async def test_callbacks_that_wait_long_are_counted(database: Database, outbox: SqlCallbackOutbox) -> None:
     for number in range(5):
         await ended_job(database, f"j{number}")
     assert await outbox.waiting_since(60, 10) == 0

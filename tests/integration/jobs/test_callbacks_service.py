@@ -16,12 +16,12 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from src.api.schemas.callbacks import JobEnded
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.domain.errors import NoSpeechDetected
 from src.main import create_app
 from tests.conftest import service_process, serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber
 from tests.fakes.stand_in import Message
 from tests.providers.provider_server import Answer
 from tests.servers.ports import free_port
@@ -53,14 +53,7 @@ def serve(tmp_path: Path) -> Callable[..., AbstractContextManager[httpx.Client]]
             "callback_allowed_networks": ["127.0.0.0/8"],
         }
         settings = Settings(_env_file=None, data_dir=tmp_path / "data", **(options | changes))
-        engines = Engines(
-            FakeDecoder(),
-            transcriber or FakeTranscriber(),
-            (FakeTranslator(),),
-            FakeVoice(),
-            FakeAnalyzer(),
-            runners={},
-        )
+        engines = fake_engines(transcriber=transcriber or FakeTranscriber())
         with (
             applied(retries(pauses)),
             serving(create_app(settings, engines)) as url,

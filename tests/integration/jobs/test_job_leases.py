@@ -64,7 +64,7 @@ async def test_users_take_turns_however_many_jobs_each_has(jobs: SqlJobRepositor
     assert await order(jobs) == "a2 b1 c1 a3 b2 a4"
 
 
-async def test_who_was_away_does_not_overtake_for_it(jobs: SqlJobRepository) -> None:
+async def test_a_user_who_was_idle_gets_no_extra_turns(jobs: SqlJobRepository) -> None:
     for number in range(6):
         await jobs.add(job(f"a{number}", "ana"), MANY)
     for _ in range(4):
@@ -82,7 +82,7 @@ async def test_interactive_jobs_go_before_batches(jobs: SqlJobRepository) -> Non
     assert await order(jobs) == "now1 now2 batch1 batch2"
 
 
-async def test_a_full_line_takes_no_more(jobs: SqlJobRepository, database: Database) -> None:
+async def test_a_full_queue_refuses_more(jobs: SqlJobRepository, database: Database) -> None:
     await jobs.add(job("a"), 2)
     await jobs.add(job("b"), 2)
     with pytest.raises(Overloaded) as refusal:

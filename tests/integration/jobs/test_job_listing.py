@@ -13,12 +13,12 @@ from jose import jwt
 from pydantic import SecretStr
 
 from src.api import cursor as cursors
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.domain.errors import TranslationUnavailable
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranslator
 from tests.support.tokens import NO_LIMITS
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -62,7 +62,7 @@ class Caller:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[tuple[httpx.Client, FakeTranslator]]:
     translator = FakeTranslator()
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (translator,), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines(translators=(translator,))
     settings = Settings(
         _env_file=None,
         data_dir=tmp_path / "data",

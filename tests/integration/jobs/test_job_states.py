@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice, Gate
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber, FakeVoice, Gate
 from tests.fakes.stand_in import Message, engines
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
@@ -59,7 +59,7 @@ def until(condition: Any) -> None:
 def slot(tmp_path: Path) -> Iterator[OneSlot]:
     """Both engines are held from the start."""
     transcriber, voice = FakeTranscriber(gate=Gate()), FakeVoice(gate=Gate())
-    held = Engines(FakeDecoder(), transcriber, (FakeTranslator(),), voice, FakeAnalyzer(), runners={})
+    held = fake_engines(transcriber=transcriber, voice=voice)
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=0.2, **ONE_AT_A_TIME)
     with serving(create_app(settings, held)) as url, httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as http:
         yield OneSlot(http, transcriber, voice)
@@ -75,7 +75,7 @@ def let_all_through(slot: OneSlot) -> None:
     slot.voice.gate.opened.set()
 
 
-def test_a_backlog_of_batches_does_not_delay_who_waits(slot: OneSlot) -> None:
+def test_a_backlog_of_batches_does_not_delay_interactive_jobs(slot: OneSlot) -> None:
     slot.send(target_language="es")
     until(lambda: slot.transcriber.gate.inside)
     backlog = [slot.send(target_language="es") for _ in range(4)]
@@ -86,7 +86,7 @@ def test_a_backlog_of_batches_does_not_delay_who_waits(slot: OneSlot) -> None:
     assert spoken_in(slot) == ["es", "fr", "es", "es", "es", "es"]
 
 
-def test_a_caller_may_say_who_waits(slot: OneSlot) -> None:
+def test_a_caller_may_choose_the_priority(slot: OneSlot) -> None:
     slot.send()
     until(lambda: slot.transcriber.gate.inside)
     last = [slot.send({"Prefer": "wait=1"}, priority="batch", target_language="es") for _ in range(2)]
@@ -141,7 +141,7 @@ def test_deleting_a_running_job_reaches_its_engine_and_frees_the_slot(slot: OneS
     until(lambda: slot.status(second) == ["completed"])
 
 
-def test_deleting_a_waiting_job_takes_it_out_of_the_line(slot: OneSlot) -> None:
+def test_deleting_a_waiting_job_takes_it_out_of_the_queue(slot: OneSlot) -> None:
     first, second = slot.send(), slot.send()
     until(lambda: slot.transcriber.gate.inside)
     assert slot.http.delete(f"/api/v1/voice/job/{second['job_id']}").status_code == 204
@@ -169,7 +169,7 @@ def running(http: httpx.Client) -> list[str]:
     return [job["job_id"] for job in http.get("/api/v1/voice/jobs", params={"status": "processing"}).json()["jobs"]]
 
 
-def test_who_waits_is_told_its_place_and_about_how_long(tmp_path: Path) -> None:
+def test_a_waiting_caller_is_told_position_and_estimated_wait(tmp_path: Path) -> None:
     with timed_service(tmp_path, slots=1) as http:
         first = send(http, 30.0, ASYNC)
         assert first.json()["position"] in (1, None)  # it may have been begun by now

@@ -86,9 +86,7 @@ async def test_a_listed_job_is_the_job(jobs: SqlJobRepository, views: SqlJobView
     assert await views.of_user("ana", 1, statuses=frozenset({JobStatus.PENDING, JobStatus.FAILED})) == one
 
 
-async def test_the_place_in_the_line_is_the_order_in_which_jobs_are_taken(
-    jobs: SqlJobRepository, views: SqlJobViews
-) -> None:
+async def test_the_position_is_the_order_in_which_jobs_are_claimed(jobs: SqlJobRepository, views: SqlJobViews) -> None:
     users, levels = ("ana", "ben", "cleo"), (Priority.INTERACTIVE, Priority.BATCH)
     for number in range(18):
         await added(jobs, str(number), number, user_id=users[number % 7 % 3], priority=levels[number % 5 % 2])

@@ -199,7 +199,7 @@ async def test_a_caller_that_leaves_stops_the_engine_and_leaves_nothing(road: Ro
         await road.is_empty()
 
 
-async def test_a_caller_that_leaves_the_line_leaves_nothing(road: Road) -> None:
+async def test_a_caller_that_leaves_the_queue_leaves_nothing(road: Road) -> None:
     waiting = asyncio.create_task(road.calls().run("echo"))
     while (await road.rows.counts()) != (1, 0):
         await asyncio.sleep(0.01)
@@ -227,7 +227,7 @@ async def test_a_call_that_no_worker_takes_is_given_up(road: Road) -> None:
     await road.is_empty()
 
 
-async def test_a_full_line_takes_no_more(road: Road) -> None:
+async def test_a_full_queue_refuses_more(road: Road) -> None:
     calls = road.calls(most_waiting=1)
     waiting = asyncio.create_task(calls.run("echo"))
     while (await road.rows.counts()) != (1, 0):

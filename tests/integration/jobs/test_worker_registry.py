@@ -6,8 +6,8 @@ from datetime import timedelta
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.worker_registry import SqlWorkerRegistry
 from src.adapters.database.tables import workers
-from src.domain.fleet import Abilities, WorkerState
 from src.domain.jobs import now
+from src.domain.leases import Abilities, WorkerState
 
 WORKER = WorkerState(
     "one",

@@ -97,7 +97,7 @@ async def test_translations_are_shared_and_a_silent_redis_only_makes_them_slower
             assert second.calls == 1
 
 
-async def test_what_is_one_owners_is_no_others_and_none_of_it_is_left_when_it_is_forgotten(
+async def test_values_of_one_owner_are_separate_and_forgotten_together(
     redis_server: RedisServer,
 ) -> None:
     async with linked(redis_server.url, timeout_seconds=2.0) as link:

@@ -10,11 +10,10 @@ import pytest
 from jose import jwt
 from pydantic import SecretStr
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 from tests.servers.redis import RedisServer
 from tests.support.options import applied
 
@@ -93,7 +92,7 @@ def _do_one_of_everything(http: httpx.Client) -> str:
 def test_every_key_has_the_prefix_and_a_time_and_a_deleted_voice_is_not_there(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     app = create_app(_settings(tmp_path, redis_server.url), engines)
     with serving(app) as url, httpx.Client(base_url=url, timeout=60, headers=_bearer()) as http:
         profile = _do_one_of_everything(http)

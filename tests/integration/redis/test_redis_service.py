@@ -13,7 +13,8 @@ from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranslator
 from tests.servers.redis import RedisServer
 from tests.support.options import applied
 
@@ -37,7 +38,7 @@ def settings(folder: Path, url: str) -> Settings:
 
 
 def engines(translator: FakeTranslator) -> Engines:
-    return Engines(FakeDecoder(), FakeTranscriber(), (translator,), FakeVoice(), FakeAnalyzer(), runners={})
+    return fake_engines(translators=(translator,))
 
 
 def degraded(http: httpx.Client) -> list[str]:

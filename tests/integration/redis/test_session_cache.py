@@ -143,7 +143,7 @@ async def test_a_flushed_or_meddled_with_redis_lets_nobody_in(redis_server: Redi
         assert await other.of(SUBJECTS) == [revocation()]
 
 
-async def test_when_nobody_can_tell_that_is_said(redis_server: RedisServer) -> None:
+async def test_without_redis_and_database_a_token_is_answered_with_unavailable(redis_server: RedisServer) -> None:
     truth = MemoryRevocations()
     async with two_caches(redis_server, truth) as (one, _, link):
         assert await one.of(SUBJECTS) == []

@@ -15,14 +15,10 @@ import pytest
 
 from src.adapters.provenance.c2pa_signing import MIME_TYPES
 from src.adapters.provenance.certificates import load_identity
-from src.bootstrap.engines import Engines, decoder_pool
 from src.config.settings import Settings
 from src.domain.audio import AudioFormat
-from src.main import create_app
 from src.utils.audio import encode_wav
-from src.workers.engines import RemoteDecoder
-from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import served, with_real_decoder
 from tests.recordings import audio_files
 from tests.recordings.marked_files import AT, SPOKEN, issued, marked, mutated, signer
 from tests.unit.safeguards.test_provenance_marks import KEYS
@@ -41,16 +37,7 @@ def http(folder: Path) -> Iterator[httpx.Client]:
     anchors = folder / "anchors.pem"
     anchors.write_text(OPERATORS.anchor)
     settings = Settings(_env_file=None, data_dir=folder / "data", c2pa_trust_anchors_file=anchors)
-    decoder = decoder_pool(settings)
-    engines = Engines(
-        RemoteDecoder(decoder),
-        FakeTranscriber(),
-        (FakeTranslator(),),
-        FakeVoice(),
-        FakeAnalyzer(),
-        runners={"decoder": decoder},
-    )
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with served(settings, with_real_decoder(settings)) as client:
         yield client
 
 

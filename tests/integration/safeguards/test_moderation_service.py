@@ -15,11 +15,11 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from src.adapters.translators.remote import Budget
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving as serving_app
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber
 from tests.providers.provider_server import Answer
 from tests.servers.moderator import ModeratorServer, told
 from tests.servers.receiver import SECRET, Receiver, verified
@@ -45,7 +45,7 @@ def serving(
     for name, content in lists.items():
         (words / f"{name}.txt").write_text(content, encoding="utf-8")
     options = {"data_dir": folder / "data", "moderation_words_dir": words, "min_reference_seconds": 0.5, **changes}
-    engines = Engines(FakeDecoder(), transcriber, (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines(transcriber=transcriber)
     app = create_app(Settings(_env_file=None, **options), engines)
     with serving_app(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield http
@@ -186,7 +186,7 @@ def faked(folder: Path, moderator: ModeratorServer, **changes: Any) -> Iterator[
         "moderation_webhook_secret": SecretStr(SECRET),
     }
     settings = Settings(_env_file=None, data_dir=folder / "data", **(options | changes))
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     once = {"src.adapters.moderation.webhook.ModerationWebhook": {"budget": Budget(attempts=1)}}
     with (
         applied(once),

@@ -143,7 +143,7 @@ async def test_an_answer_that_drips_ends_with_the_budget(server: ModeratorServer
     assert asyncio.get_running_loop().time() - start < 5
 
 
-async def test_nobody_there(connect: Connect) -> None:
+async def test_a_webhook_that_is_not_reachable_fails_the_review(connect: Connect) -> None:
     with pytest.raises(EngineUnavailable):
         await connect(f"http://127.0.0.1:{free_port()}/").review(PASSAGE)
     with deaf_address() as url, pytest.raises(EngineUnavailable):

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from src.bootstrap.engines import Engines, decoder_pool
+from src.bootstrap.engines import decoder_pool
 from src.bootstrap.safeguards import start_provenance
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
@@ -19,7 +19,8 @@ from src.main import create_app
 from src.workers.engines import RemoteDecoder
 from tests.checkpoints.audioseal_checkpoint import HEARD, random_checkpoint
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice, tone
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeDecoder, FakeVoice, tone
 from tests.recordings.marked_files import issued
 from tests.unit.safeguards.test_provenance_marks import KEYS
 
@@ -110,9 +111,7 @@ def test_a_service_with_the_watermark_says_so_applies_it_and_finds_it(
     settings = _settings(tmp_path, audioseal_dir=random_checkpoint(), engine_processes=1)
     decoder = decoder_pool(settings)
     runners = {"decoder": decoder}
-    engines = Engines(
-        RemoteDecoder(decoder), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners
-    )
+    engines = fake_engines(decoder=RemoteDecoder(decoder), runners=runners)
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=100) as http:
         health = http.get("/health").json()
         assert health["provenance"] == ["watermark: audioseal", "riff_info", "c2pa: self-signed"]

@@ -58,7 +58,7 @@ class Command:
     def __call__(self, keys: str | None, *arguments: str, code: int = 0) -> dict[str, Any]:
         if keys is not None:
             self._monkeypatch.setenv("STORAGE_KEYS", keys)
-        ended = main([*arguments, "--json"])
+        ended = main(arguments)
         out, err = self._capsys.readouterr()
         assert ended == code, err
         assert OLD not in out + err

@@ -12,13 +12,10 @@ import httpx
 import pytest
 
 from src.adapters.storage.keyring import is_sealed
-from src.bootstrap.engines import Engines
 from src.bootstrap.storage import key_file, load_keyring, new_key
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import served
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
 
 MESSAGE = b"the recording of somebody's voice"
@@ -31,8 +28,7 @@ def settings_in(folder: Path, **more: object) -> Settings:
 
 @contextmanager
 def service(settings: Settings) -> Iterator[httpx.Client]:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
+    with served(settings) as http:
         yield http
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
 
@@ -51,9 +51,7 @@ def service(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
             "s3_secret_access_key": SECRET,
             "min_reference_seconds": 0.5,
         }
-        engines = Engines(
-            FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={}
-        )
+        engines = fake_engines()
         app = create_app(Settings(_env_file=None, data_dir=data_dir, **settings), engines)
         with logged() as log, serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
             yield Service(http, s3_server, bucket, proxy)

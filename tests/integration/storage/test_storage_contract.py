@@ -63,16 +63,11 @@ async def test_what_is_deleted_is_gone_and_may_be_deleted_again(storage: Storage
     assert await storage.get("results/b.wav") == b"y"
 
 
-@pytest.mark.parametrize("key", [*NO_KEYS, "/".join("abcdefghi"), "x" * 201])
+@pytest.mark.parametrize("key", [*NO_KEYS, "/".join("abcdefghi"), "x" * 201, "/".join(["x" * 100] * 6)])
 async def test_keys_with_anything_unexpected_are_refused(storage: Storage, key: str) -> None:
-    with pytest.raises(ValueError, match="key"):
-        await storage.put(key, b"x")
-    with pytest.raises(ValueError, match="key"):
-        await storage.get(key)
-    with pytest.raises(ValueError, match="key"):
-        await storage.delete(key)
-    with pytest.raises(ValueError, match="key"):
-        await storage.delete_under(key)
+    for refused in (storage.put(key, b"x"), storage.get(key), storage.delete(key), storage.delete_under(key)):
+        with pytest.raises(ValueError, match="key"):
+            await refused
     with pytest.raises(ValueError, match="key"):
         storage.url(key)
     with pytest.raises(NotFound):

@@ -1,15 +1,13 @@
 """LibreTranslate over real HTTP, against a server of the project's own."""
 
 import asyncio
-import logging
-import traceback
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from src.adapters.translators.libretranslate import LibreTranslator
 from src.adapters.translators.remote import Budget
-from src.domain.errors import EngineUnavailable, TranslationUnavailable, UnsupportedLanguage
+from src.domain.errors import EngineUnavailable, TranslationUnavailable
 from src.domain.speech import Wording
 from tests.providers.libretranslate_server import LibreTranslateServer
 from tests.providers.provider_server import Answer, as_json
@@ -51,43 +49,18 @@ async def test_the_servers_own_variants_are_named(libre: LibreTranslator) -> Non
     assert libre.unused(Wording("pt-PT"), "pt") == ("target_variant",)
 
 
-async def test_a_pair_that_it_does_not_have(server: LibreTranslateServer, libre: LibreTranslator) -> None:
-    with pytest.raises(UnsupportedLanguage):
-        await libre.translate(("hello",), "en", "de")
-    assert server.requests == []
-
-
-@pytest.mark.parametrize("fault", [Answer(429), Answer(reset=True)], ids=str)
-async def test_what_passes_is_tried_again(server: LibreTranslateServer, libre: LibreTranslator, fault: Answer) -> None:
-    server.faults.append(fault)
-    assert (await libre.translate(("hello",), "en", "fr")).texts == ("fr:hello",)
-    assert len(server.requests) == 2
-
-
 @pytest.mark.parametrize(
     "answer",
-    [
-        as_json({"error": "no"}, 403),
-        as_json({"error": "no"}, 400),
-        Answer(200, b"<html>"),
-        as_json({"translatedText": "one"}),
-        as_json({"translatedText": ["one", "two"]}),
-        as_json([]),
-    ],
-    ids=["403", "400", "html", "bare", "count", "list"],
+    [as_json({"translatedText": "one"}), as_json({"translatedText": ["one", "two"]})],
+    ids=["bare", "count"],
 )
 async def test_what_is_no_translation_is_none(
-    server: LibreTranslateServer, libre: LibreTranslator, caplog: pytest.LogCaptureFixture, answer: Answer
+    server: LibreTranslateServer, libre: LibreTranslator, answer: Answer
 ) -> None:
-    caplog.set_level(logging.DEBUG)
     server.always = answer
-    said_words = "".join(("unspeak", "able"))  # a traceback quotes the lines of this file
-    with pytest.raises(TranslationUnavailable) as caught:
-        await libre.translate((said_words,), "en", "fr")
+    with pytest.raises(TranslationUnavailable):
+        await libre.translate(("hello",), "en", "fr")
     assert len(server.requests) == 1
-    said = caplog.text + "".join(traceback.format_exception(caught.value))
-    assert KEY not in said
-    assert said_words not in said
 
 
 @pytest.mark.parametrize("answer", [Answer(500), Answer(200, b"?"), as_json({"a": 1}), Answer(reset=True)], ids=str)

@@ -15,12 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from src.bootstrap.engines import Engines
 from src.bootstrap.translators import build_translators
 from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import ROOT, serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeVoice
+from tests.conftest import ROOT
+from tests.fakes.engines import fake_engines, served
+from tests.fakes.fakes import FakeTranscriber
 from tests.providers.deepl_server import DeepLServer
 from tests.providers.google_server import GoogleServer
 from tests.providers.provider_server import Answer
@@ -35,17 +34,10 @@ def service(data_dir: Path, options: dict[str, Any], **settings: Any) -> Iterato
     given = Settings(_env_file=None, data_dir=data_dir, **settings)
     with applied(options):
         translation = build_translators(given)
-    engines = Engines(
-        FakeDecoder(),
-        FakeTranscriber(),
-        translation.engines,
-        FakeVoice(),
-        FakeAnalyzer(),
-        runners={},
-        passing_notices=translation.resting,
-        close=translation.close,
-    )
-    with serving(create_app(given, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
+    with served(
+        given,
+        fake_engines(translators=translation.engines, passing_notices=translation.resting, close=translation.close),
+    ) as http:
         yield http
 
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from src.domain.accounts import DECODED, audio_counted, seconds_to_midnight
 from src.domain.audio import AudioFormat
 from src.domain.errors import NoSpeechDetected, RateLimited
 from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
-from src.domain.rates import DECODED, audio_counted, seconds_to_midnight
 from src.services.accounts.audio_budget import AudioBudget, BudgetedDecoder
 from tests.fakes.fakes import FakeDecoder
 
@@ -39,7 +39,7 @@ def decoder(ledger: MemoryLedger, per_day: int) -> BudgetedDecoder:
     return BudgetedDecoder(FakeDecoder(), AudioBudget(ledger, per_day))
 
 
-async def test_decoded_seconds_count_for_the_user_whose_work_it_is(ledger: MemoryLedger) -> None:
+async def test_decoded_seconds_count_for_the_user_of_the_job(ledger: MemoryLedger) -> None:
     budgeted = decoder(ledger, 4)
     current_user.set("ann")
     for data in (b"one", b"two"):
@@ -71,7 +71,7 @@ async def test_audio_that_was_counted_before_does_not_count_again(ledger: Memory
     assert ledger.events == []
 
 
-async def test_standing(ledger: MemoryLedger) -> None:
+async def test_the_quota_says_how_much_of_the_day_is_left(ledger: MemoryLedger) -> None:
     budget = AudioBudget(ledger, 2)
     assert (await budget.quota("ann")).remaining == 2
     await budget.spend("ann", 0.5)

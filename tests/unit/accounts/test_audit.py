@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scripts import audit
+from scripts.parts import audit
 
 
 def _report(*ids: str) -> dict[str, Any]:

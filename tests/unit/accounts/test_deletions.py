@@ -35,7 +35,7 @@ async def test_a_process_that_no_message_reached_sees_in_the_rows_whom_to_forget
     await run_until(lambda: set(cache.values) == {"voice of bob"}, other)
 
 
-async def test_who_does_a_deleted_job_is_told_at_once() -> None:
+async def test_the_worker_of_a_deleted_job_is_told_at_once() -> None:
     bench = Bench()
     job = await bench.jobs.submit("ann", WANTED, b"bytes")
     with bench.events.listening(job.id) as wake:

@@ -70,7 +70,7 @@ async def test_a_revocation_is_kept_until_the_last_of_its_tokens_has_expired() -
     assert kept.expires_at == NOON + last_issued + timedelta(days=1) + leeway
 
 
-async def test_who_was_not_asked_for_a_token_is_not_looked_up() -> None:
+async def test_a_caller_without_a_token_is_not_looked_up() -> None:
     bench = Bench(MemoryRevocations(error=EngineUnavailable("no database")))
     await bench.sessions.require(Identity.local())
 

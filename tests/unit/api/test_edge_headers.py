@@ -25,6 +25,9 @@ async def test_security_headers(path: str, resource: str, kept: str | None) -> N
     async with client(edge_app(EDGE)) as http:
         headers = (await http.get(path)).headers
     assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "media-src 'self' blob:" in headers["content-security-policy"] or path != "/"
+    assert "http" not in headers["content-security-policy"]
     assert headers["cross-origin-opener-policy"] == "same-origin"
     assert headers["cross-origin-resource-policy"] == resource
     assert headers.get("cache-control") == kept

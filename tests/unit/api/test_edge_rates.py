@@ -112,7 +112,7 @@ def test_the_window_moves(monkeypatch: pytest.MonkeyPatch) -> None:
         (None, [], "unknown"),
     ],
 )
-def test_whom_a_request_counts_for(peer: str | None, forwarded: list[str], counted: str) -> None:
+def test_the_client_address_behind_trusted_proxies(peer: str | None, forwarded: list[str], counted: str) -> None:
     headers = [(b"x-forwarded-for", line.encode()) for line in forwarded]
     scope: dict[str, Any] = {"type": "http", "path": "/x", "headers": headers, "client": (peer, 1) if peer else None}
     assert client_of(["10.0.0.0/24"], lambda _: False)(scope) == counted

@@ -61,18 +61,3 @@ async def test_one_access_line_without_query_path_or_body(caplog: pytest.LogCapt
     assert "route=(none) status=404" in lines[1]
     assert "private" not in caplog.text
     assert "secret" not in caplog.text
-
-
-async def test_security_headers() -> None:
-    async with client(edge_app()) as http:
-        page, api, missing = [await http.get(path) for path in ("/", "/api/v1/whoami/x", "/api/nothing")]
-        docs = await http.get("/docs")
-    for response in (page, api, missing, docs):
-        assert response.headers["x-content-type-options"] == "nosniff"
-        assert response.headers["referrer-policy"] == "no-referrer"
-        assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
-    assert "http" not in page.headers["content-security-policy"]
-    assert "unsafe" not in page.headers["content-security-policy"]
-    assert "media-src 'self' blob:" in page.headers["content-security-policy"]
-    assert api.headers["cache-control"] == missing.headers["cache-control"] == "no-store"
-    assert "cache-control" not in page.headers

@@ -95,7 +95,7 @@ def test_a_public_key_is_read_and_a_private_one_is_refused(tmp_path: Path) -> No
         build_access(settings(**JWT, jwt_public_key_file=path))
 
 
-def test_who_asks_for_tokens_has_limits_unless_they_are_taken_away() -> None:
+def test_auth_mode_jwt_brings_limits_unless_they_are_set_to_zero() -> None:
     tokens = {**JWT, "jwt_secret": SECRET}
     usual = {
         "rate_limit_translations_per_minute": 10,

@@ -15,9 +15,8 @@ import aiosqlite
 import pytest
 
 from src.bootstrap.process import configure_logging
-from src.domain.tracing import Trace, working_for
-from src.utils.log_lines import FIELDS, JsonLines, TextLines
-from src.utils.tracing import where
+from src.domain.identity import Trace, working_for
+from src.utils.tracing import FIELDS, JsonLines, TextLines, where
 
 TRACE = Trace("phone-17", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 SECRET = "what somebody said"

@@ -107,7 +107,7 @@ def test_keys_data_and_what_python_left_behind_are_not_sent_to_a_build(path: str
 
 
 @pytest.mark.parametrize(
-    "path", ["src/main.py", "src/api/web/index.html", "scripts/model_sources.py", "requirements.txt"]
+    "path", ["src/main.py", "src/api/web/index.html", "scripts/parts/model_sources.py", "requirements.txt"]
 )
 def test_the_service_is_sent_to_a_build(path: str) -> None:
     assert Context(ROOT).holds(PurePosixPath(path))

@@ -209,7 +209,7 @@ async def test_an_attempt_that_runs_at_the_end_is_noted() -> None:
     assert outbox.ended == [("msg_1", "delivered", TAKEN)]
 
 
-async def test_one_that_takes_too_long_at_the_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_attempt_that_takes_too_long_at_shutdown_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.services.jobs.callbacks._GRACE_SECONDS", 0.05)
     outbox, sender = MemoryOutbox([callback()]), ScriptedSender(slow=frozenset({"example.com"}))
     async with delivering(outbox, sender):
@@ -218,7 +218,7 @@ async def test_one_that_takes_too_long_at_the_end_is_left(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("late", "said"), [(0, False), (99, False), (100, True)])
-async def test_many_that_wait_are_told(late: int, said: bool) -> None:
+async def test_many_waiting_callbacks_are_a_notice(late: int, said: bool) -> None:
     outbox = MemoryOutbox(late=late)
     async with delivering(outbox, ScriptedSender()) as delivery:
         await until(lambda: outbox.counted)

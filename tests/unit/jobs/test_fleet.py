@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from src.domain.errors import EngineUnavailable, UnsupportedLanguage
-from src.domain.fleet import Abilities, WorkerState
+from src.domain.leases import Abilities, WorkerState
 from src.services.deployment.languages import LanguageCatalog
 from src.workers.engines import NO_ENGINE
 from src.workers.fleet import REMEMBERED_SECONDS, Fleet, FleetTranscriber, FleetVoice

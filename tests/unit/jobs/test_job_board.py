@@ -56,7 +56,7 @@ async def test_a_wait_is_the_position_in_mean_times_of_those_that_run_together(
     assert await board.forecast(WAITING) == Forecast(position, seconds)
 
 
-async def test_who_stands_further_back_waits_longer() -> None:
+async def test_a_later_position_has_a_longer_estimate() -> None:
     views = SetViews(known=Pace(1.7, 3))
     board = JobBoard(views)
     forecasts = []

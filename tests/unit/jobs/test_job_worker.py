@@ -60,7 +60,7 @@ async def test_all_that_wait_are_done_so_many_at_a_time() -> None:
     assert worker.running == 0
 
 
-async def test_who_is_woken_while_it_looks_looks_again() -> None:
+async def test_a_wakeup_while_the_worker_looks_makes_it_look_again() -> None:
     line = Line()
     line.release.set()
     worker = line.worker(1)

@@ -189,7 +189,7 @@ async def test_a_cancelled_job_whose_worker_died_is_not_begun_again() -> None:
     assert bench.voice.requests == []
 
 
-async def test_who_loses_the_lease_stops_and_leaves_the_job_to_the_new_worker() -> None:
+async def test_a_worker_that_loses_its_lease_stops_and_leaves_the_job_to_the_next() -> None:
     gate = Gate()
     bench = Bench(voice=FakeVoice(gate=gate))
     job = await _submit(bench)

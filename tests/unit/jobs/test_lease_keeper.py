@@ -71,7 +71,7 @@ async def test_what_is_not_held_any_more_is_not_renewed() -> None:
         assert not any(rows.beats[1:])
 
 
-async def test_who_has_lost_a_lease_is_told_on_its_own_loop() -> None:
+async def test_the_holder_of_a_lost_lease_is_told_on_its_own_loop() -> None:
     rows = Rows(ours={"b"})
     told: list[asyncio.AbstractEventLoop] = []
     async with keeping(rows) as keeper:

@@ -89,7 +89,7 @@ async def test_never_exceeds_its_bound_and_never_gives_anything_but_the_last_val
         assert cache.size_bytes == sum(len(k.encode()) + len(v) for k, v in found.items()) <= max_bytes
 
 
-async def test_what_is_one_owners_is_no_others_and_is_forgotten_with_it() -> None:
+async def test_values_of_one_owner_are_separate_and_forgotten_together() -> None:
     cache = MemoryCache(100)
     await cache.set("a", b"ann", 60, "ann")
     await cache.set("a", b"eve", 60, "eve")

@@ -15,11 +15,11 @@ async def _fail() -> int:
     raise KeyError("first")
 
 
-async def test_both_gives_both_results() -> None:
+async def test_run_both_returns_both_results() -> None:
     assert await run_both(_value(1), _value(2)) == (1, 2)
 
 
-async def test_both_cancels_the_other_and_raises_the_bare_error() -> None:
+async def test_run_both_cancels_the_other_and_raises_the_bare_error() -> None:
     cancelled = asyncio.Event()
 
     async def wait() -> None:
@@ -63,7 +63,7 @@ async def test_work_that_must_not_be_left_half_way_ends_before_its_caller_is_can
     assert await finish_before_cancel(work()) == "done"
 
 
-async def test_what_such_work_raises_is_its_callers() -> None:
+async def test_an_error_of_uninterrupted_work_is_raised_in_its_caller() -> None:
     async def fail() -> None:
         await asyncio.sleep(0)
         raise LookupError

@@ -183,7 +183,7 @@ async def test_a_process_that_hangs_is_killed_and_its_other_calls_are_done_again
         assert await worker.run("pid") != pid
 
 
-async def test_the_line_is_bounded_and_says_when_to_come_again() -> None:
+async def test_the_queue_is_bounded_and_says_retry_after() -> None:
     async with working(queue_size=2, in_flight=1) as worker:
         calls = [asyncio.create_task(worker.run("count", number, 100)) for number in range(3)]
         await asyncio.sleep(0)

@@ -17,7 +17,7 @@ import pytest
 
 from src.domain.audio import Audio
 from src.domain.errors import DeadlineExceeded, EngineUnavailable, InternalError, NoSpeechDetected, Overloaded
-from src.domain.tracing import Trace, current_trace, working_for
+from src.domain.identity import Trace, current_trace, working_for
 from src.workers.process_pool import ProcessPool
 from tests.fakes.pool_engine import SECRET, Engine, mark
 

@@ -51,7 +51,7 @@ def test_a_cancelled_hearing_stops_at_the_next_question(
         assert hearing.result is None
 
 
-def test_one_who_stays_keeps_what_the_batch_does(
+def test_a_caller_who_stays_gets_the_answer_of_the_batch(
     model: WhisperModel, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hearings = [model.begin(clip) for clip in clips[:2]]

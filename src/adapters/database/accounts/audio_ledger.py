@@ -9,8 +9,8 @@ from src.adapters.database.engine import Database
 from src.adapters.database.mapping import usage_to_values
 from src.adapters.database.statements import know_user, one_at_a_time
 from src.adapters.database.tables import usage
+from src.domain.accounts import DECODED
 from src.domain.jobs import UsageEvent
-from src.domain.rates import DECODED
 
 
 class SqlAudioLedger:

@@ -13,8 +13,8 @@ from src.adapters.database.engine import Database
 from src.adapters.database.mapping import usage_to_values
 from src.adapters.database.statements import change, know_user
 from src.adapters.database.tables import usage
+from src.domain.accounts import DECODED
 from src.domain.jobs import DailyUsage, UsageEvent, now
-from src.domain.rates import DECODED
 
 
 class SqlUsageRepository:

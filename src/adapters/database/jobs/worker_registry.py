@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from src.adapters.database.engine import Database
 from src.adapters.database.mapping import columns
 from src.adapters.database.tables import workers
-from src.domain.fleet import WorkerState
+from src.domain.leases import WorkerState
 
 _KEPT_SECONDS = 24 * 3600.0
 _WORKER: TypeAdapter[WorkerState] = TypeAdapter(WorkerState)

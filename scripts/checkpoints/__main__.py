@@ -1,16 +1,16 @@
 """Write checkpoints with seeded random weights in the published layouts, for tests and measurements.
 
-.venv/bin/python scripts/make_checkpoints.py whisper --size base --to checkpoints/random-base.pt
-.venv/bin/python scripts/make_checkpoints.py xtts --size tiny --to checkpoints/xtts-tiny
-.venv/bin/python scripts/make_checkpoints.py xtts --size full --endless --to checkpoints/xtts-full
-.venv/bin/python scripts/make_checkpoints.py audioseal --to checkpoints/audioseal-random
+.venv/bin/python -m scripts.checkpoints whisper --size base --to checkpoints/random-base.pt
+.venv/bin/python -m scripts.checkpoints xtts --size tiny --to checkpoints/xtts-tiny
+.venv/bin/python -m scripts.checkpoints xtts --size full --endless --to checkpoints/xtts-full
+.venv/bin/python -m scripts.checkpoints audioseal --to checkpoints/audioseal-random
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from scripts.checkpoints import audioseal, whisper, xtts
 

@@ -1,6 +1,6 @@
 """Train a small network of the real Whisper class on two dozen synthetic sentences, for the tests.
 
-    python -m scripts.train_tiny_whisper [--to tests/data/whisper_lessons.pt.xz] [--seed 0]
+    python -m scripts.checkpoints.train_tiny_whisper [--to tests/data/whisper_lessons.pt.xz] [--seed 0]
 
 flite and espeak-ng read the sentences in English, French and Spanish with many voices; afterwards renderings by voices
 that it has not heard must be right to the last token, with short and with full padding. The result is a checkpoint in

@@ -26,7 +26,7 @@ import av
 import httpx
 from av.audio.stream import AudioStream
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from src.config.settings import Settings  # noqa: E402  (the path above makes it importable)
