@@ -16,7 +16,6 @@ from src.domain.audio import Audio
 from src.domain.errors import EngineUnavailable, JobCancelled, NoSpeechDetected, UnsupportedLanguage, VoiceServiceError
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
 from src.domain.speech import Quality, Transcript
-from src.models.processor import has_vnni
 from src.models.silero_vad import SileroVad
 from src.models.whisper.hearing import MODEL_RATE, Clip, Hearing, Part
 from src.models.whisper.spoken_languages import among, likeliest
@@ -72,9 +71,9 @@ class WhisperModel:
     For one recording call `transcribe`. To let windows of many callers go through the network together, call `begin`
     for each recording, and `step` until each has its result.
 
-    `device`: auto, cpu or cuda. `precision`: auto (float16 on cuda; on the CPU int8 with VNNI, else float32), or float32 (exact: tokens equal
-    openai-whisper's), bfloat16, float16, int8. `high_weights`: another file for quality `high`. `threads`: of the CPU;
-    None leaves torch's own choice. Raises EngineUnavailable.
+    `device`: auto, cpu or cuda. `precision`: auto (float16 on cuda; on the CPU int8 with VNNI, else float32), or float32
+    (exact: tokens equal openai-whisper's), bfloat16, float16, int8. `high_weights`: another file for quality `high`.
+    `threads`: of the CPU; None leaves torch's own choice. Raises EngineUnavailable.
     """
 
     NAME = NAME
@@ -230,6 +229,7 @@ class WhisperModel:
 
 def _precision(device: str) -> "Precision":
     """Without VNNI, products of int8 overflow: more words are misheard, in more time than float32 takes."""
+    from src.models.processor import has_vnni  # noqa: PLC0415
     from src.models.whisper.linear import Precision  # noqa: PLC0415
 
     if device == "cuda":

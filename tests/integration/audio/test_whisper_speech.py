@@ -179,3 +179,19 @@ def test_two_languages_in_one_message_are_heard_each_in_its_own(model: WhisperMo
     transcript = model.transcribe(audio, None, Quality.FAST)
     assert [(segment.text, segment.language) for segment in transcript.segments] == texts
     assert transcript.language == "en"
+
+
+@pytest.mark.parametrize("quality", [Quality.FAST, Quality.BALANCED])
+def test_every_sentence_of_a_message_is_heard_although_the_network_gives_one_for_a_window(
+    model: WhisperModel, quality: Quality
+) -> None:
+    """A short form of `benchmark.py --suite hearing`: pauses, a click, noise. The small network ends after one."""
+    texts = [SENTENCES["en"][index] for index in (1, 2, 5)]
+    gap = np.zeros(2 * RATE, np.float32)
+    samples = np.concatenate([piece for text in texts for piece in (spoken(text, "en"), gap)])
+    samples += np.random.default_rng(2).normal(0, 1e-3, len(samples)).astype(np.float32)
+    samples[round(0.05 * RATE) : round(0.05 * RATE) + 20] = 0.98
+    transcript = model.transcribe(Audio(samples, RATE), "en", quality)
+    assert [segment.text for segment in transcript.segments] == texts
+    assert transcript.unheard == ()
+    check_times(transcript, len(samples) / RATE)
