@@ -56,6 +56,7 @@ STATUS: dict[str, int] = {
     "content_blocked": 422,
     "idempotency_key_reused": 422,
     "no_speech_detected": 422,
+    "speech_not_understood": 422,
     "reference_too_short": 422,
     "unsupported_language": 422,
     "validation_error": 422,

@@ -68,6 +68,7 @@ class TranslatedSegment:
     end: float
     text: str
     translated_text: str
+    language: str | None = None  # of `text`; None: done by a release that did not say
 
 
 @dataclass(frozen=True, slots=True)

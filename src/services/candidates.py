@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from src.domain.audio import Audio
-from src.domain.errors import NoSpeechDetected, Unavailable, VoiceServiceError
+from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, Unavailable, VoiceServiceError
 from src.domain.languages import joined
 from src.domain.ports import SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceMatch, VoicePrint, compare
@@ -80,7 +80,7 @@ class Candidates:
             return None
         try:
             transcript = await self._transcriber.transcribe(audio, request.language, Quality.FAST)
-        except NoSpeechDetected:
+        except (NoSpeechDetected, SpeechNotUnderstood):
             return 0.0
         except VoiceServiceError:  # the message is spoken; that nobody could listen to it is no reason to fail
             return None

@@ -79,8 +79,9 @@ class Pipeline:
             # 3. Text to text, segment by segment. It is kept for the next time only when it may pass.
             async with clock.stage(Stage.TRANSLATION):
                 texts = tuple(segment.text for segment in transcript.segments)
+                spoken_in = tuple(segment.language or transcript.language for segment in transcript.segments)
                 translation = await self.translation.translate(
-                    texts, transcript.language, wanted.target_language, wanted.wording, review.translation
+                    texts, spoken_in, wanted.target_language, wanted.wording, review.translation
                 )
 
             # 4. Text to speech, in the speaker's voice.
@@ -149,7 +150,8 @@ class Pipeline:
         message's own or, when the caller does not want that or the message is too short, the profile's.
         """
         if job.request.voice_profile_id is None:
-            return await self.voices.learn_cached(speech.audio), None, ()
+            own, notes = await self.voices.learn_message(speech.audio)
+            return own, None, notes
         voice = await self.profiles.voice(job.request.voice_profile_id, job.user_id)
         if not job.request.preserve_emotion:
             return voice, None, ()
@@ -170,7 +172,9 @@ class Pipeline:
         clock: StageClock,
     ) -> TranslationResult:
         segments = tuple(
-            TranslatedSegment(segment.start, segment.end, segment.text, translated)
+            TranslatedSegment(
+                segment.start, segment.end, segment.text, translated, segment.language or transcript.language
+            )
             for segment, translated in zip(transcript.segments, translation.texts, strict=True)
         )
         return TranslationResult(

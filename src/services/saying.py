@@ -82,4 +82,5 @@ class Saying:
         if isinstance(voice, str):
             return await self.profiles.voice(voice, user_id), ()
         speech = await self.decoder.decode(voice.data, voice.audio_format)
-        return await self.voices.learn_cached(speech.audio), speech.notes
+        learned, notes = await self.voices.learn_message(speech.audio)
+        return learned, (*speech.notes, *notes)

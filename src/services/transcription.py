@@ -7,6 +7,9 @@ from src.domain.ports import Transcriber
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript, Word
 from src.services.deployment.languages import HEARING_HINT
 
+_UNSURE = 0.5
+"""Probability of a detected language below which the caller is told."""
+
 
 class Transcription:
     def __init__(self, transcriber: Transcriber) -> None:
@@ -20,7 +23,7 @@ class Transcription:
         """What was said. Times count from the start of the audio that the caller sent, before it was trimmed.
 
         `language` None: the engine detects it, or assumes its only one. Raises UnsupportedLanguage before any work,
-        NoSpeechDetected.
+        NoSpeechDetected, SpeechNotUnderstood.
         """
         if language is not None and language not in self._transcriber.languages:
             heard = ", ".join(sorted(self._transcriber.languages)) or "nothing"
@@ -29,15 +32,34 @@ class Transcription:
             )
         transcript = await self._transcriber.transcribe(speech.audio, language, quality)
         offset = speech.offset_seconds
-        return replace(transcript, segments=tuple(_later(segment, offset) for segment in transcript.segments))
+        return replace(
+            transcript,
+            segments=tuple(_later(segment, offset, transcript.language) for segment in transcript.segments),
+            unheard=tuple((begin + offset, end + offset) for begin, end in transcript.unheard),
+        )
 
     def degraded(self, transcript: Transcript, language: str | None) -> tuple[str, ...]:
         """What was not done as asked. `language`: what the caller named; else one that was assumed is said to be so."""
-        if language is not None or transcript.language_probability is not None:
-            return ()
-        return (f"The language was not detected: {transcript.language!r} was assumed.",)
+        notes = []
+        if transcript.sounds_like is not None:
+            notes.append(f"The recording sounds like {transcript.sounds_like!r}, not {language!r} as the request says.")
+        probability = transcript.language_probability
+        if language is None and probability is None:
+            notes.append(f"The language was not detected: {transcript.language!r} was assumed.")
+        elif language is None and probability is not None and probability < _UNSURE:
+            notes.append(f"The language is not sure: {transcript.language!r} is the likeliest. Send source_language.")
+        notes += [
+            f"Speech from {begin:.1f} s to {end:.1f} s could not be made out." for begin, end in transcript.unheard
+        ]
+        return tuple(notes)
 
 
-def _later(segment: Segment, seconds: float) -> Segment:
+def _later(segment: Segment, seconds: float, language: str) -> Segment:
     words = tuple(Word(word.text, word.start + seconds, word.end + seconds, word.confidence) for word in segment.words)
-    return replace(segment, start=segment.start + seconds, end=segment.end + seconds, words=words)
+    return replace(
+        segment,
+        start=segment.start + seconds,
+        end=segment.end + seconds,
+        words=words,
+        language=segment.language or language,
+    )

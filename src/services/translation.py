@@ -12,6 +12,7 @@ from src.domain.identity import current_user
 from src.domain.ports import Cache, Translator
 from src.domain.speech import AS_CONFIGURED, Translation, Wording
 from src.services.deployment.languages import TRANSLATING_HINT
+from src.services.translation_check import fault, unchanged
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,13 @@ class _Draft:
     translation: Translation
     unkept: dict[str, bytes]
 
+    def noting(self, *degraded: str) -> "_Draft":
+        return replace(self, translation=replace(self.translation, degraded=degraded))
+
+
+class _UnusableAnswer(TranslationUnavailable):
+    """Its text says what is wrong with the answer."""
+
 
 class TextTranslation:
     """`translators` in the order in which they are asked. What one user said is remembered for that user alone."""
@@ -39,23 +47,26 @@ class TextTranslation:
     async def translate(
         self,
         texts: tuple[str, ...],
-        source: str,
+        source: str | tuple[str, ...],
         target: str,
         wording: Wording = AS_CONFIGURED,
         approve: Approve | None = None,
     ) -> Translation:
         """The texts one by one in `target`. A text in its own language comes back as it is, from the engine `none`.
 
+        source   of all texts, or of each
         approve  raises what it likes, and then nothing of the translation is kept
 
         `degraded` names the engines that should have answered and did not, and what of `wording` was left aside. Raises
         UnsupportedLanguage when no engine knows the pair, TranslationUnavailable when none of those that know it
         answers; its `retry_after_seconds` is when the first of them may be back.
         """
-        if source == target:
-            draft = _Draft(Translation(texts, "none", (source,), _left_aside(None, wording, wording.asked)), {})
-        else:
-            draft = await self._ask(texts, source, target, wording)
+        sources = (source,) * len(texts) if isinstance(source, str) else source
+        drafts: dict[str, _Draft] = {}
+        for language in dict.fromkeys(sources):
+            mine = tuple(text for text, spoken in zip(texts, sources, strict=True) if spoken == language)
+            drafts[language] = await self._draft(mine, language, target, wording)
+        draft = _joined(sources, drafts)
         if approve is not None:
             await approve(draft.translation)
         owner = current_user.get()
@@ -63,23 +74,38 @@ class TextTranslation:
         await asyncio.gather(*writes)
         return draft.translation
 
+    async def _draft(self, texts: tuple[str, ...], source: str, target: str, wording: Wording) -> _Draft:
+        if source != target:
+            return await self._ask(texts, source, target, wording)
+        return _Draft(Translation(texts, "none", (source,), _left_aside(None, wording, wording.asked)), {})
+
     async def _ask(self, texts: tuple[str, ...], source: str, target: str, wording: Wording) -> _Draft:
         knowing = [translator for translator in self._translators if (source, target) in translator.routes]
         if not knowing:
             raise UnsupportedLanguage(f"No translation engine knows {source} to {target}. {TRANSLATING_HINT}")
         failures: list[str] = []
         waits: list[float] = []
+        untranslated: _Draft | None = None
         for translator in knowing:
             try:
                 draft = await self._cached(translator, texts, source, target, wording)
             except Unavailable as error:
                 logger.warning("translation: %s did not answer: %s", translator.name, error.code)
-                failures.append(f"The translator {translator.name} did not answer.")
+                failures.append(_failure(translator.name, error))
                 waits += [] if error.retry_after_seconds is None else [error.retry_after_seconds]
-            else:
-                unused = _left_aside(translator.name, wording, translator.unused(wording, target))
-                degraded = (*failures, *draft.translation.degraded, *unused)
-                return replace(draft, translation=replace(draft.translation, degraded=degraded))
+                continue
+            unused = _left_aside(translator.name, wording, translator.unused(wording, target))
+            same = sum(map(unchanged, texts, draft.translation.texts))
+            if same:
+                logger.warning("translation: %s gave %d texts back unchanged", translator.name, same)
+                failures.append(
+                    f"The translator {translator.name} gave {same} of {len(texts)} sentences back unchanged."
+                )
+                untranslated = untranslated or draft
+                continue
+            return draft.noting(*failures, *draft.translation.degraded, *unused)
+        if untranslated is not None:
+            return _Draft(untranslated.translation, {}).noting(*failures, *untranslated.translation.degraded)
         names = ", ".join(translator.name for translator in knowing)
         raise TranslationUnavailable(
             f"No translation engine answered for {source} to {target} (asked: {names}). Try again.",
@@ -113,7 +139,35 @@ async def _aligned(
     translation = await translator.translate(texts, source, target, wording)
     if len(translation.texts) != len(texts):
         raise TranslationUnavailable(f"{translator.name} answered {len(translation.texts)} texts for {len(texts)}.")
+    for text, answer in zip(texts, translation.texts, strict=True):
+        wrong = fault(text, answer, source, target)
+        if wrong is not None:
+            raise _UnusableAnswer(f"{translator.name} answered what is no translation: {wrong}.")
     return translation
+
+
+def _failure(name: str, error: Unavailable) -> str:
+    if isinstance(error, _UnusableAnswer):
+        return f"The answer of the translator {name} was no translation and was not used."
+    return f"The translator {name} did not answer."
+
+
+def _joined(sources: tuple[str, ...], drafts: dict[str, _Draft]) -> _Draft:
+    """The drafts of several languages as one, the texts in the order of `sources`."""
+    if len(drafts) == 1:
+        return next(iter(drafts.values()))
+    rest = {language: iter(draft.translation.texts) for language, draft in drafts.items()}
+    asked = [draft.translation for draft in drafts.values() if draft.translation.engine != "none"]
+    return _Draft(
+        Translation(
+            tuple(next(rest[language]) for language in sources),
+            ", ".join(dict.fromkeys(translation.engine for translation in asked)),
+            asked[0].route,
+            tuple(dict.fromkeys(note for draft in drafts.values() for note in draft.translation.degraded)),
+            next((one.target_variant for one in asked if one.target_variant), None),
+        ),
+        {key: value for draft in drafts.values() for key, value in draft.unkept.items()},
+    )
 
 
 def _left_aside(engine: str | None, wording: Wording, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import logging
 from dataclasses import asdict, dataclass, replace
 
 from src.domain.audio import Audio, SpokenAudio
-from src.domain.errors import EngineUnavailable, RequestInvalid, UnsupportedLanguage
+from src.domain.errors import EngineUnavailable, ReferenceTooShort, RequestInvalid, UnsupportedLanguage
 from src.domain.identity import current_user
 from src.domain.ports import Cache, SpeakerAnalyzer, Transcriber, VoiceEngine
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, VoiceMatch, VoicePrint, compare
@@ -25,6 +25,11 @@ _STORED_CACHE_SECONDS = 60.0
 
 _MOST_NAMED = 10
 """Characters that one notice names."""
+
+
+_UNCONVERTED = (
+    "The recording has too little voice to learn from: the answer is spoken in the engine's own voice, unconverted."
+)
 
 
 class DamagedVoice(Exception):
@@ -129,6 +134,18 @@ class VoiceCloning:
             voice = await self._learn((reference,), recordings)
             await self._cache.set(key, voice.pack(), _CACHE_SECONDS, current_user.get())
         return voice
+
+    async def learn_message(self, reference: Audio) -> tuple[LearnedVoice, tuple[str, ...]]:
+        """As `learn_cached`; where there is too little voice to learn, the engine's own, and that is said.
+
+        Raises ReferenceTooShort for an engine without a voice of its own.
+        """
+        try:
+            return await self.learn_cached(reference), ()
+        except ReferenceTooShort:
+            measuring = self._analyzer.analyze(reference)
+            own = LearnedVoice(*await run_both(self._engine.condition(()), measuring), recordings="")
+            return own, (_UNCONVERTED,)
 
     async def unlearn(self, reference: Audio) -> None:
         """Forget what `learn_cached` remembers of this recording."""

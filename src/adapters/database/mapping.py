@@ -59,7 +59,7 @@ def job_from_row(row: Row[Any]) -> Job:
 
 
 def result_to_json(result: TranslationResult) -> Values:
-    segments = [[s.start, s.end, s.text, s.translated_text] for s in result.segments]
+    segments = [[s.start, s.end, s.text, s.translated_text, s.language] for s in result.segments]
     return {**_RESULT.dump_python(result, mode="json"), "segments": segments}
 
 

@@ -4,18 +4,22 @@ import asyncio
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
 from src.adapters.translators.apertium_modes import Pair, installed_modes, modes_directories, shortest_routes
+from src.adapters.translators.apertium_phrases import politely, whole
 from src.adapters.translators.apertium_pipeline import ApertiumPipeline, PipelineFailedError
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
+from src.domain.languages import joined
 from src.domain.speech import AS_CONFIGURED, Translation, Wording
+from src.utils.text import split_sentences
 
 logger = logging.getLogger(__name__)
 
+_MOST_NAMED = 10
 INSTALL_HINT = (
     "Apertium translates with the pairs installed on this machine: install the Debian packages apertium and "
     "apertium-eng-spa, apertium-fr-es, apertium-es-pt, apertium-spa-ita or others named apertium-*."
@@ -64,25 +68,25 @@ class ApertiumTranslator:
     async def translate(
         self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
     ) -> Translation:
-        """Translate each text by itself. Text without capitals comes back without capitals.
+        """Translate each text by itself, sentence by sentence. Text without capitals comes back without capitals, and
+        `degraded` names the words that Apertium does not know.
 
         Raises UnsupportedLanguage without a route, TranslationUnavailable when Apertium dies or takes too long.
         """
         route = self._routes.get((source, target))
         if route is None:
             raise UnsupportedLanguage(f"Apertium has no route from {source} to {target}. {INSTALL_HINT}")
-        translated = texts
+        unknown: dict[str, None] = {}
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                for pair in pairwise(route):
-                    translated = await self._through(pair, translated)
+                translated = tuple([await self._message(text, route, unknown) for text in texts])
         except TimeoutError:
             detail = f"Apertium did not answer within {self._timeout_seconds:g} s."
             raise TranslationUnavailable(detail) from None
         except PipelineFailedError as error:
             logger.warning("apertium failed on %s: %s", ">".join(route), error)
             raise TranslationUnavailable(f"Apertium failed on the route {'>'.join(route)}.") from error
-        return Translation(translated, f"apertium ({'>'.join(route)})", route)
+        return Translation(translated, f"apertium ({'>'.join(route)})", route, _unknown(unknown))
 
     async def close(self) -> None:
         """End all pipelines."""
@@ -91,16 +95,31 @@ class ApertiumTranslator:
             await pipeline.stop()
         await asyncio.gather(*self._stopping)
 
-    async def _through(self, pair: Pair, texts: tuple[str, ...]) -> tuple[str, ...]:
-        """All texts along one pair; once more from the start when a kept pipeline turns out to be dead."""
+    async def _message(self, text: str, route: tuple[str, ...], unknown: dict[str, None]) -> str:
+        """A text sentence by sentence; words that no dictionary has are added to `unknown`."""
+        source, target = route[0], route[-1]
+        sentences = split_sentences(text.encode(errors="replace").decode(), source) or (text,)
+        return joined([await self._sentence(sentence, route, unknown) for sentence in sentences], target)
+
+    async def _sentence(self, sentence: str, route: tuple[str, ...], unknown: dict[str, None]) -> str:
+        known = whole(sentence, route[0], route[-1])
+        if known is not None:
+            return known
+        for pair in pairwise(route):
+            sentence, missing = await self._through(pair, sentence)
+            unknown |= dict.fromkeys(missing)
+        return sentence
+
+    async def _through(self, pair: Pair, text: str) -> tuple[str, tuple[str, ...]]:
+        """Along one pair; once more from the start when a kept pipeline turns out to be dead."""
         async with self._pipeline(pair) as pipeline:
             was_running = pipeline.running
             try:
-                return await _translate_all(pipeline, pair, texts)
+                return await _translate(pipeline, pair, text)
             except PipelineFailedError:
                 if not was_running:
                     raise
-            return await _translate_all(pipeline, pair, texts)
+            return await _translate(pipeline, pair, text)
 
     @asynccontextmanager
     async def _pipeline(self, pair: Pair) -> AsyncIterator[ApertiumPipeline]:
@@ -123,23 +142,27 @@ class ApertiumTranslator:
             task.add_done_callback(self._stopping.discard)
 
 
-async def _translate_all(pipeline: ApertiumPipeline, pair: Pair, texts: tuple[str, ...]) -> tuple[str, ...]:
+async def _translate(pipeline: ApertiumPipeline, pair: Pair, text: str) -> tuple[str, tuple[str, ...]]:
+    """And the words that the dictionary does not have, but names."""
+    if not any(character.isalpha() for character in text):
+        return text, ()
     try:
-        return tuple([await _translate_one(pipeline, pair, text) for text in texts])
+        translated, unknown = await pipeline.translate(_as_in_dictionary(text, pair[0]))
     except BaseException:
         # An answer that nobody reads would be taken for the next text's.
         pipeline.kill()
         raise
-
-
-async def _translate_one(pipeline: ApertiumPipeline, pair: Pair, text: str) -> str:
-    if not any(character.isalpha() for character in text):
-        return text
-    translated = await pipeline.translate(_as_in_dictionary(text, pair[0]))
-    if pair == ("en", "es") and _PLEASE.search(text):
-        translated = _COMPLACER.sub("por favor", translated)
+    translated = politely(text, pair, translated)
     # A lone pronoun can vanish in a language that leaves pronouns out; nothing that was said may vanish.
-    return _with_case_of(text, translated) if translated else text
+    return (_with_case_of(text, translated) if translated else text), tuple(w for w in unknown if not w[:1].isupper())
+
+
+def _unknown(words: Iterable[str]) -> tuple[str, ...]:
+    named = list(words)
+    if not named:
+        return ()
+    shown = ", ".join(named[:_MOST_NAMED]) + (" …" if len(named) > _MOST_NAMED else "")
+    return (f"apertium does not know these words and left them as they are: {shown}",)
 
 
 _LONE_I = re.compile(r"\bi\b(?=$|[\s.,;:!?]|'(?:m|ll|ve|d)\b)")
@@ -147,9 +170,6 @@ _PROPER = re.compile(
     r"\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|april|june|july|august|september|october"
     r"|november|december|english|french|spanish|german|italian|portuguese)\b"
 )
-_PLEASE = re.compile(r"^please\b|\bplease[.!]*$", re.IGNORECASE)
-_COMPLACER = re.compile(r"^complacer?\b|\bcomplacer\b(?=[.!]*$)", re.IGNORECASE)
-"""English to Spanish has `please` as a verb alone, which turns every polite request into nonsense."""
 
 
 def _as_in_dictionary(text: str, language: str) -> str:

@@ -23,6 +23,10 @@ _RESERVED = re.compile(r"([\\^$\[\]{}<>@/])")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f\s]+")
 
+_STAR = "\ue02a"
+"""In the place of a star in the text: a star in the answer is Apertium's mark of an unknown word."""
+_UNKNOWN = re.compile(r"\*([^\W\d_][\w'’-]*)")
+
 _LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 
 
@@ -47,8 +51,8 @@ class ApertiumPipeline:
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
-    async def translate(self, text: str) -> str:
-        """The translation of `text`, without marks for unknown words. Raises PipelineFailedError.
+    async def translate(self, text: str) -> tuple[str, tuple[str, ...]]:
+        """The translation of `text`, and the words in it that are unknown. Raises PipelineFailedError.
 
         A caller that is cancelled here, or gets an error, must `kill`: an answer may still be on its way.
         """
@@ -87,7 +91,7 @@ class ApertiumPipeline:
         await self.stop()
         try:
             command = await _null_flushing(self._mode)
-            self._process = await _spawn("sh", "-c", command, "apertium", "-n", "", limit=_LONGEST_ANSWER)
+            self._process = await _spawn("sh", "-c", command, "apertium", "-g", "", limit=_LONGEST_ANSWER)
         except OSError as error:
             raise PipelineFailedError(str(error)) from error
         return self._process
@@ -96,7 +100,7 @@ class ApertiumPipeline:
 async def _null_flushing(mode: Path) -> str:
     """The mode's shell pipeline with the option that makes each program flush at NUL.
 
-    In it `$1` stands for the generator's option (`-n`: no marks for unknown words) and `$2` for one of the tagger's.
+    In it `$1` stands for the generator's option (`-g`: a star before unknown words) and `$2` for one of the tagger's.
     """
     process = await _spawn("apertium-wblank-mode", "-z", str(mode))
     try:
@@ -119,10 +123,12 @@ async def _spawn(*command: str, limit: int = 2**16) -> Process:
 
 def _to_stream(text: str) -> bytes:
     """Escape what the stream format reserves, so that no text can inject a command or an analysis."""
-    escaped = _RESERVED.sub(r"\\\1", _CONTROLS.sub(" ", text))
+    escaped = _RESERVED.sub(r"\\\1", _CONTROLS.sub(" ", text.replace("*", _STAR)))
     return f"{escaped}{_TAIL}\0".encode(errors="replace")
 
 
-def _from_stream(answer: bytes) -> str:
+def _from_stream(answer: bytes) -> tuple[str, tuple[str, ...]]:
     text = answer.decode().removesuffix("\0").strip().removesuffix(_TAIL)
-    return " ".join(_ESCAPED.sub(r"\1", text).split())
+    text = " ".join(_ESCAPED.sub(r"\1", text).split())
+    unknown = tuple(_UNKNOWN.findall(text))
+    return _UNKNOWN.sub(r"\1", text).replace(_STAR, "*"), unknown

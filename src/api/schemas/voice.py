@@ -130,6 +130,7 @@ class TranslatedSegment(BaseModel):
     end: Moment
     text: str
     translated_text: str
+    language: Annotated[str | None, Field(description="Of `text`: a message may be in several.")] = None
 
 
 class Engines(BaseModel):
@@ -220,6 +221,7 @@ class HeardSegment(BaseModel):
     start: Seconds
     end: Seconds
     text: str
+    language: Annotated[str | None, Field(description="A message may be in several.")] = None
     words: list[HeardWord]
 
 

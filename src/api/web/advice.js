@@ -2,6 +2,7 @@
 
 const ADVICE = {
   no_speech_detected: "Record again nearer to the microphone, or choose a file in which someone speaks.",
+  speech_not_understood: "Record again nearer to the microphone, and check the language that you chose.",
   audio_too_short: "Record a longer message.",
   audio_too_long: "Cut it into shorter messages.",
   audio_too_large: "An MP3 or M4A of the same recording is smaller.",

@@ -34,6 +34,9 @@ _LIMITS = {
     resource.RLIMIT_CPU: int(TIMEOUT_SECONDS),
 }
 """Of each program: bytes of memory, bytes of a file, seconds."""
+_LONGEST_CLAUSE = {"ko": 80, "cmn-latn-pinyin": 80}
+"""Characters without a pause: espeak-ng loses what a Korean or Chinese clause has after 120 syllables or so."""
+_CLAUSES = re.compile("(?<=[.,;:!?。，、！？；：])")
 LONGEST_WORD = 40
 """Letters: espeak-ng drops the end of a word of some 200 bytes."""
 
@@ -98,7 +101,9 @@ def say(text: str, language: str, flite_voices: tuple[str, ...] = FLITE_VOICES) 
 def espeak(text: str, voice: str) -> Audio:
     """espeak-ng's own sound, int16 at its own rate. Raises EngineUnavailable, DeadlineExceeded."""
     command = ["espeak-ng", "-b", "1", "-v", voice, "-s", str(_WORDS_PER_MINUTE), "--stdin", "--stdout"]
-    wav = _run(command, _clean(text), "espeak-ng")
+    clauses = _CLAUSES.split(_clean(text))
+    longest = _LONGEST_CLAUSE.get(voice, MAX_CHARACTERS)
+    wav = _run(command, " ".join(", ".join(textwrap.wrap(clause, longest)) for clause in clauses), "espeak-ng")
     if not wav:  # nothing to say
         return Audio(np.zeros(0, np.float32), 22_050)
     # It writes to a pipe before it knows the length, so the header's lengths mean nothing.

@@ -13,7 +13,7 @@ from src.models.espeak_voice import base_voice
 from src.models.espeak_voice.base_voice import spoken_languages
 from src.models.espeak_voice.unit_selection import convert
 from src.models.espeak_voice.world import BANDS, COEFFICIENTS, FRAME_SECONDS, Frames, analyse, synthesise
-from src.utils.audio import beginning, join
+from src.utils.audio import beginning, join, resample
 
 __all__ = ["NAME", "EspeakVoice", "spoken_languages"]
 
@@ -27,6 +27,7 @@ MIN_VOICED_SECONDS = 0.6
 
 _MAX_UNITS = {Quality.FAST: 1500, Quality.BALANCED: 6000, Quality.HIGH: 12000}
 """Frames of the reference that are searched."""
+_UNCONVERTED = b"unconverted"
 _PAUSE_SECONDS = 0.25
 _PEAK = 10 ** (-3 / 20)
 _SILENCE = 10 ** (-50 / 20)
@@ -47,7 +48,11 @@ class EspeakVoice:
         self.languages = spoken_languages()
 
     def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
-        """Analyse recordings, joined. Raises ReferenceTooShort with under 0.6 s of voiced speech in all of them."""
+        """Analyse recordings, joined; none at all is the synthetic voice as it is. Raises ReferenceTooShort with under
+        0.6 s of voiced speech in all of them.
+        """
+        if not references:
+            return VoiceConditioning(NAME, _UNCONVERTED)
         share = MAX_REFERENCE_SECONDS / len(references)
         frames = analyse(join(beginning(reference, share) for reference in references), with_aperiodicity=False)
         seconds = frames.voiced.sum() * FRAME_SECONDS
@@ -64,22 +69,28 @@ class EspeakVoice:
         """
         if request.language not in self.languages:
             raise UnsupportedLanguage(f"espeak-ng has no voice for {request.language!r} here.")
-        voice = _unpack(request.voice)
-        melody = voice if request.prosody is None else _unpack(request.prosody)
         # What a program takes at once is bounded; a longer sentence is said in parts.
         spoken = [
             [_trimmed(base_voice.say(part, request.language, self._flite_voices)) for part in _parts(text)]
             for text in request.texts
         ]
-        sources = [analyse(audio) for parts in spoken for audio in parts]
-        sounds = _converted([s for s in sources if len(s.pitch)], voice, melody, _MAX_UNITS[request.quality])
-        joined = _joined(sounds)
+        joined = _joined(_sounds([audio for parts in spoken for audio in parts], request))
         seconds = tuple(sum(audio.duration_seconds for audio in parts) for parts in spoken)
         return SpokenAudio(joined.samples, joined.sample_rate, seconds)
 
 
 def _parts(text: str) -> list[str]:
     return textwrap.wrap(text, base_voice.MAX_CHARACTERS)
+
+
+def _sounds(spoken: list[Audio], request: SpeechRequest) -> list[Samples]:
+    """What was spoken, in the voice that was asked for."""
+    if request.voice.data == _UNCONVERTED:
+        return [resample(audio, OUTPUT_SAMPLE_RATE).samples for audio in spoken]
+    voice = _unpack(request.voice)
+    melody = voice if request.prosody is None else _unpack(request.prosody)
+    sources = [analyse(audio) for audio in spoken]
+    return _converted([s for s in sources if len(s.pitch)], voice, melody, _MAX_UNITS[request.quality])
 
 
 def _converted(sources: list[Frames], voice: Frames, melody: Frames, max_units: int) -> list[Samples]:

@@ -1,6 +1,5 @@
-"""Texts in the alphabet of the voice network: coqui-tts's cleaners, and what they lack before and after them."""
+"""Texts in the alphabet of the voice network: coqui-tts's cleaners, and transliteration to what they leave."""
 
-import importlib.util
 import logging
 import unicodedata
 from collections.abc import Iterable
@@ -9,53 +8,8 @@ from typing import Any
 
 from anyascii import anyascii
 
-from src.models.xtts.numbers import rewritten, words
-
-_APOSTROPHES = frozenset("’‘‛ʼ＇`´′")
-_QUOTES = frozenset('"“”„‟«»‹›「」『』《》〈〉〝〞〟＂″')
-_FULL_WIDTH_MARKS = frozenset("，！？：；（）．")
-_MARKS_OF_EMOJI = frozenset("\u20e3\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
-_UNSAID = frozenset("™®©℠")
-
-
-def readable(text: str, language: str) -> str:
-    """`text` in plain characters, with numbers and signs that can be said. It may be longer than it was.
-
-    Pictures, control characters and quotes go; every letter stays.
-    """
-    plain = "".join(_plain(character, language) for character in unicodedata.normalize("NFC", text))
-    if language == "tr":  # Python's lower() knows no dotless i
-        plain = plain.replace("İ", "i").replace("I", "ı")
-    return " ".join(rewritten(plain, language).split())
-
-
-def _plain(character: str, language: str) -> str:
-    """What a reader sees in it; nothing for what is not read."""
-    if character.isascii() and character.isalnum():
-        return character
-    if character in _APOSTROPHES:
-        return "'"
-    if character in _QUOTES or character in _MARKS_OF_EMOJI:
-        return ""
-    if character in "[]" or character in _UNSAID:  # brackets are the tokenizer's own
-        return " "
-    if "！" <= character <= "～" and character not in _FULL_WIDTH_MARKS:
-        return unicodedata.normalize("NFKC", character)
-    return _of_category(character, language)
-
-
-def _of_category(character: str, language: str) -> str:
-    category = unicodedata.category(character)
-    if category == "Nd":
-        return str(unicodedata.decimal(character))
-    if category in ("No", "Nl") or (category == "So" and character != "°"):
-        meant = unicodedata.normalize("NFKC", character).replace("\u2044", "/")
-        return f" {meant} " if meant != character else " "
-    if category == "Cf":
-        return character if language == "hi" and character in "\u200c\u200d" else ""
-    if category[0] == "C":
-        return " "
-    return {"٫": ".", "٬": ","}.get(character, character)
+_TURKISH_LETTERS = str.maketrans("İI", "iı")
+"""Python's lower() knows no dotless i."""
 
 
 class Cleaner:
@@ -66,11 +20,12 @@ class Cleaner:
         self._stock = _stock_cleaners()
 
     def clean(self, text: str, language: str) -> str:
-        """A `readable` text as the network was taught to see it: lower case, romanised where it learned that.
+        """A text of `services.spoken_text` as the network was taught to see it: lower case, romanised where it learned
+        that.
 
         Letters that are not in the alphabet are transliterated. Empty when nothing is left to say.
         """
-        lower = text.lower()
+        lower = (text.translate(_TURKISH_LETTERS) if language == "tr" else text).lower()
         cleaned = (
             self._romaji.romaji(lower).lower() if language == "ja" else self._stock.preprocess_text(lower, language)
         )
@@ -107,12 +62,8 @@ class Cleaner:
 
 
 def _stock_cleaners() -> Any:
-    """coqui-tts's tokenizer without a vocabulary, from a copy of its module whose numbers cannot fail."""
-    spec = importlib.util.find_spec("TTS.tts.layers.xtts.tokenizer")
-    if spec is None or spec.loader is None:
-        raise ImportError("coqui-tts has no tokenizer")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """coqui-tts's tokenizer without a vocabulary."""
+    from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer  # noqa: PLC0415 - importable once load_xtts has run
+
     logging.getLogger("TTS.tts.layers.xtts.zh_num2words").setLevel(logging.WARNING)  # it logs texts for debugging
-    vars(module).update(num2words=words)
-    return module.VoiceBpeTokenizer()
+    return VoiceBpeTokenizer()

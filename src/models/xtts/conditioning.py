@@ -61,13 +61,24 @@ class Conditioner:
 
     @torch.inference_mode()
     def condition(self, references: tuple[Audio, ...]) -> Voice:
-        """Raises ReferenceTooShort for one below a third of a second."""
+        """No reference at all: a speaker that came with the checkpoint. Raises ReferenceTooShort for a reference below
+        a third of a second, and where no speaker came.
+        """
+        if not references:
+            return self._own_voice()
         recordings = [self._prepared(reference) for reference in references]
         speakers = [self._model.get_speaker_embedding(recording, WORKING_SAMPLE_RATE) for recording in recordings]
         latents = self._model.get_gpt_cond_latents(
             torch.cat(recordings, dim=-1), WORKING_SAMPLE_RATE, length=self._seconds, chunk_length=self._chunk_seconds
         )
         return Voice(latents, torch.stack(speakers).mean(dim=0))
+
+    def _own_voice(self) -> Voice:
+        speakers = getattr(self._model.speaker_manager, "speakers", {})
+        if not speakers:
+            raise ReferenceTooShort("The recording has too little voice to learn from.")
+        first = next(iter(speakers.values()))
+        return Voice(first["gpt_cond_latent"], first["speaker_embedding"])
 
     def _prepared(self, reference: Audio) -> Tensor:
         """[1, samples] at 22 050 Hz, in [-1, 1]."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.models.xtts.cleaning import Cleaner, readable
+from src.models.xtts.cleaning import Cleaner
 from src.utils.text import split_sentences
 
 MAX_TOKENS = 400
@@ -53,12 +53,13 @@ class Tokens:
         self._cleaner = Cleaner(tokenizer.tokenizer.get_vocab())
 
     def sentences(self, texts: tuple[str, ...], language: str) -> list[Tensor]:
-        """One int64 tensor [T], T at most 400, for each utterance. `language`: the service's code.
+        """One int64 tensor [T], T at most 400, for each utterance of texts of `services.spoken_text`. `language`: the
+        service's code.
 
         A text without a letter or a digit gives none.
         """
         limit = self._tokenizer.char_limits[language]
-        pieces = (piece for text in texts for piece in split(readable(text, language), limit, language))
+        pieces = (piece for text in texts for piece in split(text, limit, language))
         return [tokens for piece in pieces for tokens in self._encode(piece, language)]
 
     def _encode(self, text: str, language: str) -> Iterator[Tensor]:

@@ -15,6 +15,7 @@ from src.domain.errors import (
     ConsentRequired,
     DeadlineExceeded,
     NoSpeechDetected,
+    SpeechNotUnderstood,
     VerificationFailed,
     about,
 )
@@ -96,7 +97,7 @@ class Verification:
     async def _says(self, speech: DecodedSpeech, challenge: Challenge) -> bool:
         try:
             heard = await self.transcription.transcribe(speech, challenge.language, Quality.BALANCED)
-        except NoSpeechDetected:
+        except (NoSpeechDetected, SpeechNotUnderstood):
             return False
         wrong = word_error_rate(challenge.sentence, heard.text, challenge.language)
         return wrong <= self.bounds.word_error_rate

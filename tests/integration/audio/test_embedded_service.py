@@ -70,6 +70,45 @@ def test_the_similarity_in_the_answer_is_the_one_measured_afresh(answer: dict[st
     assert spoken.pitch_hz == pytest.approx(reference.pitch_hz, rel=0.12)
 
 
+def _clone(url: str, text: str, language: str) -> httpx.Response:
+    audio = audio_files.encode(audio_files.speech(16_000, SENTENCE), 16_000)
+    body = {"text": text, "target_language": language, "reference_audio": base64.b64encode(audio).decode()}
+    return httpx.post(f"{url}/api/v1/voice/clone", json=body, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "seconds", "unsaid"),
+    [
+        ("en", "We’ll need 10–15 people at £5; 王伟 comes, too.", 3.5, ""),
+        ("en", "Привет, как дела?", 0.8, ""),
+        ("en", "٢٠٢٤", 0.8, ""),
+        ("cs", "٢٠٢٤", 0.8, ""),
+        ("es", "¡Hola! 🎉 Son 1.234,56 ₽.", 3.0, "🎉"),
+        ("ja", "これは①番です。", 1.0, ""),
+        (
+            "ja",
+            "昨日の夜に友達と駅前の新しい店へ行ってとても美味しい料理を食べながら三時間くらい話しました",
+            6.0,
+            "",
+        ),
+        ("ru", "ра" * 200, 15.0, ""),
+    ],
+)
+def test_all_of_a_text_is_spoken_and_what_cannot_be_is_named(
+    live_server: str, language: str, text: str, seconds: float, unsaid: str
+) -> None:
+    answer = _clone(live_server, text, language).json()
+    assert _heard(answer).duration_seconds > seconds
+    assert answer["degraded"] == ([f"What cannot be spoken was left out: {unsaid}"] if unsaid else [])
+
+
+@pytest.mark.parametrize("text", ["🎉 …", "***", "？！"])
+def test_a_text_of_which_nothing_can_be_said_is_refused(live_server: str, text: str) -> None:
+    refused = _clone(live_server, text, "en")
+    assert (refused.status_code, refused.json()["code"]) == (422, "validation_error")
+    assert refused.json()["detail"].startswith("text: ")
+
+
 def test_every_pair_listed_works(live_server: str) -> None:
     pairs = httpx.get(f"{live_server}/api/v1/languages", timeout=60).json()["pairs"]
     assert {"es", "fr", "pt", "it"} <= {pair["target"] for pair in pairs if pair["source"] == "en"}

@@ -245,3 +245,28 @@ def _pipeline_groups() -> set[int]:
     return {
         int(row[0]) for row in rows if int(row[1]) == os.getpid() and row[3].startswith("sh -c") and "Z" not in row[2]
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "translated"),
+    [
+        ("No", "No"),
+        ("No.", "No."),
+        ("yes", "sí"),
+        ("Thanks!", "Gracias!"),
+        ("Login failed. Please enter your number.", "Por favor"),
+        ("Wait here, please.", "por favor."),
+    ],
+)
+async def test_short_words_and_polite_ones_are_what_people_say(
+    apertium: ApertiumTranslator, text: str, translated: str
+) -> None:
+    answer = (await apertium.translate((text,), "en", "es")).texts[0]
+    assert answer == translated or (len(translated) > 8 and translated in answer)
+    assert "omplac" not in answer
+
+
+async def test_unknown_words_are_named_but_names_are_not(apertium: ApertiumTranslator) -> None:
+    answer = await apertium.translate(("The frobnicator of Weber is 5 * 3.", "It is good."), "en", "es")
+    assert answer.degraded == ("apertium does not know these words and left them as they are: frobnicator",)
+    assert "5 * 3" in answer.texts[0]

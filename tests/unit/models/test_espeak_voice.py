@@ -12,6 +12,7 @@ from src.domain.languages import LANGUAGES
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, compare
 from src.models.espeak_voice.base_voice import espeak, say
 from src.models.espeak_voice.engine import NAME, EspeakVoice, spoken_languages
+from src.models.espeak_voice.japanese import kana
 from src.models.speaker_analysis import SpeakerAnalysis
 from src.utils.audio import beginning
 from tests.recordings import audio_files
@@ -127,6 +128,37 @@ def test_chinese_characters_and_kanji_are_read_in_their_language() -> None:
     # Read as English or letter by letter they take twice as long.
     assert say("你好，今天天气很好。", "zh").duration_seconds < 3.2
     assert say("東京は天気がいいです。", "ja").duration_seconds < 3.2
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("昨日、本を買って、友達に送った。", "キノー、ホンヲカッテ、トモダチニオクッタ。"),
+        ("学校に行って、帰ってきた。", "ガッコーニイッテ、カエッテキタ。"),
+        ("髙橋さんは一番です。", "タカハシサンワイチバンデス。"),
+        ("NASAとAとC。", "ナサトエイトシー。"),
+    ],
+)
+def test_kanji_are_read_with_their_okurigana(text: str, read: str) -> None:
+    assert kana(text) == read
+
+
+def test_a_long_text_is_read_with_breaths_between_words() -> None:
+    text = "昨日の夜に友達と駅前の新しい店へ行って美味しい料理を食べながら来週の旅行の計画について話しました"
+    read = kana(text)
+    assert max(len(part) for part in read.split("、")) < 50
+    assert read.replace("、", "").endswith("ハナシマシタ")
+    assert not any(part.startswith("マシタ") for part in read.split("、"))
+
+
+@pytest.mark.parametrize(
+    ("language", "word"),
+    [("ru", "привет"), ("ko", "안녕하세요"), ("en", "hello"), ("ja", "さくら"), ("zh", "你好世界")],
+)
+@pytest.mark.parametrize("space", ["", " "])
+def test_an_endless_word_or_clause_is_said_to_its_end(language: str, word: str, space: str) -> None:
+    one, two, many = (say(space.join([word] * count), language).duration_seconds for count in (1, 2, 40))
+    assert many > 0.7 * 40 * (two - one)
 
 
 def test_no_texts_are_a_pause(engine: EspeakVoice, man: VoiceConditioning) -> None:

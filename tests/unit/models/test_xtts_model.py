@@ -188,7 +188,7 @@ def test_a_checkpoint_that_lacks_a_file_or_a_weight_is_refused(tmp_path: Path) -
 
 
 def test_a_text_without_words_is_a_short_silence() -> None:
-    silence = model().speak(request("…", "😀"))
+    silence = model().speak(request("…", "?!"))
     assert 0.1 < silence.duration_seconds < 0.5
     assert not silence.samples.any()
     utterance = model().begin(request("…", TEXTS[1]))

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from src.domain.audio import AudioFormat
-from src.domain.errors import NotFound, ReferenceTooShort, TranslationUnavailable
+from src.domain.errors import NotFound, TranslationUnavailable
 from src.domain.jobs import Job, JobRequest, Stage
+from src.domain.speech import Segment
 from tests.fakes.assembly import WANTED, Bench
 from tests.fakes.fakes import FakeDecoder, FakeTranscriber, FakeTranslator, Gate
 
@@ -101,8 +102,26 @@ async def test_a_message_too_short_for_its_melody_is_spoken_with_the_profiles_an
     result = await bench.pipeline.run(await _job(bench, wanted), _ignore)
     assert bench.voice.requests[0].prosody is None
     assert result.degraded == ("The message is too short to follow its melody: the profile's melody was used.",)
-    with pytest.raises(ReferenceTooShort):
-        await bench.pipeline.run(await _job(bench), _ignore)
+
+
+async def test_a_message_with_too_little_voice_is_spoken_unconverted_and_says_so() -> None:
+    bench = Bench()
+    bench.voice.too_short = True
+    result = await bench.pipeline.run(await _job(bench), _ignore)
+    assert result.translated_text == "gninrom doog etal si niart eht"
+    assert bench.voice.requests[0].voice == await bench.voice.condition(())
+    assert ["unconverted" in note for note in result.degraded] == [True]
+
+
+async def test_a_segment_in_another_language_is_translated_from_it_and_tells_it() -> None:
+    spoken = (Segment("bonjour", 0.0, 1.0, language="fr"), Segment("the train", 1.0, 2.0, language="en"))
+    both = FakeTranslator(pairs=(("en", "es"), ("fr", "es")))
+    bench = Bench(transcriber=FakeTranscriber(segments=spoken), translator=both)
+    result = await bench.pipeline.run(await _job(bench), _ignore)
+    assert [(segment.language, segment.translated_text) for segment in result.segments] == [
+        ("fr", "ruojnob"),
+        ("en", "niart eht"),
+    ]
 
 
 async def test_a_profile_of_another_user_is_not_found() -> None:

@@ -52,3 +52,20 @@ async def test_nothing_said_is_passed_on() -> None:
 def test_segments_are_joined_as_the_language_writes(language: str, text: str) -> None:
     segments = (Segment("你好。", 0, 1), Segment("再见。", 1, 2))
     assert Transcript(segments, language, 1.0, 1.0).text == text
+
+
+@pytest.mark.parametrize(
+    ("transcript", "named", "note"),
+    [
+        (
+            Transcript((), "en", 0.9, 0.9, unheard=((1.0, 2.5),)),
+            None,
+            "Speech from 1.0 s to 2.5 s could not be made out.",
+        ),
+        (Transcript((), "ja", None, 0.5, sounds_like="en"), "ja", "The recording sounds like 'en', not 'ja'"),
+        (Transcript((), "es", 0.3, 0.5), None, "The language is not sure: 'es' is the likeliest."),
+    ],
+)
+def test_what_was_not_heard_as_asked_is_said(transcript: Transcript, named: str | None, note: str) -> None:
+    (said,) = Transcription(FakeTranscriber()).degraded(transcript, named)
+    assert said.startswith(note)

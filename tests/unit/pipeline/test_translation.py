@@ -156,3 +156,77 @@ async def test_one_user_does_not_learn_from_the_time_of_an_answer_what_another_s
         current_user.set(user)
         await service.translate(("one",), "en", "es")
         assert translator.calls == calls, user
+
+
+async def test_each_text_is_translated_from_its_own_language() -> None:
+    engine = Recording(pairs=(("en", "es"), ("fr", "es")))
+    texts, spoken = ("one", "hola", "deux", "two"), ("en", "es", "fr", "en")
+    result = await TextTranslation((engine,), DictCache()).translate(texts, spoken, "es")
+    assert result.texts == ("eno", "hola", "xued", "owt")
+    assert engine.asked == [("one", "two"), ("deux",)]
+
+
+@dataclass
+class Saying(FakeTranslator):
+    """Answers the same for every text."""
+
+    answer: str = ""
+
+    async def translate(
+        self, texts: tuple[str, ...], source: str, target: str, wording: Wording = AS_CONFIGURED
+    ) -> Translation:
+        return Translation((self.answer,) * len(texts), self.name, (source, target))
+
+
+FAULTY = {
+    "empty": " ",
+    "no word": "…",
+    "an error": "MYMEMORY WARNING: YOU USED ALL AVAILABLE FREE TRANSLATIONS FOR TODAY.",
+    "a status": "Error 500 (Server Error)!!1",
+    "markup": "<html><body>Buenos días</body></html>",
+    "entities": "Me gusta el caf&eacute;",
+    "long": "Buenos días a todos los que están aquí y también a los que no han podido venir. " * 12,
+    "repeating": "sí, sí, " * 18,
+}
+
+
+@pytest.mark.parametrize("answer", FAULTY.values(), ids=FAULTY.keys())
+async def test_an_answer_that_is_no_translation_is_not_used(answer: str) -> None:
+    texts = ("Good morning to all of you.",)
+    odd, good = Saying(name="odd", answer=answer), Saying(name="good", answer="Buenos días a todos.")
+    cache = DictCache()
+    result = await TextTranslation((odd, good), cache).translate(texts, "en", "es")
+    assert (result.texts, result.engine) == (("Buenos días a todos.",), "good")
+    assert result.degraded == ("The answer of the translator odd was no translation and was not used.",)
+    with pytest.raises(TranslationUnavailable):
+        await TextTranslation((odd,), cache).translate(texts, "en", "es")
+
+
+async def test_a_text_that_came_back_unchanged_is_asked_of_the_next_and_else_said() -> None:
+    text = "Come to the station tomorrow."
+    same, good = Saying(name="same", answer=text), Saying(name="good", answer="Ven mañana a la estación.")
+    cache = DictCache()
+    result = await TextTranslation((same, good), cache).translate((text,), "en", "es")
+    assert result.texts == ("Ven mañana a la estación.",)
+    alone = await TextTranslation((same,), cache).translate((text,), "en", "es")
+    assert alone.texts == (text,)
+    assert alone.degraded == ("The translator same gave 1 of 1 sentences back unchanged.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "source", "target"),
+    [
+        ("OK Google", "OK Google", "en", "es"),
+        ("Hubo un error interno del servidor.", "There was an internal server error.", "es", "en"),
+        ("Too many requests came in today.", "Hoy llegaron too many requests.", "en", "es"),
+        ("ja, ja, ja, ja, ja, ja, ja", "ha, ha, ha, ha, ha, ha, ha", "es", "en"),
+        ("会议", "The meeting of the board of directors", "zh", "en"),
+        ("No", "No", "en", "es"),
+        ("?!", "", "en", "es"),
+    ],
+)
+async def test_an_unusual_translation_is_used(text: str, answer: str, source: str, target: str) -> None:
+    result = await TextTranslation((Saying(pairs=((source, target),), answer=answer),), DictCache()).translate(
+        (text,), source, target
+    )
+    assert (result.texts, result.degraded) == ((answer,), ())
