@@ -47,6 +47,7 @@ def _begins_a_sentence(piece: str, before: str) -> bool:
     abbreviated = last.endswith(".") and (
         short.lower() in _ABBREVIATIONS
         or (piece[:1].isdigit() and short.replace(".", "").isalpha() and len(short) <= 4)
+        or (short.isdigit() and (piece[:1].isdigit() or earlier in ("", "und", "oder") or earlier[-1] == ","))
         or (short.isdigit() and earlier.lower() in _GERMAN_DETERMINERS)
     )
     return not (abbreviated or piece[:1].islower() or piece[:1] == "と")

@@ -32,7 +32,8 @@ _MAGNITUDES = (
     "万|億|亿|만|억|مليون|مليار|ألف"
 )
 _UNITS = {
-    "°C": "temperature-celsius", "°F": "temperature-fahrenheit", "°": "angle-degree", "%": "concentr-percent",
+    "°C": "temperature-celsius",
+    "°С": "temperature-celsius", "°F": "temperature-fahrenheit", "°": "angle-degree", "%": "concentr-percent",
     "‰": "concentr-permille", "km/h": "speed-kilometer-per-hour", "км/ч": "speed-kilometer-per-hour",
     "m/s": "speed-meter-per-second", "mph": "speed-mile-per-hour", "km²": "area-square-kilometer",
     "m²": "area-square-meter", "m2": "area-square-meter", "cm²": "area-square-centimeter", "m³": "volume-cubic-meter",
@@ -51,6 +52,19 @@ _UNITS = {
     "sec": "duration-second",
 }  # fmt: skip
 
+_LETTER_MAGNITUDES = {
+    "en": {
+        "k": "thousand",
+        "K": "thousand",
+        "m": "million",
+        "M": "million",
+        "bn": "billion",
+        "B": "billion",
+    },
+    "fr": {"k": "mille", "M": "millions", "Md": "milliards"},
+    "es": {"M": "millones"},
+}
+"""As in $5k."""
 _RANGE = rf"{NUMBER}(?:\s?[–—-]\s?{NUMBER})?"
 
 
@@ -69,6 +83,13 @@ _MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{_any(_UNITS)})(?:(?<=[
 
 def say_amounts(text: str, language: str) -> str:
     """Money, measures and percent of a sentence in words."""
+    text = re.sub(
+        r"(\d+)\s?¢", lambda match: f"{say(match[1], language)} {vocabulary(language).cents_of('USD')[2]}", text
+    )
+    if language in _LETTER_MAGNITUDES:
+        letters, table = "|".join(_LETTER_MAGNITUDES[language]), _LETTER_MAGNITUDES[language]
+        short = rf"((?:[$€£]\s?){NUMBER})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?[$€£])"
+        text = re.sub(short, lambda match: f"{match[1] or match[3]} {table[match[2] or match[4]]}", text)
     text = _MONEY.sub(lambda match: _spaced(_money(match, language), match), text)
     text = _ALONE.sub(lambda match: f" {_currency(_iso(match[0], language), 5, language)} ", text)
     return _MEASURE.sub(lambda match: _spaced(_measure(match["number"], match["unit"], language), match), text)

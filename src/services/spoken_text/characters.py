@@ -135,7 +135,7 @@ def _tidied(text: str, language: str) -> str:
 
 
 def _strongest(match: re.Match[str]) -> str:
-    marks = match[0]
+    marks = re.sub(r"\.\s*(?=[,;:])", "", match[0])  # of an abbreviation
     for kind in ("?？؟", "!！", ".。", ";；؛", ":："):
         for mark in marks:
             if mark in kind:

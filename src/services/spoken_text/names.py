@@ -34,11 +34,14 @@ def _address(address: str, language: str) -> str:
 
 
 @cache
-def _short(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+def _short(language: str, *, several: bool = False) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Patterns and what is said for them; `several`: those alone that have a point within."""
     table = vocabulary(language).short
     patterns = []
     for short in sorted(table, key=len, reverse=True):
         written, _, number = short.partition(" #")
+        if several and (number or "." not in written[:-1]):
+            continue
         digit = r"(?=\s?\d)" if number or short.endswith("#") else r"(?!\w)"
         for case in (str, _capitalised):
             body = re.escape(case(written)).replace(r"\ ", r"\s?")
@@ -48,6 +51,13 @@ def _short(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
 
 def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def say_inner_abbreviations(text: str, language: str) -> str:
+    """Abbreviations of several words, whose points would seem to end sentences."""
+    for pattern, word in _short(language, several=True):
+        text = pattern.sub(rf"{word}", re.sub(rf"({pattern.pattern})(?=\s*(?:$|\n))", rf"{word}.", text))
+    return text
 
 
 def say_abbreviations(text: str, language: str) -> str:
@@ -72,8 +82,9 @@ def unshouted(text: str, language: str) -> str:
     if language in ("ar", "zh", "ja", "ko"):  # Latin words in them are names
         return text
     words = [word for word in re.findall(r"[^\W\d_]+", text) if word.upper() != word.lower()]
-    shouted = all(word.isupper() for word in words)
-    if shouted and (len(words) > 2 or any(len(word) > 5 for word in words)):
+    shouted = bool(words) and all(word.isupper() for word in words)
+    lone = len(words) == 1 and 2 <= len(words[0]) <= 3 and _pronounceable(words[0])
+    if shouted and (lone or len(words) > 2 or any(len(word) > 5 for word in words)):
         return text[:1] + _lower(text[1:], language)
     return text
 
@@ -88,7 +99,7 @@ def say_capitals(text: str, language: str) -> str:
 def _acronym(word: str, language: str) -> str:
     if not word.isupper():
         return word
-    if word in _SPELT or not _pronounceable(word):
+    if len(word) == 2 or word in _SPELT or not _pronounceable(word):
         return " ".join(word)
     return word[0] + _lower(word[1:], language)
 
@@ -98,7 +109,7 @@ def _pronounceable(word: str) -> bool:
     shape = "C" + shape[1:] if word[0] == "Y" else shape
     if len(word) <= 3:
         return shape in ("CV", "CVC", "CVV")
-    return re.fullmatch("V?(C{1,2}V{1,2})+C{0,2}", shape) is not None and "CCC" not in shape
+    return len(word) > 5 or (re.fullmatch("V?(C{1,2}V{1,2})+C{0,2}", shape) is not None and "CCC" not in shape)
 
 
 def _lower(text: str, language: str) -> str:

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from src.services.spoken_text.amounts import join_range, say_amounts
 from src.services.spoken_text.characters import LETTERS, readable, sayable
-from src.services.spoken_text.names import say_abbreviations, say_addresses, say_capitals, unshouted
+from src.services.spoken_text.names import (
+    say_abbreviations,
+    say_addresses,
+    say_capitals,
+    say_inner_abbreviations,
+    unshouted,
+)
 from src.services.spoken_text.numbers import NUMBER, cardinal, digits, gender_of, say
 from src.services.spoken_text.times import say_times, say_years
 from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
@@ -16,7 +22,13 @@ _NAMED_FRACTIONS = tuple(_VULGAR.values())
 _FRACTION = re.compile(r"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{1,3}/\d{1,3})(?![\d/])")
 _SPACES = "\u00a0\u2009\u202f"
 _RANGE = re.compile(rf"(?<![\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
-_TELEPHONE = re.compile(r"(?<![\dA-Za-z.,-])(?:\+\d{1,4}(?:[ -]\(?\d{1,5}\)?){2,6}|(?:\d{3}-)?\d{3}-\d{4})(?![\w-])")
+_TELEPHONE = re.compile(
+    r"(?<![\dA-Za-z.,-])(?:\+\d{1,4}(?:[ -]\(?\d{1,5}\)?){2,6}|(?:\d{3}-)?\d{3}-\d{4}|0\d{1,3}-\d{3,4}-\d{4})"
+    r"(?![\dA-Za-z-])"
+)
+_RANGE_WAVE = re.compile("(?<=[0-9日月年時分点天号시분])\\s?[~〜～]\\s?(?=[0-9])")
+_TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
+_ROMAN = re.compile(rf"(?<![{LETTERS}\d'-])(?=[IVX]{{2}})(X{{0,3}})(IX|IV|V?I{{0,3}})(?![{LETTERS}\d'-]|\.[A-Z])")
 _PRICE_DASH = re.compile(r"(?<=\d)[.,](?:[–—]|--?)(?!\d)")
 """As in 5000.–"""
 _MINUS = re.compile(rf"(?<![{LETTERS}\d.,)%-])[-−](?=[€$£¥]?\d)")
@@ -33,7 +45,8 @@ class SpokenText:
 def spoken(text: str, language: str) -> SpokenText:
     """A text of one of the service's languages as a person would read it out."""
     unsaid: dict[str, None] = {}
-    plain = _PRICE_DASH.sub("", readable(text, unsaid))
+    plain = _PRICE_DASH.sub("", readable(_RANGE_WAVE.sub("–", text), unsaid))
+    plain = say_inner_abbreviations(_TAG.sub(" ", plain), language)
     said = (_sentence(sentence, language, unsaid) for sentence in split_sentences(plain, language))
     return SpokenText(tuple(sentence for sentence in said if any(map(str.isalnum, sentence))), tuple(unsaid))
 
@@ -43,6 +56,7 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     text = say_addresses(text, language)
     text = _markup(unshouted(text, language), names)
     text = say_abbreviations(text, language)
+    text = _roman_numbers(text, language)
     text = _without_grouping_spaces(text, names)
     text = _telephones(text, language)
     text = _fractions(text, language)
@@ -57,6 +71,18 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     text = _numbers(text, language)
     text = say_capitals(text, language)
     return sayable(text, language, unsaid)
+
+
+def _roman_numbers(text: str, language: str) -> str:
+    """XIV as 14, XXe as 20e."""
+    if language == "fr":
+        text = re.sub(r"(?<=[IVX])(?:e|ᵉ|ème)(?= si[èe]cle)", "ᵉ", text)
+
+    def arabic(match: re.Match[str]) -> str:
+        ones = {"IX": 9, "IV": 4}.get(match[2], len(match[2]) + 4 if match[2][:1] == "V" else len(match[2]))
+        return str(10 * len(match[1]) + ones)
+
+    return _ROMAN.sub(arabic, text)
 
 
 def _markup(text: str, names: Vocabulary) -> str:

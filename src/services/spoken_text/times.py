@@ -14,6 +14,7 @@ from src.services.spoken_text.vocabulary import vocabulary
 _TIME = re.compile(r"(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::[0-5]\d)?(?![\d:])")
 _DATES = (
     re.compile(r"(?<![\d./-])(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})(?![\d-])"),
+    re.compile(r"(?<![\d./-])(?P<y>\d{4})(?:/|\.\s?)(?P<m>\d{1,2})(?:/|\.\s?)(?P<d>\d{1,2})\.?(?!\d)"),
     re.compile(r"(?<![\d./-])(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.\s?(?P<y>\d{4})(?!\d|\.\d)"),
     re.compile(r"(?<![\d./-])(?P<d>\d{1,2})-(?P<m>\d{1,2})-(?P<y>\d{4})(?![\d-])"),
     re.compile(r"(?<![\d./-])(?P<d>\d{1,2})/(?P<m>\d{1,2})/(?P<y>\d{4})(?![\d/])"),
@@ -37,7 +38,7 @@ _SUFFIXES = {
 }  # fmt: skip
 """What is written behind an ordinal, and the form that it stands for."""
 
-_ORDINAL_POINT = re.compile(r"(?<![\d.,])(\d{1,4})\.(?=\s+[^\W\d_])")
+_ORDINAL_POINT = re.compile(r"(?<![\d.,])(\d{1,4})\.(?=\s+[^\W\d_]|,\s\d{1,4}\.\s)")
 _BEFORE = re.compile(r"(\w+)\s+$")
 _GERMAN_BEFORE = {
     "n": "am im vom zum beim dem den des einem einen eines zur bis ab seit diesem diesen ihrem seinem meinem",
@@ -52,6 +53,10 @@ def say_times(text: str, language: str) -> str:
     """Times, dates and ordinals of a sentence in words. What is left of numbers is amounts and bare numbers."""
     text = _with_colons(text, language)
     text = _native(text, language)
+    to = vocabulary(language).to
+    between = to if to == "-" or language in ("zh", "ja") else f"{to} " if language == "ko" else f" {to} "
+    text = re.sub(r"(?<=:[0-5]\d)\s?[–-]\s?(?=\d{1,2}:[0-5]\d)", between, text)
+    text = re.sub(r"(:[0-5]\d)(?=[A-Za-z])", r"\1 ", text)
     text = _TIME.sub(lambda match: _time(match, language), text)
     if language == "pl":
         text = re.sub(r"(godzini?[ey]\s)(\d{1,2})(?![\d:.]\d|\d)", lambda m: m[1] + ordinal(int(m[2]), "pl", "l"), text)
@@ -151,7 +156,7 @@ def _time(match: re.Match[str], language: str) -> str:
     word = dict(zip(("one", "few"), forms, strict=False)).get(plural(hour, language), forms[-1]) if forms else ""
     if minute == 0:
         after = match.string[match.end() :].lstrip().lower()
-        pattern = "{h}" if after.startswith(("a.m", "p.m", "am", "pm", "a m", "p m")) else names.hour
+        pattern = "{h}" if after.startswith(("a.m", "p.m", "am", "pm", "a m", "p m", "a eme", "pe eme")) else names.hour
         return pattern.format(h=said, hours=word)
     return names.time.format(h=said, m=_minute(minute, language), hours=word)
 
@@ -177,7 +182,7 @@ def _minute(minute: int, language: str) -> str:
 
 def _date(match: re.Match[str], language: str) -> str:
     day, month, year_ = int(match["d"]), int(match["m"]), int(match["y"])
-    if month > 12 or (language == "en" and "/" in match[0] and day <= 12):
+    if month > 12 or (language == "en" and re.fullmatch(r"\d+/\d+/\d{4}", match[0]) and day <= 12):
         day, month = month, day
     try:
         return (
@@ -204,7 +209,17 @@ def _months(language: str) -> str:
     return "|".join(sorted(words, key=len, reverse=True))
 
 
+def _centuries(text: str, language: str) -> str:
+    if language == "ru":
+        text = re.sub(r"(?<!\d)(\d{1,2})(?=\sвек(е?)(?!\w))", _century, text)
+        return re.sub(r"(?<!\d)(\d+)-е(?=\sгоды)", lambda match: _plural_ordinal(int(match[1])), text)
+    if language == "it":
+        return re.sub(r"(?<!\d)(\d{1,2})(?=\ssecolo\b)", lambda match: ordinal(int(match[1]), "it"), text)
+    return text
+
+
 def _ordinals(text: str, language: str) -> str:
+    text = _centuries(text, language)
     if language in _SUFFIXES:
         pattern, forms = _SUFFIXES[language]
         text = re.sub(pattern, lambda match: _suffixed(match, language, forms), text, flags=re.IGNORECASE)
@@ -225,6 +240,14 @@ def _ordinals(text: str, language: str) -> str:
     return text
 
 
+def _century(match: re.Match[str]) -> str:
+    return ordinal(int(match[1]), "ru", "p" if match[2] else "")
+
+
+def _plural_ordinal(number: int) -> str:
+    return ordinal(number, "ru").removesuffix("ый").removesuffix("ой") + "ые"
+
+
 def _suffixed(match: re.Match[str], language: str, forms: dict[str, str]) -> str:
     suffix = next(group for group in match.groups()[1:] if group).lower()
     form = forms.get(suffix, "f" if suffix.endswith(("ª", "a")) else "")
@@ -238,6 +261,7 @@ def _hungarian(text: str, months: str) -> str:
     """`május 5-én`, `május 5.` and `május 5` are all the fifth; years stand before the month."""
     text = re.sub(rf"(\d{{4}})\.(?=\s(?:{months}))", lambda m: cardinal(int(m[1]), "hu"), text)
     ending = r"(?:-j?([aáeé][a-záéíóöőúüű]*)|(\.))?"
+    text = re.sub(r"(?<![\d.,])(\d{1,2})-([áé]n)\b", lambda m: ordinal(int(m[1]), "hu") + m[2], text)
     return re.sub(rf"((?:{months})\s)(\d{{1,2}}){ending}(?![\d.:])", _hungarian_day, text, flags=re.IGNORECASE)
 
 
@@ -265,7 +289,7 @@ def _pointed(match: re.Match[str], language: str) -> str:
 
 
 def _by_ending(noun: str) -> str:
-    return {"a": "f", "o": "n", "ě": "l", "u": "g"}.get(noun[-1:], "m")
+    return {"a": "f", "o": "n", "í": "n", "ě": "l", "u": "g"}.get(noun[-1:], "m")
 
 
 def _word_before(match: re.Match[str]) -> str:
