@@ -135,9 +135,11 @@ async def _run(name: str, url: URL | None, *arguments: str) -> None:
     """
     if (program := shutil.which(name)) is None:
         raise BackupError(f"{name} is needed, of the server's release or newer: apt-get install postgresql-client.")
-    environment = {**os.environ, "LC_ALL": "C", **({"PGPASSWORD": url.password} if url and url.password else {})}
+    environment = os.environ | {"LC_ALL": "C"}
     if url:
         query = {"sslmode" if key == "ssl" else key: value for key, value in url.query.items()}
+        if password := url.password or query.pop("password", None):
+            environment["PGPASSWORD"] = str(password)
         address = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
         arguments = (*arguments, "--no-password", f"--dbname={address.render_as_string()}")
     process = await asyncio.create_subprocess_exec(

@@ -15,7 +15,7 @@ import soundfile as sf
 from scripts.parts.demo import SENTENCE
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, str(ROOT / "scripts" / "demo.py")]
+COMMAND = [sys.executable, str(ROOT / "scripts" / "parts" / "demo.py")]
 
 
 def _data_folders(temporary: Path) -> list[Path]:

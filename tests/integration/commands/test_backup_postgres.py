@@ -63,10 +63,15 @@ def test_no_password_is_in_a_command_line_or_in_what_is_said(
     backup_state.set(PATH=f"{tmp_path}/seen:{os.environ['PATH']}", PGPASSFILE="/nowhere")
     backup_state.set(DATABASE_URL=url.render_as_string(hide_password=False))
     said = ""
-    for arguments in (["backup.py"], ["restore.py", "latest"], ["restore.py", "latest", "--overwrite"]):
+    in_query = URL.create(
+        "postgresql+asyncpg", role, None, "127.0.0.1", postgres.port, database, {"password": PASSWORD}
+    )
+    for arguments in (["backup.py"], ["restore.py", "latest"], ["restore.py", "latest", "--overwrite"], ["backup.py"]):
         command = [sys.executable, str(ROOT / "scripts" / arguments[0]), *arguments[1:]]
         run = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
         said += run.stdout + run.stderr
+        if "--overwrite" in arguments:
+            backup_state.set(DATABASE_URL=in_query.render_as_string())
         assert run.returncode == (1 if arguments == ["restore.py", "latest"] else 0), said
     seen = (tmp_path / "processes").read_text()
     assert all(f"/seen/{program} " in seen for program in ("pg_dump", "pg_restore", "psql"))
