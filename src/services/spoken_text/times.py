@@ -11,7 +11,7 @@ from src.services.spoken_text.amounts import plural
 from src.services.spoken_text.numbers import cardinal, korean_count, ordinal, say, year
 from src.services.spoken_text.vocabulary import vocabulary
 
-_TIME = re.compile(r"(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::[0-5]\d)?(?![\d:])")
+_TIME = re.compile(r"(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])")
 _DATES = (
     re.compile(r"(?<![\d./-])(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})(?![\d-])"),
     re.compile(r"(?<![\d./-])(?P<y>\d{4})(?:/|\.\s?)(?P<m>\d{1,2})(?:/|\.\s?)(?P<d>\d{1,2})\.?(?!\d)"),
@@ -150,6 +150,11 @@ def _korean_count(match: re.Match[str]) -> str:
 
 
 def _time(match: re.Match[str], language: str) -> str:
+    """Seconds are left to the measures."""
+    return _hours_and_minutes(match, language) + (f" {int(match[3])} sec" if match[3] else "")
+
+
+def _hours_and_minutes(match: re.Match[str], language: str) -> str:
     names, hour, minute = vocabulary(language), int(match[1]), int(match[2])
     said = _hour(hour, match, language)
     forms = names.hours
@@ -218,8 +223,16 @@ def _centuries(text: str, language: str) -> str:
     return text
 
 
+def _any_ordinal(number: int, language: str) -> str:
+    if language == "zh":
+        return f"第{cardinal(number, language)}"
+    return ordinal(number, language, "r" if language == "de" else "")
+
+
 def _ordinals(text: str, language: str) -> str:
     text = _centuries(text, language)
+    if language not in ("es", "it", "pt"):
+        text = re.sub(r"(\d+)\s?[ºª](?![A-Za-z])", lambda match: _any_ordinal(int(match[1]), language), text)
     if language in _SUFFIXES:
         pattern, forms = _SUFFIXES[language]
         text = re.sub(pattern, lambda match: _suffixed(match, language, forms), text, flags=re.IGNORECASE)
