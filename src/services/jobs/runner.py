@@ -182,7 +182,7 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
             async with asyncio.timeout(self.timeout_seconds):
                 return await self.pipeline.run(row, on_stage)
         except TimeoutError:
-            detail = f"The job took longer than {self.timeout_seconds:g} s. Send a shorter recording, or try later."
+            detail = f"The job took longer than {self.timeout_seconds:g} s. Send less, or try later."
             raise DeadlineExceeded(detail) from None
 
     async def _complete(self, row: Job, result: TranslationResult) -> bool:

@@ -70,6 +70,20 @@ def test_a_caller_that_waits_for_100_continue_is_not_asked_for_the_body(server: 
         assert read_all(connection).startswith(b"HTTP/1.1 413 ")
 
 
+def test_a_caller_that_waits_for_100_continue_sends_the_body_only_where_it_is_wanted() -> None:
+    body = b'{"audio":"%s"}' % (b"A" * MB)
+    with serving(edge_app(Edge(max_body_bytes=2 * MB, verifier=verifier()))) as url:
+        for given, status in (("x", 401), (token(), 200)):
+            expecting = (f"Content-Length: {len(body)}", "Expect: 100-continue", f"Authorization: Bearer {given}")
+            with connect(url) as connection:
+                connection.sendall(head(*expecting, "Connection: close"))
+                answer = connection.recv(65536)
+                if answer.startswith(b"HTTP/1.1 100 "):
+                    connection.sendall(body)
+                    answer = read_all(connection)
+            assert answer.startswith(b"HTTP/1.1 %d " % status)
+
+
 def test_a_caller_that_sends_it_all_the_same_reads_the_answer(server: str) -> None:
     response = httpx.post(server + PATH, content=b"x" * 40 * MB, headers={"content-type": "application/json"})
     assert (response.status_code, response.json()["code"]) == (413, "audio_too_large")
