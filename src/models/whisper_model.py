@@ -16,6 +16,7 @@ from src.domain.audio import Audio
 from src.domain.errors import EngineUnavailable, JobCancelled, NoSpeechDetected, UnsupportedLanguage, VoiceServiceError
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
 from src.domain.speech import Quality, Transcript
+from src.models.processor import has_vnni
 from src.models.silero_vad import SileroVad
 from src.models.whisper.hearing import MODEL_RATE, Clip, Hearing, Part
 from src.models.whisper.spoken_languages import among, likeliest
@@ -23,6 +24,7 @@ from src.models.whisper.windows import MARGIN_SECONDS, Span, inside, phrases, wi
 from src.utils.audio import resample
 
 if TYPE_CHECKING:
+    from src.models.whisper.linear import Precision
     from src.models.whisper.recogniser import Attempt, Recogniser
 
 logger = logging.getLogger(__name__)
@@ -70,7 +72,7 @@ class WhisperModel:
     For one recording call `transcribe`. To let windows of many callers go through the network together, call `begin`
     for each recording, and `step` until each has its result.
 
-    `device`: auto, cpu or cuda. `precision`: auto (float16 on cuda, int8 on the CPU), or float32 (exact: tokens equal
+    `device`: auto, cpu or cuda. `precision`: auto (float16 on cuda; on the CPU int8 with VNNI, else float32), or float32 (exact: tokens equal
     openai-whisper's), bfloat16, float16, int8. `high_weights`: another file for quality `high`. `threads`: of the CPU;
     None leaves torch's own choice. Raises EngineUnavailable.
     """
@@ -226,6 +228,15 @@ class WhisperModel:
         return attempt, part.window.context(short=attempt.short), part.language or ""
 
 
+def _precision(device: str) -> "Precision":
+    """Without VNNI, products of int8 overflow: more words are misheard, in more time than float32 takes."""
+    from src.models.whisper.linear import Precision  # noqa: PLC0415
+
+    if device == "cuda":
+        return Precision.FLOAT16
+    return Precision.INT8 if has_vnni() else Precision.FLOAT32
+
+
 def _part(
     hearing: Hearing,
     recogniser: "Recogniser",
@@ -259,7 +270,7 @@ def _load(
     if device == "cuda" and not cuda:
         raise EngineUnavailable("DEVICE=cuda, and torch finds no CUDA device here.")
     target = torch.device("cuda" if device == "cuda" or (device == "auto" and cuda) else "cpu")
-    kind = Precision(precision) if precision != "auto" else (Precision.INT8, Precision.FLOAT16)[target.type == "cuda"]
+    kind = Precision(precision) if precision != "auto" else _precision(target.type)
     if kind is Precision.INT8 and target.type == "cuda":
         raise EngineUnavailable("int8 is for the CPU: choose float16 on cuda.")
     usual, *high = [

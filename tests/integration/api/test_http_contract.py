@@ -117,7 +117,7 @@ def test_a_completed_translation_has_every_field_of_the_contract(service: Servic
         "voice_cloning_ms",
         "postprocessing_ms",
     }
-    assert set(answer["segments"][0]) == {"start", "end", "text", "translated_text"}
+    assert set(answer["segments"][0]) == {"start", "end", "language", "text", "translated_text"}
     assert set(answer["engines"]) == {"transcription", "translation", "voice"}
     assert answer["degraded"] == []
     assert 0 <= answer["voice_similarity"] <= 1
