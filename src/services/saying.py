@@ -11,7 +11,7 @@ from src.domain.speech import Quality, SpeechRequest, VoiceMatch
 from src.services.profiles.profiles import Profiles
 from src.services.safeguards.moderation import Review
 from src.services.safeguards.provenance import Marking
-from src.services.voice_cloning import LearnedVoice, VoiceCloning, sayable
+from src.services.voice_cloning import LearnedVoice, VoiceCloning, require_sayable
 from src.utils.text import split_sentences
 
 
@@ -57,7 +57,7 @@ class Saying:
         self.voices.require_language(request.language)
         sentences = split_sentences(request.text, request.language)
         with about("text"):
-            sayable((request.text,), request.language)
+            require_sayable(sentences, request.language)
         return sentences
 
     async def require(self, user_id: str, request: CloneRequest) -> None:
@@ -71,7 +71,7 @@ class Saying:
         sentences = self.sentences(request)
         await review.check(ReviewStage.TEXT, sentences, request.language)
         voice, notes = await self._voice(user_id, request.voice)
-        asked = SpeechRequest(sentences, request.language, voice.conditioning, quality=request.quality)
+        asked = SpeechRequest((request.text,), request.language, voice.conditioning, quality=request.quality)
         spoken = await self.voices.speak(asked, voice)
         match = await self.voices.match(voice, spoken)
         degraded = (*notes, *review.degraded, *spoken.degraded)

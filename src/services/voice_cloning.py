@@ -188,7 +188,7 @@ class VoiceCloning:
         Raises UnsupportedLanguage, RequestInvalid for texts of which nothing can be said, and EngineUnavailable when
         the engine made no sound.
         """
-        text = await asyncio.to_thread(sayable, request.texts, request.language)
+        text = await asyncio.to_thread(_said, request.texts, request.language)
         request = replace(request, texts=text.sentences)
         if request.quality is not Quality.HIGH or not self._engine.varies:
             speech = Speech(await self._engine.speak(request))
@@ -205,12 +205,18 @@ class VoiceCloning:
         return compare(voice.voice_print, await self._analyzer.analyze(spoken.audio))
 
 
-def sayable(texts: tuple[str, ...], language: str) -> SpokenText:
+def require_sayable(texts: tuple[str, ...], language: str) -> None:
+    """Raises RequestInvalid for texts of which nothing can be said. Looks no further than the first that can."""
+    if not any(spoken(text, language).sentences for text in texts):
+        raise RequestInvalid("There is no letter or digit in the text that can be said.")
+
+
+def _said(texts: tuple[str, ...], language: str) -> SpokenText:
     """What is said of texts, one after the other. Raises RequestInvalid when that is nothing."""
     parts = [spoken(text, language) for text in texts]
     sentences = tuple(sentence for part in parts for sentence in part.sentences)
     if not sentences:
-        raise RequestInvalid("There is no letter or digit in the text that can be said.")
+        require_sayable(texts, language)
     return SpokenText(sentences, tuple(dict.fromkeys(sign for part in parts for sign in part.unsaid)))
 
 

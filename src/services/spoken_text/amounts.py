@@ -78,7 +78,8 @@ _MONEY = re.compile(
     rf"|(?P<n2>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m2>{_MAGNITUDES}))?\s?(?P<after>{_CURRENCY})(?![{LETTERS}])"
 )
 _ALONE = re.compile(_any(sign for sign in _SIGNS if unicodedata.category(sign[-1]) == "Sc"))
-_MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0600-\u06ff]))")
+UNIT = rf"(?:{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0600-\u06ff]))"
+_MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{UNIT})")
 
 
 def say_amounts(text: str, language: str) -> str:
@@ -156,6 +157,7 @@ def _linked(currency: str, names: Vocabulary, *, large: bool) -> str:
     return f"d'{currency}" if names.of == "de" and names.hours and currency[0] in "aeiou" else f"{names.of} {currency}"
 
 
+_DIGITS = re.compile(r"-?\d(?:[\d.,\u00a0\u202f' ]*\d)?")
 _COUNTRY = re.compile("(?<!злот)(?:ий|ый|ая|ие|ые|их|ых|США|стерлингов)$")
 _TURKISH = {
     "doları": "dolar", "frangı": "frank", "lirası": "lira", "rublesi": "ruble", "wonu": "won", "yeni": "yen",
@@ -206,20 +208,29 @@ def _measure(number: str, unit: str, language: str) -> str:
     parts = parse(last, language)
     if parts is None:
         return f"{say(last, language)} {unit}"
-    value = Decimal(f"{parts[0]}.{parts[1] or 0}") if parts[1] else int(parts[0])
-    sentence = format_unit(value, _UNITS[unit], locale=language)
     one = format_unit(1, _UNITS[unit], locale=language)
     feminine = one.endswith(("a", "а", "я", "heure", "Stunde")) and not one.endswith("grama")
-    words = say(last, language, "f" if feminine else "m")
+    words = join_range(
+        [*(say(each, language) for each in first), say(last, language, "f" if feminine else "m")], language
+    )
     if unit == "%" and language in ("zh", "tr"):  # before the number
-        said = join_range([*(say(each, language) for each in first), say(last, language)], language)
-        return f"百分之{said}" if language == "zh" else f"yüzde {said}"
-    if re.search(r"\d", sentence):
-        words = re.sub(r"-?\d(?:[\d.,\u00a0\u202f' ]*\d)?", lambda _: words, sentence, count=1)
-    else:
-        words = sentence
-    words = re.sub("[%٪]", f" {vocabulary(language).signs['%']}", words).replace("/", " ")
-    return join_range([say(first[0], language), words], language) if first else words
+        return f"百分之{words}" if language == "zh" else f"yüzde {words}"
+    value = Decimal(f"{parts[0]}.{parts[1]}") if parts[1] else int(parts[0])
+    sentence = format_unit(value, _UNITS[unit], locale=language)
+    if first and not re.search(r"\d", sentence):  # Arabic has a word for two of them
+        sentence = format_unit(5, _UNITS[unit], locale=language)
+    said = _DIGITS.sub(lambda _: words, sentence, count=1)
+    return _plain_unit(said, language)
+
+
+def unit_name(unit: str, language: str) -> str:
+    """What stands behind a fraction of it."""
+    return _plain_unit(_DIGITS.sub("", format_unit(1, _UNITS[unit], locale=language)), language).strip()
+
+
+def _plain_unit(said: str, language: str) -> str:
+    said = said.replace("boog", "") if language == "nl" else said  # degrees of an angle
+    return re.sub("[%٪]", f" {vocabulary(language).signs['%']}", said).replace("/", " ")
 
 
 def join_range(ends: list[str], language: str) -> str:

@@ -17,6 +17,9 @@ _SPELT = frozenset("USA CEO VIP SOS DIY USB UFO ID TV PC IT AI EU UN UK US UE OK
 _CAPITALS = re.compile(rf"(?<![{LETTERS}])[A-ZÀ-ÞĀ-ɏА-ЯЁ]{{2,}}(?![{LETTERS}])")
 
 
+_SHOUTED = re.compile(rf"(?:{_CAPITALS.pattern}\s+)+{_CAPITALS.pattern}")
+
+
 def say_addresses(text: str, language: str) -> str:
     """E-mail and web addresses as they are read out."""
     text = _EMAIL.sub(lambda match: _address(match[0], language), text)
@@ -93,7 +96,13 @@ def say_capitals(text: str, language: str) -> str:
     """NASA as the word that it is said as, BBC as letters."""
     if language == "ja":  # pyopenjtalk and cutlet know them
         return text
+    text = _SHOUTED.sub(lambda match: _CAPITALS.sub(lambda word: _shouted(word[0], language), match[0]), text)
     return _CAPITALS.sub(lambda match: _acronym(match[0], language), text)
+
+
+def _shouted(word: str, language: str) -> str:
+    """One of several words in capitals: DO NOT, but BBC."""
+    return word if word in _SPELT or not _VOWELS & set(word) else word[0] + _lower(word[1:], language)
 
 
 def _acronym(word: str, language: str) -> str:

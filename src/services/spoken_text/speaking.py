@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from src.services.spoken_text.amounts import join_range, say_amounts
+from src.services.spoken_text.amounts import UNIT, join_range, say_amounts, unit_name
 from src.services.spoken_text.characters import LETTERS, readable, sayable
 from src.services.spoken_text.names import (
     say_abbreviations,
@@ -19,7 +19,7 @@ from src.utils.text import split_sentences
 
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 _NAMED_FRACTIONS = tuple(_VULGAR.values())
-_FRACTION = re.compile(r"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{1,3}/\d{1,3})(?![\d/])")
+_FRACTION = re.compile(rf"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{{1,3}}/\d{{1,3}})(?![\d/])(?:\s*({UNIT}))?")
 _SPACES = "\u00a0\u2009\u202f"
 _RANGE = re.compile(rf"(?<![\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
 _TELEPHONE = re.compile(
@@ -89,6 +89,9 @@ def _markup(text: str, names: Vocabulary) -> str:
     """What decorates a text goes; `C#` and `#1` and `#topic` are said."""
     text = re.sub(r"[*_=~#^`-]{3,}|\*\*|__|^\s*[#>]+\s+|^\s*[-*+]\s+", " ", text)
     text = re.sub(r"(?<![^\W_])([CFcf])#(?!\w)", rf"\1 {names.signs['sharp']}", text)
+    for sign, meant in (("~", "≈"), ("<", "<"), (">", ">")):
+        text = re.sub(rf"(?<![\w<>~]){sign}\s?(?=[€$£-]?\d)", f"{names.signs[meant]} ", text)
+    text = text.replace("§§", "§")
     text = re.sub(r"#\s?(?=\d)", f"{names.signs['#']} ", text)
     return re.sub(r"#(?=[^\W\d_])", f"{names.signs['hashtag']} ", text)
 
@@ -97,8 +100,9 @@ def _without_grouping_spaces(text: str, names: Vocabulary) -> str:
     """Numbers without the spaces between groups: plain ones where the language writes so, or where there are two."""
     before, group, after = r"(?<![\d.,+])(?<![\d+] )", r"[1-9]\d{0,2}", r"(?!\s?\d)"
     narrow = _SPACES + "'" + (" " if names.plain_space else "")
-    for spaces, groups in ((narrow, "+"), (" ", "{2,}")):
-        pattern = rf"{before}{group}(?:[{spaces}]\d{{3}}){groups}{after}"
+    sure = r"(?=[.,]\d|\s?[€$£¥₽₺₩₹]|\s?(?:zł|Kč|Ft)\b)"
+    for spaces, groups in ((narrow, r"\d{3})+"), (" ", r"\d{3}){2,}"), (" ", r"\d{3})+" + sure), (" ", r"0\d\d)+")):
+        pattern = rf"{before}{group}(?:[{spaces}]{groups}{after}"
         text = re.sub(pattern, lambda match: re.sub(r"[\s']", "", match[0]), text)
     return re.sub(f"[{_SPACES}]", " ", text)
 
@@ -118,11 +122,17 @@ def _telephones(text: str, language: str) -> str:
 def _fractions(text: str, language: str) -> str:
     for sign, written in _VULGAR.items():
         text = re.sub(rf"(?<=\d)\s?{sign}", f" {written}", text).replace(sign, f" {written} ")
-    return _FRACTION.sub(lambda match: _fraction(match, language), re.sub(r"(?<=\d/\d) +(?=[.,;:!?])", "", text))
+    return _FRACTION.sub(lambda match: _fraction_of(match, language), re.sub(r"(?<=\d/\d) +(?=[.,;:!?])", "", text))
+
+
+def _fraction_of(match: re.Match[str], language: str) -> str:
+    said = _fraction(match, language)
+    space = "" if language in ("zh", "ja") else " "
+    return said + space + unit_name(match[3], language) if match[3] else said
 
 
 def _fraction(match: re.Match[str], language: str) -> str:
-    names, (whole, written) = vocabulary(language), match.groups()
+    names, (whole, written) = vocabulary(language), match.groups()[:2]
     if written == "24/7":
         return " ".join(filter(None, [whole and say(whole, language), names.shop]))
     if written in _NAMED_FRACTIONS:
@@ -179,7 +189,6 @@ def _signs(text: str, names: Vocabulary) -> str:
     text = re.sub(r"(?<=\w)\s?\*\s?(?=\w)", " ", text)
     text = re.sub(r"(?<=[\w)])\s*=\s*(?=[\w(-])", f" {signs['=']} ", text)
     text = re.sub(r"(?<=\d)\s*([<>])\s*(?=\d)", lambda match: f" {signs[match[1]]} ", text)
-    text = re.sub(r"~\s?(?=\d)", f"{signs['≈']} ", text)
     spoken_signs = "+×÷≤≥±≈&@№§²³%"
     text = re.sub(f"[{spoken_signs}]", lambda match: f" {signs[match[0]]} ", text)
     return re.sub(r"[/\\|_<>=~^*]", " ", text)

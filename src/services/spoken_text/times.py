@@ -1,17 +1,16 @@
-"""Times, dates and ordinals in words."""
+"""Times, dates and years in words."""
 
 import re
 from datetime import date
-from functools import cache
 
-from babel import Locale
 from babel.dates import format_date
 
 from src.services.spoken_text.amounts import plural
-from src.services.spoken_text.numbers import cardinal, korean_count, ordinal, say, year
+from src.services.spoken_text.numbers import cardinal, korean_count, ordinal, year
+from src.services.spoken_text.ordinals import say_ordinals, word_before
 from src.services.spoken_text.vocabulary import vocabulary
 
-_TIME = re.compile(r"(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::[0-5]\d)?(?![\d:])")
+_TIME = re.compile(r"(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])")
 _DATES = (
     re.compile(r"(?<![\d./-])(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})(?![\d-])"),
     re.compile(r"(?<![\d./-])(?P<y>\d{4})(?:/|\.\s?)(?P<m>\d{1,2})(?:/|\.\s?)(?P<d>\d{1,2})\.?(?!\d)"),
@@ -23,30 +22,6 @@ _DAY_AND_MONTH = re.compile(r"(?<![\d.,])(\d{1,2})\.\s?(\d{1,2})\.(?!\d)")
 _YEAR = re.compile(r"(?<![\d.,'-])(?:1[1-9]|20)\d\d(?![\d.,]\d|\d)")
 
 _TURKISH_ENDS = "sıfır|bir|iki|üç|dört|beş|altı|yedi|sekiz|dokuz|on|yirmi|otuz|kırk|elli"
-
-_SUFFIXES = {
-    "en": (r"(\d+)(st|nd|rd|th)\b", {}),
-    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|nde?|e|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
-    "es": (r"(\d+)(?:\.?(º|ª|°)(?!C)|(er|ro|ra|do|da|to|ta|vo|va|mo|ma|no|na)\b)", {"er": "apocope"}),
-    "it": (r"(\d+)(º|ª|°(?=\s?[a-z])|°$)", {}),
-    "pt": (r"(\d+)\.?(º|ª|°(?=\s?[a-z])|[oa]\b)", {}),
-    "nl": (r"(\d+)(ste|de|e)\b", {}),
-    "ru": (r"(\d+)-(ого|его|го|ому|му|ый|ий|ой|й|ая|я|ое|е|ом|м)\b", {
-        "го": "g", "ого": "g", "его": "g", "му": "d", "ому": "d", "м": "p", "ом": "p", "я": "f", "ая": "f", "е": "n",
-        "ое": "n",
-    }),
-}  # fmt: skip
-"""What is written behind an ordinal, and the form that it stands for."""
-
-_ORDINAL_POINT = re.compile(r"(?<![\d.,])(\d{1,4})\.(?=\s+[^\W\d_]|,\s\d{1,4}\.\s)")
-_BEFORE = re.compile(r"(\w+)\s+$")
-_GERMAN_BEFORE = {
-    "n": "am im vom zum beim dem den des einem einen eines zur bis ab seit diesem diesen ihrem seinem meinem",
-    "": "der die das diese dieser dieses eine",
-}
-_GERMAN = {word: ending for ending, words in _GERMAN_BEFORE.items() for word in words.split()}
-_CZECH_BEFORE = {"v": "p", "ve": "p", "na": "p", "po": "p", "o": "p", "od": "g", "do": "g", "z": "g", "ze": "g"}
-_POLISH_BEFORE = {"w": "p", "na": "p", "po": "p", "o": "p", "od": "g", "do": "g", "z": "g"}
 
 
 def say_times(text: str, language: str) -> str:
@@ -68,34 +43,7 @@ def say_times(text: str, language: str) -> str:
         text = pattern.sub(lambda match: _date(match, language), text)
     if language in ("de", "cs"):
         text = _DAY_AND_MONTH.sub(lambda match: _day_and_month(match, language), text)
-    return _slavic_years(_ordinals(text, language), language)
-
-
-def _slavic_years(text: str, language: str) -> str:
-    """в 2019 г. and 2019 года are ordinals, as are w 2019 r. and 2019 roku."""
-    if language == "ru":
-        pattern = r"(?:\b([Вв]о?)\s)?(?<!\d)(\d{4})\s(?:году|года|год|г)(?!\w)"
-        return re.sub(pattern, _russian_year, text)
-    if language == "pl":
-        pattern = r"(?:\b([Ww])\s)?(?<!\d)(\d{4})\s(?:roku|r)(?!\w)\.?"
-        form = {True: "p", False: "g"}
-        return re.sub(
-            pattern,
-            lambda match: (
-                f"{match[1] + ' ' if match[1] else ''}{ordinal(int(match[2]), 'pl', form[bool(match[1])])} roku"
-            ),
-            text,
-        )
-    return text
-
-
-def _russian_year(match: re.Match[str]) -> str:
-    number = int(match[2])
-    if match[1]:
-        return f"{match[1]} {ordinal(number, 'ru', 'p')} году"
-    if match[0].endswith("год"):
-        return f"{ordinal(number, 'ru')} год"
-    return f"{ordinal(number, 'ru', 'g')} года"
+    return say_ordinals(text, language)
 
 
 def say_years(text: str, language: str) -> str:
@@ -150,6 +98,11 @@ def _korean_count(match: re.Match[str]) -> str:
 
 
 def _time(match: re.Match[str], language: str) -> str:
+    """Seconds are left to the measures."""
+    return _hours_and_minutes(match, language) + (f" {int(match[3])} sec" if match[3] else "")
+
+
+def _hours_and_minutes(match: re.Match[str], language: str) -> str:
     names, hour, minute = vocabulary(language), int(match[1]), int(match[2])
     said = _hour(hour, match, language)
     forms = names.hours
@@ -165,7 +118,7 @@ def _hour(hour: int, match: re.Match[str], language: str) -> str:
     if language == "ko" and 1 <= hour <= 12:
         return korean_count(hour)
     if language == "pl":
-        before = _word_before(match)
+        before = word_before(match)
         return ordinal(hour, "pl", "l" if before in ("o", "od", "do", "po", "godzinie", "godziny") else "f")
     feminine = vocabulary(language).hour_feminine or language == "fr"
     gender = "f" if feminine else "m" if language in ("de", "zh", "hu") else ""
@@ -200,101 +153,3 @@ def _day_and_month(match: re.Match[str], language: str) -> str:
         return format_date(date(2000, int(match[2]), int(match[1])), "d. MMMM", locale=language)
     except ValueError:
         return match[0]
-
-
-@cache
-def _months(language: str) -> str:
-    names = Locale(language).months
-    words = {word for kind in ("format", "stand-alone") for word in names[kind]["wide"].values()}
-    return "|".join(sorted(words, key=len, reverse=True))
-
-
-def _centuries(text: str, language: str) -> str:
-    if language == "ru":
-        text = re.sub(r"(?<!\d)(\d{1,2})(?=\sвек(е?)(?!\w))", _century, text)
-        return re.sub(r"(?<!\d)(\d+)-е(?=\sгоды)", lambda match: _plural_ordinal(int(match[1])), text)
-    if language == "it":
-        return re.sub(r"(?<!\d)(\d{1,2})(?=\ssecolo\b)", lambda match: ordinal(int(match[1]), "it"), text)
-    return text
-
-
-def _ordinals(text: str, language: str) -> str:
-    text = _centuries(text, language)
-    if language in _SUFFIXES:
-        pattern, forms = _SUFFIXES[language]
-        text = re.sub(pattern, lambda match: _suffixed(match, language, forms), text, flags=re.IGNORECASE)
-    months = _months(language)
-    if language in ("ru", "pl", "cs"):
-        day = rf"(?<![\d.,])(\d{{1,2}})\.?(?=\s(?:{months})(?!\w))"
-        text = re.sub(day, lambda match: ordinal(int(match[1]), language, "g"), text, flags=re.IGNORECASE)
-    if language == "en":
-        text = re.sub(rf"\b((?:{months})\s)(\d{{1,2}})(?![\d:.]\d|\d)", lambda m: m[1] + ordinal(int(m[2]), "en"), text)
-        text = re.sub(rf"(?<![\d.,])(\d{{1,2}})(?=\s(?:{months})\b)", lambda m: ordinal(int(m[1]), "en"), text)
-    if language in ("it", "pt"):
-        first = rf"(?<![\d.,])1(?=\s(?:de\s)?(?:{months})\b)"
-        text = re.sub(first, ordinal(1, language), text, flags=re.IGNORECASE)
-    if language == "hu":
-        text = _hungarian(text, months)
-    if language in ("de", "cs", "hu", "pl", "tr"):
-        text = _ORDINAL_POINT.sub(lambda match: _pointed(match, language), text)
-    return text
-
-
-def _century(match: re.Match[str]) -> str:
-    return ordinal(int(match[1]), "ru", "p" if match[2] else "")
-
-
-def _plural_ordinal(number: int) -> str:
-    return ordinal(number, "ru").removesuffix("ый").removesuffix("ой") + "ые"
-
-
-def _suffixed(match: re.Match[str], language: str, forms: dict[str, str]) -> str:
-    suffix = next(group for group in match.groups()[1:] if group).lower()
-    form = forms.get(suffix, "f" if suffix.endswith(("ª", "a")) else "")
-    try:
-        return ordinal(int(match[1]), language, form)
-    except (NotImplementedError, OverflowError):
-        return match[0]
-
-
-def _hungarian(text: str, months: str) -> str:
-    """`május 5-én`, `május 5.` and `május 5` are all the fifth; years stand before the month."""
-    text = re.sub(rf"(\d{{4}})\.(?=\s(?:{months}))", lambda m: cardinal(int(m[1]), "hu"), text)
-    ending = r"(?:-j?([aáeé][a-záéíóöőúüű]*)|(\.))?"
-    text = re.sub(r"(?<![\d.,])(\d{1,2})-([áé]n)\b", lambda m: ordinal(int(m[1]), "hu") + m[2], text)
-    return re.sub(rf"((?:{months})\s)(\d{{1,2}}){ending}(?![\d.:])", _hungarian_day, text, flags=re.IGNORECASE)
-
-
-def _hungarian_day(match: re.Match[str]) -> str:
-    day = int(match[2])
-    if match[3]:
-        return match[1] + ("elsej" if day == 1 else ordinal(day, "hu")) + match[3]
-    if match[4] and match.string[match.end() :].strip():
-        return match[1] + ordinal(day, "hu")
-    back = set(ordinal(day, "hu")) & set("aáoóuú") and day != 1
-    return match[1] + ("elseje" if day == 1 else ordinal(day, "hu") + ("a" if back else "e")) + (match[4] or "")
-
-
-def _pointed(match: re.Match[str], language: str) -> str:
-    number, before = int(match[1]), _word_before(match)
-    if language == "de":
-        return ordinal(number, "de", _GERMAN.get(before, "r"))
-    if language in ("cs", "pl"):
-        noun = match.string[match.end() :].split()[0].strip(".,;:!?")
-        form = (_CZECH_BEFORE if language == "cs" else _POLISH_BEFORE).get(before) or _by_ending(noun)
-        if form == "p" and (noun.endswith(("ě", "ie")) or (language == "cs" and noun.endswith("i"))):
-            form = "l"
-        return ordinal(number, language, form)
-    return ordinal(number, language)
-
-
-def _by_ending(noun: str) -> str:
-    return {"a": "f", "o": "n", "í": "n", "ě": "l", "u": "g"}.get(noun[-1:], "m")
-
-
-def _word_before(match: re.Match[str]) -> str:
-    found = _BEFORE.search(match.string[: match.start()])
-    return found[1].lower() if found else ""
-
-
-__all__ = ["say", "say_times", "say_years"]
