@@ -1,4 +1,4 @@
-"""The server that suite `service` measures: `python -m scripts.benchmarks.service_app PORT DATA_DIR`."""
+"""The server that suite `service` measures: `scripts/benchmark.py.service_app PORT DATA_DIR`."""
 
 import sys
 from pathlib import Path

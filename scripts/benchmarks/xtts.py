@@ -4,7 +4,7 @@ Rounds alternate between the two, so that both meet the same machine. The length
 draws the stop code. Stock is `Xtts.inference`: generate, the second pass for latents, vocoder; ours is the same text to
 the same number of samples.
 
-    .venv/bin/python -m scripts.benchmarks --suite xtts
+    .venv/bin/python scripts/benchmark.py --suite xtts
 """
 
 import argparse

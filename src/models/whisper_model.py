@@ -71,7 +71,7 @@ class WhisperModel:
     For one recording call `transcribe`. To let windows of many callers go through the network together, call `begin`
     for each recording, and `step` until each has its result.
 
-    `device`: auto, cpu or cuda. `precision`: auto (float16 on cuda; on the CPU int8 with VNNI, else float32), or float32
+    `device`: auto, cpu or cuda. `precision`: auto (on cuda float16; on the CPU int8 with VNNI, else float32), float32
     (exact: tokens equal openai-whisper's), bfloat16, float16, int8. `high_weights`: another file for quality `high`.
     `threads`: of the CPU; None leaves torch's own choice. Raises EngineUnavailable.
     """

@@ -44,7 +44,7 @@ class SpokenAnswer:
 class Bounds:
     """What passes: at most so many words wrong, of all; a cosine of speaker embeddings of at least so much.
 
-    `python -m scripts.benchmarks --suite consent` measures what they let through.
+    `scripts/benchmark.py --suite consent` measures what they let through.
     """
 
     word_error_rate: float = 0.3

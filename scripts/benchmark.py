@@ -1,4 +1,4 @@
-"""Measure a part of the service: `python -m scripts.benchmarks --suite NAME [--device cpu|cuda] [--json FILE]`.
+"""Measure a part of the service: `scripts/benchmark.py --suite NAME [--device cpu|cuda] [--json FILE]`.
 
 Each suite is a module in scripts/benchmarks/ with `run(arguments)`, which prints its tables and returns what it
 measured, and where it has options of its own, `add_arguments(parser)`.
@@ -11,10 +11,12 @@ import platform
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("service", "scale", "voice", "consent", "safeguards", "whisper", "hearing", "xtts", "pipeline")
 
 
 def main() -> None:
+    sys.path.insert(0, str(ROOT))
     choice = argparse.ArgumentParser(add_help=False)
     choice.add_argument("--suite", choices=SUITES)
     suite = choice.parse_known_args()[0].suite
