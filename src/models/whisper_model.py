@@ -210,8 +210,10 @@ class WhisperModel:
         best, language = part.best, part.language or "en"
         usable = best is not None and not (best.silent or best.looping) and not (part.again and best.improbable)
         segments = recogniser.segments(part.window, best, language) if usable and best is not None else []
-        for span, speech in hearing.take(part, segments):
-            hearing.parts.append(_part(hearing, recogniser, span, speech, language, part.again + 1))
+        for rest in hearing.take(part, segments):
+            again = _part(hearing, recogniser, rest.span, rest.speech, language)
+            again.again, again.doubt = part.again + 1, rest.doubt
+            hearing.parts.append(again)
 
     def _done(self, hearing: Hearing, part: Part) -> bool:
         """Whether no other attempt is made. One is enough for what is heard again, and for another language than the
@@ -243,11 +245,10 @@ def _part(
     span: Span,
     speech: list[Span],
     language: str | None = None,
-    again: int = 0,
 ) -> Part:
     begin, end = span
     samples = hearing.samples[round(begin * MODEL_RATE) : round(end * MODEL_RATE)]
-    return Part(begin, end, recogniser.window(samples), speech, again, language)
+    return Part(begin, end, recogniser.window(samples), speech, language=language)
 
 
 def _around(hearing: Hearing, phrase: list[Span]) -> Span:

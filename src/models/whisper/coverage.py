@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from src.domain.speech import Segment, Word
-from src.models.whisper.windows import Span, Stretches
+from src.models.whisper.windows import Span, Stretches, inside, phrases
 
 _BESIDE_SECONDS = 0.25
 """Words are timed to about this."""
@@ -11,6 +11,9 @@ _LEAST_SECONDS = 0.6
 """Less speech than this between two words is how they are spoken, or their times."""
 _WORD_SECONDS, _LETTER_SECONDS, _SIGN_SECONDS = 0.5, 0.12, 0.5
 """The longest that a word takes: a base, and more for each letter; for a digit or an ideograph that of a word."""
+
+_LETTERS_A_SECOND, _SIGN_LETTERS, _THIN_SECONDS = 7.0, 4, 4.0
+"""Slow speech has 9 letters a second and more; a digit or an ideograph is said like so many letters."""
 
 
 def uncovered(speech: Stretches, segments: Sequence[Segment]) -> list[Span]:
@@ -22,6 +25,16 @@ def uncovered(speech: Stretches, segments: Sequence[Segment]) -> list[Span]:
     for begin, end in _covered(segments):
         left = [piece for a, b in left for piece in ((a, min(b, begin)), (max(a, end), b)) if piece[0] < piece[1]]
     return [(a, b) for a, b in left if b - a >= _LEAST_SECONDS]
+
+
+def thin(segment: Segment, speech: Stretches) -> bool:
+    """Whether a segment has far fewer letters than the speech that it lies over: several phrases became one, as when
+    somebody says the same twice.
+    """
+    spoken = inside(speech, segment.start, segment.end)
+    seconds = sum(end - begin for begin, end in spoken)
+    letters = sum(_SIGN_LETTERS if _long(sign) else 1 for sign in segment.text if sign.isalnum())
+    return len(phrases(spoken)) > 1 and seconds >= _THIN_SECONDS and letters < _LETTERS_A_SECOND * seconds
 
 
 def _covered(segments: Sequence[Segment]) -> list[Span]:

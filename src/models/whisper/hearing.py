@@ -10,7 +10,7 @@ from src.domain.audio import Audio, Samples
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
 from src.domain.speech import Quality, Segment, Transcript
-from src.models.whisper.coverage import uncovered
+from src.models.whisper.coverage import thin, uncovered
 from src.models.whisper.spoken_languages import Probabilities, among, languages_of, likeliest
 from src.models.whisper.windows import MARGIN_SECONDS, Span, inside, phrases, windows
 
@@ -32,6 +32,7 @@ speech 0.5 to 0.9, whispering and noise at 0 dB 0.2 and more.
 """
 _AGAIN = 2
 """How often speech that was left out is heard again, each time in a window of its own."""
+_MUCH_MORE = 1.3
 _SMALLER = 0.8
 """A window that gave no word is heard again only in pieces of at most this share of it."""
 
@@ -46,11 +47,28 @@ class Clip:
 
 
 @dataclass(slots=True, eq=False)
+class Doubt:
+    """A segment that may stand for more than it says, what was heard of its phrases one by one, and how many are left
+    to be heard.
+    """
+
+    segment: Segment
+    left: int = 0
+    heard: list[Segment] = field(default_factory=list)
+
+    @property
+    def better(self) -> list[Segment]:
+        """The phrases, when they say much more."""
+        said = sum(len(segment.text) for segment in self.heard)
+        return self.heard if said >= _MUCH_MORE * len(self.segment.text) else [self.segment]
+
+
+@dataclass(slots=True, eq=False)
 class Part:
     """What goes through the network at once. Times in seconds of the recording.
 
-    `speech`: the stretches of it. `again`: how often its speech was heard before. `language`: None until it is known.
-    `attempts`: how many were made; `best`: what the best of them made out.
+    `speech`: the stretches of it. `again`: how often its speech was heard before, `doubt`: as what. `language`: None
+    until it is known. `attempts`: how many were made; `best`: what the best of them made out.
     """
 
     begin: float
@@ -58,6 +76,7 @@ class Part:
     window: "Window"
     speech: list[Span]
     again: int = 0
+    doubt: Doubt | None = None
     language: str | None = None
     detected: Probabilities | None = None
     attempts: int = 0
@@ -72,6 +91,15 @@ class Part:
         """The better of two attempts: one that does not repeat itself without end, and of these the likelier."""
         if self.best is None or decoded.rank > self.best.rank:
             self.best = decoded
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rest:
+    """What is heard again: a window (begin, end), the speech in it, and the segment that is doubted."""
+
+    span: Span
+    speech: list[Span]
+    doubt: Doubt | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -160,35 +188,47 @@ class Hearing:
             for span in windows(speech, begin, end)
         ]
 
-    def take(self, part: Part, segments: Sequence[Segment]) -> list[tuple[Span, list[Span]]]:
-        """A part is done. Returns windows in which what it left out shall be heard again, with their speech."""
+    def take(self, part: Part, segments: Sequence[Segment]) -> list[Rest]:
+        """A part is done. Returns what of it shall be heard again."""
         self.parts.remove(part)
-        decoded = part.best
-        if segments and decoded is not None:
-            moved = [_moved(segment, part.begin, part.language or "en") for segment in segments]
-            self.segments += moved
-            count = len(decoded.tokens) + 1
-            self.log_probability += decoded.log_probability * count
+        moved = [_moved(segment, part.begin, part.language or "en") for segment in segments]
+        if moved and part.best is not None:
+            count = len(part.best.tokens) + 1
+            self.log_probability += part.best.log_probability * count
             self.tokens += count
-            left = uncovered(part.speech, moved)
-        else:
-            left = list(part.speech)
-        if not left:
+        if part.doubt is not None:
+            self._settle(part.doubt, moved)
             return []
+        doubted = [] if part.again else [segment for segment in moved if thin(segment, part.speech)]
+        self.segments += [segment for segment in moved if segment not in doubted]
+        left = uncovered(part.speech, moved)
         if part.again == _AGAIN:
             self.unheard += left
             return []
-        return self._again(part, left, whole=not segments)
+        return self._left_out(part, left, whole=not moved) + self._doubted(part, doubted)
 
-    def _again(self, part: Part, left: list[Span], *, whole: bool) -> list[tuple[Span, list[Span]]]:
-        found: list[tuple[Span, list[Span]]] = []
+    def _settle(self, doubt: Doubt, heard: list[Segment]) -> None:
+        doubt.heard += heard
+        doubt.left -= 1
+        if doubt.left == 0:
+            self.segments += doubt.better
+
+    def _left_out(self, part: Part, left: list[Span], *, whole: bool) -> list[Rest]:
+        found: list[Rest] = []
         for phrase in phrases(left):
-            begin = max(part.begin, phrase[0][0] - MARGIN_SECONDS)
-            end = min(part.end, phrase[-1][1] + MARGIN_SECONDS)
+            begin, end = _around(phrase, part)
             if whole and end - begin > _SMALLER * (part.end - part.begin):
                 self.unheard += phrase
             else:
-                found += [(span, inside(phrase, *span)) for span in windows(phrase, begin, end)]
+                found += [Rest(span, inside(phrase, *span)) for span in windows(phrase, begin, end)]
+        return found
+
+    def _doubted(self, part: Part, segments: list[Segment]) -> list[Rest]:
+        found: list[Rest] = []
+        for segment in segments:
+            spoken = phrases(inside(part.speech, segment.start, segment.end))
+            doubt = Doubt(segment, len(spoken))
+            found += [Rest(_around(phrase, part), phrase, doubt) for phrase in spoken]
         return found
 
     def finish(self) -> None:
@@ -213,6 +253,10 @@ class Hearing:
             unheard=tuple(sorted(self.unheard)),
             sounds_like=self.sounds_like,
         )
+
+
+def _around(phrase: Sequence[Span], part: Part) -> Span:
+    return max(part.begin, phrase[0][0] - MARGIN_SECONDS), min(part.end, phrase[-1][1] + MARGIN_SECONDS)
 
 
 def _mean(parts: Sequence[Part]) -> Probabilities:

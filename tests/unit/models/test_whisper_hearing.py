@@ -80,17 +80,17 @@ def test_what_was_left_out_is_heard_again_in_windows_of_its_own() -> None:
     first = whole.parts[0]
     first.keep(decoded(-0.3))
     again = whole.take(first, [Segment("one", 0.0, 10.0)])
-    assert again == [((9.8, 20.0), [(10.0, 20.0)])]
+    assert [(rest.span, rest.speech) for rest in again] == [((9.8, 20.0), [(10.0, 20.0)])]
 
 
 def test_what_stays_unheard_is_told_with_its_times() -> None:
     whole = hearing(part(0, 20))
     first = whole.parts[0]
     first.keep(decoded(-0.3))
-    [(span, speech)] = whole.take(first, [Segment("one", 0.0, 10.0)])
-    rest = Part(*span, cast("Any", None), speech, again=1, language="en")
-    whole.parts.append(rest)
-    assert whole.take(rest, []) == []  # one phrase in which nothing was made out: no smaller window would help
+    [rest] = whole.take(first, [Segment("one", 0.0, 10.0)])
+    again = Part(*rest.span, cast("Any", None), rest.speech, again=1, language="en")
+    whole.parts.append(again)
+    assert whole.take(again, []) == []  # one phrase in which nothing was made out: no smaller window would help
     whole.finish()
     assert isinstance(whole.result, Transcript)
     assert whole.result.unheard == ((10.0, 20.0),)
@@ -148,3 +148,23 @@ def test_a_text_that_is_most_unlikely_is_not_answered() -> None:
     whole.finish()
     assert isinstance(whole.result, SpeechNotUnderstood)
     assert "'en', not 'ja'" in str(whole.result)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text"),
+    [("Say it again.", "Say it again. Say it again."), ("Say", "Say it again.")],
+)
+def test_a_segment_over_far_more_speech_than_it_has_letters_is_heard_phrase_by_phrase(phrase: str, text: str) -> None:
+    """What says more is the answer: somebody says a sentence twice, or speaks slowly."""
+    whole = hearing(part(0, 10))
+    first = whole.parts[0]
+    first.speech = [(0.0, 4.0), (5.0, 9.0)]
+    first.keep(decoded(-0.3))
+    for rest in whole.take(first, [Segment("Say it again.", 0.0, 10.0)]):
+        again = Part(*rest.span, cast("Any", None), rest.speech, again=1, doubt=rest.doubt, language="en")
+        again.keep(decoded(-0.3))
+        whole.parts.append(again)
+        whole.take(again, [Segment(phrase, 0.2, 4.0)])
+    whole.finish()
+    assert isinstance(whole.result, Transcript)
+    assert whole.result.text == text
