@@ -98,7 +98,7 @@ def test_another_body_is_refused_and_another_key_is_another_request(
 def test_a_request_that_failed_may_be_sent_again_with_its_key(
     service: Service, operation: str, body: dict[str, Any]
 ) -> None:
-    service.voice.too_short = True
+    service.voice.too_short, service.voice.has_own_voice = True, False
     _problem(service.post(operation, body), 422, "reference_too_short")
     service.voice.too_short = False
     again = service.post(operation, body)

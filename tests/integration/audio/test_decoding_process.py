@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import math
 import os
 import resource
 import socket
@@ -175,13 +176,14 @@ async def test_limits_on_memory_files_and_network(tmp_path: Path) -> None:
         server.close()
 
 
-def one_second_of_cpu() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (1, resource.RLIM_INFINITY))
+def one_more_second_of_cpu() -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + 1, resource.RLIM_INFINITY))
 
 
 @LINUX_ONLY
 async def test_the_processor_limit_kills_and_is_renewed_for_each_call() -> None:
-    pool = await probing(one_second_of_cpu)
+    pool = await probing(one_more_second_of_cpu)
     try:
         with pytest.raises(EngineUnavailable):
             await asyncio.wait_for(pool.run("burn"), 60)
