@@ -166,6 +166,23 @@ async def test_each_text_is_translated_from_its_own_language() -> None:
     assert engine.asked == [("one", "two"), ("deux",)]
 
 
+@pytest.mark.parametrize(("spoken", "most"), [("en", "eno"), ("es", "one")])
+async def test_a_part_that_no_engine_knows_stays_and_is_named(spoken: str, most: str) -> None:
+    service = TextTranslation((Recording(pairs=(("en", "es"),)),), DictCache())
+    result = await service.translate(("да", "one"), ("ru", spoken), "es")
+    assert result.texts == ("да", most)
+    assert result.degraded == ("The part in 'ru' was not translated: no engine knows ru to es.",)
+    assert result.route[0] == spoken
+    with pytest.raises(UnsupportedLanguage, match="ru to es"):
+        await service.translate(("привет", "one"), ("ru", spoken), "es")
+
+
+async def test_a_part_whose_engine_is_down_is_not_left_as_it_is() -> None:
+    engines = (Recording(pairs=(("en", "es"),)), Recording(pairs=(("ru", "es"),), error=DOWN))
+    with pytest.raises(TranslationUnavailable):
+        await TextTranslation(engines, DictCache()).translate(("да", "one"), ("ru", "en"), "es")
+
+
 @dataclass
 class Saying(FakeTranslator):
     """Answers the same for every text."""
