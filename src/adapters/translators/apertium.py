@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from src.adapters.translators.apertium_modes import Pair, installed_modes, modes_directories, shortest_routes
-from src.adapters.translators.apertium_phrases import politely, whole
+from src.adapters.translators.apertium_phrases import continuing, opening, politely, whole
 from src.adapters.translators.apertium_pipeline import ApertiumPipeline, PipelineFailedError
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
 from src.domain.languages import joined
@@ -20,6 +20,7 @@ from src.utils.text import split_sentences
 logger = logging.getLogger(__name__)
 
 _MOST_NAMED = 10
+_FIRST_WORD = re.compile(r"\W*(\w[\w'’-]*)")
 INSTALL_HINT = (
     "Apertium translates with the pairs installed on this machine: install the Debian packages apertium and "
     "apertium-eng-spa, apertium-fr-es, apertium-es-pt, apertium-spa-ita or others named apertium-*."
@@ -101,13 +102,21 @@ class ApertiumTranslator:
         sentences = split_sentences(text.encode(errors="replace").decode(), source) or (text,)
         return joined([await self._sentence(sentence, route, unknown) for sentence in sentences], target)
 
-    async def _sentence(self, sentence: str, route: tuple[str, ...], unknown: dict[str, None]) -> str:
+    async def _sentence(
+        self, sentence: str, route: tuple[str, ...], unknown: dict[str, None], *, begins: bool = True
+    ) -> str:
         known = whole(sentence, route[0], route[-1])
         if known is not None:
             return known
+        said, rest = opening(sentence, route[0], route[-1])
+        if said:
+            answer = continuing(rest, route[0], await self._sentence(rest, route, unknown, begins=False))
+            return said + (_as_in_dictionary(answer, route[-1]) if said[0].isupper() else answer)
         for pair in pairwise(route):
+            first = _FIRST_WORD.match(sentence) if begins else None
             sentence, missing = await self._through(pair, sentence)
-            unknown |= dict.fromkeys(missing)
+            # a capital inside a sentence is a name's, which stays as it is
+            unknown |= dict.fromkeys(w for w in missing if not w[:1].isupper() or (first and w == first[1]))
         return sentence
 
     async def _through(self, pair: Pair, text: str) -> tuple[str, tuple[str, ...]]:
@@ -143,7 +152,7 @@ class ApertiumTranslator:
 
 
 async def _translate(pipeline: ApertiumPipeline, pair: Pair, text: str) -> tuple[str, tuple[str, ...]]:
-    """And the words that the dictionary does not have, but names."""
+    """And the words that the dictionary does not have."""
     if not any(character.isalpha() for character in text):
         return text, ()
     try:
@@ -154,7 +163,7 @@ async def _translate(pipeline: ApertiumPipeline, pair: Pair, text: str) -> tuple
         raise
     translated = politely(text, pair, translated)
     # A lone pronoun can vanish in a language that leaves pronouns out; nothing that was said may vanish.
-    return (_with_case_of(text, translated) if translated else text), tuple(w for w in unknown if not w[:1].isupper())
+    return (_with_case_of(text, translated) if translated else text), unknown
 
 
 def _unknown(words: Iterable[str]) -> tuple[str, ...]:

@@ -21,11 +21,21 @@ _PHRASES = (
     ("sorry", "perdón", "pardon", "desculpe", "scusi"),
     ("maybe", "quizás", "peut-être", "talvez", "forse"),
     ("not", "no", "pas", "não", "non"),
+    ("no thanks", "no, gracias", "non merci", "não, obrigado", "no grazie"),
+    ("no thank you", "no, gracias", "non merci", "não, obrigado", "no grazie"),
+    ("oh no", "oh, no", "oh non", "oh não", "oh no"),
+    ("i'm sorry", "lo siento", "je suis désolé", "sinto muito", "mi dispiace"),
+    ("i am sorry", "lo siento", "je suis désolé", "sinto muito", "mi dispiace"),
+    ("yeah", "sí", "ouais", "sim", "sì"),
+    ("hey", "oye", "hé", "ei", "ehi"),
 )
 """One row for each, in the order of LANGUAGES. The first row in which a language has a phrase counts."""
 
-_PLEASE = re.compile(r"^please\b|\bplease[.!]*$", re.IGNORECASE)
-_COMPLACER = re.compile(r"^complacer?\b|\bcomplacer\b(?=[.!]*$)", re.IGNORECASE)
+_PLEASE = re.compile(r"(?<!\bto )\bplease\b(?! (?:me|you|him|her|us|them)\b)", re.IGNORECASE)
+"""Not as a verb: "to please you"."""
+_COMPLACER = re.compile(r"\bcomplacer?\b", re.IGNORECASE)
+_OPENING = re.compile(r"(\w[^,]*)(,\s+)(?=\w)")
+_FIRST_PERSON = re.compile(r"I\b")
 _ENDS = re.compile(r"^(\W*)(.*?)(\W*)$", re.DOTALL)
 
 
@@ -43,6 +53,22 @@ def whole(text: str, source: str, target: str) -> str | None:
     if found is None:
         return None
     return before + (found[:1].upper() + found[1:] if words[:1].isupper() else found) + after
+
+
+def opening(text: str, source: str, target: str) -> tuple[str, str]:
+    """The translation of a phrase before the first comma, with the comma, and the rest: "Sorry, ", "I am late". Without
+    such a phrase the whole text is the rest.
+    """
+    match = _OPENING.match(text)
+    found = whole(match[1], source, target) if match is not None else None
+    return ("", text) if match is None or found is None else (found + match[2], text[match.end() :])
+
+
+def continuing(rest: str, source: str, translated: str) -> str:
+    """The translation of what follows an opening, without the capital of the English "I"."""
+    if source == "en" and _FIRST_PERSON.match(rest):
+        return translated[:1].lower() + translated[1:]
+    return translated
 
 
 def politely(sentence: str, pair: tuple[str, str], translated: str) -> str:

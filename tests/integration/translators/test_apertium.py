@@ -270,3 +270,41 @@ async def test_unknown_words_are_named_but_names_are_not(apertium: ApertiumTrans
     answer = await apertium.translate(("The frobnicator of Weber is 5 * 3.", "It is good."), "en", "es")
     assert answer.degraded == ("apertium does not know these words and left them as they are: frobnicator",)
     assert "5 * 3" in answer.texts[0]
+
+
+async def test_an_unknown_word_that_begins_a_sentence_is_named(apertium: ApertiumTranslator) -> None:
+    texts = ("Frobnicate it! Where is Weber?", "Thanks, Weber.")
+    answer = await apertium.translate(texts, "en", "es")
+    assert answer.degraded == ("apertium does not know these words and left them as they are: Frobnicate",)
+
+
+@pytest.mark.parametrize(
+    ("text", "translated"),
+    [
+        ("No thanks", "No, gracias"),
+        ("Oh no!", "Oh, no!"),
+        ("I'm sorry", "Lo siento"),
+        ("Sorry, I am late", "Perdón, soy tarde"),
+        ("I'm sorry, I know.", "Lo siento, sé."),
+        ("Yeah, I know.", "Sí, sé."),
+        ("No, thanks, John.", "No, gracias, John."),
+        ("I want to please you.", "Te quiero complacer."),
+    ],
+)
+async def test_what_opens_a_sentence_is_an_interjection(
+    apertium: ApertiumTranslator, text: str, translated: str
+) -> None:
+    answer = await apertium.translate((text,), "en", "es")
+    assert (answer.texts, answer.degraded) == ((translated,), ())
+
+
+async def test_what_follows_an_opening_has_the_capitals_of_english(apertium: ApertiumTranslator) -> None:
+    _needs(apertium, "es", "en")
+    answer = await apertium.translate(("Lo siento, no puedo.",), "es", "en")
+    assert answer.texts == ("I'm sorry, I can not.",)
+
+
+async def test_please_inside_a_question_is_no_verb(apertium: ApertiumTranslator) -> None:
+    (answer,) = (await apertium.translate(("Could you please come here?",), "en", "es")).texts
+    assert "por favor" in answer
+    assert "complacer" not in answer
