@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode, urljoin
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Header, Path, Query, Request
 
+from src.api.schemas.common import OwnerId
 from src.domain.accounts import AuditTrail
 from src.domain.identity import Identity, acting_service
 from src.domain.ports import Storage
@@ -71,7 +72,7 @@ def _caller(request: Request) -> Identity:
 
 
 async def on_behalf_of(user_id: str | None, caller: Identity, services: Services) -> Identity:
-    """Whose request it is: the caller's, or that of a user whom its body names, as by X-On-Behalf-Of.
+    """Whose request it is: the caller's, or that of a user whom its body or its address names, as by X-On-Behalf-Of.
 
     Raises Forbidden for callers who may not act for others, Unauthenticated where that user's sessions were revoked.
     """
@@ -81,6 +82,12 @@ async def on_behalf_of(user_id: str | None, caller: Identity, services: Services
     await services.sessions.require(user)
     acting_service.set(user.by)
     return user
+
+
+async def _owner(
+    request: Request, services: Annotated[Services, Depends(_services)], user_id: Annotated[OwnerId, Query()] = None
+) -> Identity:
+    return await on_behalf_of(user_id, _caller(request), services)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +147,8 @@ ServicesDep = Annotated[Services, Depends(_services)]
 Ending = Annotated[asyncio.Event, Depends(_ending)]
 """Set when the server ends, and nobody can wait here any longer."""
 Caller = Annotated[Identity, Depends(_caller)]
+Owner = Annotated[Identity, Depends(_owner)]
+"""The caller, or the user whom `user_id` in the query names."""
 LinksDep = Annotated[Links, Depends(_links)]
 PreferDep = Annotated[Prefer, Depends(_prefer)]
 ItemId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
+from src.domain.identity import Identity
 from src.domain.jobs import Job, JobStatus, now
 
 _TYPES = {JobStatus.COMPLETED: "job.completed", JobStatus.FAILED: "job.failed"}
@@ -53,6 +54,12 @@ def host_of(url: str) -> str:
     return (urlsplit(url).hostname or "").removesuffix(".")
 
 
+def job_path(job_id: str, user_id: str | None) -> str:
+    """Where a job is fetched. `user_id`: whose it is, for callers that may act for others."""
+    named = f"?{urlencode({'user_id': user_id})}" if user_id is not None else ""
+    return f"/api/v1/voice/job/{job_id}{named}"
+
+
 def callback_for(job: Job) -> Callback | None:
     """What its caller is to be told about a job that has ended; None when there is nobody to tell."""
     url = job.request.callback_url
@@ -64,7 +71,7 @@ def callback_for(job: Job) -> Callback | None:
         "target_language": job.request.target_language,
         "source_language": job.result.source_language if job.result else job.request.source_language,
         "error_code": job.error.code if job.error else None,
-        "job_path": f"/api/v1/voice/job/{job.id}",
+        "job_path": job_path(job.id, None if job.user_id == Identity.local().user_id else job.user_id),
     }
     return Callback(f"msg_{uuid4().hex}", job.id, job.user_id, url, _TYPES[job.status], data)
 

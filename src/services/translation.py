@@ -57,16 +57,23 @@ class TextTranslation:
         source   of all texts, or of each
         approve  raises what it likes, and then nothing of the translation is kept
 
-        `degraded` names the engines that should have answered and did not, and what of `wording` was left aside. Raises
-        UnsupportedLanguage when no engine knows the pair, TranslationUnavailable when none of those that know it
-        answers; its `retry_after_seconds` is when the first of them may be back.
+        `degraded` names the engines that should have answered and did not, what of `wording` was left aside, and the
+        languages of a message of several that no engine knows: their texts stay as they are. Raises UnsupportedLanguage
+        when no engine knows the language with the most text, TranslationUnavailable when none of those that know a
+        pair answers; its `retry_after_seconds` is when the first of them may be back.
         """
         sources = (source,) * len(texts) if isinstance(source, str) else source
+        said: dict[str, list[str]] = {}
+        for text, spoken in zip(texts, sources, strict=True):
+            said.setdefault(spoken, []).append(text)
+        main = max(said, key=lambda language: sum(map(len, said[language])), default=target)
         drafts: dict[str, _Draft] = {}
-        for language in dict.fromkeys(sources):
-            mine = tuple(text for text, spoken in zip(texts, sources, strict=True) if spoken == language)
-            drafts[language] = await self._draft(mine, language, target, wording)
-        draft = _joined(sources, drafts)
+        for language, mine in said.items():
+            if language in (main, target) or self._knowing(language, target):
+                drafts[language] = await self._draft(tuple(mine), language, target, wording)
+            else:
+                drafts[language] = _left_as_it_is(tuple(mine), language, target)
+        draft = _joined(sources, drafts, main)
         if approve is not None:
             await approve(draft.translation)
         owner = current_user.get()
@@ -74,13 +81,16 @@ class TextTranslation:
         await asyncio.gather(*writes)
         return draft.translation
 
+    def _knowing(self, source: str, target: str) -> list[Translator]:
+        return [translator for translator in self._translators if (source, target) in translator.routes]
+
     async def _draft(self, texts: tuple[str, ...], source: str, target: str, wording: Wording) -> _Draft:
         if source != target:
             return await self._ask(texts, source, target, wording)
         return _Draft(Translation(texts, "none", (source,), _left_aside(None, wording, wording.asked)), {})
 
     async def _ask(self, texts: tuple[str, ...], source: str, target: str, wording: Wording) -> _Draft:
-        knowing = [translator for translator in self._translators if (source, target) in translator.routes]
+        knowing = self._knowing(source, target)
         if not knowing:
             raise UnsupportedLanguage(f"No translation engine knows {source} to {target}. {TRANSLATING_HINT}")
         failures: list[str] = []
@@ -152,12 +162,18 @@ def _failure(name: str, error: Unavailable) -> str:
     return f"The translator {name} did not answer."
 
 
-def _joined(sources: tuple[str, ...], drafts: dict[str, _Draft]) -> _Draft:
-    """The drafts of several languages as one, the texts in the order of `sources`."""
+def _left_as_it_is(texts: tuple[str, ...], source: str, target: str) -> _Draft:
+    said = f"The part in '{source}' was not translated: no engine knows {source} to {target}."
+    return _Draft(Translation(texts, "none", (source,), (said,)), {})
+
+
+def _joined(sources: tuple[str, ...], drafts: dict[str, _Draft], main: str) -> _Draft:
+    """The drafts of several languages as one, the texts in the order of `sources`. `main`: the one most is said in."""
     if len(drafts) == 1:
         return next(iter(drafts.values()))
     rest = {language: iter(draft.translation.texts) for language, draft in drafts.items()}
     asked = [draft.translation for draft in drafts.values() if draft.translation.engine != "none"]
+    asked = asked or [drafts[main].translation]
     return _Draft(
         Translation(
             tuple(next(rest[language]) for language in sources),

@@ -19,7 +19,8 @@ CLICK_FRAMES = 4
 PEAK = 10 ** (-3 / 20)
 """-3 dB of full scale."""
 
-_DATA_PREFIX = re.compile(rb"data:[^,]{0,200};base64,", re.IGNORECASE)
+_DATA_PREFIX = re.compile(rb"\s*data:[^;,]{0,100}(?:;[^;]{0,100}){0,8};\s*base64\s*,", re.IGNORECASE)
+"""A recorder's media type may name several codecs, with commas between them."""
 _NOT_BASE64 = "The audio has characters that are not base64. Send the bytes of the file, encoded in base64."
 _WHITESPACE = b" \t\r\n\v\f"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 from src.api import cursor as cursors
 from src.api import presenters
-from src.api.dependencies import Caller, LinksDep, ServicesDep
+from src.api.dependencies import LinksDep, Owner, ServicesDep
 from src.api.error_handlers import problems
 from src.api.schemas.jobs import JobList
 from src.api.schemas.voice import TranslateResponse
@@ -38,7 +38,7 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 
 @router.get("/jobs", responses={**_LINKED, **problems(422, 429)})
 async def list_jobs(
-    caller: Caller,
+    caller: Owner,
     services: ServicesDep,
     links: LinksDep,
     response: Response,
@@ -54,6 +54,7 @@ async def list_jobs(
     following = cursors.encode(page.last) if page.last is not None else None
     if following is not None:
         query = [("limit", str(limit)), *(("status", each) for each in sorted(set(status))), ("cursor", following)]
+        query += [("user_id", caller.user_id)] if caller.by is not None else []
         response.headers["Link"] = f'<{links.to("/api/v1/voice/jobs", query)}>; rel="next"'
     return JobList(jobs=jobs, next_cursor=following)
 
@@ -61,7 +62,7 @@ async def list_jobs(
 @router.get("/job/{job_id}", responses=problems(404, 422, 429))
 @router.get("/translate/{job_id}", responses=problems(404, 422, 429))
 async def get_job(
-    job_id: JobId, caller: Caller, services: ServicesDep, links: LinksDep, response: Response
+    job_id: JobId, caller: Owner, services: ServicesDep, links: LinksDep, response: Response
 ) -> TranslateResponse:
     """A job's state; with its place in the queue while it waits, its result when completed, its `error` when failed."""
     job = await services.jobs.get(job_id, caller.user_id)
@@ -71,7 +72,7 @@ async def get_job(
 
 
 @router.delete("/job/{job_id}", status_code=204, responses=problems(404, 422, 429))
-async def delete_job(job_id: JobId, caller: Caller, services: ServicesDep) -> None:
+async def delete_job(job_id: JobId, caller: Owner, services: ServicesDep) -> None:
     """Cancel a job that has not ended, and delete everything that it stored. From the answer on nobody finds it; files
     and copies are gone within 60 s.
     """

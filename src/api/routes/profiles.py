@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, Request
 
 from src.api import presenters
-from src.api.dependencies import Caller, IdempotencyKey, ItemId, Services, ServicesDep, on_behalf_of
+from src.api.dependencies import Caller, IdempotencyKey, ItemId, Owner, Services, ServicesDep, on_behalf_of
 from src.api.error_handlers import problems
 from src.api.requests import JsonRoute, claim_of, decode_all, decode_audio, unless_gone
 from src.api.schemas.profiles import (
@@ -105,20 +105,20 @@ async def verify_profile(
 
 
 @router.get("/profiles", responses=problems(429))
-async def list_profiles(caller: Caller, services: ServicesDep) -> ProfileList:
+async def list_profiles(caller: Owner, services: ServicesDep) -> ProfileList:
     """The caller's profiles, newest first."""
     stored = await services.profiles.of_user(caller.user_id)
     return ProfileList(profiles=[presenters.profile(item) for item in stored])
 
 
 @router.get("/profile/{profile_id}", responses=problems(404, 422, 429))
-async def get_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> ProfileResponse:
+async def get_profile(profile_id: ItemId, caller: Owner, services: ServicesDep) -> ProfileResponse:
     """One profile of the caller's."""
     return presenters.profile(await services.profiles.get(profile_id, caller.user_id))
 
 
 @router.delete("/profile/{profile_id}", status_code=204, responses=problems(404, 422, 429))
-async def delete_profile(profile_id: ItemId, caller: Caller, services: ServicesDep) -> None:
+async def delete_profile(profile_id: ItemId, caller: Owner, services: ServicesDep) -> None:
     """Withdraw the consent to a voice: the profile is deleted with everything derived from it, which is its
     recordings, its voice, its consents, and the jobs that spoke with it. From the answer on nobody finds it; files and
     copies are gone within 60 s. What was spoken is not fetched back from those who downloaded it.

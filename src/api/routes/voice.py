@@ -32,6 +32,7 @@ from src.api.schemas.voice import (
     TranslateResponse,
 )
 from src.domain.audio import AudioFormat
+from src.domain.callbacks import job_path
 from src.domain.errors import error_kind
 from src.domain.identity import Identity
 from src.domain.jobs import Job, JobRequest, Priority
@@ -57,7 +58,10 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
         "model": TranslateResponse,
         "description": "The job goes on in the background; `Location` names it.",
         "headers": {
-            "Location": {"schema": {"type": "string"}},
+            "Location": {
+                "description": "The job's path; with `user_id` in its query for a caller that acts for that user.",
+                "schema": {"type": "string"},
+            },
             "Preference-Applied": {"schema": {"type": "string"}},
             "Retry-After": {
                 "description": "Seconds after which to look: as `estimated_wait_seconds`, from 1 to 30.",
@@ -105,7 +109,7 @@ async def translate(
 
     job = await _wait(job, patience, services, request, ending, cancel_when_gone=idempotency_key is None)
     if not job.ended:
-        return await _accepted(job, services, links, prefer.applied)
+        return await _accepted(job, caller, services, links, prefer.applied)
     return await presenters.job_response(_completed(job), services.storage, links)
 
 
@@ -157,7 +161,7 @@ async def clone(
         job = await _submit(services, caller, idempotency_key, "say", saying, b"".join(recordings), priority)
         job = await _wait(job, patience, services, request, ending, cancel_when_gone=idempotency_key is None)
         if not job.ended:
-            return await _accepted(job, services, links, prefer.applied)
+            return await _accepted(job, caller, services, links, prefer.applied)
         return await presenters.spoken_by_job(_completed(job), services.storage, links)
     speaking = run_once(
         services.idempotency,
@@ -263,10 +267,13 @@ async def _wait(
         return await ended
 
 
-async def _accepted(job: Job, services: Services, links: Links, applied: str | None) -> Response:
+async def _accepted(job: Job, caller: Identity, services: Services, links: Links, applied: str | None) -> Response:
     forecast = await services.board.forecast(job)
     body = await presenters.job_response(job, services.storage, links, forecast)
-    headers = {"Location": f"/api/v1/voice/job/{job.id}", "Retry-After": str(_look_again_after(forecast))}
+    headers = {
+        "Location": job_path(job.id, caller.user_id if caller.by is not None else None),
+        "Retry-After": str(_look_again_after(forecast)),
+    }
     if applied is not None:
         headers["Preference-Applied"] = applied
     return JSONResponse(body.model_dump(mode="json"), status_code=202, headers=headers)

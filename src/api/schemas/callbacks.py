@@ -17,7 +17,9 @@ class EndedJob(BaseModel):
     target_language: str
     source_language: Annotated[str | None, Field(description="As detected, or as it was given.")]
     error_code: Annotated[str | None, Field(description="The `code` of the error, for a job that failed.")]
-    job_path: str
+    job_path: Annotated[
+        str, Field(description="With `user_id` in its query, for callers that act for that user; of `local` without.")
+    ]
 
 
 class JobEnded(BaseModel):

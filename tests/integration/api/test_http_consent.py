@@ -164,6 +164,41 @@ def test_a_users_profile_is_found_by_requests_in_that_users_name_alone(http: htt
     refused(http.get(f"/job/{job_id}"), 404, "not_found")
 
 
+def test_who_has_the_address_of_a_users_job_or_profile_gets_it_without_a_token(http: httpx.Client) -> None:
+    def own(url: str) -> str:
+        return url.removeprefix("/api/v1/voice")
+
+    user = "ann+1@example.org"
+    message = {"audio": encoded(RECORDING), "target_language": "es", "user_id": user}
+    accepted = http.post("/translate", json=message, headers={"Prefer": "respond-async"})
+    job_id, address = accepted.json()["job_id"], own(accepted.headers["location"])
+    assert http.get(address).json()["job_id"] == job_id
+    query = {"user_id": user}
+    assert [job["job_id"] for job in http.get("/jobs", params=query).json()["jobs"]] == [job_id]
+    assert http.get(address, headers={"X-On-Behalf-Of": user}).status_code == 200
+    refused(http.get(f"/job/{job_id}"), 404, "not_found")
+    refused(http.get(address, headers={"X-On-Behalf-Of": "bob"}), 403, "forbidden")
+    refused(http.get(f"/job/{job_id}", params={"user_id": "a b"}), 422, "validation_error")
+    assert http.delete(address).status_code == 204
+    refused(http.get(address), 404, "not_found")
+
+    profile = f"/profile/{http.post('/profile', json=GATEWAYS | query).json()['profile_id']}"
+    assert http.get(profile, params=query).json()["user_id"] == user
+    assert len(http.get("/profiles", params=query).json()["profiles"]) == 1
+    refused(http.delete(profile), 404, "not_found")
+    assert http.delete(profile, params=query).status_code == 204
+
+
+def test_the_next_page_of_a_users_jobs_is_that_users(http: httpx.Client) -> None:
+    message = {"audio": encoded(RECORDING), "target_language": "es", "user_id": "ann"}
+    for _ in range(2):
+        assert http.post("/translate", json=message).status_code == 200
+    first = http.get("/jobs", params={"user_id": "ann", "limit": 1})
+    following = http.get(first.links["next"]["url"])
+    assert len(following.json()["jobs"]) == 1
+    assert following.json()["jobs"] != first.json()["jobs"]
+
+
 def refused(answer: httpx.Response, status: int, code: str, said: str = "") -> None:
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (status, code), problem
@@ -254,6 +289,11 @@ def test_challenges_are_for_users_that_the_caller_may_act_for(tmp_path: Path) ->
         clone = {"text": "Good.", "target_language": "en", "reference_audio": encoded(RECORDING)}
         for path, sent in (("translate", message), ("transcribe", message), ("clone", clone)):
             refused(http.post(f"/{path}", json=sent | {"user_id": "bob"}), 403, "forbidden")
+        for address in ("/jobs", "/job/j", "/profiles", "/profile/p"):
+            refused(http.get(address, params={"user_id": "bob"}), 403, "forbidden")
+            assert http.get(address, params={"user_id": "ann"}).status_code in (200, 404)
+        for address in ("/job/j", "/profile/p"):
+            refused(http.delete(address, params={"user_id": "bob"}), 403, "forbidden")
             assert http.post(f"/{path}", json=sent | {"user_id": "ann"}).status_code == 200
         body = {"challenge_id": mine["challenge_id"], "audio": encoded(b"any"), "user_id": "bob"}
         refused(http.post("/profile/nothing/verification", json=body), 403, "forbidden")

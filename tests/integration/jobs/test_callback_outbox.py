@@ -67,7 +67,7 @@ async def test_a_callback_comes_back_as_it_went_in(database: Database, outbox: S
         "target_language": "es",
         "source_language": "en",
         "error_code": "no_speech_detected",
-        "job_path": "/api/v1/voice/job/j",
+        "job_path": "/api/v1/voice/job/j?user_id=ann",
     }
     assert timedelta() <= now() - callback.created_at < timedelta(minutes=1)
 

@@ -25,10 +25,36 @@ def test_every_spelling_of_the_same_bytes(data: bytes, url_safe: bool, padded: b
 
 
 @pytest.mark.parametrize(
+    "prefix",
+    [
+        'data:video/webm;codecs="vp8,opus";base64,',
+        "data:video/webm;codecs=vp8,opus;base64,",
+        "data:;base64,",
+        " \n data:audio/wav;base64,",
+        "data:audio/wav;base64, \n ",
+        "DATA:audio/wav; charset=x; BASE64,",
+    ],
+)
+def test_data_addresses_as_recorders_write_them(prefix: str) -> None:
+    assert decode_base64(prefix + "UklGRg==", LIMIT) == b"RIFF"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         *("", "   ", "=", "====", "data:audio/wav;base64,", "A", "AAAAA", "AA=", "AAA==", "AAAA=", "AA=A", "A==="),
-        *("AA*A", "AAAA\x00", "AÄAA", "data:audio/wav,AAAA", "data:text", "https://example.org/a.wav", "{}", "AAA."),
+        *(
+            "AA*A",
+            "AAAA\x00",
+            "AÄAA",
+            "data:audio/wav,AAAA",
+            "data:a,b;base64",
+            "data:audio/wav;codecs=a,b,AAAA",
+            "data:text",
+            "https://example.org/a.wav",
+            "{}",
+            "AAA.",
+        ),
         "AAAA====AAAA",
     ],
 )

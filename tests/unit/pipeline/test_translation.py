@@ -166,6 +166,23 @@ async def test_each_text_is_translated_from_its_own_language() -> None:
     assert engine.asked == [("one", "two"), ("deux",)]
 
 
+@pytest.mark.parametrize(("spoken", "most"), [("en", "eno"), ("es", "one")])
+async def test_a_part_that_no_engine_knows_stays_and_is_named(spoken: str, most: str) -> None:
+    service = TextTranslation((Recording(pairs=(("en", "es"),)),), DictCache())
+    result = await service.translate(("да", "one"), ("ru", spoken), "es")
+    assert result.texts == ("да", most)
+    assert result.degraded == ("The part in 'ru' was not translated: no engine knows ru to es.",)
+    assert result.route[0] == spoken
+    with pytest.raises(UnsupportedLanguage, match="ru to es"):
+        await service.translate(("привет", "one"), ("ru", spoken), "es")
+
+
+async def test_a_part_whose_engine_is_down_is_not_left_as_it_is() -> None:
+    engines = (Recording(pairs=(("en", "es"),)), Recording(pairs=(("ru", "es"),), error=DOWN))
+    with pytest.raises(TranslationUnavailable):
+        await TextTranslation(engines, DictCache()).translate(("да", "one"), ("ru", "en"), "es")
+
+
 @dataclass
 class Saying(FakeTranslator):
     """Answers the same for every text."""
@@ -187,6 +204,17 @@ FAULTY = {
     "entities": "Me gusta el caf&eacute;",
     "long": "Buenos días a todos los que están aquí y también a los que no han podido venir. " * 12,
     "repeating": "sí, sí, " * 18,
+    "a word five times": "hola hola hola hola hola",
+    "a sentence four times": "Buenos días a todos. " * 4,
+    "a query too long": "QUERY LENGTH LIMIT EXCEEDED. MAX ALLOWED QUERY : 500 CHARS",
+    "no query": "NO QUERY SPECIFIED. EXAMPLE REQUEST: GET?Q=HELLO&LANGPAIR=EN|IT",
+    "forbidden": "403 Forbidden",
+    "timeout": "504 Gateway Timeout",
+    "null": "null",
+    "undefined": "undefined",
+    "an object": "[object Object]",
+    "a failure": "Translation failed. Please try again later.",
+    "a key": "error: invalid key",
 }
 
 
@@ -200,6 +228,26 @@ async def test_an_answer_that_is_no_translation_is_not_used(answer: str) -> None
     assert result.degraded == ("The answer of the translator odd was no translation and was not used.",)
     with pytest.raises(TranslationUnavailable):
         await TextTranslation((odd,), cache).translate(texts, "en", "es")
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "source", "target"),
+    [
+        ("Good morning to all of you, and to those " * 3, "Sí.", "en", "es"),
+        ("大家早上好，今天我们要讨论的是明年的预算和计划", "Yes.", "zh", "en"),
+        ("Buenos días a todos los que están aquí y a los demás.", "Access denied.", "es", "en"),
+        ("Hola a todos.", "NO QUERY SPECIFIED", "es", "en"),
+        ("Hola a todos, ¿qué tal?", "403 Forbidden", "es", "en"),
+        ("Good morning to all of you.", "大家早上好。" * 4, "en", "zh"),
+    ],
+)
+async def test_an_answer_out_of_proportion_or_a_provider_s_own_words_are_not_used(
+    text: str, answer: str, source: str, target: str
+) -> None:
+    with pytest.raises(TranslationUnavailable):
+        await TextTranslation((Saying(pairs=((source, target),), answer=answer),), DictCache()).translate(
+            (text,), source, target
+        )
 
 
 async def test_a_text_that_came_back_unchanged_is_asked_of_the_next_and_else_said() -> None:
@@ -222,6 +270,24 @@ async def test_a_text_that_came_back_unchanged_is_asked_of_the_next_and_else_sai
         ("ja, ja, ja, ja, ja, ja, ja", "ha, ha, ha, ha, ha, ha, ha", "es", "en"),
         ("会议", "The meeting of the board of directors", "zh", "en"),
         ("No", "No", "en", "es"),
+        ("Acceso denegado.", "Access denied.", "es", "en"),
+        ("Accès refusé.", "Access denied.", "fr", "en"),
+        ("Доступ запрещён", "Access denied", "ru", "en"),
+        ("访问被拒绝", "Access denied", "zh", "en"),
+        ("Der Dienst ist vorübergehend nicht verfügbar.", "The service is temporarily unavailable.", "de", "en"),
+        ("Hubo demasiadas solicitudes", "There were too many requests", "es", "en"),
+        ("Acceso no autorizado", "Unauthorized access", "es", "en"),
+        ("El límite de la tasa es el dos por ciento", "The rate limit is two percent", "es", "en"),
+        ("Fehler 404", "Error 404", "de", "en"),
+        ("404 no encontrado", "404 not found", "es", "en"),
+        ("Nulo", "Null", "es", "en"),
+        ("Fehler", "Error", "de", "es"),
+        ("Un billón", "1000000000000", "es", "en"),
+        ("Haha", "hahahaha", "en", "es"),
+        ("Haha", "ha ha ha ha ha ha", "en", "es"),
+        ("Nein, nein, nein, nein, nein!", "¡No, no, no, no, no!", "de", "es"),
+        ("55555", "cinco cinco cinco cinco cinco", "en", "es"),
+        ("I would like to know whether you are all here by now", "大家都到了吗", "en", "zh"),
         ("?!", "", "en", "es"),
     ],
 )
