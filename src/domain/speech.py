@@ -40,7 +40,8 @@ class Transcript:
     """What was said. `language_probability` is None when the engine did not detect the language but assumed it.
 
     `language`: the one that most of it is in. `unheard`: stretches (begin, end) of speech in which no word could be
-    made out. `sounds_like`: the language that is plainly spoken instead of the one that the caller named.
+    made out. `sounds_like`: the language that is plainly spoken instead of the one that the caller named; `foreign`:
+    stretches (begin, end, language) that are in another one.
     """
 
     segments: tuple[Segment, ...]
@@ -49,6 +50,7 @@ class Transcript:
     confidence: float  # 0..1, over all words
     unheard: tuple[tuple[float, float], ...] = ()
     sounds_like: str | None = None
+    foreign: tuple[tuple[float, float, str], ...] = ()
 
     @property
     def text(self) -> str:

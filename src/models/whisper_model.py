@@ -36,6 +36,10 @@ MODELS = (
     *(f"{size}{kind}" for size in ("tiny", "base", "small", "medium") for kind in ("", ".en")),
     *("large-v1", "large-v2", "large-v3", "large-v3-turbo"),
 )
+_SURE = 0.8
+"""Probability of the main language below which a phrase is listened to alone."""
+_PROBABLE = -0.8
+"""Mean log-probability of a token that a text has at least which is heard again: less is invented."""
 _ALIASES = {"turbo": "large-v3-turbo", "large": "large-v3"}
 
 
@@ -114,8 +118,7 @@ class WhisperModel:
         samples = np.ascontiguousarray(audio.samples, np.float32)
         recogniser = self._recognisers[clip.quality]
         hearing = Hearing(clip, samples, speech, self.LANGUAGES, [])
-        for span in windows(speech, 0.0, audio.duration_seconds):
-            hearing.parts.append(_part(hearing, recogniser, span, inside(speech, *span)))
+        hearing.parts = self._whole_parts(hearing, recogniser)
         if not recogniser.multilingual:
             hearing.choose("en")
         return hearing
@@ -159,8 +162,11 @@ class WhisperModel:
         What is spoken where is seen in two looks: phrases are cut out of what is encoded already, which costs one step
         of the decoder each; only where they differ is each phrase encoded alone, which is right more often.
         """
-        if hearing.clip.language is not None:
-            hearing.judge_declared(hearing.clip.language)
+        named = hearing.clip.language
+        if hearing.by_phrase and named is not None:
+            hearing.judge_declared_phrases(named)
+            hearing.parts = self._whole_parts(hearing, recogniser)
+            hearing.choose(named)
         elif hearing.by_phrase:
             hearing.parts = [
                 _part(hearing, recogniser, span, speech, code) for span, speech, code in hearing.judge_phrases()
@@ -169,20 +175,30 @@ class WhisperModel:
             hearing.by_phrase = True
             spans = [(phrase, _around(hearing, phrase)) for phrase in hearing.spans()]
             hearing.parts = [_part(hearing, recogniser, span, phrase) for phrase, span in spans]
+        elif named is not None:
+            hearing.judge_declared(named)
         else:
             hearing.judge_one()
 
+    def _whole_parts(self, hearing: Hearing, recogniser: "Recogniser") -> list[Part]:
+        spans = windows(hearing.speech, 0.0, len(hearing.samples) / MODEL_RATE)
+        return [_part(hearing, recogniser, span, inside(hearing.speech, *span)) for span in spans]
+
     def _mixed(self, hearing: Hearing, recogniser: "Recogniser") -> bool:
-        """Whether any two phrases seem to be in different languages of the service."""
-        heard = {likeliest(among(part.detected or {}, self.LANGUAGES)) for part in hearing.parts}
+        """Whether any phrase may be in another language of the service than the whole, or than the one that was named.
+
+        A phrase sounds much like its neighbours in what is encoded of them together: a doubt is enough.
+        """
         spoken = [(part, phrases(part.speech)) for part in hearing.parts]
         if sum(len(found) for _, found in spoken) == 1:
             return False
+        told = [among(part.detected or {}, self.LANGUAGES) for part in hearing.parts]
+        main = hearing.clip.language or likeliest(told[0])
         for part, found in spoken:
             spans = [(phrase[0][0] - part.begin, phrase[-1][1] - part.begin) for phrase in found]
-            for probabilities in recogniser.languages_within(part.window, spans, short=_listens_briefly(hearing)):
-                heard.add(likeliest(among(probabilities, self.LANGUAGES)))
-        return len(heard) > 1
+            within = recogniser.languages_within(part.window, spans, short=_listens_briefly(hearing))
+            told += [among(probabilities, self.LANGUAGES) for probabilities in within]
+        return any(probabilities[main] < _SURE for probabilities in told)
 
     def _decode(self, first: Hearing, peers: Sequence[Hearing], recogniser: "Recogniser") -> None:
         """One attempt at parts in one language; hearings that have no part left get their result."""
@@ -208,7 +224,11 @@ class WhisperModel:
 
     def _take(self, hearing: Hearing, part: Part, recogniser: "Recogniser") -> None:
         best, language = part.best, part.language or "en"
-        usable = best is not None and not (best.silent or best.looping) and not (part.again and best.improbable)
+        usable = (
+            best is not None
+            and not (best.silent or best.looping)
+            and not (part.again and best.log_probability < _PROBABLE)
+        )
         segments = recogniser.segments(part.window, best, language) if usable and best is not None else []
         for rest in hearing.take(part, segments):
             again = _part(hearing, recogniser, rest.span, rest.speech, language)

@@ -7,8 +7,8 @@ from src.domain.ports import Transcriber
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript, Word
 from src.services.deployment.languages import HEARING_HINT
 
-_UNSURE = 0.5
-"""Probability of a detected language below which the caller is told."""
+_UNSURE, _UNSURE_OF_A_WORD, _WORD_SECONDS = 0.5, 0.75, 2.0
+"""Probability of a detected language below which the caller is told; the second for speech of less than 2 s."""
 
 
 class Transcription:
@@ -35,6 +35,7 @@ class Transcription:
         return replace(
             transcript,
             segments=tuple(_later(segment, offset, transcript.language) for segment in transcript.segments),
+            foreign=tuple((begin + offset, end + offset, code) for begin, end, code in transcript.foreign),
             unheard=tuple((begin + offset, end + offset) for begin, end in transcript.unheard),
         )
 
@@ -46,12 +47,21 @@ class Transcription:
         probability = transcript.language_probability
         if language is None and probability is None:
             notes.append(f"The language was not detected: {transcript.language!r} was assumed.")
-        elif language is None and probability is not None and probability < _UNSURE:
+        elif language is None and probability is not None and probability < _sure_from(transcript):
             notes.append(f"The language is not sure: {transcript.language!r} is the likeliest. Send source_language.")
+        notes += [
+            f"Speech from {begin:.1f} s to {end:.1f} s sounds like {code!r}, not {language!r} as the request says."
+            for begin, end, code in transcript.foreign
+        ]
         notes += [
             f"Speech from {begin:.1f} s to {end:.1f} s could not be made out." for begin, end in transcript.unheard
         ]
         return tuple(notes)
+
+
+def _sure_from(transcript: Transcript) -> float:
+    spoken = sum(segment.end - segment.start for segment in transcript.segments)
+    return _UNSURE_OF_A_WORD if 0 < spoken < _WORD_SECONDS else _UNSURE
 
 
 def _later(segment: Segment, seconds: float, language: str) -> Segment:

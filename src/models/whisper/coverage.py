@@ -12,8 +12,10 @@ _LEAST_SECONDS = 0.6
 _WORD_SECONDS, _LETTER_SECONDS, _SIGN_SECONDS = 0.5, 0.12, 0.5
 """The longest that a word takes: a base, and more for each letter; for a digit or an ideograph that of a word."""
 
-_LETTERS_A_SECOND, _SIGN_LETTERS, _THIN_SECONDS = 7.0, 4, 4.0
-"""Slow speech has 9 letters a second and more; a digit or an ideograph is said like so many letters."""
+_LETTERS_A_SECOND, _SIGN_LETTERS, _THIN_SECONDS = 10.0, 4, 1.5
+"""Most people say more letters a second; a digit or an ideograph is said like so many letters."""
+_REPEATED_SECONDS = 0.5
+"""The shortest that is looked at as something said again."""
 
 
 def uncovered(speech: Stretches, segments: Sequence[Segment]) -> list[Span]:
@@ -27,14 +29,16 @@ def uncovered(speech: Stretches, segments: Sequence[Segment]) -> list[Span]:
     return [(a, b) for a, b in left if b - a >= _LEAST_SECONDS]
 
 
-def thin(segment: Segment, speech: Stretches) -> bool:
-    """Whether a segment has far fewer letters than the speech that it lies over: several phrases became one, as when
-    somebody says the same twice.
+def thin(segment: Segment, speech: Stretches) -> list[list[Span]]:
+    """The phrases of a segment that has few letters for the speech that it lies over: several of them may have become
+    one, as when somebody says the same twice. Empty for others.
     """
     spoken = inside(speech, segment.start, segment.end)
     seconds = sum(end - begin for begin, end in spoken)
     letters = sum(_SIGN_LETTERS if _long(sign) else 1 for sign in segment.text if sign.isalnum())
-    return len(phrases(spoken)) > 1 and seconds >= _THIN_SECONDS and letters < _LETTERS_A_SECOND * seconds
+    said = phrases(spoken, _REPEATED_SECONDS)
+    few = seconds >= _THIN_SECONDS and letters < _LETTERS_A_SECOND * seconds
+    return said if few and len(said) > 1 else []
 
 
 def _covered(segments: Sequence[Segment]) -> list[Span]:

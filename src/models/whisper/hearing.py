@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,14 @@ the speech that it takes to be sure.
 """
 _OTHER, _DECLARED = 0.8, 0.05
 """The named language is not what is spoken: another one has this probability, and it has no more than that."""
-_FLOOR = 0.12
-"""Confidence below which a text is not what was said. English taken for Japanese has 0.003 to 0.05, people's clear
-speech 0.5 to 0.9, whispering and noise at 0 dB 0.2 and more.
+_FLOOR, _FLOOR_OF_ANOTHER = 0.12, 0.3
+"""Confidence below which a text is not what was said; the second where it sounds like another language than the named
+one. English taken for Japanese has 0.003, clear speech 0.5 to 0.9.
 """
 _AGAIN = 2
 """How often speech that was left out is heard again, each time in a window of its own."""
-_MUCH_MORE = 1.3
+_ALIKE = 0.6
+"""Share of equal letters of two hearings of one sentence."""
 _SMALLER = 0.8
 """A window that gave no word is heard again only in pieces of at most this share of it."""
 
@@ -58,9 +60,9 @@ class Doubt:
 
     @property
     def better(self) -> list[Segment]:
-        """The phrases, when they say much more."""
-        said = sum(len(segment.text) for segment in self.heard)
-        return self.heard if said >= _MUCH_MORE * len(self.segment.text) else [self.segment]
+        """The phrases, when they say, each, what the segment says."""
+        again = [segment for segment in self.heard if _alike(segment.text, self.segment.text)]
+        return self.heard if len(again) > 1 and len(again) == len(self.heard) else [self.segment]
 
 
 @dataclass(slots=True, eq=False)
@@ -116,6 +118,7 @@ class Hearing:
     by_phrase: bool = False
     probability: float | None = None
     sounds_like: str | None = None
+    foreign: list[tuple[float, float, str]] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     unheard: list[Span] = field(default_factory=list)
     log_probability: float = 0.0
@@ -149,6 +152,17 @@ class Hearing:
         if known[best] >= _OTHER and detected.get(language, 0.0) <= _DECLARED:
             self.sounds_like = best
         self.choose(language)
+
+    def judge_declared_phrases(self, language: str) -> None:
+        """Parts are phrases: those that plainly are in another language than the one that the caller named are told."""
+        for part in self.parts:
+            told = among(part.detected or {}, self.languages)
+            best = likeliest(told)
+            if told[best] >= _OTHER and told.get(language, 0.0) <= _DECLARED:
+                self.foreign.append((part.begin, part.end, best))
+        others = {code for _, _, code in self.foreign}
+        if len(self.foreign) == len(self.parts) and len(others) == 1:
+            self.sounds_like, self.foreign = others.pop(), []
 
     def judge_one(self) -> None:
         """All is in the language that is the likeliest for all parts together, or in none of the service's."""
@@ -226,7 +240,7 @@ class Hearing:
     def _doubted(self, part: Part, segments: list[Segment]) -> list[Rest]:
         found: list[Rest] = []
         for segment in segments:
-            spoken = phrases(inside(part.speech, segment.start, segment.end))
+            spoken = thin(segment, part.speech)
             doubt = Doubt(segment, len(spoken))
             found += [Rest(_around(phrase, part), phrase, doubt) for phrase in spoken]
         return found
@@ -235,6 +249,8 @@ class Hearing:
         """All parts are done."""
         if not self.segments:
             self.result = NoSpeechDetected("No words could be made out in the recording.")
+            if self.sounds_like is not None:
+                self.result = SpeechNotUnderstood(_not_understood(self.clip.language, self.sounds_like))
             return
         confidence = min(1.0, math.exp(self.log_probability / self.tokens))
         segments = sorted(self.segments, key=lambda segment: segment.start)
@@ -242,7 +258,7 @@ class Hearing:
         for segment in segments:
             code = segment.language or ""
             spoken[code] = spoken.get(code, 0.0) + segment.end - segment.start
-        if confidence < _FLOOR:
+        if confidence < (_FLOOR if self.sounds_like is None else _FLOOR_OF_ANOTHER):
             self.result = SpeechNotUnderstood(_not_understood(self.clip.language, self.sounds_like))
             return
         self.result = Transcript(
@@ -252,11 +268,16 @@ class Hearing:
             confidence,
             unheard=tuple(sorted(self.unheard)),
             sounds_like=self.sounds_like,
+            foreign=tuple(self.foreign),
         )
 
 
 def _around(phrase: Sequence[Span], part: Part) -> Span:
     return max(part.begin, phrase[0][0] - MARGIN_SECONDS), min(part.end, phrase[-1][1] + MARGIN_SECONDS)
+
+
+def _alike(one: str, other: str) -> bool:
+    return SequenceMatcher(None, one.casefold(), other.casefold(), autojunk=False).ratio() >= _ALIKE
 
 
 def _mean(parts: Sequence[Part]) -> Probabilities:

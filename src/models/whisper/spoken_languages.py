@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable, Sequence
 
-_SWITCH = 3.0
+_SWITCH = 2.3
 """Natural logarithm of how much likelier another language must be before it is believed that the speaker changed."""
-_LEAST = 0.01
-"""No phrase alone makes a language less likely than this: one that was misheard does not decide for the message."""
-_SURE_SECONDS = 2.0
+_LEAST = 0.002
+"""No phrase makes a language less likely than this. One phrase that is sure outweighs two changes, a guess does not."""
+_SURE_SECONDS = 3.0
 """A phrase of this length or more counts whole; a shorter one in proportion."""
 
 Probabilities = dict[str, float]

@@ -38,19 +38,19 @@ def windows(speech: Stretches, begin: float, end: float) -> list[Span]:
     return found
 
 
-def phrases(speech: Stretches) -> list[list[Span]]:
-    """Stretches of speech in groups that a speaker says in one go, of 1.5 s or more where there is as much.
+def phrases(speech: Stretches, least: float = _PHRASE_SECONDS) -> list[list[Span]]:
+    """Stretches of speech in groups that a speaker says in one go, of `least` seconds or more where there is as much.
 
     None over 30 s, unless one stretch is.
     """
     found: list[list[Span]] = []
     for stretch in speech:
         last = found[-1] if found else None
-        if last is None or (_ends(last, stretch) or stretch[1] - last[0][0] > MAX_SECONDS):
+        if last is None or (_ends(last, stretch, least) or stretch[1] - last[0][0] > MAX_SECONDS):
             found.append([stretch])
         else:
             last.append(stretch)
-    if len(found) > 1 and _length(found[-1]) < _PHRASE_SECONDS and found[-1][-1][1] - found[-2][0][0] <= MAX_SECONDS:
+    if len(found) > 1 and _length(found[-1]) < least and found[-1][-1][1] - found[-2][0][0] <= MAX_SECONDS:
         found[-2:] = [[*found[-2], *found[-1]]]
     return found
 
@@ -61,8 +61,8 @@ def inside(speech: Stretches, begin: float, end: float) -> list[Span]:
     return [(a, b) for a, b in cut if a < b]
 
 
-def _ends(phrase: Stretches, following: Span) -> bool:
-    return _length(phrase) >= _PHRASE_SECONDS and following[0] - phrase[-1][1] >= _PHRASE_PAUSE_SECONDS
+def _ends(phrase: Stretches, following: Span, least: float) -> bool:
+    return _length(phrase) >= least and following[0] - phrase[-1][1] >= _PHRASE_PAUSE_SECONDS
 
 
 def _length(phrase: Stretches) -> float:

@@ -14,6 +14,9 @@ from src.models.silero_vad import FRAME_SAMPLES, SileroVad
 from tests.conftest import ROOT
 from tests.recordings import audio_files as files
 
+_MORE = 0.5
+"""Seconds by which ours may find more at an end, as it raises what is quiet: soft sounds, and noise beside speech."""
+
 
 @pytest.fixture(scope="module")
 def detector() -> SileroVad:
@@ -44,8 +47,9 @@ def test_both_ends_are_where_the_full_scan_puts_them(
     spans = silero_vad.get_speech_timestamps_sequence(samples, oracle, speech_pad_ms=0)
     extent = detector.extent(Audio(samples, 16_000))
     assert extent is not None
-    assert extent[0] == pytest.approx(spans[0]["start"] / 16_000, abs=0.1)
-    assert extent[1] == pytest.approx(spans[-1]["end"] / 16_000, abs=0.1)
+    begin, end = spans[0]["start"] / 16_000, spans[-1]["end"] / 16_000
+    assert begin - _MORE <= extent[0] <= begin + 0.1
+    assert end - 0.1 <= extent[1] <= end + _MORE
 
 
 @pytest.mark.parametrize("sample_rate", [8_000, 22_050, 48_000])
@@ -76,3 +80,17 @@ def test_the_runtime_reports_nothing_about_this_machine(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, timeout=100, check=True)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_sentence_far_quieter_than_the_one_before_is_found_from_its_beginning(detector: SileroVad) -> None:
+    """As when a telephone is passed over."""
+    loud, pause = files.speech(), files.silence(0.8)
+    for share in (0.03, 0.02):
+        found = detector.speech(
+            Audio(np.concatenate((loud, pause, loud * np.float32(share))).astype(np.float32), 16_000)
+        )
+        alone = detector.speech(Audio(loud, 16_000))
+        begin = (len(loud) + len(pause)) / 16_000
+        second = [span for span in found if span[1] > begin + 0.1]
+        assert second[0][0] == pytest.approx(begin + alone[0][0], abs=0.2)
+        assert second[-1][1] == pytest.approx(begin + alone[-1][1], abs=0.2)

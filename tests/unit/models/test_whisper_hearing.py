@@ -101,6 +101,7 @@ def test_what_stays_unheard_is_told_with_its_times() -> None:
     [
         ([("es", 0.9)] * 3 + [("en", 0.9)] * 3, ["es"] * 3 + ["en"] * 3),
         ([("en", 0.9), ("nl", 0.6), ("en", 0.9)], ["en"] * 3),  # one phrase that is not sure
+        ([("es", 0.98), ("en", 0.996), ("es", 0.99)], ["es", "en", "es"]),
         ([("en", 0.9)] * 2 + [("fr", 0.98)] * 2 + [("en", 0.9)] * 2, ["en"] * 2 + ["fr"] * 2 + ["en"] * 2),
     ],
 )
@@ -152,10 +153,10 @@ def test_a_text_that_is_most_unlikely_is_not_answered() -> None:
 
 @pytest.mark.parametrize(
     ("phrase", "text"),
-    [("Say it again.", "Say it again. Say it again."), ("Say", "Say it again.")],
+    [("Say it again", "Say it again Say it again"), ("And more of it was said.", "Say it again.")],
 )
 def test_a_segment_over_far_more_speech_than_it_has_letters_is_heard_phrase_by_phrase(phrase: str, text: str) -> None:
-    """What says more is the answer: somebody says a sentence twice, or speaks slowly."""
+    """Somebody says a sentence twice; what only resembles speech is not believed."""
     whole = hearing(part(0, 10))
     first = whole.parts[0]
     first.speech = [(0.0, 4.0), (5.0, 9.0)]
