@@ -49,7 +49,9 @@ _UNITS = {
     "kW": "power-kilowatt", "W": "power-watt", "V": "electric-volt", "Hz": "frequency-hertz",
     "kHz": "frequency-kilohertz", "MHz": "frequency-megahertz", "GHz": "frequency-gigahertz", "min": "duration-minute",
     "мин": "duration-minute", "h": "duration-hour", "ч": "duration-hour", "ms": "duration-millisecond",
-    "sec": "duration-second",
+    "sec": "duration-second", "µg": "mass-microgram", "μg": "mass-microgram", "mcg": "mass-microgram",
+    "мкг": "mass-microgram", "µm": "length-micrometer", "μm": "length-micrometer", "µs": "duration-microsecond",
+    "μs": "duration-microsecond", "Ω": "electric-ohm",
 }  # fmt: skip
 
 _LETTER_MAGNITUDES = {

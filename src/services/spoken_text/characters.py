@@ -46,7 +46,9 @@ def _plain(character: str, unsaid: dict[str, None]) -> str:
     return _of_category(character, unsaid)
 
 
-_SAME = {"٫": ".", "٬": ",", "٪": "%", "−": "-", "‐": "-", "‑": "-", "‒": "–", "―": "—"} | dict.fromkeys("÷×–—", "")
+_SAME = {"٫": ".", "٬": ",", "٪": "%", "−": "-", "‐": "-", "‑": "-", "‒": "–", "―": "—", "〇": "零"} | dict.fromkeys(
+    "÷×–—", ""
+)
 """Signs that look alike as one; empty: as it is."""
 
 
