@@ -224,9 +224,9 @@ def paused_m4a(seconds: float = 3.0) -> bytes:
     return file.getvalue()
 
 
-def m4a_with_mp3_inside() -> bytes:
+def m4a_with_ac3_inside() -> bytes:
     """An MP4 whose only audio stream has a codec that does not belong there."""
-    return mux(speech(), 16_000, "mp4", "libmp3lame")
+    return mux(speech(48_000), 48_000, "mp4", "ac3")
 
 
 def playlists(address: str = "127.0.0.1:9") -> dict[str, bytes]:

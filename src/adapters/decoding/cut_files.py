@@ -6,6 +6,9 @@ from src.utils.audio import id3_bytes
 _MISSING_SECONDS = 0.5
 """So much less than promised is no rounding."""
 
+_NO_SOUND_BYTES = 64
+"""No sound that matters is shorter."""
+
 _OGG_PAGE_HEADER = 27
 _OGG_LAST_PAGE = 0x04
 
@@ -28,17 +31,36 @@ def _promised_seconds(data: bytes, kind: AudioFormat, seconds: float) -> float |
     return _mp3_seconds(data) if kind is AudioFormat.MP3 else None
 
 
-def _wav_seconds(data: bytes, seconds: float) -> float | None:
-    """From the size of the data chunk."""
+def _wav_sound(data: bytes) -> tuple[int, int] | None:
+    """Where the data chunk's content begins, and its size as the header says."""
     position = 12
     while position + 8 <= len(data):
         name, size = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "little")
         position += 8
         if name == b"data":
-            there = min(size, len(data) - position)
-            return seconds * size / there if there > 0 else None
+            return position, size
         position += size + size % 2
     return None
+
+
+def states_too_little(data: bytes) -> bool:
+    """Whether sound follows behind the end of a WAV's data chunk, where only another chunk may."""
+    found = _wav_sound(data)
+    if found is None:
+        return False
+    rest = data[sum(found) + found[1] % 2 :]
+    name, size = rest[:4], int.from_bytes(rest[4:8], "little")
+    return len(rest) > _NO_SOUND_BYTES and not (
+        name.isascii() and name.decode("ascii").isprintable() and size <= len(rest)
+    )
+
+
+def _wav_seconds(data: bytes, seconds: float) -> float | None:
+    found = _wav_sound(data)
+    if found is None:
+        return None
+    there = min(found[1], len(data) - found[0])
+    return seconds * found[1] / there if there > 0 else None
 
 
 def _flac_seconds(data: bytes) -> float | None:

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from src.adapters.decoding.cut_files import was_cut
+from src.adapters.decoding.cut_files import states_too_little, was_cut
 from src.domain.audio import WORKING_SAMPLE_RATE, AudioFormat, Recording, Samples
 from src.domain.errors import AudioTooLong, AudioTooShort, AudioUndecodable, UnsupportedAudioFormat
 from src.utils.audio import check_format
@@ -33,18 +33,20 @@ _READERS = {
     AudioFormat.WAV: _Reader("wav", _PCM),
     AudioFormat.MP3: _Reader("mp3", frozenset({"mp3", "mp3float"})),
     AudioFormat.M4A: _Reader(
-        "mov", frozenset({"aac", "alac", "amrnb", "amrwb", "amr_nb", "amr_wb"}), "mov,mp4,m4a,3gp,3g2,mj2"
+        "mov", _AMR | {"aac", "alac", "opus", "mp3", "mp3float", "flac"}, "mov,mp4,m4a,3gp,3g2,mj2"
     ),
     AudioFormat.FLAC: _Reader("flac", frozenset({"flac"})),
     AudioFormat.OGG: _Reader("ogg", frozenset({"opus", "vorbis", "flac"})),
-    AudioFormat.WEBM: _Reader("matroska", frozenset({"opus", "vorbis"}), "matroska,webm"),
+    AudioFormat.WEBM: _Reader("matroska", _PCM | {"opus", "vorbis", "aac", "flac"}, "matroska,webm"),
     AudioFormat.AMR: _Reader("amr", _AMR),
 }
 
 _ENCODER_PADDING_SECONDS = 0.3
 """AAC and MP3 encoders fill up frames at both ends: 300 s may come out a little longer."""
 
-_BYTES_PER_SAMPLE = 4
+_BYTES_PER_SAMPLE = 8  # of the widest plain numbers
+_FEW = 0.01
+"""Share of samples that are no numbers up to which a file is heard without them."""
 _TAGS_BYTES = 4096
 """Tags behind the last frame."""
 _SHORTEST_SOUND_SECONDS = 0.1
@@ -74,11 +76,14 @@ class PyAvDecoder:
             raise AudioUndecodable("More than half of the audio is damaged.")
         if seconds < self._min_seconds:
             raise AudioTooShort(f"The audio lasts {seconds:.2f} s; at least {self._min_seconds:g} s are needed.")
-        if not np.isfinite(channels).all():
+        numbers = np.isfinite(channels)
+        if np.mean(~numbers) > _FEW:
             raise AudioUndecodable("The audio holds values that are not numbers.")
+        channels[~numbers] = 0.0
         cut = was_cut(data, kind, seconds, self._max_seconds)
         notes = (
             *packets.notes(seconds),
+            *(() if numbers.all() else ("Values in the recording that are not numbers were left out.",)),
             *(("The file was cut off: the end of the recording is missing.",) if cut else ()),
         )
         return Recording(channels, WORKING_SAMPLE_RATE, seconds, notes)
@@ -188,6 +193,8 @@ def _opened(data: bytes, reader: _Reader) -> "Iterator[av.container.InputContain
         "protocol_whitelist": "",
         "probesize": "32",  # bytes decoded in advance to guess at the stream: the header and the frames say it all
     }
+    if reader.demuxer == "wav" and states_too_little(data):
+        options["ignore_length"] = "1"
     file = io.BytesIO(data)
     with av.open(file, "r", format=reader.demuxer, options=options, metadata_errors="ignore") as container:
         yield container

@@ -70,7 +70,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str, set[tuple[int, str]]]] = {
     "wav said to be flac": (lambda: audio_files.voice_message("wav"), "flac", {(415, "format_mismatch")}),
     "aiff": (audio_files.aiff, "mp3", {(415, "unsupported_audio_format")}),
     "mp3 in an mp4": (
-        audio_files.m4a_with_mp3_inside,
+        audio_files.m4a_with_ac3_inside,
         "m4a",
         {(415, "unsupported_audio_format"), (422, "audio_undecodable")},
     ),

@@ -161,9 +161,9 @@ def test_sample_rates_that_are_not_accepted(sample_rate: int, decoder: PyAvDecod
     [
         (files.mux(files.speech(), 16_000, "wav", "adpcm_ms"), AudioFormat.WAV),
         (files.mux(files.speech(), 16_000, "wav", "libmp3lame"), AudioFormat.WAV),
-        (files.m4a_with_mp3_inside(), AudioFormat.M4A),
+        (files.m4a_with_ac3_inside(), AudioFormat.M4A),
     ],
-    ids=["ADPCM in WAV", "MP3 in WAV", "MP3 in M4A"],
+    ids=["ADPCM in WAV", "MP3 in WAV", "AC-3 in M4A"],
 )
 def test_codecs_that_are_not_accepted(data: bytes, declared: AudioFormat, decoder: PyAvDecoder) -> None:
     with pytest.raises(UnsupportedAudioFormat):
@@ -288,11 +288,43 @@ def test_garbage_in_the_right_container(kind: str, decoder: PyAvDecoder) -> None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_no_number(value: float, decoder: PyAvDecoder) -> None:
+def test_a_few_values_that_are_no_numbers_are_left_out_and_said(value: float, decoder: PyAvDecoder) -> None:
     samples = files.speech().copy()
     samples[100] = value
-    with pytest.raises(AudioUndecodable):
+    recording = decoder.decode(files.encode(samples, 16_000, "wavfloat"), AudioFormat.WAV)
+    assert np.isfinite(recording.channels).all()
+    assert recording.notes == ("Values in the recording that are not numbers were left out.",)
+    samples[::50] = value
+    with pytest.raises(AudioUndecodable, match="not numbers"):
         decoder.decode(files.encode(samples, 16_000, "wavfloat"), AudioFormat.WAV)
+
+
+@pytest.mark.parametrize("claimed", [1, 1_000, 32_000])
+def test_a_wav_whose_header_says_too_little_is_heard_whole(claimed: int, decoder: PyAvDecoder) -> None:
+    wav = files.raw_wav(files.pcm16(files.speech()), 16_000, claimed_bytes=claimed)
+    assert decoder.decode(wav, AudioFormat.WAV).seconds == pytest.approx(4.85, abs=0.01)
+
+
+def test_what_stands_behind_the_sound_of_a_wav_is_not_heard(decoder: PyAvDecoder) -> None:
+    wav = files.raw_wav(files.pcm16(files.speech()), 16_000)
+    tagged = wav + b"LIST" + (8_000).to_bytes(4, "little") + bytes(8_000)
+    assert decoder.decode(tagged, AudioFormat.WAV).seconds == decoder.decode(wav, AudioFormat.WAV).seconds
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [
+        ("mp4", "libopus", 48_000),
+        ("mp4", "libmp3lame", 44_100),
+        ("matroska", "aac", 44_100),
+        ("matroska", "pcm_s16le", 48_000),
+    ],
+)
+def test_what_browsers_record_in_other_containers_is_heard(
+    container: str, codec: str, rate: int, decoder: PyAvDecoder
+) -> None:
+    data = files.mux(files.speech(rate), rate, container, codec)
+    assert decoder.decode(data, AudioFormat.AUTO).seconds == pytest.approx(4.85, abs=0.15)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
