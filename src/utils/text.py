@@ -11,8 +11,9 @@ from sentencex import segment
 _WORD_END = re.compile(r"\s+|(?<=[、，,])")
 
 _ABBREVIATIONS = frozenset(
-    """cf d.w.z dott dr dra godz m mlle mm mme mr mrs ms nr op p pág prof sig sr sra srta st str ul vs
-    г им стр т.е ул د""".split()  # noqa: SIM905 - a list of words reads better than a list of strings
+    """al aprox av bd cf col d d.w.z dipl dña dott dr dra ext fam ft gen godz gov ing inż lt m mlle mm mme mr mrs ms mt
+    nr op p pl pág prof profa rev s sig sn sr sra srta st str szt séc tel ul vs św
+    г д им пл св стр т.е ул د""".split()  # noqa: SIM905 - a list of words reads better than a list of strings
 )
 """Never the last word of a sentence, and not known to sentencex in each language."""
 

@@ -81,3 +81,20 @@ def test_a_line_is_a_sentence_and_blanks_are_none() -> None:
 @given(text=st.text("aB1.!? \n。，\"'é", max_size=60), language=st.sampled_from(["en", "de", "zh", "ja", "hu"]))
 def test_sentences_lose_no_character(text: str, language: str) -> None:
     assert "".join("".join(split_sentences(text, language)).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("es", "Son aprox. 5 personas."),
+        ("fr", "Le Bd. St-Michel est long."),
+        ("pt", "A Profa. Ana mora na Av. Paulista."),
+        ("pl", "Idę al. Jana do św. Anny."),
+        ("ru", "Это св. Иван и пл. Ленина."),
+        ("de", "Die Fam. Meier und Dipl. Ing. Weber kommen."),
+        ("hu", "A Szt. István körút."),
+        ("en", "Gen. Smith and Rev. Lee climb Mt. Rainier."),
+    ],
+)
+def test_an_abbreviation_ends_no_sentence(language: str, text: str) -> None:
+    assert split_sentences(text, language) == (text,)
