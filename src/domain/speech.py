@@ -41,7 +41,8 @@ class Transcript:
 
     `language`: the one that most of it is in. `unheard`: stretches (begin, end) of speech in which no word could be
     made out. `sounds_like`: the language that is plainly spoken instead of the one that the caller named; `foreign`:
-    stretches (begin, end, language) that are in another one.
+    stretches (begin, end, language) that are in another one. `alternatives`: the likeliest languages with their
+    probabilities, where one was detected for all.
     """
 
     segments: tuple[Segment, ...]
@@ -51,6 +52,7 @@ class Transcript:
     unheard: tuple[tuple[float, float], ...] = ()
     sounds_like: str | None = None
     foreign: tuple[tuple[float, float, str], ...] = ()
+    alternatives: tuple[tuple[str, float], ...] = ()
 
     @property
     def text(self) -> str:

@@ -73,7 +73,10 @@ class Pipeline:
         async with self._unlearned_when_blocked(speech), background_task(self._learn_voice(job, speech)) as learning:
             # 2. Speech to text, in segments with times. What may not pass ends here, before it is sent anywhere.
             async with clock.stage(Stage.TRANSCRIPTION):
-                transcript = await self.transcription.transcribe(speech, wanted.source_language, wanted.quality)
+                answerable = self.translation.sources_of(wanted.target_language)
+                transcript = await self.transcription.transcribe(
+                    speech, wanted.source_language, wanted.quality, answerable
+                )
                 await review.transcript(transcript)
 
             # 3. Text to text, segment by segment. It is kept for the next time only when it may pass.

@@ -1,8 +1,9 @@
 """Speech to text, with times in the caller's own recording."""
 
+from contextlib import suppress
 from dataclasses import replace
 
-from src.domain.errors import UnsupportedLanguage
+from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage
 from src.domain.ports import Transcriber
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript, Word
 from src.services.deployment.languages import HEARING_HINT
@@ -19,10 +20,17 @@ class Transcription:
     def engine_name(self) -> str:
         return self._transcriber.name
 
-    async def transcribe(self, speech: DecodedSpeech, language: str | None, quality: Quality) -> Transcript:
+    async def transcribe(
+        self,
+        speech: DecodedSpeech,
+        language: str | None,
+        quality: Quality,
+        answerable: frozenset[str] | None = None,
+    ) -> Transcript:
         """What was said. Times count from the start of the audio that the caller sent, before it was trimmed.
 
-        `language` None: the engine detects it, or assumes its only one. Raises UnsupportedLanguage before any work,
+        `language` None: the engine detects it, or assumes its only one; where it is not sure of it, one of `answerable`
+        is preferred. Raises UnsupportedLanguage before any work,
         NoSpeechDetected, SpeechNotUnderstood.
         """
         if language is not None and language not in self._transcriber.languages:
@@ -31,6 +39,8 @@ class Transcription:
                 f"The recogniser {self.engine_name} hears {heard}, not {language!r}. {HEARING_HINT}"
             )
         transcript = await self._transcriber.transcribe(speech.audio, language, quality)
+        if language is None and answerable and transcript.language not in answerable:
+            transcript = await self._in_another(transcript, speech, quality, answerable)
         offset = speech.offset_seconds
         return replace(
             transcript,
@@ -39,15 +49,26 @@ class Transcription:
             unheard=tuple((begin + offset, end + offset) for begin, end in transcript.unheard),
         )
 
+    async def _in_another(
+        self, transcript: Transcript, speech: DecodedSpeech, quality: Quality, answerable: frozenset[str]
+    ) -> Transcript:
+        """One word is easily taken for another language: where it is not sure, the likeliest that can be answered."""
+        likeliest = next((pair for pair in transcript.alternatives if pair[0] in answerable), None)
+        if not _unsure(transcript) or likeliest is None:
+            return transcript
+        with suppress(NoSpeechDetected, SpeechNotUnderstood):
+            heard = await self._transcriber.transcribe(speech.audio, likeliest[0], quality)
+            return replace(heard, language_probability=likeliest[1], sounds_like=None, foreign=())
+        return transcript
+
     def degraded(self, transcript: Transcript, language: str | None) -> tuple[str, ...]:
         """What was not done as asked. `language`: what the caller named; else one that was assumed is said to be so."""
         notes = []
         if transcript.sounds_like is not None:
             notes.append(f"The recording sounds like {transcript.sounds_like!r}, not {language!r} as the request says.")
-        probability = transcript.language_probability
-        if language is None and probability is None:
+        if language is None and transcript.language_probability is None:
             notes.append(f"The language was not detected: {transcript.language!r} was assumed.")
-        elif language is None and probability is not None and probability < _sure_from(transcript):
+        elif language is None and _unsure(transcript):
             notes.append(f"The language is not sure: {transcript.language!r} is the likeliest. Send source_language.")
         notes += [
             f"Speech from {begin:.1f} s to {end:.1f} s sounds like {code!r}, not {language!r} as the request says."
@@ -59,9 +80,10 @@ class Transcription:
         return tuple(notes)
 
 
-def _sure_from(transcript: Transcript) -> float:
+def _unsure(transcript: Transcript) -> bool:
     spoken = sum(segment.end - segment.start for segment in transcript.segments)
-    return _UNSURE_OF_A_WORD if 0 < spoken < _WORD_SECONDS else _UNSURE
+    bound = _UNSURE_OF_A_WORD if 0 < spoken < _WORD_SECONDS else _UNSURE
+    return transcript.language_probability is not None and transcript.language_probability < bound
 
 
 def _later(segment: Segment, seconds: float, language: str) -> Segment:

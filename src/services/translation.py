@@ -44,6 +44,11 @@ class TextTranslation:
         self._translators = translators
         self._cache = cache
 
+    def sources_of(self, target: str) -> frozenset[str]:
+        """The languages that can be translated into `target`, itself included."""
+        pairs = (pair for translator in self._translators for pair in translator.routes)
+        return frozenset({target, *(source for source, into in pairs if into == target)})
+
     async def translate(
         self,
         texts: tuple[str, ...],

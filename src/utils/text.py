@@ -11,11 +11,24 @@ from sentencex import segment
 _WORD_END = re.compile(r"\s+|(?<=[、，,])")
 
 _ABBREVIATIONS = frozenset(
-    """al aprox av bd cf col d d.w.z dipl dña dott dr dra ext fam ft gen godz gov ing inż lt m mlle mm mme mr mrs ms mt
-    nr op p pl pág prof profa rev s sig sn sr sra srta st str szt séc tel ul vs św
-    г д им пл св стр т.е ул د""".split()  # noqa: SIM905 - a list of words reads better than a list of strings
+    """cf d.w.z dott dr dra godz m mlle mm mme mr mrs ms nr op p pág prof sig sr sra srta st str ul vs
+    г им стр т.е ул د""".split()  # noqa: SIM905 - a list of words reads better than a list of strings
 )
 """Never the last word of a sentence, and not known to sentencex in each language."""
+
+_OF_LANGUAGE = {
+    "de": {"abb", "abs", "dipl", "fam", "ing", "jh"},
+    "en": {"gen", "gov", "mt", "rev"},
+    "es": {"aprox", "d", "dña"},
+    "fr": {"bd"},
+    "hu": {"szt"},
+    "it": {"s"},
+    "pl": {"al", "inż", "pl", "św"},
+    "pt": {"av", "profa", "séc", "tel"},
+    "ru": {"пл", "св"},
+    "tr": {"sn"},
+}
+"""Words or units in another language, and units behind a number in their own."""
 
 _GERMAN_DETERMINERS = frozenset("am beim dem den der des die das im vom zum zur diese dieser dieses".split())  # noqa: SIM905
 """Between them and a noun a number with a point is an ordinal."""
@@ -31,7 +44,7 @@ def _sentences(text: str, language: str) -> Iterator[str]:
     held = ""
     for line in text.splitlines(keepends=True):
         for piece in segment(language, line):
-            if held and not held.endswith("\n") and not _begins_a_sentence(piece, held):
+            if held and not held.endswith("\n") and not _begins_a_sentence(piece, held, language):
                 held += piece
                 continue
             if held:
@@ -41,12 +54,13 @@ def _sentences(text: str, language: str) -> Iterator[str]:
         yield held
 
 
-def _begins_a_sentence(piece: str, before: str) -> bool:
+def _begins_a_sentence(piece: str, before: str, language: str) -> bool:
     """sentencex cuts behind ordinals ("5. napján") and some abbreviations: no sentence begins with a small letter."""
     *_, earlier, last = ("", "", *before.split())
     short = last.rstrip(".")
     abbreviated = last.endswith(".") and (
         short.lower() in _ABBREVIATIONS
+        or (short.lower() in _OF_LANGUAGE.get(language, ()) and not earlier[-1:].isdigit())
         or (piece[:1].isdigit() and short.replace(".", "").isalpha() and len(short) <= 4)
         or (short.isdigit() and (piece[:1].isdigit() or earlier in ("", "und", "oder") or earlier[-1] == ","))
         or (short.isdigit() and earlier.lower() in _GERMAN_DETERMINERS)

@@ -31,6 +31,7 @@ _FLOOR, _FLOOR_OF_ANOTHER = 0.12, 0.3
 """Confidence below which a text is not what was said; the second where it sounds like another language than the named
 one. English taken for Japanese has 0.003, clear speech 0.5 to 0.9.
 """
+_ALTERNATIVES = 5
 _AGAIN = 2
 """How often speech that was left out is heard again, each time in a window of its own."""
 _ALIKE = 0.6
@@ -119,6 +120,7 @@ class Hearing:
     probability: float | None = None
     sounds_like: str | None = None
     foreign: list[tuple[float, float, str]] = field(default_factory=list)
+    alternatives: list[tuple[str, float]] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     unheard: list[Span] = field(default_factory=list)
     log_probability: float = 0.0
@@ -174,8 +176,9 @@ class Hearing:
                 f"The language spoken is not one of {names}. If it is, send source_language."
             )
             return
-        best = max(self.languages, key=lambda code: detected.get(code, 0.0))
-        self.probability = detected.get(best, 0.0)
+        known = {code: detected.get(code, 0.0) for code in self.languages}
+        self.alternatives = sorted(known.items(), key=lambda pair: pair[1], reverse=True)[:_ALTERNATIVES]
+        best, self.probability = self.alternatives[0]
         self.choose(best)
 
     def judge_phrases(self) -> list[tuple[Span, list[Span], str]]:
@@ -269,6 +272,7 @@ class Hearing:
             unheard=tuple(sorted(self.unheard)),
             sounds_like=self.sounds_like,
             foreign=tuple(self.foreign),
+            alternatives=tuple(self.alternatives),
         )
 
 

@@ -98,3 +98,18 @@ def test_sentences_lose_no_character(text: str, language: str) -> None:
 )
 def test_an_abbreviation_ends_no_sentence(language: str, text: str) -> None:
     assert split_sentences(text, language) == (text,)
+
+
+@pytest.mark.parametrize(
+    ("language", "first", "second"),
+    [
+        ("en", "It is 5 ft.", "Bring a rope."),
+        ("fr", "Il reste 5 s.", "Partez."),
+        ("tr", "Bu bir av.", "Sonra dön."),
+        ("it", "Mancano 5 s.", "Vai."),
+    ],
+)
+def test_what_is_an_abbreviation_in_another_language_or_a_unit_may_end_one(
+    language: str, first: str, second: str
+) -> None:
+    assert split_sentences(f"{first} {second}", language) == (first, second)

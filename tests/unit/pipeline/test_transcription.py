@@ -1,9 +1,10 @@
 """The transcription use case over a fake engine."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
+from src.domain.audio import Audio
 from src.domain.errors import NoSpeechDetected, UnsupportedLanguage
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
 from src.services.transcription import Transcription
@@ -69,3 +70,26 @@ def test_segments_are_joined_as_the_language_writes(language: str, text: str) ->
 def test_what_was_not_heard_as_asked_is_said(transcript: Transcript, named: str | None, note: str) -> None:
     (said,) = Transcription(FakeTranscriber()).degraded(transcript, named)
     assert said.startswith(note)
+
+
+@dataclass
+class Guessing(FakeTranscriber):
+    """Takes one short word for Japanese, and is not sure."""
+
+    probability: float = 0.4
+
+    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+        spoken = (Segment("word", 0.0, 0.8),)
+        if language is not None:
+            return Transcript(spoken, language, None, 0.6)
+        return Transcript(spoken, "ja", self.probability, 0.4, alternatives=(("ja", self.probability), ("es", 0.2)))
+
+
+@pytest.mark.parametrize(("probability", "language"), [(0.4, "es"), (0.95, "ja")])
+async def test_a_word_whose_language_is_not_sure_is_heard_in_one_that_can_be_answered(
+    probability: float, language: str
+) -> None:
+    service = Transcription(Guessing(probability=probability))
+    transcript = await service.transcribe(SPEECH, None, Quality.FAST, frozenset({"en", "es"}))
+    assert transcript.language == language
+    assert any("not sure" in note for note in service.degraded(transcript, None)) is (language == "es")
