@@ -217,7 +217,7 @@ async def test_while_the_storage_fails_it_is_tried_again(bench: Bench, monkeypat
 
 
 async def test_files_go_a_second_time_when_it_has_settled(database: Database, tmp_path: Path) -> None:
-    bench = Bench(database, tmp_path, settle_seconds=0.5)
+    bench = Bench(database, tmp_path, settle_seconds=60)
     await bench.make(1, "ana")
     await bench.deletions.request(DeletionKind.PROFILE, profile(1).id, "ana", "ana")
     assert await bench.files() == []
