@@ -104,7 +104,7 @@ async def verify_profile(
     return presenters.profile(await unless_gone(request, verify()))
 
 
-@router.get("/profiles", responses=problems(429))
+@router.get("/profiles", responses=problems(422, 429))
 async def list_profiles(caller: Owner, services: ServicesDep) -> ProfileList:
     """The caller's profiles, newest first."""
     stored = await services.profiles.of_user(caller.user_id)

@@ -27,7 +27,7 @@ _SPARE_FRAMES = 128
 _CONTEXT_STEP = 64
 """Contexts are rounded up to this, so that windows of about one length share a batch."""
 _TOKENS_PER_SECOND, _TOKENS_AT_LEAST = 20, 32
-"""More than anyone speaks: ends a loop early."""
+"""More than anyone speaks: ends a loop of a shortened context early."""
 _MOST_TOKENS = 224
 """Half of the decoder's context, as openai-whisper."""
 
@@ -112,7 +112,7 @@ class Recogniser:
             language,
             temperature=attempt.temperature,
             beams=attempt.beams,
-            max_tokens=_token_limit(windows),
+            max_tokens=_token_limit(windows[0]) if attempt.short else None,
         )
 
     def segments(self, window: Window, decoded: Decoded, language: str) -> list[Segment]:
@@ -132,7 +132,7 @@ class Recogniser:
         return torch.stack([window.features[context] for window in windows])
 
 
-def _token_limit(windows: Sequence[Window]) -> int:
-    """Tokens that windows may give, by the longest of them."""
-    seconds = max(window.seconds for window in windows)
+def _token_limit(window: Window) -> int:
+    """Tokens that a shortened context may give, by the clip's length in whole context steps: equal in a batch."""
+    seconds = (window.context(short=True) - _SPARE_FRAMES) / _FRAMES_PER_SECOND
     return min(_MOST_TOKENS, _TOKENS_AT_LEAST + int(_TOKENS_PER_SECOND * seconds))
