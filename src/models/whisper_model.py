@@ -19,7 +19,7 @@ from src.domain.speech import Quality, Transcript
 from src.models.silero_vad import SileroVad
 from src.models.whisper.hearing import MODEL_RATE, Clip, Hearing, Part
 from src.models.whisper.spoken_languages import among, likeliest
-from src.models.whisper.windows import MARGIN_SECONDS, Span, inside, phrases, windows
+from src.models.whisper.windows import Span, around, inside, phrases, windows
 from src.utils.audio import resample
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ class WhisperModel:
         samples = np.ascontiguousarray(audio.samples, np.float32)
         recogniser = self._recognisers[clip.quality]
         hearing = Hearing(clip, samples, speech, self.LANGUAGES, [])
-        hearing.parts = self._whole_parts(hearing, recogniser)
+        spans = windows(speech, 0.0, audio.duration_seconds)
+        hearing.parts = [_part(hearing, recogniser, span, inside(speech, *span)) for span in spans]
         if not recogniser.multilingual:
             hearing.choose("en")
         return hearing
@@ -163,26 +164,20 @@ class WhisperModel:
         of the decoder each; only where they differ is each phrase encoded alone, which is right more often.
         """
         named = hearing.clip.language
-        if hearing.by_phrase and named is not None:
+        if hearing.whole and named is not None:
             hearing.judge_declared_phrases(named)
-            hearing.parts = self._whole_parts(hearing, recogniser)
-            hearing.choose(named)
-        elif hearing.by_phrase:
-            hearing.parts = [
-                _part(hearing, recogniser, span, speech, code) for span, speech, code in hearing.judge_phrases()
-            ]
+        elif hearing.whole:
+            found = hearing.judge_phrases()
+            hearing.parts = [_part(hearing, recogniser, *each) for each in found] or hearing.parts
         elif self._mixed(hearing, recogniser):
-            hearing.by_phrase = True
-            spans = [(phrase, _around(hearing, phrase)) for phrase in hearing.spans()]
-            hearing.parts = [_part(hearing, recogniser, span, phrase) for phrase, span in spans]
+            last = len(hearing.samples) / MODEL_RATE
+            spoken = [phrase for part in hearing.parts for phrase in phrases(part.speech)]
+            hearing.whole = hearing.parts
+            hearing.parts = [_part(hearing, recogniser, around(phrase, 0.0, last), phrase) for phrase in spoken]
         elif named is not None:
             hearing.judge_declared(named)
         else:
             hearing.judge_one()
-
-    def _whole_parts(self, hearing: Hearing, recogniser: "Recogniser") -> list[Part]:
-        spans = windows(hearing.speech, 0.0, len(hearing.samples) / MODEL_RATE)
-        return [_part(hearing, recogniser, span, inside(hearing.speech, *span)) for span in spans]
 
     def _mixed(self, hearing: Hearing, recogniser: "Recogniser") -> bool:
         """Whether any phrase may be in another language of the service than the whole, or than the one that was named.
@@ -271,12 +266,6 @@ def _part(
     return Part(begin, end, recogniser.window(samples), speech, language=language)
 
 
-def _around(hearing: Hearing, phrase: list[Span]) -> Span:
-    """A phrase with what is kept around speech."""
-    last = len(hearing.samples) / MODEL_RATE
-    return max(0.0, phrase[0][0] - MARGIN_SECONDS), min(last, phrase[-1][1] + MARGIN_SECONDS)
-
-
 def _load(
     weights: Path, high_weights: Path | None, device: str, precision: str, threads: int | None
 ) -> "dict[Quality, Recogniser]":
@@ -307,7 +296,7 @@ def _listens_briefly(hearing: Hearing) -> bool:
     """Whether its language is found out in a shortened context: for quality fast, whose first attempt uses it again,
     and for phrases.
     """
-    return hearing.by_phrase or hearing.clip.quality is Quality.FAST
+    return bool(hearing.whole) or hearing.clip.quality is Quality.FAST
 
 
 def _context(hearing: Hearing) -> int | None:

@@ -29,7 +29,7 @@ def uncovered(speech: Stretches, segments: Sequence[Segment]) -> list[Span]:
     return [(a, b) for a, b in left if b - a >= _LEAST_SECONDS]
 
 
-def thin(segment: Segment, speech: Stretches) -> list[list[Span]]:
+def repeated(segment: Segment, speech: Stretches) -> list[list[Span]]:
     """The phrases of a segment that has few letters for the speech that it lies over: several of them may have become
     one, as when somebody says the same twice. Empty for others.
     """

@@ -11,9 +11,9 @@ from src.domain.audio import Audio, Samples
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
 from src.domain.speech import Quality, Segment, Transcript
-from src.models.whisper.coverage import thin, uncovered
+from src.models.whisper.coverage import repeated, uncovered
 from src.models.whisper.spoken_languages import Probabilities, among, languages_of, likeliest
-from src.models.whisper.windows import MARGIN_SECONDS, Span, inside, phrases, windows
+from src.models.whisper.windows import Span, around, inside, phrases, windows
 
 if TYPE_CHECKING:
     from src.models.whisper.decoding import Decoded
@@ -51,12 +51,13 @@ class Clip:
 
 @dataclass(slots=True, eq=False)
 class Doubt:
-    """A segment that may stand for more than it says, what was heard of its phrases one by one, and how many are left
-    to be heard.
+    """A segment that may stand for more than it says, over `speech`; what was heard of its phrases one by one, and how
+    many are left to be heard.
     """
 
     segment: Segment
-    left: int = 0
+    speech: list[Span]
+    left: int
     heard: list[Segment] = field(default_factory=list)
 
     @property
@@ -107,8 +108,8 @@ class Rest:
 
 @dataclass(slots=True, eq=False)
 class Hearing:
-    """`parts`: those that are still to be detected or decoded, in order. `result`: the transcript, or what is wrong
-    with the clip, once there are none.
+    """`parts`: those that are still to be detected or decoded, in order; `whole`: what they were before they became
+    phrases, to listen to each alone. `result`: the transcript, or what is wrong with the clip, once there are none.
     """
 
     clip: Clip
@@ -116,7 +117,7 @@ class Hearing:
     speech: list[Span]
     languages: frozenset[str]
     parts: list[Part]
-    by_phrase: bool = False
+    whole: list[Part] = field(default_factory=list)
     probability: float | None = None
     sounds_like: str | None = None
     foreign: list[tuple[float, float, str]] = field(default_factory=list)
@@ -137,10 +138,6 @@ class Hearing:
         """The next part whose language is to be looked at."""
         return next((part for part in self.parts if part.detected is None and part.language is None), None)
 
-    def spans(self) -> list[list[Span]]:
-        """The phrases of all parts."""
-        return [phrase for part in self.parts for phrase in phrases(part.speech)]
-
     def choose(self, code: str) -> None:
         """All is in one language."""
         for part in self.parts:
@@ -156,7 +153,9 @@ class Hearing:
         self.choose(language)
 
     def judge_declared_phrases(self, language: str) -> None:
-        """Parts are phrases: those that plainly are in another language than the one that the caller named are told."""
+        """Phrases that plainly are in another language than the one that the caller named are told. All is heard in
+        that one.
+        """
         for part in self.parts:
             told = among(part.detected or {}, self.languages)
             best = likeliest(told)
@@ -165,6 +164,7 @@ class Hearing:
         others = {code for _, _, code in self.foreign}
         if len(self.foreign) == len(self.parts) and len(others) == 1:
             self.sounds_like, self.foreign = others.pop(), []
+        self._join(language)
 
     def judge_one(self) -> None:
         """All is in the language that is the likeliest for all parts together, or in none of the service's."""
@@ -182,12 +182,15 @@ class Hearing:
         self.choose(best)
 
     def judge_phrases(self) -> list[tuple[Span, list[Span], str]]:
-        """Windows of one language each, with their speech: parts are phrases, and each was listened to alone."""
+        """Windows of one language each, with their speech; none where all phrases are in one language after all."""
         told = [(among(part.detected or {}, self.languages), part.seconds) for part in self.parts]
         chosen = languages_of(told)
         self.probability = sum(
             probabilities[code] * seconds for code, (probabilities, seconds) in zip(chosen, told, strict=True)
         ) / sum(seconds for _, seconds in told)
+        if len(set(chosen)) == 1:
+            self._join(chosen[0])
+            return []
         runs: list[tuple[str, list[Span]]] = []
         for code, part in zip(chosen, self.parts, strict=True):
             if runs and runs[-1][0] == code:
@@ -205,6 +208,11 @@ class Hearing:
             for span in windows(speech, begin, end)
         ]
 
+    def _join(self, language: str) -> None:
+        """Phrases are heard in the windows in which they were, which are encoded already."""
+        self.parts = self.whole
+        self.choose(language)
+
     def take(self, part: Part, segments: Sequence[Segment]) -> list[Rest]:
         """A part is done. Returns what of it shall be heard again."""
         self.parts.remove(part)
@@ -214,38 +222,39 @@ class Hearing:
             self.log_probability += part.best.log_probability * count
             self.tokens += count
         if part.doubt is not None:
-            self._settle(part.doubt, moved)
-            return []
-        doubted = [] if part.again else [segment for segment in moved if thin(segment, part.speech)]
+            return self._settle(part.doubt, moved)
+        doubts = [] if part.again else [doubt for segment in moved if (doubt := _doubted(segment, part.speech))]
+        doubted = [doubt.segment for doubt in doubts]
         self.segments += [segment for segment in moved if segment not in doubted]
-        left = uncovered(part.speech, moved)
+        # what a doubted segment leaves out is looked for when it is settled
+        left = uncovered(part.speech, [replace(each, words=()) if each in doubted else each for each in moved])
         if part.again == _AGAIN:
             self.unheard += left
             return []
-        return self._left_out(part, left, whole=not moved) + self._doubted(part, doubted)
+        rest = self._left_out(left, (part.begin, part.end), whole=not moved)
+        for doubt in doubts:
+            for phrase in repeated(doubt.segment, part.speech):
+                rest.append(Rest(around(phrase, part.begin, part.end), phrase, doubt))
+        return rest
 
-    def _settle(self, doubt: Doubt, heard: list[Segment]) -> None:
+    def _settle(self, doubt: Doubt, heard: list[Segment]) -> list[Rest]:
         doubt.heard += heard
         doubt.left -= 1
-        if doubt.left == 0:
-            self.segments += doubt.better
+        if doubt.left:
+            return []
+        self.segments += doubt.better
+        within = (doubt.segment.start, doubt.segment.end)
+        return self._left_out(uncovered(doubt.speech, doubt.better), within, whole=False)
 
-    def _left_out(self, part: Part, left: list[Span], *, whole: bool) -> list[Rest]:
+    def _left_out(self, left: list[Span], within: Span, *, whole: bool) -> list[Rest]:
+        begin, end = within
         found: list[Rest] = []
         for phrase in phrases(left):
-            begin, end = _around(phrase, part)
-            if whole and end - begin > _SMALLER * (part.end - part.begin):
+            span = around(phrase, begin, end)
+            if whole and span[1] - span[0] > _SMALLER * (end - begin):
                 self.unheard += phrase
             else:
-                found += [Rest(span, inside(phrase, *span)) for span in windows(phrase, begin, end)]
-        return found
-
-    def _doubted(self, part: Part, segments: list[Segment]) -> list[Rest]:
-        found: list[Rest] = []
-        for segment in segments:
-            spoken = thin(segment, part.speech)
-            doubt = Doubt(segment, len(spoken))
-            found += [Rest(_around(phrase, part), phrase, doubt) for phrase in spoken]
+                found += [Rest(window, inside(phrase, *window)) for window in windows(phrase, *span)]
         return found
 
     def finish(self) -> None:
@@ -276,8 +285,9 @@ class Hearing:
         )
 
 
-def _around(phrase: Sequence[Span], part: Part) -> Span:
-    return max(part.begin, phrase[0][0] - MARGIN_SECONDS), min(part.end, phrase[-1][1] + MARGIN_SECONDS)
+def _doubted(segment: Segment, speech: list[Span]) -> Doubt | None:
+    said = repeated(segment, speech)
+    return Doubt(segment, inside(speech, segment.start, segment.end), len(said)) if said else None
 
 
 def _alike(one: str, other: str) -> bool:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 MAX_SECONDS = 30.0
 """What Whisper's encoder takes."""
-MARGIN_SECONDS = 0.2
+_MARGIN_SECONDS = 0.2
 """Kept around speech: detection is late by a frame or two, and soft sounds begin before it."""
 _PHRASE_PAUSE_SECONDS, _PHRASE_SECONDS = 0.25, 1.5
 """A phrase ends at such a pause, once it is long enough for its language to be recognised."""
@@ -30,8 +30,8 @@ def windows(speech: Stretches, begin: float, end: float) -> list[Span]:
     rest = list(speech)
     while rest:
         taken, rest = _first_window(rest)
-        start = max(taken[0][0] - MARGIN_SECONDS, found[-1][1] if found else begin)
-        stop = taken[-1][1] + MARGIN_SECONDS
+        start = max(taken[0][0] - _MARGIN_SECONDS, found[-1][1] if found else begin)
+        stop = taken[-1][1] + _MARGIN_SECONDS
         if rest:
             stop = min(stop, (taken[-1][1] + rest[0][0]) / 2)
         found.append((start, min(stop, start + MAX_SECONDS, end)))
@@ -55,6 +55,11 @@ def phrases(speech: Stretches, least: float = _PHRASE_SECONDS) -> list[list[Span
     return found
 
 
+def around(phrase: Stretches, begin: float, end: float) -> Span:
+    """A phrase with what is kept around speech, between `begin` and `end`."""
+    return max(begin, phrase[0][0] - _MARGIN_SECONDS), min(end, phrase[-1][1] + _MARGIN_SECONDS)
+
+
 def inside(speech: Stretches, begin: float, end: float) -> list[Span]:
     """The parts of `speech` between `begin` and `end`."""
     cut = ((max(begin, a), min(end, b)) for a, b in speech)
@@ -71,7 +76,7 @@ def _length(phrase: Stretches) -> float:
 
 def _first_window(speech: Stretches) -> tuple[Stretches, list[Span]]:
     """The stretches of the first window, and those that are left."""
-    limit = speech[0][0] + MAX_SECONDS - 2 * MARGIN_SECONDS
+    limit = speech[0][0] + MAX_SECONDS - 2 * _MARGIN_SECONDS
     within = [stretch for stretch in speech if stretch[1] <= limit]
     if len(within) == len(speech):
         return speech, []

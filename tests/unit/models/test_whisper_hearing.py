@@ -169,3 +169,31 @@ def test_a_segment_over_far_more_speech_than_it_has_letters_is_heard_phrase_by_p
     whole.finish()
     assert isinstance(whole.result, Transcript)
     assert whole.result.text == text
+
+
+def test_what_a_doubted_segment_leaves_out_is_heard_once() -> None:
+    """Not as a phrase of it and as a gap, which would say the same words twice."""
+    whole = hearing(part(0, 10))
+    first = whole.parts[0]
+    first.speech = [(0.0, 4.0), (5.0, 9.0)]
+    first.keep(decoded(-0.3))
+    stretched = Segment("Say it", 0.0, 9.0, (word("Say", 0.0, 0.5), word("it", 0.5, 9.0)))
+    doubted = whole.take(first, [stretched])
+    assert [rest.speech for rest in doubted] == [[(0.0, 4.0)], [(5.0, 9.0)]]
+    left = []
+    for rest in doubted:  # neither phrase says what the segment says: what it left out is heard again after all
+        again = Part(*rest.span, cast("Any", None), rest.speech, again=1, doubt=rest.doubt, language="en")
+        again.keep(decoded(-0.3))
+        whole.parts.append(again)
+        left += whole.take(again, [Segment("Quite another thing.", 0.2, 3.0)])
+    assert [segment.text for segment in whole.segments] == ["Say it"]
+    assert [(round(a, 1), round(b, 1)) for rest in left for a, b in rest.speech] == [(1.5, 4.0), (5.0, 9.0)]
+
+
+def test_phrases_that_are_in_one_language_after_all_are_heard_in_the_windows_that_are_encoded() -> None:
+    whole = hearing(part(0, 4, None, en=0.97, nl=0.03), part(5, 9, None, en=0.4, nl=0.6), seconds=9)
+    encoded = [part(0, 9, None)]
+    whole.whole = encoded
+    assert whole.judge_phrases() == []
+    assert whole.parts is encoded
+    assert encoded[0].language == "en"
