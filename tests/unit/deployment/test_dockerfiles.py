@@ -65,7 +65,7 @@ def test_what_is_copied_is_there(stages: list[Stage]) -> None:
 
 def test_its_variables_are_settings_of_the_service(stages: list[Stage]) -> None:
     named = set(stages[-1].environment) - NOT_OURS
-    assert {"DATA_DIR", "WHISPER_DIR", "XTTS_DIR", "AUDIOSEAL_DIR", "HOST", "PORT", "AUTH_MODE"} <= named
+    assert {"DATA_DIR", "WHISPER_DIR", "KOKORO_DIR", "XTTS_DIR", "AUDIOSEAL_DIR", "HOST", "PORT", "AUTH_MODE"} <= named
     assert {name.lower() for name in named} <= Settings.model_fields.keys()
 
 
