@@ -31,6 +31,10 @@ _JOBS, _BATCHED_JOBS = 2, 16
 MAX_WAITING_CALLS = 32
 """For one engine, or for the workers; above it a request gets 503 `overloaded`."""
 _MIN_AUDIO_SECONDS = 1.0
+_ESPEAK_ALONE = (
+    "All languages are spoken by espeak-ng, which is hard to understand: the files of Kokoro-82M are not there. "
+    "scripts/download_models.py kokoro brings them."
+)
 _DECODER_SECONDS = 20.0
 """Wall time for one file; then its process is killed."""
 
@@ -79,12 +83,13 @@ class SpeechEngines:
     voice: VoiceEngine
     runners: Mapping[str, Runner] = field(default_factory=dict)
     job_concurrency: int = _JOBS
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """An engine that the settings name. `batches`: its factory makes a BatchEngine, for the owner of a device.
-    `varies`: of a voice, as in `domain.ports.VoiceEngine`.
+    `varies`: of a voice, as in `domain.ports.VoiceEngine`. `notices`: what is less than it could be.
     """
 
     name: str
@@ -92,6 +97,7 @@ class _Chosen:
     factory: Callable[[], Any]
     batches: bool = False
     varies: bool = False
+    notices: tuple[str, ...] = ()
 
 
 async def start_engines(
@@ -128,7 +134,7 @@ def build_engines(settings: Settings, remote: SpeechEngines | None = None) -> En
         analyzer=RemoteSpeakerAnalyzer(analysis),
         runners={"decoder": decoder, **speech.runners, "speaker_analysis": analysis},
         job_concurrency=speech.job_concurrency,
-        standing_notices=translation.notices,
+        standing_notices=(*speech.notices, *translation.notices),
         passing_notices=translation.resting,
         close=translation.close,
     )
@@ -142,6 +148,7 @@ def _speech_engines(settings: Settings) -> SpeechEngines:
         RemoteVoice(speaking, voice.name, voice.languages, varies=voice.varies),
         {"transcription": hearing, "voice": speaking},
         _BATCHED_JOBS if recogniser.batches or voice.batches else _JOBS,
+        voice.notices,
     )
 
 
@@ -211,9 +218,15 @@ def _voice(settings: Settings) -> _Chosen:
     """XTTS-v2 when named, or with `auto` when its checkpoint is there and its licence accepted; else espeak-ng."""
     if not _takes_xtts(settings):
         from src.models.espeak_voice import engine as espeak  # noqa: PLC0415
+        from src.models.espeak_voice import kokoro_files  # noqa: PLC0415
 
-        logger.info("voice: %s (VOICE_ENGINE=%s)", espeak.NAME, settings.voice_engine)
-        return _Chosen(espeak.NAME, espeak.spoken_languages(), espeak.EspeakVoice)
+        missing = kokoro_files.missing(settings.kokoro_dir)
+        name = espeak.ESPEAK_ALONE if missing else espeak.NAME
+        logger.info("voice: %s (VOICE_ENGINE=%s)", name, settings.voice_engine)
+        if missing:
+            logger.warning("voice: espeak-ng speaks without Kokoro: %s", missing)
+        embedded = partial(espeak.EspeakVoice, None if missing else settings.kokoro_dir)
+        return _Chosen(name, espeak.spoken_languages(), embedded, notices=(_ESPEAK_ALONE,) if missing else ())
     # Imported here: coqui-tts is no part of an embedded installation.
     from src.models.xtts.batch import load_xtts_batch  # noqa: PLC0415
     from src.models.xtts.conditioning import ENGINE  # noqa: PLC0415

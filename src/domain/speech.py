@@ -171,6 +171,8 @@ class SpeechRequest:
     """Sentences to say in `language` with the voice of `voice`, and the melody of `prosody` when given.
 
     `candidate`: 0 or more. An engine that varies says each candidate in another way, and the same one in the same way.
+    `speaker`: the voice's speaker embedding (`VoicePrint.embedding`), for an engine that has several voices to begin
+    with; empty: not measured.
     """
 
     texts: tuple[str, ...]
@@ -179,6 +181,7 @@ class SpeechRequest:
     prosody: VoiceConditioning | None = None
     quality: Quality = Quality.BALANCED
     candidate: int = 0
+    speaker: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

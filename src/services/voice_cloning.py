@@ -189,7 +189,7 @@ class VoiceCloning:
         the engine made no sound.
         """
         text = await asyncio.to_thread(_said, request.texts, request.language)
-        request = replace(request, texts=text.sentences)
+        request = replace(request, texts=text.sentences, speaker=voice.voice_print.embedding)
         if request.quality is not Quality.HIGH or not self._engine.varies:
             speech = Speech(await self._engine.speak(request))
         else:

@@ -1,7 +1,7 @@
-"""Speech before conversion: espeak-ng in every language, flite for English where it is installed.
+"""espeak-ng: speech before conversion, or how a text is said.
 
-Both run as processes of their own, without a shell, within limits of memory, output and time. The text goes through
-standard input, so it can never be an option.
+It runs as a process of its own (its licence is the GPL), without a shell, within limits of memory, output and time. The
+text goes through standard input, so it can never be an option.
 """
 
 import contextlib
@@ -12,10 +12,8 @@ import subprocess
 import tempfile
 import textwrap
 from functools import cache
-from pathlib import Path
 
 import numpy as np
-import soundfile as sf
 
 from src.domain.audio import Audio
 from src.domain.errors import DeadlineExceeded, EngineUnavailable
@@ -33,18 +31,14 @@ _LIMITS = {
     resource.RLIMIT_FSIZE: 64 << 20,  # its output: 25 minutes of sound
     resource.RLIMIT_CPU: int(TIMEOUT_SECONDS),
 }
-"""Of each program: bytes of memory, bytes of a file, seconds."""
+"""Bytes of memory, bytes of a file, seconds."""
 _LONGEST_CLAUSE = {"ko": 80, "cmn-latn-pinyin": 80}
 """Characters without a pause: espeak-ng loses what a Korean or Chinese clause has after 120 syllables or so."""
 _CLAUSES = re.compile("(?<=[.,;:!?。，、！？；：])")
 LONGEST_WORD = 40
 """Letters: espeak-ng drops the end of a word of some 200 bytes."""
 
-FLITE_VOICES = ("rms", "kal16", "awb")
-"""In order of preference, for women too: after conversion a recogniser hears nine tenths of the words from rms and six
-tenths from slt, a woman. Likewise espeak-ng's plain male voices come out nearer than its female variants."""
-
-_ESPEAK_NAMES = {"en": "en-us", "pt": "pt-br", "zh": "cmn-latn-pinyin"}
+ESPEAK_NAMES = {"en": "en-us", "pt": "pt-br", "zh": "cmn-latn-pinyin"}
 """espeak-ng's own name where it differs from the service's code. Its plain `cmn` reads pinyin as if it were English."""
 
 _KANA_OR_HAN = re.compile("[\u3000-\u9fff]")
@@ -62,18 +56,7 @@ def spoken_languages() -> frozenset[str]:
     lines = listed.stdout.decode(errors="replace").splitlines()[1:]
     tags = {columns[1] for line in lines if len(columns := line.split()) > 1}
     bases = tags | {tag.partition("-")[0] for tag in tags}
-    return frozenset(code for code in LANGUAGES if _ESPEAK_NAMES.get(code, code) in bases)
-
-
-@cache
-def installed_flite_voices(wanted: tuple[str, ...] = FLITE_VOICES) -> tuple[str, ...]:
-    """Those of `wanted` that the installed flite has, in that order; none when it is not installed."""
-    try:
-        listed = subprocess.run(["flite", "-lv"], capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    names = listed.stdout.decode(errors="replace").partition(":")[2].split()
-    return tuple(voice for voice in wanted if voice in names)
+    return frozenset(code for code in LANGUAGES if ESPEAK_NAMES.get(code, code) in bases)
 
 
 def require_espeak() -> None:
@@ -82,17 +65,12 @@ def require_espeak() -> None:
         raise EngineUnavailable(_MISSING)
 
 
-def say(text: str, language: str, flite_voices: tuple[str, ...] = FLITE_VOICES) -> Audio:
-    """`text` of `services.spoken_text` as plain synthetic speech, without samples when nothing can be said.
-
-    English is spoken by the first of `flite_voices` that is installed.
+def say(text: str, language: str) -> Audio:
+    """`text` of `services.spoken_text` as espeak-ng says it, without samples when nothing can be said.
 
     Raises EngineUnavailable, and DeadlineExceeded when the program does not end.
     """
-    voices = installed_flite_voices(flite_voices) if language == "en" else ()
-    if voices:
-        return _flite(text, voices[0])
-    name = _ESPEAK_NAMES.get(language, language)
+    name = ESPEAK_NAMES.get(language, language)
     if language == "ja":
         text = kana(_clean(text))  # espeak-ng calls each kanji "Chinese letter"
     return espeak(text, name)
@@ -103,7 +81,7 @@ def espeak(text: str, voice: str) -> Audio:
     command = ["espeak-ng", "-b", "1", "-v", voice, "-s", str(_WORDS_PER_MINUTE), "--stdin", "--stdout"]
     clauses = _CLAUSES.split(_clean(text))
     longest = _LONGEST_CLAUSE.get(voice, MAX_CHARACTERS)
-    wav = _run(command, " ".join(", ".join(textwrap.wrap(clause, longest)) for clause in clauses), "espeak-ng")
+    wav = _run(command, " ".join(", ".join(textwrap.wrap(clause, longest)) for clause in clauses))
     if not wav:  # nothing to say
         return Audio(np.zeros(0, np.float32), 22_050)
     # It writes to a pipe before it knows the length, so the header's lengths mean nothing.
@@ -114,15 +92,10 @@ def espeak(text: str, voice: str) -> Audio:
     return Audio((pcm / np.float32(32768)).astype(np.float32), int.from_bytes(wav[24:28], "little"))
 
 
-def _flite(text: str, voice: str) -> Audio:
-    # flite cannot write to a pipe.
-    with tempfile.TemporaryDirectory(prefix="voice-") as folder:
-        path = Path(folder) / "speech.wav"
-        _run(["flite", "-voice", voice, "-f", "/dev/stdin", "-o", str(path)], _clean(text), "flite")
-        if not path.exists():
-            return Audio(np.zeros(0, np.float32), 16_000)
-        samples, sample_rate = sf.read(path, dtype="float32")
-    return Audio(samples, sample_rate)
+def espeak_ipa(text: str, voice: str) -> str:
+    """How espeak-ng says a clause: IPA, two signs of one sound tied. Raises EngineUnavailable, DeadlineExceeded."""
+    command = ["espeak-ng", "-b", "1", "-v", voice, "-q", "--ipa", "--tie=\u0361", "--stdin"]
+    return _run(command, _clean(text)).decode(errors="replace")
 
 
 def _clean(text: str) -> str:
@@ -135,13 +108,13 @@ def _divided(word: str) -> str:
     return " ".join(textwrap.wrap(word, LONGEST_WORD))
 
 
-def _run(command: list[str], text: str, program: str) -> bytes:
-    """Its output. The program is one of this package's; it ends at the first limit that it reaches."""
+def _run(command: list[str], text: str) -> bytes:
+    """What espeak-ng puts out; it ends at the first limit that it reaches."""
     with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.DEVNULL)
         except FileNotFoundError:
-            raise EngineUnavailable(f"{program} is not installed: install Debian's {program}.") from None
+            raise EngineUnavailable(_MISSING) from None
         with process:
             for limit, value in _LIMITS.items():
                 with contextlib.suppress(ProcessLookupError):  # it has ended
@@ -150,8 +123,8 @@ def _run(command: list[str], text: str, program: str) -> bytes:
                 process.communicate(text.encode(errors="ignore"), timeout=TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
-                raise DeadlineExceeded(f"{program} did not end within {TIMEOUT_SECONDS:.0f} s.") from None
+                raise DeadlineExceeded(f"espeak-ng did not end within {TIMEOUT_SECONDS:.0f} s.") from None
         if process.returncode:
-            raise EngineUnavailable(f"{program} ended with status {process.returncode}.")
+            raise EngineUnavailable(f"espeak-ng ended with status {process.returncode}.")
         output.seek(0)
         return output.read()

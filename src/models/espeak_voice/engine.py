@@ -3,6 +3,8 @@
 import io
 import textwrap
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -11,13 +13,18 @@ from src.domain.errors import InternalError, ReferenceTooShort, UnsupportedLangu
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
 from src.models.espeak_voice import base_voice
 from src.models.espeak_voice.base_voice import spoken_languages
+from src.models.espeak_voice.kokoro import Kokoro
+from src.models.espeak_voice.likeness import mixture
+from src.models.espeak_voice.phonemes import LANGUAGES as KOKORO_LANGUAGES
+from src.models.espeak_voice.phonemes import phonemes
 from src.models.espeak_voice.unit_selection import convert
 from src.models.espeak_voice.world import BANDS, COEFFICIENTS, FRAME_SECONDS, Frames, analyse, synthesise
 from src.utils.audio import beginning, join, resample
 
-__all__ = ["NAME", "EspeakVoice", "spoken_languages"]
+__all__ = ["ESPEAK_ALONE", "NAME", "EspeakVoice", "spoken_languages"]
 
-NAME = "espeak-ng+world"
+NAME, ESPEAK_ALONE = "kokoro+world", "espeak-ng+world"
+"""With Kokoro's network, and without it. Both read what the other has learned of a voice."""
 
 MAX_REFERENCE_SECONDS = 60.0
 """Of all recordings of a voice together, each with an equal share: more of a voice brings nothing that is heard, and
@@ -36,15 +43,14 @@ _SILENCE = 10 ** (-50 / 20)
 class EspeakVoice:
     """Implements `condition` and `speak` of `domain.ports.VoiceEngine` as blocking calls: run it in a child process.
 
-    `flite_voices`: base voices for English in order of preference, of those that flite has.
+    `kokoro`: the folder of the network that speaks KOKORO_LANGUAGES; None: espeak-ng speaks them too.
     """
 
-    name = NAME
-
-    def __init__(self, flite_voices: tuple[str, ...] = base_voice.FLITE_VOICES) -> None:
+    def __init__(self, kokoro: Path | None = None) -> None:
         """Raises EngineUnavailable when espeak-ng is not installed."""
         base_voice.require_espeak()
-        self._flite_voices = flite_voices
+        self._kokoro = None if kokoro is None else Kokoro(kokoro)
+        self.name = ESPEAK_ALONE if kokoro is None else NAME
         self.languages = spoken_languages()
 
     def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
@@ -52,7 +58,7 @@ class EspeakVoice:
         0.6 s of voiced speech in all of them.
         """
         if not references:
-            return VoiceConditioning(NAME, _UNCONVERTED)
+            return VoiceConditioning(self.name, _UNCONVERTED)
         share = MAX_REFERENCE_SECONDS / len(references)
         frames = analyse(join(beginning(reference, share) for reference in references), with_aperiodicity=False)
         seconds = frames.voiced.sum() * FRAME_SECONDS
@@ -60,7 +66,7 @@ class EspeakVoice:
             raise ReferenceTooShort(
                 f"The recording has {seconds:.1f} s of voiced speech; a voice needs {MIN_VOICED_SECONDS} s."
             )
-        return VoiceConditioning(NAME, _pack(frames))
+        return VoiceConditioning(self.name, _pack(frames))
 
     def speak(self, request: SpeechRequest) -> SpokenAudio:
         """The texts one after the other with short pauses, peak at -3 dB; texts without words are a pause.
@@ -69,14 +75,26 @@ class EspeakVoice:
         """
         if request.language not in self.languages:
             raise UnsupportedLanguage(f"espeak-ng has no voice for {request.language!r} here.")
-        # What a program takes at once is bounded; a longer sentence is said in parts.
-        spoken = [
-            [_trimmed(base_voice.say(part, request.language, self._flite_voices)) for part in _parts(text)]
-            for text in request.texts
-        ]
+        say = self._base(request)
+        # What is said at once is bounded; a longer sentence is said in parts.
+        spoken = [[_trimmed(say(part)) for part in _parts(text)] for text in request.texts]
         joined = _joined(_sounds([audio for parts in spoken for audio in parts], request))
         seconds = tuple(sum(audio.duration_seconds for audio in parts) for parts in spoken)
         return SpokenAudio(joined.samples, joined.sample_rate, seconds)
+
+    def _base(self, request: SpeechRequest) -> Callable[[str], Audio]:
+        """What says a text before it is converted: of Kokoro's voices those that are nearest to the speaker."""
+        kokoro, language = self._kokoro, request.language
+        if kokoro is None or language not in KOKORO_LANGUAGES:
+            return lambda text: base_voice.say(text, language)
+        style = kokoro.mixed(mixture(language, request.speaker, _pitch(request.voice)))
+        return lambda text: kokoro.say(phonemes(text, language), style)
+
+
+def _pitch(voice: VoiceConditioning) -> float:
+    """Median in Hz; 0 when there is nothing to convert to."""
+    pitch = np.zeros(0) if voice.data == _UNCONVERTED else _unpack(voice).pitch
+    return float(np.median(pitch[pitch > 0])) if (pitch > 0).any() else 0.0
 
 
 def _parts(text: str) -> list[str]:
@@ -140,6 +158,10 @@ def _unpack(conditioning: VoiceConditioning) -> Frames:
             pitch, cepstrum = stored["pitch"].astype(np.float64), stored["cepstrum"].astype(np.float64)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         pitch = cepstrum = np.zeros(0)
-    if conditioning.engine != NAME or cepstrum.shape != (len(pitch), COEFFICIENTS) or not (pitch > 0).any():
-        raise InternalError(f"A voice made by {conditioning.engine!r} cannot be read by {NAME}.")
+    if (
+        conditioning.engine not in (NAME, ESPEAK_ALONE)
+        or cepstrum.shape != (len(pitch), COEFFICIENTS)
+        or not (pitch > 0).any()
+    ):
+        raise InternalError(f"A voice made by {conditioning.engine!r} is not one of the embedded engine.")
     return Frames(pitch, cepstrum, np.zeros((len(pitch), BANDS)))

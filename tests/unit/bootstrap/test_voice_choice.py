@@ -12,7 +12,7 @@ from src.workers.process_pool import ProcessPool
 
 
 def _settings(folder: Path, engine: str, *, agreed: bool) -> Settings:
-    values = {"voice_engine": engine, "xtts_dir": folder, "coqui_tos_agreed": agreed}
+    values = {"voice_engine": engine, "xtts_dir": folder, "kokoro_dir": folder, "coqui_tos_agreed": agreed}
     return Settings.model_validate(values)
 
 

@@ -24,7 +24,6 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget() -> None:
     base_voice.spoken_languages.cache_clear()
-    base_voice.installed_flite_voices.cache_clear()
 
 
 def put(folder: Path, name: str, script: str) -> None:
@@ -41,8 +40,7 @@ def test_without_espeak_no_language_is_spoken_and_the_package_is_named(programs:
         base_voice.say("Hola.", "es")
 
 
-def test_without_flite_espeak_speaks_english(programs: Path) -> None:
-    assert base_voice.installed_flite_voices() == ()
+def test_american_english_is_spoken(programs: Path) -> None:
     put(programs, "espeak-ng", 'printf "%s " "$@" >"$(dirname "$0")/arguments"; exit 3')
     with pytest.raises(EngineUnavailable, match="status 3"):
         base_voice.say("Hello.", "en")
@@ -87,9 +85,3 @@ def test_the_text_is_never_an_argument(programs: Path) -> None:
         base_voice.espeak("--path=/etc $(touch x)", "es")
     assert "touch" not in (programs / "arguments").read_text()
     assert (programs / "input").read_text() == "--path=/etc $(touch x)"
-
-
-def test_the_english_base_is_the_first_flite_voice_that_is_there(programs: Path) -> None:
-    put(programs, "flite", 'echo "$@" >>"$(dirname "$0")/arguments"; echo "Voices available: awb kal16 slt"')
-    assert base_voice.say("Hello.", "en").samples.size == 0
-    assert "-voice kal16 " in (programs / "arguments").read_text()
