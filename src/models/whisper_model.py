@@ -164,10 +164,8 @@ class WhisperModel:
         of the decoder each; only where they differ is each phrase encoded alone, which is right more often.
         """
         named = hearing.clip.language
-        if hearing.whole and named is not None:
-            hearing.judge_declared_phrases(named)
-        elif hearing.whole:
-            found = hearing.judge_phrases()
+        if hearing.whole:
+            found = hearing.judge_declared_phrases(named) if named is not None else hearing.judge_phrases()
             hearing.parts = [_part(hearing, recogniser, *each) for each in found] or hearing.parts
         elif self._mixed(hearing, recogniser):
             last = len(hearing.samples) / MODEL_RATE
