@@ -18,10 +18,10 @@ import torch
 import whisper
 from faster_whisper import WhisperModel as FasterWhisper
 
-from scripts.benchmarks import messages, people
+from scripts.benchmarks import messages
 from scripts.benchmarks.messages import words
 from scripts.checkpoints import ctranslate2_whisper
-from scripts.parts import whisper_packages
+from scripts.parts import people, whisper_packages
 from src.config.settings import Settings
 from src.domain.audio import Audio
 from src.domain.errors import VoiceServiceError

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import whisper
 
-from scripts.benchmarks import people
+from scripts.parts import people
 from src.config.settings import Settings
 from src.domain.audio import Audio, Samples
 from src.domain.errors import VoiceServiceError
