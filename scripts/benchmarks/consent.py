@@ -1,6 +1,6 @@
 """Suite `consent`: what the bounds of the spoken challenge let through, and what they refuse, in English.
 
-Words: sentences of challenges spoken by four voices of flite, heard by pocketsphinx; the word error rate against the
+Words: sentences of challenges spoken by four voices of flite, heard by Whisper; the word error rate against the
 sentence that was spoken, and against those that were not. Voices: GE2E cosines between recordings of about the length
 of a challenge, of the same voice and of different ones: four voices of flite, and a woman who recorded the channel
 names of Debian's alsa-utils; and between variants of one synthesiser, espeak-ng's. The same with a microphone that
@@ -15,24 +15,28 @@ import math
 import subprocess
 import wave
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile as sf
 import soxr
 from scipy.signal import butter, lfilter
 
-from scripts.benchmarks.voice import ALSA_SOUNDS, FLITE_REFERENCES, read
+from src.config.settings import Settings
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, Samples
-from src.domain.errors import NoSpeechDetected
+from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood
 from src.domain.speech import Quality
-from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.speaker_analysis import SpeakerAnalysis
+from src.models.whisper_model import WhisperModel, weights_file
 from src.services.profiles.challenge_sentences import load_grammars
 from src.services.profiles.verification import Bounds
 from src.utils.audio import levelled
 from src.utils.words import word_error_rate
 from tests.recordings import audio_files
 
+_ALSA_SOUNDS = Path("/usr/share/sounds/alsa")
+_FLITE_VOICES = ("rms", "slt", "kal16", "awb")
 _GRAMMAR = load_grammars()["en"]
 _NOISE_DECIBELS = 20
 _VARIANTS = ("m1", "m3", "f2", "f4")
@@ -50,7 +54,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     bounds = Bounds()
     spoken = {
         voice: [(text, _flite(text, voice)) for text in (_GRAMMAR.make() for _ in range(arguments.sentences))]
-        for voice in FLITE_REFERENCES
+        for voice in _FLITE_VOICES
     }
     words = _words(spoken, bounds.word_error_rate)
     voices = _voices(
@@ -70,6 +74,12 @@ def _flite(text: str, voice: str) -> Audio:
     return _ready(audio_files.speech(WORKING_SAMPLE_RATE, text, voice))
 
 
+def _read(path: Path) -> Audio:
+    """As the service would have it: mono, peak at -3 dB."""
+    samples, sample_rate = sf.read(path, dtype="float32", always_2d=True)
+    return Audio(levelled(samples.mean(axis=1), sample_rate), sample_rate)
+
+
 def _ready(samples: Samples) -> Audio:
     return Audio(levelled(samples.astype(np.float32), WORKING_SAMPLE_RATE), WORKING_SAMPLE_RATE)
 
@@ -78,7 +88,8 @@ def _ready(samples: Samples) -> Audio:
 
 
 def _words(spoken: dict[str, list[tuple[str, Audio]]], bound: float) -> dict[str, Any]:
-    recogniser = PocketsphinxModel()
+    settings = Settings()
+    recogniser = WhisperModel(weights_file(settings.whisper_model, settings.whisper_dir))
     print(f"Word error rates; {bound:g} and less passes")
     right: list[float] = []
     wrong: list[float] = []
@@ -94,10 +105,10 @@ def _words(spoken: dict[str, list[tuple[str, Audio]]], bound: float) -> dict[str
     return {"right": right, "passed": sum(rate <= bound for rate in right), "least_of_others": min(wrong)}
 
 
-def _hear(recogniser: PocketsphinxModel, audio: Audio) -> str:
+def _hear(recogniser: WhisperModel, audio: Audio) -> str:
     try:
         return recogniser.transcribe(audio, "en", Quality.BALANCED).text
-    except NoSpeechDetected:
+    except (NoSpeechDetected, SpeechNotUnderstood):
         return ""
 
 
@@ -161,7 +172,7 @@ def _print(analysis: SpeakerAnalysis, audio: Audio) -> Samples:
 
 
 def _alsa(count: int) -> Iterator[Audio]:
-    files = [read(path) for path in sorted(ALSA_SOUNDS.glob("*.wav")) if path.stem != "Noise"]
+    files = [_read(path) for path in sorted(_ALSA_SOUNDS.glob("*.wav")) if path.stem != "Noise"]
     chosen = itertools.combinations(files, _ALSA_AT_ONCE)
     for sounds in itertools.islice(chosen, 0, None, max(1, math.comb(len(files), _ALSA_AT_ONCE) // count)):
         joined = np.concatenate([sound.samples for sound in sounds])

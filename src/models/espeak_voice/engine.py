@@ -3,7 +3,7 @@
 import io
 import textwrap
 import zipfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from src.domain.errors import InternalError, ReferenceTooShort, UnsupportedLangu
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
 from src.models.espeak_voice import base_voice
 from src.models.espeak_voice.base_voice import spoken_languages
-from src.models.espeak_voice.kokoro import Kokoro
+from src.models.espeak_voice.kokoro import Kokoro, Style
 from src.models.espeak_voice.likeness import mixture
 from src.models.espeak_voice.phonemes import LANGUAGES as KOKORO_LANGUAGES
 from src.models.espeak_voice.phonemes import phonemes
@@ -75,20 +75,28 @@ class EspeakVoice:
         """
         if request.language not in self.languages:
             raise UnsupportedLanguage(f"espeak-ng has no voice for {request.language!r} here.")
-        say = self._base(request)
-        # What is said at once is bounded; a longer sentence is said in parts.
-        spoken = [[_trimmed(say(part)) for part in _parts(text)] for text in request.texts]
-        joined = _joined(_sounds([audio for parts in spoken for audio in parts], request))
-        seconds = tuple(sum(audio.duration_seconds for audio in parts) for parts in spoken)
-        return SpokenAudio(joined.samples, joined.sample_rate, seconds)
+        return converted(request, self.plain(request))
 
-    def _base(self, request: SpeechRequest) -> Callable[[str], Audio]:
-        """What says a text before it is converted: of Kokoro's voices those that are nearest to the speaker."""
-        kokoro, language = self._kokoro, request.language
-        if kokoro is None or language not in KOKORO_LANGUAGES:
-            return lambda text: base_voice.say(text, language)
-        style = kokoro.mixed(mixture(language, request.speaker, _pitch(request.voice)))
-        return lambda text: kokoro.say(phonemes(text, language), style)
+    def plain(self, request: SpeechRequest) -> list[list[Audio]]:
+        """Each text in parts, before conversion: of Kokoro's voices those that are nearest to the speaker, else
+        espeak-ng. What is said at once is bounded; a longer sentence has several parts.
+        """
+        say, language = partial(base_voice.say, language=request.language), request.language
+        if self._kokoro is not None and language in KOKORO_LANGUAGES:
+            style = self._kokoro.mixed(mixture(language, request.speaker, _pitch(request.voice)))
+            say = partial(_say_with, self._kokoro, language=language, style=style)
+        return [[_trimmed(say(part)) for part in _parts(text)] for text in request.texts]
+
+
+def converted(request: SpeechRequest, spoken: list[list[Audio]]) -> SpokenAudio:
+    """What `EspeakVoice.plain` said, in the voice that was asked for."""
+    joined = _joined(_sounds([audio for parts in spoken for audio in parts], request))
+    seconds = tuple(sum(audio.duration_seconds for audio in parts) for parts in spoken)
+    return SpokenAudio(joined.samples, joined.sample_rate, seconds)
+
+
+def _say_with(kokoro: Kokoro, text: str, language: str, style: Style) -> Audio:
+    return kokoro.say(phonemes(text, language), style)
 
 
 def _pitch(voice: VoiceConditioning) -> float:
