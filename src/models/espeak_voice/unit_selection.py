@@ -30,9 +30,9 @@ _SPREAD_LIMITS = (0.7, 1.4)
 _MELODY_LIMITS = (0.5, 1.6)
 _LOUDNESS_FROM_UNITS = 0.7
 _SMOOTHING_FRAMES = 0.7
-_SHARE = np.where(np.arange(COEFFICIENTS) < 12, 0.55, 0.75)
-"""Of the units in the result. With more of them the voice is nearer and the words are less clear: at 0.7 throughout the
-speaker model's cosine gains 0.02, and a recogniser loses a tenth of the words."""
+_SHARE = np.where(np.arange(COEFFICIENTS) < 16, 0.4, 0.9)
+"""Of the units in the result: coarse coefficients carry the words, fine ones the speaker. scripts/README.md has what
+other shares cost."""
 _AUDIBLE = 80.0
 """Coefficient 0 below its loud frames that still counts as speech: 39 dB."""
 _ENOUGH_FRAMES = 30
