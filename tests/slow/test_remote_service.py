@@ -67,7 +67,7 @@ def test_a_voice_is_learned_heard_and_spoken_with_by_the_worker(service: tuple[h
     with_profile = {"voice_profile_id": profile.json()["profile_id"]}
     said = http.post("/clone", json={"text": "Good morning.", "target_language": "en", **with_profile})
     assert said.status_code == 200, said.text
-    assert said.json()["engine"] == "espeak-ng+world"
+    assert said.json()["engine"] == "kokoro+world"
     translated = http.post("/translate", json={"audio": spoken, "target_language": "es", **with_profile})
     assert translated.status_code == 200, translated.text
     assert translated.json()["original_text"] == SENTENCE

@@ -8,7 +8,11 @@ import pytest
 from src.bootstrap.engines import _recogniser, _runners, _voice, build_engines
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
+from src.models.espeak_voice import kokoro_files
 from src.workers.process_pool import ProcessPool
+
+KOKORO = Path(__file__).resolve().parents[3] / "checkpoints" / "kokoro"
+"""Where scripts/setup brings it."""
 
 
 def _settings(folder: Path, engine: str, *, agreed: bool) -> Settings:
@@ -16,9 +20,32 @@ def _settings(folder: Path, engine: str, *, agreed: bool) -> Settings:
     return Settings.model_validate(values)
 
 
-def test_auto_takes_espeak_without_a_checkpoint(tmp_path: Path) -> None:
-    voice = _voice(_settings(tmp_path, "auto", agreed=True))
-    assert voice.name == "espeak-ng+world"
+async def test_without_any_files_espeak_speaks_alone_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = _settings(tmp_path, "auto", agreed=True)
+    engines = build_engines(settings)
+    assert engines.voice.name == "espeak-ng+world"
+    assert "scripts/download_models.py kokoro" in caplog.text
+    assert [notice for notice in engines.notices() if "espeak-ng" in notice and "Kokoro-82M" in notice]
+    assert engines.close is not None
+    await engines.close()
+
+
+async def test_with_kokoros_files_it_speaks_and_nothing_is_less_than_it_should_be(tmp_path: Path) -> None:
+    settings = _settings(tmp_path, "auto", agreed=True).model_copy(update={"kokoro_dir": KOKORO})
+    engines = build_engines(settings)
+    assert engines.voice.name == "kokoro+world"
+    assert not [notice for notice in engines.notices() if "Kokoro" in notice]
+    assert engines.close is not None
+    await engines.close()
+
+
+def test_a_damaged_network_is_no_reason_to_go_on_without_it(tmp_path: Path) -> None:
+    (tmp_path / kokoro_files.VOICES_FILE).write_bytes(b"other")
+    (tmp_path / kokoro_files.NETWORK_FILE).write_bytes(b"other")
+    with pytest.raises(EngineUnavailable, match="damaged"):
+        _voice(_settings(tmp_path, "auto", agreed=True))
 
 
 def test_auto_leaves_a_checkpoint_whose_licence_is_not_accepted_and_says_so(

@@ -45,6 +45,7 @@ async def test_a_given_text_is_said_and_nothing_is_heard_or_translated(with_prof
         await bench.storage.delete(job.input_key)
     result = await bench.pipeline.run(job, _ignore)
     assert bench.voice.requests[0].texts == ("Hola.", "Adiós.")
+    assert bench.voice.requests[0].speaker == (1.0, *(0.0,) * 255)  # as FakeAnalyzer measures
     assert (bench.transcriber.gate.entered, bench.translator.calls) == (0, 0)
     assert bench.storage.files[result.audio_key][:4] == b"RIFF"
     assert (result.original_text, result.translated_text) == ("Hola. Adiós.", "Hola. Adiós.")
