@@ -17,7 +17,7 @@ from src.models.espeak_voice.kokoro import Kokoro, Style
 from src.models.espeak_voice.likeness import mixture
 from src.models.espeak_voice.phonemes import LANGUAGES as KOKORO_LANGUAGES
 from src.models.espeak_voice.phonemes import phonemes
-from src.models.espeak_voice.unit_selection import convert
+from src.models.espeak_voice.unit_selection import convert, retuned
 from src.models.espeak_voice.world import BANDS, COEFFICIENTS, FRAME_SECONDS, Frames, analyse, synthesise
 from src.utils.audio import beginning, join, resample
 
@@ -35,6 +35,8 @@ MIN_VOICED_SECONDS = 0.6
 _MAX_UNITS = {Quality.FAST: 1500, Quality.BALANCED: 6000, Quality.HIGH: 12000}
 """Frames of the reference that are searched."""
 _UNCONVERTED = b"unconverted"
+_PITCH_ALONE = frozenset({"ar", "ko"})
+"""Languages of espeak-ng in which hardly a word is left when the spectrum is converted too."""
 _PAUSE_SECONDS = 0.25
 _PEAK = 10 ** (-3 / 20)
 _SILENCE = 10 ** (-50 / 20)
@@ -116,7 +118,12 @@ def _sounds(spoken: list[Audio], request: SpeechRequest) -> list[Samples]:
     voice = _unpack(request.voice)
     melody = voice if request.prosody is None else _unpack(request.prosody)
     sources = [analyse(audio) for audio in spoken]
-    return _converted([s for s in sources if len(s.pitch)], voice, melody, _MAX_UNITS[request.quality])
+    sources = [source for source in sources if len(source.pitch)]
+    if request.language in _PITCH_ALONE:
+        return [
+            synthesise(retuned(source, melody)) if source.voiced.any() else synthesise(source) for source in sources
+        ]
+    return _converted(sources, voice, melody, _MAX_UNITS[request.quality])
 
 
 def _converted(sources: list[Frames], voice: Frames, melody: Frames, max_units: int) -> list[Samples]:

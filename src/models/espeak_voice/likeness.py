@@ -14,7 +14,8 @@ Array = NDArray[np.float64]
 
 _FILE = Path(__file__).with_name("kokoro_likeness.npz")
 _LETTERS = {"en": "a", "es": "e", "fr": "f", "it": "i", "pt": "p", "ja": "j", "zh": "z"}
-"""How the names of a language's voices begin."""
+"""How the names of a language's voices begin. Other languages take Portuguese ones, which have many sounds."""
+_FOR_OTHERS = _LETTERS["pt"]
 _OTHER_SHARE = 0.4
 """Of a voice of any language in the mixture: with it the speaker is nearer by 0.05 of cosine, and no word is lost. By
 itself such a voice is understood less: American ones lose half of the words in French."""
@@ -23,14 +24,15 @@ _OCTAVE = 0.1
 
 
 def mixture(language: str, speaker: Sequence[float] = (), pitch_hz: float = 0.0) -> dict[str, float]:
-    """Names and shares of voices, the first of `language`, that are nearest together.
+    """Names and shares of voices, the first one's of `language`, that are nearest together.
 
     `speaker`: a GE2E embedding, empty when not known; `pitch_hz`: 0 likewise.
     """
     names, embeddings, octaves = _measured()
+    letter = _LETTERS.get(language, _FOR_OTHERS)
     wanted = np.asarray(speaker, np.float64) if len(speaker) else np.zeros(embeddings.shape[1])
     octave = np.log2(pitch_hz) if pitch_hz > 0 else None
-    own = [number for number, name in enumerate(names) if name[0] == _LETTERS[language]]
+    own = [number for number, name in enumerate(names) if name[0] == letter]
     first = own[_nearest(embeddings[own], octaves[own], wanted, octave)]
     share = _OTHER_SHARE
     mixed = (1 - share) * embeddings[first] + share * embeddings

@@ -10,7 +10,10 @@ from src.models.espeak_voice.base_voice import ESPEAK_NAMES, espeak_ipa
 from src.models.espeak_voice.chinese import chinese_ipa
 from src.models.espeak_voice.japanese import japanese_ipa
 
-LANGUAGES = frozenset({"en", "es", "fr", "it", "pt", "ja", "zh"})
+LANGUAGES = frozenset({"en", "es", "fr", "it", "pt", "ja", "zh", "cs", "de", "hu", "nl", "pl", "ru", "tr"})
+"""Those that the network learned, and others whose sounds are among them: it is understood better there than espeak-ng,
+which Arabic and Korean are left to.
+"""
 
 _PUNCTUATION = re.compile(r"\s*([.,;:!?—…]+)\s*")
 _OTHER_LANGUAGE = re.compile(r"\([^)]*\)")
@@ -29,9 +32,20 @@ _JOINED = {
     "ss": "S",
     "ts": "ʦ",
     "tʃ": "ʧ",
+    "tɕ": "ʨ",
+    "dʑ": "ʥ",
     "ɔɪ": "Y",
 }
 """Two sounds that espeak-ng ties are one sign."""
+_NEAREST = {
+    "ɫ": "l",
+    "ɭ": "l",
+    "ʑ": "ʒ",
+    "ɵ": "ø",
+    "ħ": "h",
+    "ʕ": "ʔ",
+}
+"""What is near to sounds that the network has no sign for."""
 _ENGLISH = (
     ("ʔˌn\u0329", "ʔn"),
     ("ʔn\u0329", "ʔn"),
@@ -83,6 +97,8 @@ def _signs(ipa: str, *, english: bool) -> str:
     ipa = _OTHER_LANGUAGE.sub("", ipa)
     for pair, sign in _JOINED.items():
         ipa = ipa.replace(pair[0] + _TIE + pair[1], sign)
+    for sound, near in _NEAREST.items():
+        ipa = ipa.replace(sound, near)
     if english:
         for theirs, ours in _ENGLISH:
             ipa = ipa.replace(theirs, ours)

@@ -37,6 +37,8 @@ class TestPhonemes:
             ("en", "The boat is quiet, my child.", "ðə bˈOt ɪz kwˈIət, mI ʧˈIld."),
             ("es", "¿Qué tal? ¡Muy bien!", "kˈe tˈal? mˈuj βjˈen!"),
             ("fr", "Bonjour; un pain.", "bɔ̃ʒˈuʁ; œ̃ pˈɛ̃."),
+            ("pl", "Żeby, dźwięk", "ʒˈɛbɨ, ʥvjˈɛŋk"),
+            ("tr", "hala", "halˈa"),
             ("it", "Grazie, la pizza.", "ɡrˈaʦje, la pˈiʦːa."),
             ("ja", "新聞、学校と手紙。", "ɕimbɯɴ, ɡaʔkoː to teɡamʲi."),
             ("ja", "京都の空気", "kʲoːto no kɯːkʲi"),
@@ -92,8 +94,8 @@ class TestTheNetwork:
 
 class TestTheVoicesThatAreTaken:
     def test_most_is_of_the_language_and_near_in_pitch(self) -> None:
-        firsts = {"en": "a", "es": "e", "fr": "f", "it": "i", "pt": "p", "ja": "j", "zh": "z"}
-        assert set(firsts) == LANGUAGES
+        firsts = {"en": "a", "es": "e", "fr": "f", "it": "i", "pt": "p", "ja": "j", "zh": "z", "de": "p", "ru": "p"}
+        assert set(firsts) <= LANGUAGES
         for language, letter in firsts.items():
             her, him = mixture(language, pitch_hz=220), mixture(language, pitch_hz=95)
             assert {*her, *him} <= set(VOICES)
@@ -125,7 +127,7 @@ class TestTheEngine:
         assert not np.array_equal(said[0].samples, said[1].samples)
 
     def test_languages_without_the_network_are_spoken_by_espeak(self, engine: EspeakVoice) -> None:
-        request = SpeechRequest(("Guten Tag.",), "de", engine.condition(()))
+        request = SpeechRequest(("안녕하세요.",), "ko", engine.condition(()))
         assert np.array_equal(engine.speak(request).samples, EspeakVoice().speak(request).samples)
         spanish = SpeechRequest(("Buenos días.",), "es", engine.condition(()))
         assert not np.array_equal(engine.speak(spanish).samples, EspeakVoice().speak(spanish).samples)
