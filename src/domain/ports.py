@@ -60,6 +60,10 @@ class BatchEngine(Protocol):
     def methods(self) -> frozenset[str]:
         """What may be called."""
 
+    @property
+    def told(self) -> str:
+        """Network, device and precision, for operators."""
+
     def begin(self, method: str, args: tuple[Any, ...]) -> Work:
         """Take a call on. Raises what is wrong with it."""
 

@@ -90,7 +90,7 @@ class WhisperModel:
     ) -> None:
         self.LANGUAGES = languages_of(weights)
         self._vad = SileroVad()
-        self._recognisers = _load(weights, high_weights, device, precision, threads)
+        self.told, self._recognisers = _load(weights, high_weights, device, precision, threads)
 
     def transcribe(self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS) -> Transcript:
         """Sentences with punctuation; segments end where Whisper's timestamps do, words are timed by its attention.
@@ -264,7 +264,8 @@ def _part(
 
 def _load(
     weights: Path, high_weights: Path | None, device: str, precision: str, threads: int | None
-) -> "dict[Quality, Recogniser]":
+) -> "tuple[str, dict[Quality, Recogniser]]":
+    """The network, its device and precision, in words; and one for each quality."""
     import torch  # noqa: PLC0415 - only where whisper is installed and wanted
 
     from src.models.whisper.linear import Precision  # noqa: PLC0415
@@ -284,8 +285,9 @@ def _load(
         for path in (weights, high_weights)
         if path is not None
     ]
-    logger.info("whisper: %s on %s in %s", weights.stem, target.type, kind)
-    return {Quality.FAST: usual, Quality.BALANCED: usual, Quality.HIGH: high[0] if high else usual}
+    told = f"{weights.stem} on {target.type} in {kind}"
+    logger.info("whisper: %s", told)
+    return told, {Quality.FAST: usual, Quality.BALANCED: usual, Quality.HIGH: high[0] if high else usual}
 
 
 def _listens_briefly(hearing: Hearing) -> bool:

@@ -22,6 +22,7 @@ class WhisperBatch:
 
     def __init__(self, model: WhisperModel) -> None:
         self._model = model
+        self.told = model.told
         self._hearings: deque[Hearing] = deque()
 
     def begin(self, method: str, args: tuple[Any, ...]) -> Hearing:
