@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.adapters.decoding.cut_files import states_too_little, was_cut
+from src.adapters.decoding.packets import AMR, Packets
+from src.adapters.decoding.whole_parts import WholeParts, whole_parts
 from src.domain.audio import WORKING_SAMPLE_RATE, AudioFormat, Recording, Samples
 from src.domain.errors import AudioTooLong, AudioTooShort, AudioUndecodable, UnsupportedAudioFormat
-from src.utils.audio import check_format
+from src.utils.audio_formats import check_format, unwrapped
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000
 
-_AMR = frozenset({"amrnb", "amrwb", "amr_nb", "amr_wb"})
 _PCM = frozenset(f"pcm_{kind}" for kind in ("u8", "s16le", "s24le", "s32le", "f32le", "f64le", "alaw", "mulaw"))
+_TELEPHONE = frozenset({"adpcm_ima_wav", "adpcm_ms", "gsm_ms"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +32,23 @@ class _Reader:
 
 
 _READERS = {
-    AudioFormat.WAV: _Reader("wav", _PCM),
+    AudioFormat.WAV: _Reader("wav", _PCM | _TELEPHONE),
     AudioFormat.MP3: _Reader("mp3", frozenset({"mp3", "mp3float"})),
     AudioFormat.M4A: _Reader(
-        "mov", _AMR | {"aac", "alac", "opus", "mp3", "mp3float", "flac"}, "mov,mp4,m4a,3gp,3g2,mj2"
+        "mov", AMR | {"aac", "alac", "opus", "mp3", "mp3float", "flac"}, "mov,mp4,m4a,3gp,3g2,mj2"
     ),
+    AudioFormat.AAC: _Reader("aac", frozenset({"aac"})),
     AudioFormat.FLAC: _Reader("flac", frozenset({"flac"})),
     AudioFormat.OGG: _Reader("ogg", frozenset({"opus", "vorbis", "flac"})),
     AudioFormat.WEBM: _Reader("matroska", _PCM | {"opus", "vorbis", "aac", "flac"}, "matroska,webm"),
-    AudioFormat.AMR: _Reader("amr", _AMR),
+    AudioFormat.AMR: _Reader("amr", AMR),
 }
 
 _ENCODER_PADDING_SECONDS = 0.3
 """AAC and MP3 encoders fill up frames at both ends: 300 s may come out a little longer."""
 
-_BYTES_PER_SAMPLE = 8  # of the widest plain numbers
 _FEW = 0.01
 """Share of samples that are no numbers up to which a file is heard without them."""
-_TAGS_BYTES = 4096
-"""Tags behind the last frame."""
 _SHORTEST_SOUND_SECONDS = 0.1
 """No word is lost with less. A frame or two that cannot be decoded is usual where MP3 files were joined."""
 
@@ -67,26 +67,40 @@ class PyAvDecoder:
         Raises FormatMismatch, UnsupportedAudioFormat, AudioUndecodable, AudioTooShort, AudioTooLong.
         """
         kind = check_format(data, declared)
-        packets = _Packets()
-        with _foreign_errors(data, kind), _opened(data, _READERS[kind]) as container:
+        data = unwrapped(data)
+        parts, packets = whole_parts(data, kind), Packets()
+        with _foreign_errors(data, kind), _opened(parts.data, _READERS[kind]) as container:
             stream = _audio_stream(container, kind)
             channels, seconds = self._read(packets.frames(container, stream))
-        packets.count_skipped(data, kind)
-        if packets.bad_bytes > packets.good_bytes:
-            raise AudioUndecodable("More than half of the audio is damaged.")
+        if kind in (AudioFormat.MP3, AudioFormat.FLAC):
+            packets.count_skipped(len(parts.data))
+        lost = self._lost_seconds(parts, packets, seconds)
         if seconds < self._min_seconds:
             raise AudioTooShort(f"The audio lasts {seconds:.2f} s; at least {self._min_seconds:g} s are needed.")
         numbers = np.isfinite(channels)
         if np.mean(~numbers) > _FEW:
             raise AudioUndecodable("The audio holds values that are not numbers.")
         channels[~numbers] = 0.0
-        cut = was_cut(data, kind, seconds, self._max_seconds)
+        cut = parts.cut or was_cut(parts.data, kind, seconds + lost, self._max_seconds)
         notes = (
-            *packets.notes(seconds),
+            *_damage(parts, lost),
             *(() if numbers.all() else ("Values in the recording that are not numbers were left out.",)),
             *(("The file was cut off: the end of the recording is missing.",) if cut else ()),
         )
         return Recording(channels, WORKING_SAMPLE_RATE, seconds, notes)
+
+    def _lost_seconds(self, parts: WholeParts, packets: Packets, seconds: float) -> float:
+        """How much was left out, by its bytes; or by the time stamps, where they have more. These alone say nothing: a
+        pause of the recorder is in them, too. Raises AudioUndecodable for more than what was decoded.
+        """
+        passed_over = parts.left_out_bytes + packets.passed_over_bytes
+        bad = seconds * packets.bad_bytes / max(1, packets.good_bytes)
+        missing = seconds * passed_over / max(1, parts.whole_bytes - packets.passed_over_bytes)
+        if bad + missing > seconds:
+            raise AudioUndecodable("More than half of the audio is damaged.")
+        if passed_over and seconds + packets.gap_seconds < self._max_seconds:
+            missing = max(missing, packets.gap_seconds)
+        return bad + missing
 
     def _read(self, frames: "Iterator[av.AudioFrame]") -> tuple[Samples, float]:
         """Samples [C, T] at the working rate, and the seconds decoded. Stops at the first frame beyond the limit."""
@@ -102,50 +116,10 @@ class PyAvDecoder:
         return pieces.joined(), seconds
 
 
-@dataclass(slots=True)
-class _Packets:
-    """Decodes packet after packet. A damaged one is left out: the decoder goes on with the next."""
-
-    first_byte: int | None = None
-    good_bytes: int = 0
-    bad_bytes: int = 0
-
-    def frames(self, container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.AudioFrame]":
-        demuxed = container.demux(stream)
-        while True:
-            try:
-                packet = next(demuxed, None)
-            except av.FFmpegError:  # nothing behind this place can be found
-                return
-            if packet is None:
-                return
-            if self.first_byte is None:
-                self.first_byte = packet.pos
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                self.bad_bytes += packet.size
-                continue
-            yield from frames
-            self._count(packet.size, sum(frame.samples * frame.layout.nb_channels for frame in frames))
-
-    def _count(self, size: int, samples: int) -> None:
-        """A packet holds no more bytes than its samples have as plain numbers: what is above was passed over."""
-        surplus = max(0, size - samples * _BYTES_PER_SAMPLE) if samples else 0
-        self.good_bytes += size - surplus
-        self.bad_bytes += surplus
-
-    def count_skipped(self, data: bytes, kind: AudioFormat) -> None:
-        """Where frames follow each other without a container, the demuxer passes over what is none."""
-        skipped = len(data) - max(0, self.first_byte or 0) - self.good_bytes - self.bad_bytes
-        if kind in (AudioFormat.MP3, AudioFormat.FLAC) and skipped > _TAGS_BYTES:
-            self.bad_bytes += skipped
-
-    def notes(self, seconds: float) -> tuple[str, ...]:
-        lost = seconds * self.bad_bytes / max(1, self.good_bytes)
-        if lost < _SHORTEST_SOUND_SECONDS:
-            return ()
-        return (f"Damaged places of the recording were left out, about {lost:.1f} s.",)
+def _damage(parts: WholeParts, lost_seconds: float) -> tuple[str, ...]:
+    if lost_seconds >= _SHORTEST_SOUND_SECONDS:
+        return (f"Damaged places of the recording were left out, about {lost_seconds:.1f} s.",)
+    return ("The recording is damaged in places: some of it may be missing.",) if parts.broken else ()
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from src.api.schemas.common import (
     QualityChoice,
     Seconds,
     Share,
+    SourceLanguage,
     Text,
     VoiceMatch,
 )
@@ -77,7 +78,7 @@ class TranslateRequest(BaseModel):
     audio: EncodedAudio
     audio_format: Format = AudioFormat.WAV
     target_language: LanguageTag
-    source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
+    source_language: SourceLanguage = None
     voice_profile_id: Annotated[ProfileId | None, Field(description="Null: speak with the voice in this audio.")] = None
     callback_url: Annotated[
         Text | None,
@@ -203,7 +204,7 @@ class TranslateResponse(BaseModel):
 class TranscribeRequest(BaseModel):
     audio: EncodedAudio
     audio_format: Format = AudioFormat.WAV
-    source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
+    source_language: SourceLanguage = None
     user_id: OwnerId = None
     quality: QualityChoice = Quality.BALANCED
 

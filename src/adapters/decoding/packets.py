@@ -1,0 +1,146 @@
+"""Decodes packet after packet, and keeps account of what could not be."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import numpy as np
+
+from src.adapters.decoding.whole_parts import amr_frame_bytes
+
+AMR = frozenset({"amrnb", "amrwb", "amr_nb", "amr_wb"})
+_UNPACKED = ("pcm_", "adpcm_", "gsm")
+"""Codecs, by how their names begin, of which zeros are silence."""
+
+_BYTES_PER_SAMPLE = 8  # of the widest plain numbers
+_SHORTEST_PACKET_BYTES = 8
+"""Shorter ones may be zeros: nothing is sent in a pause."""
+_TAGS_BYTES = 4096
+"""Tags behind the last frame."""
+_AMR_FRAME_SECONDS = 0.02
+_AMR_PAUSE_BYTES = 6
+"""A frame that says what silence sounds like; shorter ones say that nothing was sent."""
+_MOST_FAILURES = 100
+"""In a row, until a file is not read on."""
+
+
+@dataclass(slots=True)
+class Packets:
+    """A damaged packet is left out: the decoder goes on with the next.
+
+    `passed_over_bytes`: what is in no packet, or in one that says less than it is long.
+    """
+
+    seconds: float = 0.0
+    good_bytes: int = 0
+    bad_bytes: int = 0
+    passed_over_bytes: int = 0
+    first_byte: int | None = None
+    gap_seconds: float = 0.0
+    _bad_seconds: float = 0.0
+    _began: float | None = None
+    _duration: int | None = None
+
+    def frames(self, container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.AudioFrame]":
+        codec = stream.codec_context
+        for packet in _demuxed(container, stream):
+            self._note_place(packet)
+            if codec.name in AMR:
+                yield from self._amr_frames(packet, codec)
+            else:
+                yield from self._decoded(packet, codec)
+
+    def count_skipped(self, file_bytes: int) -> None:
+        """Where frames follow each other without a container, the demuxer passes over what is none."""
+        skipped = file_bytes - max(0, self.first_byte or 0) - self.good_bytes - self.bad_bytes - self.passed_over_bytes
+        if skipped > _TAGS_BYTES:
+            self.passed_over_bytes += skipped
+
+    def _note_place(self, packet: "av.Packet[Any]") -> None:
+        """In the file, and in time: what the time stamps have more than was decoded."""
+        if self.first_byte is None:
+            self.first_byte = packet.pos
+        if packet.pts is None or packet.time_base is None:
+            return
+        at = float(packet.pts * packet.time_base)
+        if self._began is None:
+            self._began = at
+        self.gap_seconds = at - self._began - self.seconds - self._bad_seconds
+
+    def _decoded(self, packet: "av.Packet[Any]", codec: av.AudioCodecContext) -> "Iterator[av.AudioFrame]":
+        if _is_blank(packet, codec):
+            self._count_bad(packet)
+            return
+        try:
+            frames = codec.decode(packet)
+        except av.FFmpegError:
+            frames = None
+        if frames is None or self._is_other_length(frames, packet, codec):
+            self._count_bad(packet)
+            return
+        samples = sum(frame.samples * frame.layout.nb_channels for frame in frames)
+        surplus = max(0, packet.size - samples * _BYTES_PER_SAMPLE) if samples else 0
+        self.good_bytes += packet.size - surplus
+        self.passed_over_bytes += surplus
+        self.seconds += sum(frame.samples / frame.sample_rate for frame in frames)
+        yield from frames
+
+    def _amr_frames(self, packet: "av.Packet[Any]", codec: av.AudioCodecContext) -> "Iterator[av.AudioFrame]":
+        """One after the other, as ffmpeg decodes whatever a damaged one has, and knows no pauses."""
+        data, wide = bytes(packet), "wb" in codec.name
+        while data:
+            length = amr_frame_bytes(data[0], wide=wide)
+            frame = data[:length] if 0 < length <= len(data) else data
+            data = data[len(frame) :]
+            if len(frame) != length:
+                self.bad_bytes += len(frame)
+            elif length <= _AMR_PAUSE_BYTES:
+                yield self._pause(length, codec)
+            else:
+                yield from self._decoded(av.Packet(frame), codec)
+
+    def _pause(self, size: int, codec: av.AudioCodecContext) -> av.AudioFrame:
+        silence = np.zeros((1, codec.sample_rate // 50), np.float32)
+        frame = av.AudioFrame.from_ndarray(silence, codec.format.name, "mono")
+        frame.sample_rate = codec.sample_rate
+        self.good_bytes += size
+        self.seconds += _AMR_FRAME_SECONDS
+        return frame
+
+    def _is_other_length(
+        self, frames: list[av.AudioFrame], packet: "av.Packet[Any]", codec: av.AudioCodecContext
+    ) -> bool:
+        """Opus has no checksum, but says in each packet how long it is. So does the container, of which it is believed
+        when it says the same as of the packet before.
+        """
+        usual, self._duration = self._duration, packet.duration
+        if codec.name != "opus" or not frames or not usual or usual != packet.duration or packet.time_base is None:
+            return False
+        decoded = sum(frame.samples / frame.sample_rate for frame in frames)
+        return not 0.6 < decoded / float(usual * packet.time_base) < 1.5
+
+    def _count_bad(self, packet: "av.Packet[Any]") -> None:
+        self.bad_bytes += packet.size
+        if packet.duration and packet.time_base:
+            self._bad_seconds += float(packet.duration * packet.time_base)
+
+
+def _demuxed(container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.Packet[Any]]":
+    """Also what is behind a place that the demuxer cannot read."""
+    failures, ended = 0, False
+    while not ended and failures < _MOST_FAILURES:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                yield packet
+            ended = True
+        except av.FFmpegError:
+            failures += 1
+
+
+def _is_blank(packet: "av.Packet[Any]", codec: av.AudioCodecContext) -> bool:
+    """Whether there are zeros where no encoder writes them."""
+    if packet.size <= _SHORTEST_PACKET_BYTES or codec.name.startswith(_UNPACKED):
+        return False
+    return bytes(packet).count(0) == packet.size
