@@ -5,7 +5,8 @@ import re
 from src.domain.audio import AudioFormat
 from src.domain.errors import AudioUndecodable, FormatMismatch, UnsupportedAudioFormat
 
-_ID3_HEADER_BYTES = 10
+_ID3_HEADER_BYTES, _APE_HEADER_BYTES = 10, 32
+_TAG = re.compile(rb"ID3[\x02-\x04]\x00|APETAGEX[\xd0\xe8]")
 _SMALLEST_FILE_BYTES = 12
 _TEXT_PROBE_BYTES = 512
 _FRAMES_PROBE_BYTES = 16_384
@@ -18,6 +19,8 @@ _MAGIC = (
     (b"\x1aE\xdf\xa3", AudioFormat.WEBM),
     (b"#!AMR", AudioFormat.AMR),
 )
+_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"})
+"""Of which one is the first of an MP4; those of old cameras and telephones begin without `ftyp`."""
 _FOREIGN = (
     (b"FORM", "AIFF"),
     (b"caff", "Core Audio"),
@@ -67,7 +70,7 @@ def sniff_format(data: bytes) -> AudioFormat | None:
     start = bare[:16]
     if start[:4] in (b"RIFF", b"RF64") and start[8:12] == b"WAVE":
         return AudioFormat.WAV
-    if start[4:8] == b"ftyp":
+    if start[4:8] in _BOXES:
         return AudioFormat.M4A
     for magic, found in _MAGIC:
         if start.startswith(magic):
@@ -78,9 +81,21 @@ def sniff_format(data: bytes) -> AudioFormat | None:
 
 def unwrapped(data: bytes) -> bytes:
     """Without the ID3v2 tags and zero bytes in front that any format may stand behind."""
-    while (length := _id3_bytes(data)) > 0:
-        data = data[length if length < len(data) else _ID3_HEADER_BYTES :]
-    return data if data[:1] != b"\0" or data[4:8] == b"ftyp" else data.lstrip(b"\0")
+    position = 0
+    while data.startswith(b"ID3", position):
+        position = _tag_end(data, position)
+    data = data[position:]
+    return data if data[:1] != b"\0" or data[4:8] in _BOXES else data.lstrip(b"\0")
+
+
+def without_tags(data: bytes) -> bytes:
+    """Frames without the tags behind them, and those between them where files were joined."""
+    pieces, position = [], 0
+    for tag in _TAG.finditer(data):
+        if tag.start() >= position:
+            pieces.append(data[position : tag.start()])
+            position = _tag_end(data, tag.start())
+    return b"".join((*pieces, data[position:]))
 
 
 def mpeg_frame(data: bytes, position: int) -> tuple[AudioFormat, int] | None:
@@ -130,14 +145,17 @@ def _frames_in_a_row(data: bytes, position: int) -> AudioFormat | None:
     return found
 
 
-def _id3_bytes(data: bytes) -> int:
-    """Length of the ID3v2 tag in front: its size is four bytes of seven bits."""
-    if data[:3] != b"ID3" or len(data) < _ID3_HEADER_BYTES:
-        return 0
-    size = 0
-    for byte in data[6:10]:
-        size = size << 7 | byte & 0x7F
-    return _ID3_HEADER_BYTES + size
+def _tag_end(data: bytes, position: int) -> int:
+    """Behind the tag that begins there. One that says it is longer than the file is as long as its header."""
+    if data.startswith(b"ID3", position):
+        end = position + _ID3_HEADER_BYTES
+        size = 0
+        for byte in data[position + 6 : end]:  # of seven bits each
+            size = size << 7 | byte & 0x7F
+    else:
+        end = position + _APE_HEADER_BYTES
+        size = int.from_bytes(data[position + 12 : position + 16], "little")
+    return end + size if end + size <= len(data) else end
 
 
 def _sniff_foreign(data: bytes) -> str | None:

@@ -36,7 +36,7 @@ def _promised_seconds(data: bytes, kind: AudioFormat, seconds: float) -> float |
     return _mp3_seconds(data) if kind is AudioFormat.MP3 else None
 
 
-def _wav_sound(data: bytes) -> tuple[int, int] | None:
+def wav_sound(data: bytes) -> tuple[int, int] | None:
     """Where the data chunk's content begins, and its size as the header says."""
     position = 12
     while position + 8 <= len(data):
@@ -50,7 +50,7 @@ def _wav_sound(data: bytes) -> tuple[int, int] | None:
 
 def states_too_little(data: bytes) -> bool:
     """Whether sound follows behind the end of a WAV's data chunk, where only another chunk may."""
-    found = _wav_sound(data)
+    found = wav_sound(data)
     if found is None:
         return False
     rest = data[sum(found) + found[1] % 2 :]
@@ -61,7 +61,7 @@ def states_too_little(data: bytes) -> bool:
 
 
 def _wav_seconds(data: bytes, seconds: float) -> float | None:
-    found = _wav_sound(data)
+    found = wav_sound(data)
     if found is None:
         return None
     there = min(found[1], len(data) - found[0])

@@ -16,8 +16,6 @@ _UNPACKED = ("pcm_", "adpcm_", "gsm")
 _BYTES_PER_SAMPLE = 8  # of the widest plain numbers
 _SHORTEST_PACKET_BYTES = 8
 """Shorter ones may be zeros: nothing is sent in a pause."""
-_TAGS_BYTES = 4096
-"""Tags behind the last frame."""
 _AMR_FRAME_SECONDS = 0.02
 _AMR_PAUSE_BYTES = 6
 """A frame that says what silence sounds like; shorter ones say that nothing was sent."""
@@ -29,14 +27,14 @@ _MOST_FAILURES = 100
 class Packets:
     """A damaged packet is left out: the decoder goes on with the next.
 
-    `passed_over_bytes`: what is in no packet, or in one that says less than it is long.
+    `passed_over_bytes` are in packets that say less than they are long. `gap_seconds`: what the time stamps have more
+    than was decoded.
     """
 
     seconds: float = 0.0
     good_bytes: int = 0
     bad_bytes: int = 0
     passed_over_bytes: int = 0
-    first_byte: int | None = None
     gap_seconds: float = 0.0
     _bad_seconds: float = 0.0
     _began: float | None = None
@@ -45,22 +43,14 @@ class Packets:
     def frames(self, container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.AudioFrame]":
         codec = stream.codec_context
         for packet in _demuxed(container, stream):
-            self._note_place(packet)
+            self._note_time(packet)
             if codec.name in AMR:
                 yield from self._amr_frames(packet, codec)
             else:
                 yield from self._decoded(packet, codec)
 
-    def count_skipped(self, file_bytes: int) -> None:
-        """Where frames follow each other without a container, the demuxer passes over what is none."""
-        skipped = file_bytes - max(0, self.first_byte or 0) - self.good_bytes - self.bad_bytes - self.passed_over_bytes
-        if skipped > _TAGS_BYTES:
-            self.passed_over_bytes += skipped
-
-    def _note_place(self, packet: "av.Packet[Any]") -> None:
-        """In the file, and in time: what the time stamps have more than was decoded."""
-        if self.first_byte is None:
-            self.first_byte = packet.pos
+    def _note_time(self, packet: "av.Packet[Any]") -> None:
+        """In time: what the stamps have more than was decoded."""
         if packet.pts is None or packet.time_base is None:
             return
         at = float(packet.pts * packet.time_base)

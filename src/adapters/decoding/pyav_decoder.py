@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.adapters.decoding.cut_files import states_too_little, was_cut
+from src.adapters.decoding.joined_files import files_in
 from src.adapters.decoding.packets import AMR, Packets
 from src.adapters.decoding.whole_parts import WholeParts, whole_parts
 from src.domain.audio import WORKING_SAMPLE_RATE, AudioFormat, Recording, Samples
 from src.domain.errors import AudioTooLong, AudioTooShort, AudioUndecodable, UnsupportedAudioFormat
-from src.utils.audio_formats import check_format, unwrapped
+from src.utils.audio_formats import check_format, unwrapped, without_tags
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000
 
@@ -68,69 +69,93 @@ class PyAvDecoder:
         """
         kind = check_format(data, declared)
         data = unwrapped(data)
-        parts, packets = whole_parts(data, kind), Packets()
-        with _foreign_errors(data, kind), _opened(parts.data, _READERS[kind]) as container:
-            stream = _audio_stream(container, kind)
-            channels, seconds = self._read(packets.frames(container, stream))
-        if kind in (AudioFormat.MP3, AudioFormat.FLAC):
-            packets.count_skipped(len(parts.data))
-        lost = self._lost_seconds(parts, packets, seconds)
-        if seconds < self._min_seconds:
-            raise AudioTooShort(f"The audio lasts {seconds:.2f} s; at least {self._min_seconds:g} s are needed.")
+        if kind in (AudioFormat.MP3, AudioFormat.AAC):
+            data = without_tags(data)
+        sound = _Pieces()
+        losses = list(self._read_all(data, kind, sound))
+        if not sound.seconds:
+            raise AudioUndecodable("The file has no audio in it.")
+        if sum(loss.by_bytes for loss in losses) > sound.seconds:
+            raise AudioUndecodable("More than half of the audio is damaged.")
+        if sound.seconds < self._min_seconds:
+            raise AudioTooShort(f"The audio lasts {sound.seconds:.2f} s; at least {self._min_seconds:g} s are needed.")
+        channels = sound.joined()
         numbers = np.isfinite(channels)
         if np.mean(~numbers) > _FEW:
             raise AudioUndecodable("The audio holds values that are not numbers.")
         channels[~numbers] = 0.0
-        cut = parts.cut or was_cut(parts.data, kind, seconds + lost, self._max_seconds)
         notes = (
-            *_damage(parts, lost),
+            *_damage(losses),
             *(() if numbers.all() else ("Values in the recording that are not numbers were left out.",)),
-            *(("The file was cut off: the end of the recording is missing.",) if cut else ()),
+            *(("The file was cut off: the end of the recording is missing.",) if any(x.cut for x in losses) else ()),
         )
-        return Recording(channels, WORKING_SAMPLE_RATE, seconds, notes)
+        return Recording(channels, WORKING_SAMPLE_RATE, sound.seconds, notes)
 
-    def _lost_seconds(self, parts: WholeParts, packets: Packets, seconds: float) -> float:
-        """How much was left out, by its bytes; or by the time stamps, where they have more. These alone say nothing: a
-        pause of the recorder is in them, too. Raises AudioUndecodable for more than what was decoded.
+    def _read_all(self, data: bytes, kind: AudioFormat, sound: "_Pieces") -> "Iterator[_Loss]":
+        """What was lost of each of the files in `data`, of which most have one."""
+        for number, file in enumerate(files_in(data, kind)):
+            try:
+                yield self._read(file, kind, sound)
+            except AudioUndecodable:
+                if number == 0:
+                    raise
+                yield _Loss(broken=True)
+
+    def _read(self, data: bytes, kind: AudioFormat, sound: "_Pieces") -> "_Loss":
+        """Stops at the first frame beyond the limit."""
+        parts, packets = whole_parts(data, kind), Packets()
+        with _foreign_errors(data, kind), _opened(parts.data, _READERS[kind]) as container:
+            for frame in packets.frames(container, _audio_stream(container, kind)):
+                _check_frame(frame)
+                sound.add(frame)
+                if sound.seconds > self._max_seconds + _ENCODER_PADDING_SECONDS:
+                    raise AudioTooLong(f"The audio lasts longer than {self._max_seconds:g} s.")
+        return self._loss(parts, packets, kind)
+
+    def _loss(self, parts: WholeParts, packets: Packets, kind: AudioFormat) -> "_Loss":
+        """By the bytes that were left out; or by the time stamps, where they have more. These alone say nothing, but in
+        FLAC, which counts its frames: a pause of the recorder is in them, too.
         """
+        seconds = packets.seconds
         passed_over = parts.left_out_bytes + packets.passed_over_bytes
         bad = seconds * packets.bad_bytes / max(1, packets.good_bytes)
         missing = seconds * passed_over / max(1, parts.whole_bytes - packets.passed_over_bytes)
-        if bad + missing > seconds:
-            raise AudioUndecodable("More than half of the audio is damaged.")
-        if passed_over and seconds + packets.gap_seconds < self._max_seconds:
-            missing = max(missing, packets.gap_seconds)
-        return bad + missing
-
-    def _read(self, frames: "Iterator[av.AudioFrame]") -> tuple[Samples, float]:
-        """Samples [C, T] at the working rate, and the seconds decoded. Stops at the first frame beyond the limit."""
-        pieces, seconds = _Pieces(), 0.0
-        for frame in frames:
-            _check_frame(frame)
-            seconds += frame.samples / frame.sample_rate
-            if seconds > self._max_seconds + _ENCODER_PADDING_SECONDS:
-                raise AudioTooLong(f"The audio lasts longer than {self._max_seconds:g} s.")
-            pieces.add(frame)
-        if not seconds:
-            raise AudioUndecodable("The file has no audio in it.")
-        return pieces.joined(), seconds
+        lost = bad + missing
+        if (passed_over or kind is AudioFormat.FLAC) and seconds + packets.gap_seconds < self._max_seconds:
+            lost = bad + max(missing, packets.gap_seconds)
+        cut = parts.cut or was_cut(parts.data, kind, seconds + lost, self._max_seconds)
+        return _Loss(lost, bad + missing, parts.broken, cut)
 
 
-def _damage(parts: WholeParts, lost_seconds: float) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """Of one file. `by_bytes`: the part of `seconds` that is no time stamp's word."""
+
+    seconds: float = 0.0
+    by_bytes: float = 0.0
+    broken: bool = False
+    cut: bool = False
+
+
+def _damage(losses: list[_Loss]) -> tuple[str, ...]:
+    lost_seconds = sum(loss.seconds for loss in losses)
     if lost_seconds >= _SHORTEST_SOUND_SECONDS:
         return (f"Damaged places of the recording were left out, about {lost_seconds:.1f} s.",)
-    return ("The recording is damaged in places: some of it may be missing.",) if parts.broken else ()
+    broken = any(loss.broken for loss in losses)
+    return ("The recording is damaged in places: some of it may be missing.",) if broken else ()
 
 
 @dataclass(slots=True)
 class _Pieces:
-    """Collects sound; its rate and channels may change midway, as in MP3 files that were joined."""
+    """Collects sound; its rate and channels may change midway, as in files that were joined."""
 
     blocks: list[Samples] = field(default_factory=list)
+    seconds: float = 0.0
     _shape: tuple[int, str, str] | None = None
     _resampler: av.AudioResampler | None = None
 
     def add(self, frame: av.AudioFrame) -> None:
+        self.seconds += frame.samples / frame.sample_rate
         shape = (frame.sample_rate, frame.layout.name, frame.format.name)
         if shape != self._shape:
             self._flush()

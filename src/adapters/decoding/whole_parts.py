@@ -17,6 +17,7 @@ _MOST_STEPS = 200_000
 _PADDING_BYTES = 4096
 """More zeros at the end were to be sound."""
 _ZEROS_OF_A_FRAME = 64
+_ID3V1_BYTES = 128
 
 _CONFIRMED_BY = 4
 """Parts in a row, where one alone may be chance."""
@@ -54,11 +55,11 @@ class _Shape(Protocol):
 
 
 def whole_parts(data: bytes, kind: AudioFormat) -> WholeParts:
-    if kind in (AudioFormat.MP3, AudioFormat.FLAC):
+    if kind is AudioFormat.FLAC:
         return _without_filling(data)
     shape = _shape(data, kind)
     stretches = _walk(data, shape) if shape is not None else [(0, len(data))]
-    if shape is None or stretches == [(0, len(data))]:
+    if shape is None or stretches == [(0, len(data))] or not any(end > start for start, end in stretches):
         return WholeParts(data, len(data))
     tail = stretches[-1][1]
     filled, begun = not any(data[tail:]), tail < len(data) and shape.begins(data, tail)
@@ -120,8 +121,8 @@ def _shape(data: bytes, kind: AudioFormat) -> _Shape | None:
         return _WebmElements()
     if kind is AudioFormat.AMR:
         return _AmrFrames(data)
-    if kind is AudioFormat.AAC:
-        return _AdtsFrames()
+    if kind in (AudioFormat.AAC, AudioFormat.MP3):
+        return _MpegFrames(kind)
     return _Fragments() if kind is AudioFormat.M4A and b"moof" in data else None
 
 
@@ -261,20 +262,28 @@ def amr_frame_bytes(head: int, *, wide: bool) -> int:
     return lengths[kind] if kind < len(lengths) else 1  # nothing is sent
 
 
-class _AdtsFrames(_Joined):
+class _MpegFrames(_Joined):
+    """Of MP3, or of AAC without a container; and ID3v1, which is behind them."""
+
+    def __init__(self, kind: AudioFormat) -> None:
+        self._kind = kind
+
     def end(self, data: bytes, position: int) -> int | None:
-        frame = mpeg_frame(data, position)
-        if frame is None or frame[0] is not AudioFormat.AAC or position + frame[1] > len(data):
-            return None
-        return position + frame[1]
+        end = position + self._length(data, position)
+        return end if position < end <= len(data) else None
 
     def begins(self, data: bytes, position: int) -> bool:
-        frame = mpeg_frame(data, position)
-        return frame is not None and frame[0] is AudioFormat.AAC
+        return self._length(data, position) > 0
 
     def search(self, data: bytes, position: int) -> int:
         found = SYNC.search(data, position)
         return len(data) if found is None else found.start()
+
+    def _length(self, data: bytes, position: int) -> int:
+        frame = mpeg_frame(data, position)
+        if frame is None or frame[0] is not self._kind:
+            return _ID3V1_BYTES if data.startswith(b"TAG", position) else 0
+        return frame[1]
 
 
 class _Fragments:

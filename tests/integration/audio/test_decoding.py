@@ -1,5 +1,7 @@
 """The real decoder and the real speech detector over real files, good and bad, in this process."""
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -358,3 +360,30 @@ def test_mutated_files_are_decoded_or_refused_and_nothing_else(kind: str, proces
             continue
         assert np.abs(speech.audio.samples).max() <= 1
     assert processing.decode(original, files.ENCODERS[kind][0]).audio.duration_seconds > 4
+
+
+@pytest.mark.parametrize("kind", ["wav", "mp3", "aac", "adts", "flac", "opus", "webm", "fragmented", "amr", "3gp"])
+def test_files_that_were_joined_are_all_heard(kind: str, decoder: PyAvDecoder) -> None:
+    one = files.voice_message(kind, RATES.get(kind, 8_000))
+    recording = decoder.decode(3 * one, AudioFormat.AUTO)
+    assert recording.seconds == pytest.approx(3 * decoder.decode(one, AudioFormat.AUTO).seconds, abs=0.8)
+    assert recording.notes == ()
+
+
+@pytest.mark.parametrize("kind", ["mp3", "adts"])
+def test_tags_between_frames_and_behind_them_are_no_damage(kind: str, decoder: PyAvDecoder) -> None:
+    one = files.voice_message(kind)
+    picture = np.random.default_rng(3).bytes(90_000)
+    id3 = b"ID3\x03\x00\x00" + bytes((0, 5, 0x3F, 0x10)) + picture
+    ape = b"APETAGEX" + struct.pack("<II", 2000, len(picture) + 32) + bytes(16) + picture + b"APETAGEX" + bytes(24)
+    for data in (one + id3 + one, one + ape + one + id3, id3 + one + one + ape):
+        recording = decoder.decode(data, AudioFormat.AUTO)
+        assert recording.seconds == pytest.approx(2 * decoder.decode(one, AudioFormat.AUTO).seconds, abs=0.2)
+        assert recording.notes == ()
+
+
+def test_an_mp4_may_begin_without_its_kind(decoder: PyAvDecoder) -> None:
+    data = files.index_first(files.voice_message("aac"))
+    kind = int.from_bytes(data[:4])
+    older = struct.pack(">I4s", kind, b"wide") + bytes(kind - 8) + data[kind:]
+    assert decoder.decode(older, AudioFormat.M4A).seconds > 4
