@@ -1,6 +1,7 @@
 """Decodes packet after packet, and keeps account of what could not be."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +11,10 @@ import numpy as np
 from src.adapters.decoding.whole_parts import amr_frame_bytes
 
 AMR = frozenset({"amrnb", "amrwb", "amr_nb", "amr_wb"})
-_UNPACKED = ("pcm_", "adpcm_", "gsm")
-"""Codecs, by how their names begin, of which zeros are silence."""
-
 _BYTES_PER_SAMPLE = 8  # of the widest plain numbers
-_SHORTEST_PACKET_BYTES = 8
-"""Shorter ones may be zeros: nothing is sent in a pause."""
 _AMR_FRAME_SECONDS = 0.02
 _AMR_PAUSE_BYTES = 6
 """A frame that says what silence sounds like; shorter ones say that nothing was sent."""
-_MOST_FAILURES = 100
-"""In a row, until a file is not read on."""
 
 
 @dataclass(slots=True)
@@ -38,7 +32,7 @@ class Packets:
     gap_seconds: float = 0.0
     _bad_seconds: float = 0.0
     _began: float | None = None
-    _duration: int | None = None
+    _packet_seconds: float = 0.0
 
     def frames(self, container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.AudioFrame]":
         codec = stream.codec_context
@@ -50,7 +44,7 @@ class Packets:
                 yield from self._decoded(packet, codec)
 
     def _note_time(self, packet: "av.Packet[Any]") -> None:
-        """In time: what the stamps have more than was decoded."""
+        """Keep `gap_seconds` as it is before this packet."""
         if packet.pts is None or packet.time_base is None:
             return
         at = float(packet.pts * packet.time_base)
@@ -59,9 +53,6 @@ class Packets:
         self.gap_seconds = at - self._began - self.seconds - self._bad_seconds
 
     def _decoded(self, packet: "av.Packet[Any]", codec: av.AudioCodecContext) -> "Iterator[av.AudioFrame]":
-        if _is_blank(packet, codec):
-            self._count_bad(packet)
-            return
         try:
             frames = codec.decode(packet)
         except av.FFmpegError:
@@ -91,6 +82,7 @@ class Packets:
                 yield from self._decoded(av.Packet(frame), codec)
 
     def _pause(self, size: int, codec: av.AudioCodecContext) -> av.AudioFrame:
+        """As long as a frame: what is said before and after is not moved together."""
         silence = np.zeros((1, codec.sample_rate // 50), np.float32)
         frame = av.AudioFrame.from_ndarray(silence, codec.format.name, "mono")
         frame.sample_rate = codec.sample_rate
@@ -101,14 +93,15 @@ class Packets:
     def _is_other_length(
         self, frames: list[av.AudioFrame], packet: "av.Packet[Any]", codec: av.AudioCodecContext
     ) -> bool:
-        """Opus has no checksum, but says in each packet how long it is. So does the container, of which it is believed
-        when it says the same as of the packet before.
+        """Opus has no checksum, but each packet says how long it is: what the container says, too, or what the one
+        before was.
         """
-        usual, self._duration = self._duration, packet.duration
-        if codec.name != "opus" or not frames or not usual or usual != packet.duration or packet.time_base is None:
+        if codec.name != "opus" or not frames:
             return False
         decoded = sum(frame.samples / frame.sample_rate for frame in frames)
-        return not 0.6 < decoded / float(usual * packet.time_base) < 1.5
+        stated = float(packet.duration * packet.time_base) if packet.duration and packet.time_base else decoded
+        before, self._packet_seconds = self._packet_seconds, decoded
+        return decoded != before and not 0.6 < decoded / stated < 1.5
 
     def _count_bad(self, packet: "av.Packet[Any]") -> None:
         self.bad_bytes += packet.size
@@ -117,20 +110,5 @@ class Packets:
 
 
 def _demuxed(container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.Packet[Any]]":
-    """Also what is behind a place that the demuxer cannot read."""
-    failures, ended = 0, False
-    while not ended and failures < _MOST_FAILURES:
-        try:
-            for packet in container.demux(stream):
-                failures = 0
-                yield packet
-            ended = True
-        except av.FFmpegError:
-            failures += 1
-
-
-def _is_blank(packet: "av.Packet[Any]", codec: av.AudioCodecContext) -> bool:
-    """Whether there are zeros where no encoder writes them."""
-    if packet.size <= _SHORTEST_PACKET_BYTES or codec.name.startswith(_UNPACKED):
-        return False
-    return bytes(packet).count(0) == packet.size
+    with suppress(av.FFmpegError):  # nothing behind such a place can be found
+        yield from container.demux(stream)

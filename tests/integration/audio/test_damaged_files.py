@@ -25,6 +25,7 @@ MESSAGES = {
     "m4a, index first": files.index_first(files.encode(SPEECH[16_000], 16_000, "aac")),
     "fragments": files.mux(SPEECH[48_000], 48_000, "mp4", "aac", options=FRAGMENTS),
     "fragments of Opus": files.mux(SPEECH[48_000], 48_000, "mp4", "libopus", options=FRAGMENTS),
+    "Opus in MP4": files.mux(SPEECH[48_000], 48_000, "mp4", "libopus"),
     "flac": files.encode(SPEECH[16_000], 16_000, "flac"),
     "opus": files.mux(SPEECH[48_000], 48_000, "ogg", "libopus", options=QUIET),
     "webm": files.mux(SPEECH[48_000], 48_000, "webm", "libopus", options=QUIET),
@@ -39,7 +40,7 @@ MESSAGES = {
     "amr": files.mux(SPEECH[8_000], 8_000, "amr", "libopencore_amrnb", options={"b": "12200"}),
     "3gp": files.mux(SPEECH[8_000], 8_000, "3gp", "libopencore_amrnb", options={"b": "12200"}),
 }
-INDEX_LAST = ("m4a", "alac", "3gp")
+INDEX_LAST = ("m4a", "alac", "3gp", "Opus in MP4")
 STREAMED = [name for name in MESSAGES if name not in INDEX_LAST]
 OWN_NAMES = [name for name in MESSAGES if name != "wav"]  # of which damage is no sound
 RANDOM = np.random.default_rng(5)
@@ -70,6 +71,15 @@ def left_out_seconds(recording: Recording) -> float:
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_whole_message_has_no_notes(name: str, decoder: PyAvDecoder) -> None:
     recording = decoder.decode(MESSAGES[name], AudioFormat.AUTO)
+    assert recording.seconds == pytest.approx(SECONDS, abs=0.1)
+    assert recording.notes == ()
+
+
+def test_what_a_container_says_of_the_length_of_all_packets_is_no_reason_to_refuse_them(decoder: PyAvDecoder) -> None:
+    data = MESSAGES["Opus in MP4"]
+    table = data.rindex(b"stts") + 12  # entries of a number of packets, and the length of each
+    lying = data[: table + 4] + (2 * 960).to_bytes(4) + data[table + 8 :]
+    recording = decoder.decode(lying, AudioFormat.M4A)
     assert recording.seconds == pytest.approx(SECONDS, abs=0.1)
     assert recording.notes == ()
 
