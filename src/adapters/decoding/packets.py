@@ -32,7 +32,7 @@ class Packets:
     gap_seconds: float = 0.0
     _bad_seconds: float = 0.0
     _began: float | None = None
-    _packet_seconds: float = 0.0
+    _lengths_are_right: bool = False
 
     def frames(self, container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.AudioFrame]":
         codec = stream.codec_context
@@ -93,15 +93,16 @@ class Packets:
     def _is_other_length(
         self, frames: list[av.AudioFrame], packet: "av.Packet[Any]", codec: av.AudioCodecContext
     ) -> bool:
-        """Opus has no checksum, but each packet says how long it is: what the container says, too, or what the one
-        before was.
+        """Opus has no checksum, but each packet says how long it is. So does the container, which is believed once it
+        was right.
         """
         if codec.name != "opus" or not frames:
             return False
         decoded = sum(frame.samples / frame.sample_rate for frame in frames)
         stated = float(packet.duration * packet.time_base) if packet.duration and packet.time_base else decoded
-        before, self._packet_seconds = self._packet_seconds, decoded
-        return decoded != before and not 0.6 < decoded / stated < 1.5
+        right = 0.8 < decoded / stated < 1.3
+        self._lengths_are_right |= right
+        return self._lengths_are_right and not right
 
     def _count_bad(self, packet: "av.Packet[Any]") -> None:
         self.bad_bytes += packet.size

@@ -78,7 +78,7 @@ def test_a_whole_message_has_no_notes(name: str, decoder: PyAvDecoder) -> None:
 def test_what_a_container_says_of_the_length_of_all_packets_is_no_reason_to_refuse_them(decoder: PyAvDecoder) -> None:
     data = MESSAGES["Opus in MP4"]
     table = data.rindex(b"stts") + 12  # entries of a number of packets, and the length of each
-    lying = data[: table + 4] + (2 * 960).to_bytes(4) + data[table + 8 :]
+    lying = data[: table + 4] + (960 // 2).to_bytes(4) + data[table + 8 :]
     recording = decoder.decode(lying, AudioFormat.M4A)
     assert recording.seconds == pytest.approx(SECONDS, abs=0.1)
     assert recording.notes == ()
