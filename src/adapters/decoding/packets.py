@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
-from src.adapters.decoding.whole_parts import amr_frame_bytes
+from src.adapters.decoding.part_shapes import amr_frame_bytes
 
 AMR = frozenset({"amrnb", "amrwb", "amr_nb", "amr_wb"})
 _BYTES_PER_SAMPLE = 8  # of the widest plain numbers
