@@ -157,7 +157,8 @@ class Job:
 class VoiceProfile:
     """A stored voice. The paths are storage keys: of the recordings as sent, and of what the engine made of them.
 
-    `duration_seconds`: speech in all recordings together.
+    `duration_seconds`: speech in all recordings together. `notes`: sentences for `degraded`, what of the recordings
+    could not be used; told when they are sent, and not kept.
     """
 
     id: str
@@ -171,6 +172,7 @@ class VoiceProfile:
     reference_audio_path: str
     consent: Consent | None = None  # None: there is none on record
     additional_audio_paths: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
 

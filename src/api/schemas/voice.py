@@ -17,6 +17,7 @@ from src.api.schemas.common import (
     QualityChoice,
     Seconds,
     Share,
+    SourceLanguage,
     Text,
     VoiceMatch,
 )
@@ -74,7 +75,7 @@ class TranslateOptions(BaseModel):
 class Listening(BaseModel):
     """What is said about the speech in a recording."""
 
-    source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
+    source_language: SourceLanguage = None
     source_languages: Annotated[
         list[LanguageTag] | None,
         Field(min_length=1, max_length=16, description="Candidates: one or more of these are spoken."),
