@@ -28,7 +28,7 @@ _CODES = frozenset(
 _MAGNITUDES = (
     "thousand|million|billion|trillion|mille|millions?|milliards?|mil|millón|millones|milhão|milhões|bilhão|bilhões|"
     "Millionen|Million|Milliarden?|Mio\\.|Mrd\\.|milioni|milione|miliardi|miliardo|tys\\.|mln|mld|тыс\\.|млн|млрд|"
-    "тысяч|миллион(?:а|ов)?|miljoen|miljard|milion[yůa]?|milionów|bin|milyon|milyar|ezer|millió|milliárd|"
+    "тысяч|миллион(?:а|ов)?|миллиард(?:а|ов)?|tysięcy|miliard(?:y|ów)?|tisíc|miliardy?|miljoen|miljard|milion[yůa]?|milionów|bin|milyon|milyar|ezer|millió|milliárd|"
     "万|億|亿|만|억|مليون|مليار|ألف"
 )
 _UNITS = {
@@ -54,19 +54,6 @@ _UNITS = {
     "μs": "duration-microsecond", "Ω": "electric-ohm",
 }  # fmt: skip
 
-_LETTER_MAGNITUDES = {
-    "en": {
-        "k": "thousand",
-        "K": "thousand",
-        "m": "million",
-        "M": "million",
-        "bn": "billion",
-        "B": "billion",
-    },
-    "fr": {"k": "mille", "M": "millions", "Md": "milliards"},
-    "es": {"M": "millones"},
-}
-"""As in $5k."""
 _RANGE = rf"{NUMBER}(?:\s?[–—-]\s?{NUMBER})?"
 
 
@@ -89,8 +76,8 @@ def say_amounts(text: str, language: str) -> str:
     text = re.sub(
         r"(\d+)\s?¢", lambda match: f"{say(match[1], language)} {vocabulary(language).cents_of('USD')[2]}", text
     )
-    if language in _LETTER_MAGNITUDES:
-        letters, table = "|".join(_LETTER_MAGNITUDES[language]), _LETTER_MAGNITUDES[language]
+    if table := vocabulary(language).thousand_letters:
+        letters = "|".join(table)
         short = rf"((?:[$€£]\s?){NUMBER})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?[$€£])"
         text = re.sub(short, lambda match: f"{match[1] or match[3]} {table[match[2] or match[4]]}", text)
     text = _MONEY.sub(lambda match: _spaced(_money(match, language), match), text)
@@ -126,7 +113,6 @@ def _sum(number: str, magnitude: str | None, code: str, language: str) -> str:
     integer, fraction = parts[0], parts[1].rstrip("0")
     gender = _gender(code, language)
     if magnitude or len(integer) > 15 or len(fraction) > 2:
-        magnitude = names.short.get(magnitude or "", magnitude)
         value = say(number, language, "m" if magnitude else gender)
         words = f"{value} {magnitude}" if magnitude else value
         return _glued(words, _linked(_currency(code, 5, language), names, large=bool(magnitude)), language)
@@ -182,13 +168,7 @@ def _currency(code: str, count: int, language: str) -> str:
         words = [word for word in name.split() if not _COUNTRY.search(word)]
         return words[0] if words else name
     if kind == "whole":
-        return {
-            "人民币": "元",
-            "韓国ウォン": "ウォン",
-            "米ドル": "ドル",
-            "英国ポンド": "ポンド",
-            "中国人民元": "元",
-        }.get(name, name.split()[-1])
+        return _ASIAN.get(name, name.split()[-1])
     word = name.split()[0 if kind == "first" else -1]
     word = _ASIAN.get(word, word)
     if language in ("en", "pt", "tr", "fr"):

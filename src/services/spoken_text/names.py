@@ -1,7 +1,10 @@
 """Abbreviations, addresses, and words in capitals."""
 
 import re
-from functools import cache
+from collections.abc import Collection
+from functools import cache, partial
+
+from babel import Locale
 
 from src.services.spoken_text.characters import LETTERS
 from src.services.spoken_text.vocabulary import vocabulary
@@ -17,6 +20,9 @@ _SPELT = frozenset("USA CEO VIP SOS DIY USB UFO ID TV PC IT AI EU UN UK US UE OK
 _CAPITALS = re.compile(rf"(?<![{LETTERS}])[A-ZÀ-ÞĀ-ɏА-ЯЁ]{{2,}}(?![{LETTERS}])")
 
 
+_STARTERS = "He|She|It|They|We|You|I|The|This|That|My|But|And|In|On|Then|There|When|If|What"
+_INITIALS = re.compile(rf"(?<![\w.])((?:[A-Z]\.){{2,}})(?!\w)( (?=(?:{_STARTERS})\b)| ?$)?", re.MULTILINE)
+"""Of what it may be the end of a sentence, where a word that begins one follows: U.S."""
 _SHOUTED = re.compile(rf"(?:{_CAPITALS.pattern}\s+)+{_CAPITALS.pattern}")
 
 
@@ -37,18 +43,17 @@ def _address(address: str, language: str) -> str:
 
 
 @cache
-def _short(language: str, *, several: bool = False) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Patterns and what is said for them; `several`: those alone that have a point within."""
-    table = vocabulary(language).short
+def _short(language: str) -> tuple[tuple[re.Pattern[str], dict[str, str], bool], ...]:
+    """Patterns, what is said for each way of writing what they find, and whether a capital must follow."""
     patterns = []
-    for short in sorted(table, key=len, reverse=True):
-        written, _, number = short.partition(" #")
-        if several and (number or "." not in written[:-1]):
-            continue
-        digit = r"(?=\s?\d)" if number or short.endswith("#") else r"(?!\w)"
-        for case in (str, _capitalised):
-            body = re.escape(case(written)).replace(r"\ ", r"\s?")
-            patterns.append((re.compile(rf"(?<![\w.]){body}{digit}"), case(table[short])))
+    for short, word in sorted(vocabulary(language).short.items(), key=lambda pair: len(pair[0]), reverse=True):
+        written = re.sub("^# |^-(?=s)| [#A]$", "", short)
+        said = {written.upper(): word.upper(), _capitalised(written): _capitalised(word), written: word}
+        body = "|".join(re.escape(form).replace(r"\ ", r"\s?") for form in said)
+        before = {"# ": r"(?<=\d)\s?", "-s": r"(?<=[^\W\d_])"}.get(short[:2], r"(?<![^\W\d])(?<!\.)")
+        after = r"(?=\s?\d)" if short[-2:] == " #" else r"(?!\w)"
+        table = {re.sub(r"\s", "", form): word for form, word in said.items()}
+        patterns.append((re.compile(f"{before}(?:{body}){after}"), table, short[-2:] == " A"))
     return tuple(patterns)
 
 
@@ -56,28 +61,60 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def say_inner_abbreviations(text: str, language: str) -> str:
-    """Abbreviations of several words, whose points would seem to end sentences."""
-    for pattern, word in _short(language, several=True):
-        text = pattern.sub(rf"{word}", re.sub(rf"({pattern.pattern})(?=\s*(?:$|\n))", rf"{word}.", text))
+def say_abbreviations(text: str, language: str) -> str:
+    """Abbreviations in full. The point of one ends the sentence at the end of a line, or when a capital follows and the
+    table has a point, too: then the line ends there.
+    """
+    if language == "en":
+        text = _INITIALS.sub(lambda m: m[1].replace(".", " ").rstrip() + ("" if m[2] is None else ".\n"), text)
+    text = _say_calendar(text, language)
+    days = _calendar(language, "days").values()
+    for pattern, table, capital in _short(language):
+        text = pattern.sub(partial(_full, table=table, days=days, capital=capital), text)
     return text
 
 
-def say_abbreviations(text: str, language: str) -> str:
-    """Abbreviations in full. The point of one at the end of a sentence still ends it."""
-    if language == "en":
-        text = re.sub(r"(?<=[A-Z])\.(?=[A-Z]\.)|(?<=\.[A-Z])\.(?=\s)", " ", text)
-        text = re.sub(r"\bSt\.(?=\s[A-Z])", "Saint", text)
-        text = re.sub(r"\bSt\.", "Street", text)
-    if language == "ru":
-        text = re.sub(r"(?<=\d{4})\s?г\.", " г", text)
-        text = re.sub(r"(?<!\w)г\.(?=\s[А-ЯЁ])", "город" if not re.search(r"у г\.", text) else "господина", text)
-        text = re.sub(r"(?<=\d)\s?ч\.", " часов", text)
-    ends = text.rstrip().endswith(".")
-    for pattern, word in _short(language):
-        text = pattern.sub(f"{word} " if word[-1:].isalpha() and pattern.pattern.endswith(r"\d)") else word, text)
-    text = re.sub(" {2,}", " ", text)
-    return text.rstrip() + "." if ends and not text.rstrip().endswith(".") else text
+def _full(match: re.Match[str], table: dict[str, str], days: Collection[str], *, capital: bool) -> str:
+    word, behind = table[re.sub(r"\s", "", match[0])], match.string[match.end() :]
+    after = " ".join(behind.lstrip(" -").split(maxsplit=1)[:1]).rstrip(".,;:!?")
+    if capital and not after[:1].isupper():
+        return match[0]
+    space = " " if match.string[: match.start()][-1:].isdigit() else ""
+    if not behind.split("\n")[0].strip():
+        return space + word.removesuffix(".") + ("." if match[0].endswith(".") else "")
+    begins = after[:1].isupper() and not (after.isupper() and after[1:]) and after not in days  # 5 p.m. EST
+    end = ".\n" if begins and word.endswith(".") else " " if behind[:1].isdigit() else ""
+    return space + word.removesuffix(".") + end
+
+
+@cache
+def _calendar(language: str, kind: str) -> dict[str, str]:
+    """CLDR's abbreviations of days or months in small letters, without points, in full."""
+    names = getattr(Locale(language), kind)["format"]
+    return {
+        short.rstrip(".").lower(): names["wide"][key]
+        for key, short in names["abbreviated"].items()
+        if short[1:] and short != names["wide"][key]
+    }
+
+
+def _say_calendar(text: str, language: str) -> str:
+    """Days and months in short: `Mo.-Fr.`, and beside a number `5 janv.`"""
+    if language in ("ar", "zh", "ja", "ko"):
+        return text
+    names, days = vocabulary(language), _calendar(language, "days")
+    day, to, at = "|".join(days), names.to.replace("-", ","), names.hours_before
+    text = re.sub(
+        rf"(?<!\w)({day})\.?\s?[–-]\s?({day})(?!\w)(?:\.(?!\s*(?:$|\n)))?",
+        lambda match: f"{days[match[1].lower()]} {to} {days[match[2].lower()]}",
+        text,
+        flags=re.IGNORECASE,
+    )
+    both = days | _calendar(language, "months")
+    short = "|".join({form for name in both for form in (name, _capitalised(name))})
+    point = r"(?:\.|(?<!Sun)(?<!Sat)(?=\s\d{1,2}\b))" if language == "en" else r"\."
+    beside = rf"(?<!\w)({short}){point}(?=,?\s?(?:\d|(?:{at or chr(0)})\s))|(?<=\d\s)({short})\.|(?<=\d\.\s)({short})\."
+    return re.sub(beside, lambda match: both[(match[1] or match[2] or match[3]).lower()], text)
 
 
 def unshouted(text: str, language: str) -> str:

@@ -22,22 +22,6 @@ _TURKISH = re.compile(
 )
 _NATIVE_KOREAN = ("", "한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉")
 _NATIVE_KOREAN_TENS = ("", "열", "스물", "서른", "마흔", "쉰", "예순", "일흔", "여든", "아흔")
-_BEFORE_NOUNS = {
-    ("es", "m"): (("veintiuno", "veintiún"), ("uno", "un")),
-    ("es", "f"): (("veintiuno", "veintiuna"), ("uno", "una"), ("cientos", "cientas")),
-    ("fr", "f"): (("un", "une"),),
-    ("de", "m"): (("eins", "ein"),),
-    ("de", "f"): (("eins", "eine"),),
-    ("it", "m"): (("uno", "un"),),
-    ("it", "f"): (("uno", "una"),),
-    ("pt", "f"): (("um", "uma"), ("dois", "duas"), ("centos", "centas")),
-    ("pl", "f"): (("dwa", "dwie"),),
-    ("cs", "m"): (("jedna", "jeden"),),
-    ("cs", "f"): (("dva", "dvě"),),
-    ("hu", "m"): (("kettő", "két"),),
-}
-"""Endings of a number that stands before a masculine or feminine noun. The first that fits is taken."""
-
 _CZECH_ONES = """nultý první druhý třetí čtvrtý pátý šestý sedmý osmý devátý desátý jedenáctý dvanáctý třináctý
     čtrnáctý patnáctý šestnáctý sedmnáctý osmnáctý devatenáctý""".split()  # noqa: SIM905 - words read better than strings
 _CZECH_TENS = "dvacátý třicátý čtyřicátý padesátý šedesátý sedmdesátý osmdesátý devadesátý".split()  # noqa: SIM905
@@ -61,7 +45,7 @@ def parse(number: str, language: str) -> tuple[str, str] | None:
 
 
 def say(number: str, language: str, gender: str = "") -> str:
-    """A number as it is written, without sign and spaces, in words. `gender`: m or f of a noun behind it."""
+    """A number as it is written, without sign and spaces, in words. `gender`: as in `cardinal`."""
     parts = parse(number, language)
     if parts is None:
         point = vocabulary(language).signs["."]
@@ -90,26 +74,13 @@ def _fraction(fraction: str, language: str) -> str:
     return point + " ".join([*[cardinal(0, language)] * zeros, cardinal(int(fraction), language)])
 
 
-_FEMININE_ENDINGS: dict[str, tuple[str, ...]] = {
-    "es": ("a", "as"),
-    "it": ("a",),
-    "pt": ("a", "as"),
-    "de": ("e", "ung", "heit", "keit"),
-    "pl": ("a",),
-    "cs": ("a",),
-    "fr": (),
-    "hu": (),
-}
-
-
 def gender_of(noun: str, number: str, language: str) -> str:
-    """Of the noun behind a number, as far as its ending tells."""
-    endings: tuple[str, ...] | None
-    if language == "ru":
-        endings = {"1": ("а", "я"), "2": ("и", "ы")}.get(number[-1:], ()) if number[-2:] not in ("11", "12") else ()
-        return "f" if noun.lower().endswith(endings) else "m"
-    endings = _FEMININE_ENDINGS.get(language)
-    return "" if endings is None else "f" if noun.lower().endswith(endings) else "m"
+    """m, f or n of the noun behind a number, as far as the vocabulary tells; empty where it does not matter."""
+    nouns = vocabulary(language).nouns
+    for gender in "fn":
+        if re.fullmatch(nouns.get(gender + number[-1:], nouns.get(gender, "-")), noun.lower()):
+            return gender
+    return "m" if nouns else ""
 
 
 def digits(number: str, language: str) -> str:
@@ -118,17 +89,19 @@ def digits(number: str, language: str) -> str:
 
 @lru_cache(1024)
 def cardinal(number: int, language: str, gender: str = "") -> str:
-    """0 or more in words; `gender` m or f where a noun of that gender follows, empty where none does."""
+    """0 or more in words; `gender` m, f or n where a noun of that gender follows, empty where none does. In Russian,
+    the case may follow the gender: g (genitive), d (dative).
+    """
     if language == "zh":
         return _chinese(number, before_noun=bool(gender))
-    if language == "ru" and gender == "f":
-        return str(num2words(number, lang="ru", gender="f"))
+    if language == "ru" and gender:
+        return str(num2words(number, lang="ru", gender=gender[0], case=gender[1:] or "n"))
     words = str(num2words(number, lang=language)).replace(",", "")
     if language == "tr":
         words = " ".join(_TURKISH.findall(words))
-    if language == "pl" and number == 1 and gender == "f":
-        return "jedna"
-    for ending, before_noun in _BEFORE_NOUNS.get((language, gender), ()):
+    if gender == "f":  # Spanish and Portuguese hundreds
+        words = re.sub(r"entos\b", "entas", words)
+    for ending, before_noun in vocabulary(language).before.get(gender, {}).items():
         if words.endswith(ending):
             return words.removesuffix(ending) + before_noun
     return words

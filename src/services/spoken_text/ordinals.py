@@ -5,7 +5,7 @@ from functools import cache
 
 from babel import Locale
 
-from src.services.spoken_text.numbers import cardinal, ordinal
+from src.services.spoken_text.numbers import cardinal, gender_of, ordinal
 
 _SUFFIXES = {
     "en": (r"(\d+)(st|nd|rd|th)\b", {}),
@@ -72,10 +72,11 @@ def _months(language: str) -> str:
 
 def _centuries(text: str, language: str) -> str:
     if language == "ru":
-        text = re.sub(r"(?<!\d)(\d{1,2})(?=\sвек(е?)(?!\w))", _century, text)
         return re.sub(r"(?<!\d)(\d+)-е(?=\sгоды)", lambda match: _plural_ordinal(int(match[1])), text)
     if language == "it":
-        return re.sub(r"(?<!\d)(\d{1,2})(?=\ssecolo\b)", lambda match: ordinal(int(match[1]), "it"), text)
+        return re.sub(
+            r"(?<!\d)(\d{1,2})(?=\ssecolo\b)|(?<=\bsecolo\s)(\d{1,2})", lambda match: ordinal(int(match[0]), "it"), text
+        )
     return text
 
 
@@ -95,7 +96,12 @@ def _ordinals(text: str, language: str) -> str:
     months = _months(language)
     if language in ("ru", "pl", "cs"):
         day = rf"(?<![\d.,])(\d{{1,2}})\.?(?=\s(?:{months})(?!\w))"
-        text = re.sub(day, lambda match: ordinal(int(match[1]), language, "g"), text, flags=re.IGNORECASE)
+        text = re.sub(
+            day,
+            lambda match: ordinal(int(match[1]), language, "d" if word_before(match) == "к" else "g"),
+            text,
+            flags=re.IGNORECASE,
+        )
     if language == "en":
         text = re.sub(rf"\b((?:{months})\s)(\d{{1,2}})(?![\d:.]\d|\d)", lambda m: m[1] + ordinal(int(m[2]), "en"), text)
         text = re.sub(rf"(?<![\d.,])(\d{{1,2}})(?=\s(?:{months})\b)", lambda m: ordinal(int(m[1]), "en"), text)
@@ -107,10 +113,6 @@ def _ordinals(text: str, language: str) -> str:
     if language in ("de", "cs", "hu", "pl", "tr"):
         text = _ORDINAL_POINT.sub(lambda match: _pointed(match, language), text)
     return text
-
-
-def _century(match: re.Match[str]) -> str:
-    return ordinal(int(match[1]), "ru", "p" if match[2] else "")
 
 
 def _plural_ordinal(number: int) -> str:
@@ -145,11 +147,20 @@ def _hungarian_day(match: re.Match[str]) -> str:
 
 
 def _pointed(match: re.Match[str], language: str) -> str:
-    number, before = int(match[1]), word_before(match)
+    noun = match.string[match.end() :].split()[0].strip(".,;:!?")
+    return agreeing(int(match[1]), word_before(match), noun, language)
+
+
+def agreeing(number: int, before: str, noun: str, language: str) -> str:
+    """An ordinal between a word in small letters, or none, and its noun, in the form that they ask for."""
     if language == "de":
         return ordinal(number, "de", _GERMAN.get(before, "r"))
+    if language in ("es", "it", "pt"):
+        return ordinal(number, language, "f" if gender_of(noun, "", language) == "f" else "apocope")
+    if language == "ru":
+        form = "p" if before in ("в", "во", "на") and noun.endswith("е") else _by_ending(noun[-1:].replace("я", "а"))
+        return ordinal(number, "ru", form)
     if language in ("cs", "pl"):
-        noun = match.string[match.end() :].split()[0].strip(".,;:!?")
         form = (_CZECH_BEFORE if language == "cs" else _POLISH_BEFORE).get(before) or _by_ending(noun)
         if form == "p" and (noun.endswith(("ě", "ie")) or (language == "cs" and noun.endswith("i"))):
             form = "l"
@@ -158,7 +169,9 @@ def _pointed(match: re.Match[str], language: str) -> str:
 
 
 def _by_ending(noun: str) -> str:
-    return {"a": "f", "o": "n", "í": "n", "ě": "l", "u": "g"}.get(noun[-1:], "m")
+    return {"a": "f", "o": "n", "í": "n", "ě": "l", "u": "g", "á": "f", "а": "f", "е": "n", "о": "n"}.get(
+        noun[-1:], "m"
+    )
 
 
 def word_before(match: re.Match[str]) -> str:

@@ -9,10 +9,12 @@ from src.services.spoken_text.names import (
     say_abbreviations,
     say_addresses,
     say_capitals,
-    say_inner_abbreviations,
     unshouted,
 )
 from src.services.spoken_text.numbers import NUMBER, cardinal, digits, gender_of, say
+from src.services.spoken_text.ordinals import word_before
+from src.services.spoken_text.romans import say_romans
+from src.services.spoken_text.telephones import say_telephones
 from src.services.spoken_text.times import say_times, say_years
 from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
 from src.utils.text import split_sentences
@@ -22,15 +24,12 @@ _NAMED_FRACTIONS = tuple(_VULGAR.values())
 _FRACTION = re.compile(rf"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{{1,3}}/\d{{1,3}})(?![\d/])(?:\s*({UNIT}))?")
 _SPACES = "\u00a0\u2009\u202f"
 _RANGE = re.compile(rf"(?<![\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
-_TELEPHONE = re.compile(
-    r"(?<![\dA-Za-z.,-])(?:\+\d{1,4}(?:[ -]\(?\d{1,5}\)?){2,6}|(?:\d{3}-)?\d{3}-\d{4}|0\d{1,3}-\d{3,4}-\d{4})"
-    r"(?![\dA-Za-z-])"
-)
 _RANGE_WAVE = re.compile("(?<=[0-9日月年時分点天号시분])\\s?[~〜～]\\s?(?=[0-9])")
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
-_ROMAN = re.compile(rf"(?<![{LETTERS}\d'-])(?=[IVX]{{2}})(X{{0,3}})(IX|IV|V?I{{0,3}})(?![{LETTERS}\d'-]|\.[A-Z])")
 _PRICE_DASH = re.compile(r"(?<=\d)[.,](?:[–—]|--?)(?!\d)")
 """As in 5000.–"""
+_RUSSIAN_CASES = {"к": "d"} | dict.fromkeys(("от", "до", "с", "около", "после", "из", "без", "более", "менее"), "g")
+"""Of a number behind these words."""
 _MINUS = re.compile(rf"(?<![{LETTERS}\d.,)%-])[-−](?=[€$£¥]?\d)")
 
 
@@ -46,7 +45,7 @@ def spoken(text: str, language: str) -> SpokenText:
     """A text of one of the service's languages as a person would read it out."""
     unsaid: dict[str, None] = {}
     plain = _PRICE_DASH.sub("", readable(_RANGE_WAVE.sub("–", text), unsaid))
-    plain = say_inner_abbreviations(_TAG.sub(" ", plain), language)
+    plain = say_abbreviations(say_romans(_TAG.sub(" ", plain), language), language)
     said = (_sentence(sentence, language, unsaid) for sentence in split_sentences(plain, language))
     return SpokenText(tuple(sentence for sentence in said if any(map(str.isalnum, sentence))), tuple(unsaid))
 
@@ -55,10 +54,8 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     names = vocabulary(language)
     text = say_addresses(text, language)
     text = _markup(unshouted(text, language), names)
-    text = say_abbreviations(text, language)
-    text = _roman_numbers(text, language)
+    text = say_telephones(text, language)
     text = _without_grouping_spaces(text, names)
-    text = _telephones(text, language)
     text = _fractions(text, language)
     text = say_times(text, language)
     text = _MINUS.sub(f"{names.minus} ", text)
@@ -71,18 +68,6 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     text = _numbers(text, language)
     text = say_capitals(text, language)
     return sayable(text, language, unsaid)
-
-
-def _roman_numbers(text: str, language: str) -> str:
-    """XIV as 14, XXe as 20e."""
-    if language == "fr":
-        text = re.sub(r"(?<=[IVX])(?:e|ᵉ|ème)(?= si[èe]cle)", "ᵉ", text)
-
-    def arabic(match: re.Match[str]) -> str:
-        ones = {"IX": 9, "IV": 4}.get(match[2], len(match[2]) + 4 if match[2][:1] == "V" else len(match[2]))
-        return str(10 * len(match[1]) + ones)
-
-    return _ROMAN.sub(arabic, text)
 
 
 def _markup(text: str, names: Vocabulary) -> str:
@@ -105,18 +90,6 @@ def _without_grouping_spaces(text: str, names: Vocabulary) -> str:
         pattern = rf"{before}{group}(?:[{spaces}]{groups}{after}"
         text = re.sub(pattern, lambda match: re.sub(r"[\s']", "", match[0]), text)
     return re.sub(f"[{_SPACES}]", " ", text)
-
-
-def _telephones(text: str, language: str) -> str:
-    """A telephone number digit by digit, in its groups."""
-    plus = vocabulary(language).signs["+"]
-
-    def say_groups(match: re.Match[str]) -> str:
-        pause = {"zh": "，", "ja": "、"}.get(language, ", ")
-        groups = pause.join(digits(group, language) for group in re.findall(r"\d+", match[0]))
-        return f"{plus} {groups}" if match[0][0] == "+" else groups
-
-    return _TELEPHONE.sub(say_groups, text)
 
 
 def _fractions(text: str, language: str) -> str:
@@ -166,9 +139,8 @@ def _ranges(text: str, language: str) -> str:
 def _range(match: re.Match[str], language: str) -> str:
     first, last = match[1], match[2]
     hyphen = "–" not in match[0] and "—" not in match[0]
-    phone = len(first) == 3 and len(last) == 4
     rising = first.isdigit() and last.isdigit() and int(first) < int(last)
-    if hyphen and (phone or not rising):
+    if hyphen and not rising:
         return f"{first} {last}"
     return join_range([_bare(first, language), _bare(last, language)], language)
 
@@ -213,4 +185,7 @@ def _number(match: re.Match[str], language: str) -> str:
     if number.isdigit() and len(number) > 15:
         return digits(number, language)
     noun = re.match(r"\s([^\W\d_]{2,})", match.string[match.end() :])
-    return say(number, language, gender_of(noun[1], number, language) if noun else "")
+    gender = gender_of(noun[1], number, language) if noun else ""
+    if language == "ru" and (case := _RUSSIAN_CASES.get(word_before(match))):
+        gender = (gender or "m") + case
+    return say(number, language, gender)

@@ -36,6 +36,11 @@ class Vocabulary:
     of: str = ""
     mixed_half: str = ""
     one_and_half: str = ""
+    emergency: str = ""
+    counted: str = ""
+    before: dict[str, dict[str, str]] = field(default_factory=dict)
+    thousand_letters: dict[str, str] = field(default_factory=dict)
+    nouns: dict[str, str] = field(default_factory=dict)
 
     def cents_of(self, currency: str) -> tuple[str, ...]:
         return self.cents.get(currency, self.cents[""])

@@ -1,0 +1,95 @@
+"""Roman numerals: kings are ordinals in most languages, chapters are numbers, and what stands before a noun agrees."""
+
+import re
+from functools import partial
+
+from src.services.spoken_text.characters import LETTERS
+from src.services.spoken_text.numbers import cardinal, ordinal
+from src.services.spoken_text.ordinals import agreeing
+from src.services.spoken_text.vocabulary import vocabulary
+
+_ROMAN = re.compile(
+    rf"(?<![{LETTERS}\d.'-])(?=[IVX])(?P<tens>X{{0,3}})(?P<ones>IX|IV|V?I{{0,3}})(?P<suffix>er|i?[eè]re|re|i?[eè]me|e|ᵉ)?"
+    rf"(?P<point>\.?)(?![{LETTERS}\d-]|'(?!s\b)|\.[A-Z])(?=\s?(?P<noun>\w*))"
+)
+_NAME = re.compile(r"(?:(\w*)\s)?(?<!\w)([^\W\d_][\w'-]*\.?)\s$")
+_CENTURIES = {
+    "pl": (r"(?<!\w)(?:([Ww]e?|[Oo]d|[Dd]o|[Zz])\s)?(\d{1,2})\.?\s(w\.|wieku?(?!\w))", ("wiek", "wieku", "wieku")),
+    "ru": (r"(?<!\w)(?:([Вв]о?|[Дд]о|[Сс]|[Ии]з)\s)?(\d{1,2})\s?(в\.|век[ае]?(?!\w))", ("век", "веке", "века")),
+}
+_NO_KING = re.compile(r"(?!(?:Leo|Léo|Jan|Pio|Pío|Lev|Sem)$)\w{1,3}|.*\.")
+"""Articles and prepositions at the beginning of a sentence, ends of sentences."""
+_QUEENS = frozenset(
+    """Elizabeth Elisabeth Élisabeth Isabel Isabelle Beatrix Beatriz Catherine Margrethe Margarethe Mary Marie Anne Jane
+    Katarzyna Elżbieta Maria Anna Wiktoria Jadwiga Małgorzata Izabela Alžběta Kateřina Marie Viktorie Markéta Isabela
+    Екатерина Елизавета Мария Анна Виктория Маргарита Изабелла""".split()  # noqa: SIM905 - words read better than strings
+)
+"""Whose names do not tell by their ending, or where the ending would be that of a king's genitive."""
+
+
+def say_romans(text: str, language: str) -> str:
+    """Ludwig XIV., XXe, II wojna. What is said as a bare number is left in digits."""
+    text = _ROMAN.sub(partial(_roman, language=language), text)
+    if language in _CENTURIES:
+        pattern, words = _CENTURIES[language]
+        text = re.sub(pattern, lambda match: _century(match, words, language), text)
+    return text
+
+
+def _century(match: re.Match[str], words: tuple[str, str, str], language: str) -> str:
+    before, number, written = match.groups()
+    inside = before and before.lower() in ("w", "we", "в", "во")
+    form = "p" if inside else "g" if before or written in ("wieku", "века") else "m"
+    end = "." if written.endswith(".") and not match.string[match.end() :].strip() else ""
+    word = words[("m", "p", "g").index(form)]
+    return f"{before + ' ' if before else ''}{ordinal(int(number), language, form)} {word}{end}"
+
+
+def _roman(match: re.Match[str], language: str) -> str:
+    found = _NAME.search(match.string[max(0, match.start() - 80) : match.start()])
+    before, name = (found[1] or "", found[2]) if found else ("", "")
+    suffix, point, noun = (match[group] or "" for group in ("suffix", "point", "noun"))
+    number = 10 * len(match["tens"]) + {"IX": 9, "IV": 4}.get(match["ones"], len(match["ones"].replace("V", "IIIII")))
+    counted = bool(name) and re.fullmatch(vocabulary(language).counted, name, re.IGNORECASE) is not None
+    king = name[:1].isupper() and not _NO_KING.fullmatch(name) and not counted
+    if suffix:
+        return f"{number}{'e' if suffix == 'ᵉ' else suffix}{point}" if language in ("fr", "nl") else match[0]
+    if number in (1, 5, 10) and not _alone(match, name, language, numbered=counted or (king and number != 10)):
+        return match[0]
+    if king and language not in ("hu", "tr"):
+        eaten = language in ("de", "cs") and noun and not noun[0].isupper()
+        return _king(number, name, before.lower(), language) + ("" if eaten else point)
+    agrees = point if language in ("de", "cs", "hu", "tr") else language in ("es", "it", "pt", "pl", "ru") and not point
+    if noun and agrees and not counted and not re.fullmatch("w|wieku?|в|век[ае]?|secolo", noun):
+        said = agreeing(number, name.lower(), noun, language)
+        return said.capitalize() if name.endswith(".") else said
+    if counted and not name.endswith("."):
+        return cardinal(number, language) + point
+    return match[0] if language == "en" and number == 4 and not counted else f"{number}{point}"  # IV is a drip, too
+
+
+def _alone(match: re.Match[str], name: str, language: str, *, numbered: bool) -> bool:
+    """Whether I, V or X is a number. `numbered`: as far as the word before tells."""
+    if language in ("hu", "tr"):
+        return match["point"] == "." and match["noun"][:1].isupper() and match[0] != "X."
+    behind = match["point"] + match.string[match.end() :]
+    pronoun = (
+        language == "en" and match["ones"] == "I" and name != "War" and not re.match(r"\W*$|[,.;:!?)']|\s?of\b", behind)
+    )
+    initial = match["point"] and match["noun"] and language not in ("de", "cs")
+    return numbered and not pronoun and not initial
+
+
+def _king(number: int, name: str, before: str, language: str) -> str:
+    queen = name in _QUEENS or (name.endswith("a") and language not in ("pl", "cs", "ru"))
+    if language in ("en", "nl"):
+        return ("the " if language == "en" else "de ") + ordinal(number, language)
+    if language == "de":
+        dative, genitive = before in ("von", "mit", "bei", "zu", "unter"), re.search("[^aeinou]s$", name)
+        article = "des" if genitive else "der" if dative == queen else "die" if queen else "dem"
+        return f"{article} {ordinal(number, 'de', 'n' if dative or genitive else '')}"
+    if language in ("pl", "cs", "ru"):
+        return ordinal(number, language, "f" if queen else "g" if name.endswith(("a", "а", "я")) else "m")
+    if language == "it" or (language in ("es", "pt") and number <= 10) or (language == "fr" and number == 1):
+        return ordinal(number, language, "f" if queen else "m")
+    return cardinal(number, language)
