@@ -147,16 +147,6 @@ def _linked(currency: str, names: Vocabulary, *, large: bool) -> str:
 
 _DIGITS = re.compile(r"-?\d(?:[\d.,\u00a0\u202f' ]*\d)?")
 _COUNTRY = re.compile("(?<!злот)(?:ий|ый|ая|ие|ые|их|ых|США|стерлингов)$")
-_TURKISH = {
-    "doları": "dolar", "frangı": "frank", "lirası": "lira", "rublesi": "ruble", "wonu": "won", "yeni": "yen",
-    "riyali": "riyal", "sterlini": "sterlin", "reali": "real", "zlotisi": "zloti", "korunası": "koruna",
-    "forinti": "forint", "rupisi": "rupi", "yuanı": "yuan",
-}  # fmt: skip
-"""CLDR has them with the ending that belongs to the country."""
-_ASIAN = {
-    "人民币": "元", "韓国ウォン": "ウォン", "米ドル": "ドル", "英国ポンド": "ポンド", "中国人民元": "元", "엔화": "엔",
-    "위안화": "위안",
-}  # fmt: skip
 
 
 @cache
@@ -168,12 +158,11 @@ def _currency(code: str, count: int, language: str) -> str:
         words = [word for word in name.split() if not _COUNTRY.search(word)]
         return words[0] if words else name
     if kind == "whole":
-        return _ASIAN.get(name, name.split()[-1])
+        return vocabulary(language).currencies.get(name, name.split()[-1])
     word = name.split()[0 if kind == "first" else -1]
-    word = _ASIAN.get(word, word)
     if language in ("en", "pt", "tr", "fr"):
         word = word.lower()
-    return _TURKISH.get(word, word) if language == "tr" else word
+    return vocabulary(language).currencies.get(word, word)
 
 
 @cache

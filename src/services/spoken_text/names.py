@@ -118,15 +118,23 @@ def _say_calendar(text: str, language: str) -> str:
 
 
 def unshouted(text: str, language: str) -> str:
-    """A text that is all in capitals in small letters."""
+    """A text that is all in capitals in small letters, but for what is spelled in it. NATO, UN is no such text."""
     if language in ("ar", "zh", "ja", "ko"):  # Latin words in them are names
         return text
     words = [word for word in re.findall(r"[^\W\d_]+", text) if word.upper() != word.lower()]
     shouted = bool(words) and all(word.isupper() for word in words)
     lone = len(words) == 1 and 2 <= len(words[0]) <= 3 and _pronounceable(words[0])
-    if shouted and (lone or len(words) > 2 or any(len(word) > 5 for word in words)):
-        return text[:1] + _lower(text[1:], language)
+    phrase = len(words) > 2 and re.search(r"\w\s+\w", text)
+    if shouted and (lone or phrase or any(len(word) > 5 for word in words)):
+        small = re.sub(r"(?<![\w&])[^\W\d_]+(?!\w*&)", lambda match: _unshouted(match[0], language), text)
+        return text[:1] + small[1:]
     return text
+
+
+def _unshouted(word: str, language: str) -> str:
+    vowels = _VOWELS | frozenset("RL" if language == "cs" else "")
+    spelt = not vowels & set(word) and len(set(word)) == len(word) and word not in ("MR", "MRS", "DR", "ST")
+    return word if len(word) > 1 and (spelt or (word in _SPELT and len(word) > 2)) else _lower(word, language)
 
 
 def say_capitals(text: str, language: str) -> str:

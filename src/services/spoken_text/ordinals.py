@@ -6,6 +6,7 @@ from functools import cache
 from babel import Locale
 
 from src.services.spoken_text.numbers import cardinal, gender_of, ordinal
+from src.services.spoken_text.vocabulary import vocabulary
 
 _SUFFIXES = {
     "en": (r"(\d+)(st|nd|rd|th)\b", {}),
@@ -22,13 +23,6 @@ _SUFFIXES = {
 """What is written behind an ordinal, and the form that it stands for."""
 _ORDINAL_POINT = re.compile(r"(?<![\d.,])(\d{1,4})\.(?=\s+[^\W\d_]|,\s\d{1,4}\.\s)")
 _BEFORE = re.compile(r"(\w+)\s+$")
-_GERMAN_BEFORE = {
-    "n": "am im vom zum beim dem den des einem einen eines zur bis ab seit diesem diesen ihrem seinem meinem",
-    "": "der die das diese dieser dieses eine",
-}
-_GERMAN = {word: ending for ending, words in _GERMAN_BEFORE.items() for word in words.split()}
-_CZECH_BEFORE = {"v": "p", "ve": "p", "na": "p", "po": "p", "o": "p", "od": "g", "do": "g", "z": "g", "ze": "g"}
-_POLISH_BEFORE = {"w": "p", "na": "p", "po": "p", "o": "p", "od": "g", "do": "g", "z": "g"}
 
 
 def say_ordinals(text: str, language: str) -> str:
@@ -153,19 +147,17 @@ def _pointed(match: re.Match[str], language: str) -> str:
 
 def agreeing(number: int, before: str, noun: str, language: str) -> str:
     """An ordinal between a word in small letters, or none, and its noun, in the form that they ask for."""
+    asked = vocabulary(language).ordinal_behind.get(before, "")
     if language == "de":
-        return ordinal(number, "de", _GERMAN.get(before, "r"))
+        return ordinal(number, "de", asked if before in vocabulary(language).ordinal_behind else "r")
     if language in ("es", "it", "pt"):
         return ordinal(number, language, "f" if gender_of(noun, "", language) == "f" else "apocope")
     if language == "ru":
-        form = "p" if before in ("в", "во", "на") and noun.endswith("е") else _by_ending(noun[-1:].replace("я", "а"))
-        return ordinal(number, "ru", form)
-    if language in ("cs", "pl"):
-        form = (_CZECH_BEFORE if language == "cs" else _POLISH_BEFORE).get(before) or _by_ending(noun)
-        if form == "p" and (noun.endswith(("ě", "ie")) or (language == "cs" and noun.endswith("i"))):
-            form = "l"
-        return ordinal(number, language, form)
-    return ordinal(number, language)
+        form = "p" if before in ("в", "во", "на") and noun.endswith("е") else _by_ending(noun.replace("я", "а"))
+    else:
+        feminine = asked == "p" and noun.endswith(("ě", "ie") + (("i",) if language == "cs" else ()))
+        form = "l" if feminine else asked or _by_ending(noun)
+    return ordinal(number, language, form)
 
 
 def _by_ending(noun: str) -> str:

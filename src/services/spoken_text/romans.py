@@ -19,12 +19,6 @@ _CENTURIES = {
 }
 _NO_KING = re.compile(r"(?!(?:Leo|Léo|Jan|Pio|Pío|Lev|Sem)$)\w{1,3}|.*\.")
 """Articles and prepositions at the beginning of a sentence, ends of sentences."""
-_QUEENS = frozenset(
-    """Elizabeth Elisabeth Élisabeth Isabel Isabelle Beatrix Beatriz Catherine Margrethe Margarethe Mary Marie Anne Jane
-    Katarzyna Elżbieta Maria Anna Wiktoria Jadwiga Małgorzata Izabela Alžběta Kateřina Marie Viktorie Markéta Isabela
-    Екатерина Елизавета Мария Анна Виктория Маргарита Изабелла""".split()  # noqa: SIM905 - words read better than strings
-)
-"""Whose names do not tell by their ending, or where the ending would be that of a king's genitive."""
 
 
 def say_romans(text: str, language: str) -> str:
@@ -81,7 +75,7 @@ def _alone(match: re.Match[str], name: str, language: str, *, numbered: bool) ->
 
 
 def _king(number: int, name: str, before: str, language: str) -> str:
-    queen = name in _QUEENS or (name.endswith("a") and language not in ("pl", "cs", "ru"))
+    queen = name in vocabulary(language).queens.split() or (name.endswith("a") and language not in ("pl", "cs", "ru"))
     if language in ("en", "nl"):
         return ("the " if language == "en" else "de ") + ordinal(number, language)
     if language == "de":

@@ -21,7 +21,9 @@ from src.utils.text import split_sentences
 
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 _NAMED_FRACTIONS = tuple(_VULGAR.values())
-_FRACTION = re.compile(rf"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{{1,3}}/\d{{1,3}})(?![\d/])(?:\s*({UNIT}))?")
+_FRACTION = re.compile(
+    rf"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{{1,3}}(?:[.,]\d{{1,2}})?/\d{{1,3}})(?![\d/])(?:\s*({UNIT}))?"
+)
 _SPACES = "\u00a0\u2009\u202f"
 _RANGE = re.compile(rf"(?<![\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
 _RANGE_WAVE = re.compile("(?<=[0-9日月年時分点天号시분])\\s?[~〜～]\\s?(?=[0-9])")
@@ -44,6 +46,8 @@ class SpokenText:
 def spoken(text: str, language: str) -> SpokenText:
     """A text of one of the service's languages as a person would read it out."""
     unsaid: dict[str, None] = {}
+    text = re.sub(r"(?<=[\d)])\s?−\s?(?=[\d(])", f" {vocabulary(language).minus} ", text)
+    text = re.sub(r"(?<=\d)(\s?)º(?=[CF]\b)", r"\1°", re.sub("(?<=[.,;:!?])\u200b", " ", text))
     plain = _PRICE_DASH.sub("", readable(_RANGE_WAVE.sub("–", text), unsaid))
     plain = say_abbreviations(say_romans(_TAG.sub(" ", plain), language), language)
     said = (_sentence(sentence, language, unsaid) for sentence in split_sentences(plain, language))
@@ -71,8 +75,13 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
 
 
 def _markup(text: str, names: Vocabulary) -> str:
-    """What decorates a text goes; `C#` and `#1` and `#topic` are said."""
-    text = re.sub(r"[*_=~#^`-]{3,}|\*\*|__|^\s*[#>]+\s+|^\s*[-*+]\s+", " ", text)
+    """What decorates a text goes; `C#`, `#1`, `#topic` and the keys of a telephone are said."""
+    text = re.sub(r"[*_=~#^`-]{3,}|(?:[*#-] ){2,}[*#-]|\*\*|__|^\s*[#>]+\s+|^\s*[-*+]\s+", " ", text)
+    keys = {"#": names.signs["pound"], "*": names.signs["star"]}
+    dialled = r"(?<![\w*])\*(\d+)(?=#|(?!\S))"
+    text = re.sub(dialled, lambda match: f"{keys['*']} {' '.join(match[1])}", text)
+    alone = r"(?<![^\s\d\u3000-\u9fff])[#*](?=[.,;:!?)。！？，、]|\s*$|\s+[^\W\d]|[键を或]|キー)"
+    text = re.sub(alone, lambda match: f" {keys[match[0]]} ", text)
     text = re.sub(r"(?<![^\W_])([CFcf])#(?!\w)", rf"\1 {names.signs['sharp']}", text)
     for sign, meant in (("~", "≈"), ("<", "<"), (">", ">")):
         text = re.sub(rf"(?<![\w<>~]){sign}\s?(?=[€$£-]?\d)", f"{names.signs[meant]} ", text)
@@ -112,7 +121,8 @@ def _fraction(match: re.Match[str], language: str) -> str:
         said = names.fractions[_NAMED_FRACTIONS.index(written)]
     else:
         above, below = written.split("/")
-        over = names.over if language in ("zh", "ja") else f" {names.over} "
+        over = (names.score if "." in above or "," in above or below in ("10", "20", "100") else "") or names.over
+        over = over if language in ("zh", "ja") else f" {over} "
         said = f"{say(above, language)}{over}{say(below, language)}"
     return _mixed(whole, said, language, half=written == "1/2") if whole else said
 

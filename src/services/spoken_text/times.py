@@ -5,7 +5,7 @@ from datetime import date
 
 from babel.dates import format_date
 
-from src.services.spoken_text.amounts import plural
+from src.services.spoken_text.amounts import join_range, plural
 from src.services.spoken_text.numbers import cardinal, korean_count, ordinal, year
 from src.services.spoken_text.ordinals import say_ordinals, word_before
 from src.services.spoken_text.vocabulary import vocabulary
@@ -21,6 +21,7 @@ _DATES = (
 _DAY_AND_MONTH = re.compile(r"(?<![\d.,])(\d{1,2})\.\s?(\d{1,2})\.(?!\d)")
 _YEAR = re.compile(r"(?<![\d.,'-])(?:1[1-9]|20)\d\d(?![\d.,]\d|\d)")
 
+_ERAS = {"م": "ميلادية", "هـ": "هجرية"}
 _TURKISH_ENDS = "sıfır|bir|iki|üç|dört|beş|altı|yedi|sekiz|dokuz|on|yirmi|otuz|kırk|elli"
 
 
@@ -28,9 +29,7 @@ def say_times(text: str, language: str) -> str:
     """Times, dates and ordinals of a sentence in words. What is left of numbers is amounts and bare numbers."""
     text = _with_colons(text, language)
     text = _native(text, language)
-    to = vocabulary(language).to
-    between = to if to == "-" or language in ("zh", "ja") else f"{to} " if language == "ko" else f" {to} "
-    text = re.sub(r"(?<=:[0-5]\d)\s?[–-]\s?(?=\d{1,2}:[0-5]\d)", between, text)
+    text = re.sub(r"(?<=:[0-5]\d)\s?[–-]\s?(?=\d{1,2}:[0-5]\d)", join_range(["", ""], language), text)
     text = re.sub(r"(:[0-5]\d)(?=[A-Za-z])", r"\1 ", text)
     text = _TIME.sub(lambda match: _time(match, language), text)
     if language == "pl":
@@ -43,6 +42,8 @@ def say_times(text: str, language: str) -> str:
         text = pattern.sub(lambda match: _date(match, language), text)
     if language in ("de", "cs"):
         text = _DAY_AND_MONTH.sub(lambda match: _day_and_month(match, language), text)
+    if language == "ko":
+        text = re.sub(r"(?<!\d)(6|10)(?=월)", lambda match: "유" if match[1] == "6" else "시", text)
     return say_ordinals(text, language)
 
 
@@ -86,8 +87,10 @@ def _native(text: str, language: str) -> str:
     if language == "zh":
         text = re.sub(r"(?<!\d)(\d{4})年", lambda m: "".join("零一二三四五六七八九"[int(d)] for d in m[1]) + "年", text)
         return re.sub(r"(?<![\d.,:第])2(?=[个点次本只条位张块杯瓶天周])", "两", text)
+    if language == "ar":
+        return re.sub(r"(?<![\d.,])([12]\d{3})(م|هـ)(?!\w)", lambda m: f"{m[1]} {_ERAS[m[2]]}", text)
     if language == "ko":
-        counted = r"(?<![\d.,:/½])(?:([1-9]\d?)\s?[–-]\s?)?([1-9]\d?)\s?(시간?|개(?!월)|명|살|마리|권|잔|병|장)"
+        counted = r"(?<![\d.,:/½제])(?:([1-9]\d?)\s?[–-]\s?)?([1-9]\d?)\s?(시간?|개(?!월)|명|살|마리|권|잔|병|장)"
         return re.sub(counted, _korean_count, text)
     return text
 

@@ -35,11 +35,15 @@ class Vocabulary:
     feminine: frozenset[str] = field(default=frozenset())
     of: str = ""
     mixed_half: str = ""
+    score: str = ""
     one_and_half: str = ""
     emergency: str = ""
     counted: str = ""
     before: dict[str, dict[str, str]] = field(default_factory=dict)
     thousand_letters: dict[str, str] = field(default_factory=dict)
+    ordinal_behind: dict[str, str] = field(default_factory=dict)
+    currencies: dict[str, str] = field(default_factory=dict)
+    queens: str = ""
     nouns: dict[str, str] = field(default_factory=dict)
 
     def cents_of(self, currency: str) -> tuple[str, ...]:
