@@ -7,12 +7,11 @@ from decimal import Decimal
 from functools import cache
 
 from babel import Locale
-from babel.core import UnknownLocaleError
 from babel.numbers import get_currency_name
 from babel.units import format_unit
 
 from src.services.spoken_text.characters import LETTERS
-from src.services.spoken_text.numbers import NUMBER, cardinal, parse, say
+from src.services.spoken_text.numbers import NUMBER, cardinal, gender_of, parse, say
 from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
 
 _SIGNS = {
@@ -28,7 +27,7 @@ _CODES = frozenset(
 _MAGNITUDES = (
     "thousand|million|billion|trillion|mille|millions?|milliards?|mil|millón|millones|milhão|milhões|bilhão|bilhões|"
     "Millionen|Million|Milliarden?|Mio\\.|Mrd\\.|milioni|milione|miliardi|miliardo|tys\\.|mln|mld|тыс\\.|млн|млрд|"
-    "тысяч|миллион(?:а|ов)?|миллиард(?:а|ов)?|tysięcy|miliard(?:y|ów)?|tisíc|miliardy?|miljoen|miljard|milion[yůa]?|milionów|bin|milyon|milyar|ezer|millió|milliárd|"
+    "тысяч[аи]?|миллион(?:а|ов)?|миллиард(?:а|ов)?|tysi[ąę]c[ea]?|tysięcy|miliard(?:y|ów|a)?|tisíce?|miliard[yu]?|miliona|miljoen|miljard|milion[yůau]?|milionów|bin|milyon|milyar|ezer|millió|milliárd|"
     "万|億|亿|만|억|مليون|مليار|ألف"
 )
 _UNITS = {
@@ -73,9 +72,9 @@ _MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{UNIT})")
 
 def say_amounts(text: str, language: str) -> str:
     """Money, measures and percent of a sentence in words."""
-    text = re.sub(
-        r"(\d+)\s?¢", lambda match: f"{say(match[1], language)} {vocabulary(language).cents_of('USD')[2]}", text
-    )
+    cents = vocabulary(language).cents
+    cent = cents.get("USD", cents["any"])
+    text = re.sub(r"(\d+)\s?¢", lambda m: f"{say(m[1], language, 'm')} {inflected(cent, m[1], language)}", text)
     if table := vocabulary(language).thousand_letters:
         letters = "|".join(table)
         short = rf"((?:[$€£]\s?){NUMBER})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?[$€£])"
@@ -113,7 +112,7 @@ def _sum(number: str, magnitude: str | None, code: str, language: str) -> str:
     integer, fraction = parts[0], parts[1].rstrip("0")
     gender = _gender(code, language)
     if magnitude or len(integer) > 15 or len(fraction) > 2:
-        value = say(number, language, "m" if magnitude else gender)
+        value = say(number, language, gender_of(magnitude, number, language) if magnitude else gender)
         words = f"{value} {magnitude}" if magnitude else value
         return _glued(words, _linked(_currency(code, 5, language), names, large=bool(magnitude)), language)
     count = int(integer)
@@ -127,8 +126,7 @@ def _sum(number: str, magnitude: str | None, code: str, language: str) -> str:
 
 def _cents(fraction: str, code: str, names: Vocabulary, language: str) -> str:
     count = int(fraction)
-    one, few, many = names.cents_of(code)
-    form = {"one": one, "few": few}.get(plural(count, language), many)
+    form = inflected(names.cents.get(code, names.cents["any"]), fraction, language)
     gender = "f" if form.endswith(("а", "и")) and language == "ru" and code == "RUB" else "m"
     cents = _glued(cardinal(count, language, gender), form, language)
     return cents if language in ("zh", "ja") else f" {f'{names.link} ' if names.link else ''}{cents}"
@@ -210,8 +208,9 @@ def join_range(ends: list[str], language: str) -> str:
     return between.join(ends)
 
 
-def plural(count: int, language: str) -> str:
-    try:
-        return str(Locale(language).plural_form(count))
-    except UnknownLocaleError:
-        return "other"
+def inflected(forms: str, number: str, language: str) -> str:
+    """That of `one|few|many|other` which stands behind a number as it is written. The last is for all that are not."""
+    parts = parse(number.replace(" ", "").rstrip(".,"), language) or ("5", "")
+    kind = Locale(language).plural_form(Decimal(f"{parts[0]}.{parts[1]}" if parts[1] else parts[0]))
+    known = dict(zip(("one", "few", "many"), forms.split("|")[:-1], strict=False))
+    return known.get(str(kind), forms.rsplit("|", maxsplit=1)[-1])

@@ -1,11 +1,11 @@
 """Abbreviations, addresses, and words in capitals."""
 
 import re
-from collections.abc import Collection
 from functools import cache, partial
 
 from babel import Locale
 
+from src.services.spoken_text.amounts import inflected
 from src.services.spoken_text.characters import LETTERS
 from src.services.spoken_text.vocabulary import vocabulary
 
@@ -48,7 +48,10 @@ def _short(language: str) -> tuple[tuple[re.Pattern[str], dict[str, str], bool],
     patterns = []
     for short, word in sorted(vocabulary(language).short.items(), key=lambda pair: len(pair[0]), reverse=True):
         written = re.sub("^# |^-(?=s)| [#A]$", "", short)
-        said = {written.upper(): word.upper(), _capitalised(written): _capitalised(word), written: word}
+        said = {written: word}
+        if written[1:] != written[1:].upper() or short[-2:] == " #":  # else D. C. is initials
+            said = {_capitalised(written): _capitalised(word), **said}
+            said = said if "." in written[:-1] else {written.upper(): word.upper(), **said}
         body = "|".join(re.escape(form).replace(r"\ ", r"\s?") for form in said)
         before = {"# ": r"(?<=\d)\s?", "-s": r"(?<=[^\W\d_])"}.get(short[:2], r"(?<![^\W\d])(?<!\.)")
         after = r"(?=\s?\d)" if short[-2:] == " #" else r"(?!\w)"
@@ -68,32 +71,39 @@ def say_abbreviations(text: str, language: str) -> str:
     if language == "en":
         text = _INITIALS.sub(lambda m: m[1].replace(".", " ").rstrip() + ("" if m[2] is None else ".\n"), text)
     text = _say_calendar(text, language)
-    days = _calendar(language, "days").values()
     for pattern, table, capital in _short(language):
-        text = pattern.sub(partial(_full, table=table, days=days, capital=capital), text)
+        text = pattern.sub(partial(_full, table=table, language=language, capital=capital), text)
     return text
 
 
-def _full(match: re.Match[str], table: dict[str, str], days: Collection[str], *, capital: bool) -> str:
+def _full(match: re.Match[str], table: dict[str, str], language: str, *, capital: bool) -> str:
     word, behind = table[re.sub(r"\s", "", match[0])], match.string[match.end() :]
     after = " ".join(behind.lstrip(" -").split(maxsplit=1)[:1]).rstrip(".,;:!?")
     if capital and not after[:1].isupper():
         return match[0]
-    space = " " if match.string[: match.start()][-1:].isdigit() else ""
+    before = match.string[: match.start()]
+    space = " " if before[-1:].isdigit() else ""
+    if "|" in word:
+        count = re.search(r"\d[\d., ]*$", before)
+        word = inflected(word, count[0] if count else "5", language)
+    if before.rstrip()[-1:] in (".", "!", "?") and match[0][0].isupper():
+        word = _capitalised(word)
     if not behind.split("\n")[0].strip():
-        return space + word.removesuffix(".") + ("." if match[0].endswith(".") else "")
-    begins = after[:1].isupper() and not (after.isupper() and after[1:]) and after not in days  # 5 p.m. EST
+        return space + word.removesuffix(".") + _end(match)
+    begins = after[:1].isupper() and not (after.isupper() and after[1:])  # 5 p.m. EST
+    begins = begins and after not in _calendar(language, "days").values()
     end = ".\n" if begins and word.endswith(".") else " " if behind[:1].isdigit() else ""
     return space + word.removesuffix(".") + end
 
 
 @cache
 def _calendar(language: str, kind: str) -> dict[str, str]:
-    """CLDR's abbreviations of days or months in small letters, without points, in full."""
+    """CLDR's abbreviations of days or months, without points, in full."""
     names = getattr(Locale(language), kind)["format"]
     return {
-        short.rstrip(".").lower(): names["wide"][key]
+        form: names["wide"][key]
         for key, short in names["abbreviated"].items()
+        for form in (short.rstrip("."), _capitalised(short.rstrip(".")))
         if short[1:] and short != names["wide"][key]
     }
 
@@ -106,15 +116,19 @@ def _say_calendar(text: str, language: str) -> str:
     day, to, at = "|".join(days), names.to.replace("-", ","), names.hours_before
     text = re.sub(
         rf"(?<!\w)({day})\.?\s?[–-]\s?({day})(?!\w)(?:\.(?!\s*(?:$|\n)))?",
-        lambda match: f"{days[match[1].lower()]} {to} {days[match[2].lower()]}",
+        lambda match: f"{days[match[1]]} {to} {days[match[2]]}",
         text,
-        flags=re.IGNORECASE,
     )
-    both = days | _calendar(language, "months")
-    short = "|".join({form for name in both for form in (name, _capitalised(name))})
+    both = _calendar(language, "months") | (days if language in ("de", "en") else {})  # elsewhere they are words, too
+    short = "|".join(both)
     point = r"(?:\.|(?<!Sun)(?<!Sat)(?=\s\d{1,2}\b))" if language == "en" else r"\."
     beside = rf"(?<!\w)({short}){point}(?=,?\s?(?:\d|(?:{at or chr(0)})\s))|(?<=\d\s)({short})\.|(?<=\d\.\s)({short})\."
-    return re.sub(beside, lambda match: both[(match[1] or match[2] or match[3]).lower()], text)
+    return re.sub(beside, lambda match: both[match[1] or match[2] or match[3]] + _end(match), text)
+
+
+def _end(match: re.Match[str]) -> str:
+    """The point of an abbreviation at the end of a line."""
+    return "" if match.string[match.end() :].split("\n")[0].strip() or not match[0].endswith(".") else "."
 
 
 def unshouted(text: str, language: str) -> str:

@@ -139,17 +139,10 @@ def _romance_ordinal(number: int, form: str, language: str) -> str:
     return re.sub(r"o\b", "a", words) if form == "f" else words
 
 
-_TURKISH_ENDINGS = {
-    "bir": "inci", "iki": "nci", "üç": "üncü", "dört": "üncü", "beş": "inci", "altı": "ncı", "yedi": "nci",
-    "sekiz": "inci", "dokuz": "uncu", "on": "uncu", "yirmi": "nci", "otuz": "uncu", "kırk": "ıncı", "elli": "nci",
-    "altmış": "ıncı", "yetmiş": "inci", "seksen": "inci", "doksan": "ıncı", "yüz": "üncü", "bin": "inci",
-}  # fmt: skip
-
-
 def _turkish_ordinal(number: int, _: str) -> str:
     words = cardinal(number, "tr").replace("dört", "dörd") if number % 10 == 4 else cardinal(number, "tr")
     last = words.split()[-1].replace("dörd", "dört")
-    return words + _TURKISH_ENDINGS.get(last, "uncu")
+    return words + vocabulary("tr").ordinal_endings.get(last, "uncu")
 
 
 def _czech_ordinal(number: int) -> str:
@@ -166,8 +159,8 @@ def _czech_ordinal(number: int) -> str:
 
 
 _ORDINALS: dict[str, Callable[[int, str], str]] = {
-    "cs": lambda number, form: _slavic(_czech_ordinal(number), form),
-    "pl": lambda number, form: _slavic(str(num2words(number, lang="pl", to="ordinal")), form),
+    "cs": lambda number, form: _slavic(_czech_ordinal(number), form, "cs"),
+    "pl": lambda number, form: _slavic(str(num2words(number, lang="pl", to="ordinal")), form, "pl"),
     "ru": _russian_ordinal,
     "tr": _turkish_ordinal,
     "de": lambda number, form: str(num2words(number, lang="de", to="ordinal")) + form,
@@ -176,19 +169,9 @@ _ORDINALS: dict[str, Callable[[int, str], str]] = {
 }
 
 
-_ADJECTIVES = {
-    "ý": {"g": "ého", "p": "ém", "l": "é", "f": "á", "n": "é"},
-    "í": {"g": "ího", "p": "ím", "l": "í", "f": "í", "n": "í"},
-    "y": {"g": "ego", "p": "ym", "l": "ej", "f": "a", "n": "e"},
-    "gi": {"g": "giego", "p": "gim", "l": "giej", "f": "ga", "n": "gie"},
-    "ci": {"g": "ciego", "p": "cim", "l": "ciej", "f": "cia", "n": "cie"},
-}
-"""Endings of Czech and Polish ordinals, which are adjectives, in each form."""
-
-
-def _slavic(masculine: str, form: str) -> str:
+def _slavic(masculine: str, form: str, language: str) -> str:
     def inflected(match: re.Match[str]) -> str:
-        return _ADJECTIVES[match[0]].get(form, match[0])
+        return vocabulary(language).adjectives[match[0]].get(form, match[0])
 
     return re.sub(r"(?:ý|í|(?<![e])y|(?<=dru)gi|(?<=trze)ci)\b", inflected, masculine)
 

@@ -52,7 +52,7 @@ def _each_digit_counts(written: str, groups: list[str], *, called: bool) -> bool
     if re.search("[./]", written):
         return zero and count >= 9
     if re.search("[(-]", written):
-        return longest >= 3 and count >= (7 if len(groups) >= 3 or longest == 4 else 9)
+        return longest >= 3 and (count >= (7 if len(groups) > 2 else 9 if zero else 99) or (longest, count) == (4, 7))
     return not grouped and count >= 9 and len(groups) >= 3 and (zero or longest >= 3)
 
 

@@ -5,7 +5,7 @@ from datetime import date
 
 from babel.dates import format_date
 
-from src.services.spoken_text.amounts import join_range, plural
+from src.services.spoken_text.amounts import inflected, join_range
 from src.services.spoken_text.numbers import cardinal, korean_count, ordinal, year
 from src.services.spoken_text.ordinals import say_ordinals, word_before
 from src.services.spoken_text.vocabulary import vocabulary
@@ -108,8 +108,7 @@ def _time(match: re.Match[str], language: str) -> str:
 def _hours_and_minutes(match: re.Match[str], language: str) -> str:
     names, hour, minute = vocabulary(language), int(match[1]), int(match[2])
     said = _hour(hour, match, language)
-    forms = names.hours
-    word = dict(zip(("one", "few"), forms, strict=False)).get(plural(hour, language), forms[-1]) if forms else ""
+    word = inflected(names.hours, str(hour), language)
     if minute == 0:
         after = match.string[match.end() :].lstrip().lower()
         pattern = "{h}" if after.startswith(("a.m", "p.m", "am", "pm", "a m", "p m", "a eme", "pe eme")) else names.hour

@@ -28,9 +28,9 @@ class Vocabulary:
     hours_before: str
     signs: dict[str, str]
     short: dict[str, str]
-    cents: dict[str, tuple[str, ...]]
+    cents: dict[str, str]
     plain_space: bool = False
-    hours: tuple[str, ...] = ()
+    hours: str = ""
     hour_feminine: bool = False
     feminine: frozenset[str] = field(default=frozenset())
     of: str = ""
@@ -44,22 +44,18 @@ class Vocabulary:
     ordinal_behind: dict[str, str] = field(default_factory=dict)
     currencies: dict[str, str] = field(default_factory=dict)
     queens: str = ""
+    adjectives: dict[str, dict[str, str]] = field(default_factory=dict)
+    ordinal_endings: dict[str, str] = field(default_factory=dict)
     nouns: dict[str, str] = field(default_factory=dict)
-
-    def cents_of(self, currency: str) -> tuple[str, ...]:
-        return self.cents.get(currency, self.cents[""])
 
 
 @cache
 def vocabulary(language: str) -> Vocabulary:
     """`language`: one of the service's codes."""
     table = dict(_tables()[language])
-    names = [name for name in table if name.startswith("cents")]
-    cents = {name.removeprefix("cents").removeprefix("_"): tuple(table.pop(name).split("|")) for name in names}
-    table["hours"] = tuple(filter(None, table.get("hours", "").split("|")))
     table["feminine"] = frozenset(table.get("feminine", "").split())
     table["fractions"] = tuple(table["fractions"])
-    return Vocabulary(cents=cents, **table)
+    return Vocabulary(**table)
 
 
 @cache
