@@ -99,6 +99,8 @@ def cardinal(number: int, language: str, gender: str = "") -> str:
     words = str(num2words(number, lang=language)).replace(",", "")
     if language == "tr":
         words = " ".join(_TURKISH.findall(words))
+    for wrong, right in vocabulary(language).repairs.items():
+        words = words.replace(wrong, right)
     if gender == "f":  # Spanish and Portuguese hundreds
         words = re.sub(r"entos\b", "entas", words)
     for ending, before_noun in vocabulary(language).before.get(gender, {}).items():

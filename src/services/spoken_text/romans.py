@@ -48,10 +48,11 @@ def _roman(match: re.Match[str], language: str) -> str:
     king = name[:1].isupper() and not _NO_KING.fullmatch(name) and not counted
     if suffix:
         return f"{number}{'e' if suffix == 'ᵉ' else suffix}{point}" if language in ("fr", "nl") else match[0]
-    if number in (1, 5, 10) and not _alone(match, name, language, numbered=counted or (king and number != 10)):
+    if number in (1, 5, 10) and not _alone(match, name, language, counted=counted, king=king and number != 10):
         return match[0]
     if king and language not in ("hu", "tr"):
-        eaten = language in ("de", "cs") and noun and not noun[0].isupper()
+        behind = match.string[match.end() :].lstrip()[:1]
+        eaten = language in ("de", "cs") and behind and not behind.isupper()
         return _king(number, name, before.lower(), language) + ("" if eaten else point)
     agrees = point if language in ("de", "cs", "hu", "tr") else language in ("es", "it", "pt", "pl", "ru") and not point
     if noun and agrees and not counted and not re.fullmatch("w|wieku?|в|век[ае]?|secolo", noun):
@@ -62,16 +63,17 @@ def _roman(match: re.Match[str], language: str) -> str:
     return match[0] if language == "en" and number == 4 and not counted else f"{number}{point}"  # IV is a drip, too
 
 
-def _alone(match: re.Match[str], name: str, language: str, *, numbered: bool) -> bool:
-    """Whether I, V or X is a number. `numbered`: as far as the word before tells."""
+def _alone(match: re.Match[str], name: str, language: str, *, counted: bool, king: bool) -> bool:
+    """Whether I, V or X is a number."""
     if language in ("hu", "tr"):
         return match["point"] == "." and match["noun"][:1].isupper() and match[0] != "X."
     behind = match["point"] + match.string[match.end() :]
-    pronoun = (
-        language == "en" and match["ones"] == "I" and name != "War" and not re.match(r"\W*$|[,.;:!?)']|\s?of\b", behind)
-    )
-    initial = match["point"] and match["noun"] and language not in ("de", "cs")
-    return numbered and not pronoun and not initial
+    noun, sure = match["noun"], counted and name[0].isupper()
+    if language == "en" and match["ones"] == "I" and not sure and not re.match(r"\W*$|[,.;:!?)']|\s?of\b", behind):
+        return False  # a pronoun
+    initial = match["point"] and noun and language not in ("de", "cs")
+    before = re.match("wojn|wiek|w$|век|в$|миров|guerr|weltkrieg|svět", noun, re.IGNORECASE) is not None
+    return (counted or king or before) and not initial
 
 
 def _king(number: int, name: str, before: str, language: str) -> str:

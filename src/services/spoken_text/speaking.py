@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from src.services.spoken_text.amounts import UNIT, join_range, say_amounts, unit_name
 from src.services.spoken_text.characters import LETTERS, readable, sayable
@@ -11,7 +12,7 @@ from src.services.spoken_text.names import (
     say_capitals,
     unshouted,
 )
-from src.services.spoken_text.numbers import NUMBER, cardinal, digits, gender_of, say
+from src.services.spoken_text.numbers import NUMBER, cardinal, digits, gender_of, parse, say
 from src.services.spoken_text.ordinals import word_before
 from src.services.spoken_text.romans import say_romans
 from src.services.spoken_text.telephones import say_telephones
@@ -25,7 +26,7 @@ _FRACTION = re.compile(
     rf"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{{1,3}}(?:[.,]\d{{1,2}})?/\d{{1,3}})(?![\d/])(?:\s*({UNIT}))?"
 )
 _SPACES = "\u00a0\u2009\u202f"
-_RANGE = re.compile(rf"(?<![\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
+_RANGE = re.compile(rf"(?<![A-Za-z\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
 _RANGE_WAVE = re.compile("(?<=[0-9日月年時分点天号시분])\\s?[~〜～]\\s?(?=[0-9])")
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
 _PRICE_DASH = re.compile(r"(?<=\d)[.,](?:[–—]|--?)(?!\d)")
@@ -149,8 +150,8 @@ def _ranges(text: str, language: str) -> str:
 def _range(match: re.Match[str], language: str) -> str:
     first, last = match[1], match[2]
     hyphen = "–" not in match[0] and "—" not in match[0]
-    rising = first.isdigit() and last.isdigit() and int(first) < int(last)
-    if hyphen and not rising:
+    values = [Decimal(".".join(parts)) if (parts := parse(end, language)) else None for end in (first, last)]
+    if hyphen and (values[0] is None or values[1] is None or values[0] >= values[1]):
         return f"{first} {last}"
     return join_range([_bare(first, language), _bare(last, language)], language)
 

@@ -46,6 +46,7 @@ class Vocabulary:
     queens: str = ""
     adjectives: dict[str, dict[str, str]] = field(default_factory=dict)
     ordinal_endings: dict[str, str] = field(default_factory=dict)
+    repairs: dict[str, str] = field(default_factory=dict)
     nouns: dict[str, str] = field(default_factory=dict)
 
 
