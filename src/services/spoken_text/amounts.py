@@ -12,14 +12,9 @@ from babel.units import format_unit
 
 from src.services.spoken_text.characters import LETTERS
 from src.services.spoken_text.numbers import NUMBER, cardinal, gender_of, parse, say
-from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
+from src.services.spoken_text.vocabulary import Vocabulary, shared, vocabulary
 
-_SIGNS = {
-    "R$": "BRL", "US$": "USD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "HK$": "HKD", "NZ$": "NZD", "NT$": "TWD",
-    "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₽": "RUB", "₺": "TRY", "₩": "KRW", "﷼": "SAR", "₹": "INR",
-    "₪": "ILS", "₴": "UAH", "₫": "VND", "₦": "NGN", "฿": "THB", "₱": "PHP", "₸": "KZT", "₼": "AZN", "₾": "GEL",
-    "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "руб.": "RUB", "руб": "RUB", "TL": "TRY",
-}  # fmt: skip
+_SIGNS = shared("currency_signs")
 _CODES = frozenset(
     """EUR USD GBP CHF JPY CNY RUB TRY KRW SAR BRL PLN CZK HUF INR CAD AUD NZD SEK NOK DKK MXN ARS ZAR ILS AED
     EGP""".split()  # noqa: SIM905 - words read better than strings
@@ -30,29 +25,7 @@ _MAGNITUDES = (
     "тысяч[аи]?|миллион(?:а|ов)?|миллиард(?:а|ов)?|tysi[ąę]c[ea]?|tysięcy|miliard(?:y|ów|a)?|tisíce?|miliard[yu]?|miliona|miljoen|miljard|milion[yůau]?|milionów|bin|milyon|milyar|ezer|millió|milliárd|"
     "万|億|亿|만|억|مليون|مليار|ألف"
 )
-_UNITS = {
-    "°C": "temperature-celsius",
-    "°С": "temperature-celsius", "°F": "temperature-fahrenheit", "°": "angle-degree", "%": "concentr-percent",
-    "‰": "concentr-permille", "km/h": "speed-kilometer-per-hour", "км/ч": "speed-kilometer-per-hour",
-    "m/s": "speed-meter-per-second", "mph": "speed-mile-per-hour", "km²": "area-square-kilometer",
-    "m²": "area-square-meter", "m2": "area-square-meter", "cm²": "area-square-centimeter", "m³": "volume-cubic-meter",
-    "m3": "volume-cubic-meter", "м²": "area-square-meter", "м³": "volume-cubic-meter", "ha": "area-hectare",
-    "km": "length-kilometer", "cm": "length-centimeter", "mm": "length-millimeter", "m": "length-meter",
-    "км": "length-kilometer", "см": "length-centimeter", "мм": "length-millimeter", "м": "length-meter",
-    "م": "length-meter", "كم": "length-kilometer",
-    "kg": "mass-kilogram", "mg": "mass-milligram", "g": "mass-gram", "кг": "mass-kilogram", "г": "mass-gram",
-    "lb": "mass-pound", "lbs": "mass-pound", "oz": "mass-ounce", "ft": "length-foot", "mi": "length-mile",
-    "ml": "volume-milliliter", "cl": "volume-centiliter", "l": "volume-liter", "L": "volume-liter", "л": "volume-liter",
-    "мл": "volume-milliliter", "KB": "digital-kilobyte", "MB": "digital-megabyte", "GB": "digital-gigabyte",
-    "TB": "digital-terabyte", "ГБ": "digital-gigabyte", "МБ": "digital-megabyte", "kWh": "energy-kilowatt-hour",
-    "kW": "power-kilowatt", "W": "power-watt", "V": "electric-volt", "Hz": "frequency-hertz",
-    "kHz": "frequency-kilohertz", "MHz": "frequency-megahertz", "GHz": "frequency-gigahertz", "min": "duration-minute",
-    "мин": "duration-minute", "h": "duration-hour", "ч": "duration-hour", "ms": "duration-millisecond",
-    "sec": "duration-second", "µg": "mass-microgram", "μg": "mass-microgram", "mcg": "mass-microgram",
-    "мкг": "mass-microgram", "µm": "length-micrometer", "μm": "length-micrometer", "µs": "duration-microsecond",
-    "μs": "duration-microsecond", "Ω": "electric-ohm",
-}  # fmt: skip
-
+_UNITS = shared("units")
 _RANGE = rf"{NUMBER}(?:\s?[–—-]\s?{NUMBER})?"
 
 
@@ -67,18 +40,20 @@ _MONEY = re.compile(
 )
 _ALONE = re.compile(_any(sign for sign in _SIGNS if unicodedata.category(sign[-1]) == "Sc"))
 UNIT = rf"(?:{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0600-\u06ff]))"
+_PER = re.compile(rf"((?:{_CURRENCY})\s?{NUMBER}|{NUMBER}\s?(?:{_CURRENCY}))\s?/\s?(?:({UNIT})|(?=[^\W\d]))")
 _MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{UNIT})")
 
 
 def say_amounts(text: str, language: str) -> str:
     """Money, measures and percent of a sentence in words."""
-    cents = vocabulary(language).cents
-    cent = cents.get("USD", cents["any"])
+    names = vocabulary(language)
+    cent = names.cents.get("USD", names.cents["any"])
     text = re.sub(r"(\d+)\s?¢", lambda m: f"{say(m[1], language, 'm')} {inflected(cent, m[1], language)}", text)
-    if table := vocabulary(language).thousand_letters:
+    if table := names.thousand_letters:
         letters = "|".join(table)
         short = rf"((?:[$€£]\s?){NUMBER})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?[$€£])"
         text = re.sub(short, lambda match: f"{match[1] or match[3]} {table[match[2] or match[4]]}", text)
+    text = _PER.sub(lambda match: f"{match[1]} {names.per} {unit_name(match[2], language) if match[2] else ''}", text)
     text = _MONEY.sub(lambda match: _spaced(_money(match, language), match), text)
     text = _ALONE.sub(lambda match: f" {_currency(_iso(match[0], language), 5, language)} ", text)
     return _MEASURE.sub(lambda match: _spaced(_measure(match["number"], match["unit"], language), match), text)

@@ -9,8 +9,8 @@ from src.services.spoken_text.numbers import cardinal, gender_of, ordinal
 from src.services.spoken_text.vocabulary import vocabulary
 
 _SUFFIXES = {
-    "en": (r"(\d+)(st|nd|rd|th)\b", {}),
-    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|nde?|e|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
+    "en": (r"(\d{1,3}(?:,\d{3})+|\d+)(st|nd|rd|th)\b", {}),
+    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|n?de?|e|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
     "es": (r"(\d+)(?:\.?(º|ª|°)(?!C)|(er|ro|ra|do|da|to|ta|vo|va|mo|ma|no|na)\b)", {"er": "apocope"}),
     "it": (r"(\d+)(º|ª|°(?=\s?[a-z])|°$)", {}),
     "pt": (r"(\d+)\.?(º|ª|°(?=\s?[a-z])|[oa]\b)", {}),
@@ -22,7 +22,6 @@ _SUFFIXES = {
 }  # fmt: skip
 """What is written behind an ordinal, and the form that it stands for."""
 _ORDINAL_POINT = re.compile(r"(?<![\d.,])(\d{1,4})\.(?=\s+[^\W\d_]|,\s\d{1,4}\.\s)")
-_BEFORE = re.compile(r"(\w+)\s+$")
 
 
 def say_ordinals(text: str, language: str) -> str:
@@ -66,7 +65,7 @@ def _months(language: str) -> str:
 
 def _centuries(text: str, language: str) -> str:
     if language == "ru":
-        return re.sub(r"(?<!\d)(\d+)-е(?=\sгоды)", lambda match: _plural_ordinal(int(match[1])), text)
+        return re.sub(r"(?<!\d)(\d+0)-ы?([ех])(?!\w)", lambda match: _plural_ordinal(int(match[1])) + match[2], text)
     if language == "it":
         return re.sub(
             r"(?<!\d)(\d{1,2})(?=\ssecolo\b)|(?<=\bsecolo\s)(\d{1,2})", lambda match: ordinal(int(match[0]), "it"), text
@@ -110,14 +109,14 @@ def _ordinals(text: str, language: str) -> str:
 
 
 def _plural_ordinal(number: int) -> str:
-    return ordinal(number, "ru").removesuffix("ый").removesuffix("ой") + "ые"
+    return ordinal(number, "ru").removesuffix("ый").removesuffix("ой") + "ы"
 
 
 def _suffixed(match: re.Match[str], language: str, forms: dict[str, str]) -> str:
     suffix = next(group for group in match.groups()[1:] if group).lower()
     form = forms.get(suffix, "f" if suffix.endswith(("ª", "a")) else "")
     try:
-        return ordinal(int(match[1]), language, form)
+        return ordinal(int(match[1].replace(",", "")), language, form)
     except (NotImplementedError, OverflowError):
         return match[0]
 
@@ -142,7 +141,9 @@ def _hungarian_day(match: re.Match[str]) -> str:
 
 def _pointed(match: re.Match[str], language: str) -> str:
     noun = match.string[match.end() :].split()[0].strip(".,;:!?")
-    return agreeing(int(match[1]), word_before(match), noun, language)
+    two = word_before(match, 2)
+    before = two if two in vocabulary(language).ordinal_behind else word_before(match)
+    return agreeing(int(match[1]), before, noun, language)
 
 
 def agreeing(number: int, before: str, noun: str, language: str) -> str:
@@ -166,6 +167,7 @@ def _by_ending(noun: str) -> str:
     )
 
 
-def word_before(match: re.Match[str]) -> str:
-    found = _BEFORE.search(match.string[: match.start()])
-    return found[1].lower() if found else ""
+def word_before(match: re.Match[str], words: int = 1) -> str:
+    """The word, or the two words, before a match, in small letters."""
+    found = re.search(rf"(?<!\w)(?:\w+\s+){{{words}}}$", match.string[max(0, match.start() - 40) : match.start()])
+    return " ".join(found[0].lower().split()) if found else ""

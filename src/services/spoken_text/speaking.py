@@ -61,8 +61,8 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     text = _markup(unshouted(text, language), names)
     text = say_telephones(text, language)
     text = _without_grouping_spaces(text, names)
-    text = _fractions(text, language)
     text = say_times(text, language)
+    text = _fractions(text, language)
     text = _MINUS.sub(f"{names.minus} ", text)
     if language == "hu":
         text = re.sub(r"(\d+)\s?[×xX*]\s?(?=\d)", lambda match: f"{_hungarian_times(int(match[1]))} ", text)
@@ -195,7 +195,7 @@ def _number(match: re.Match[str], language: str) -> str:
     number = match[0]
     if number.isdigit() and len(number) > 15:
         return digits(number, language)
-    noun = re.match(r"\s([^\W\d_]{2,})", match.string[match.end() :])
+    noun = re.match(r"\s(?!de\b|del\b|di\b|da\b|en\b|et\b|ou\b|und\b|que\b)([^\W\d_]{2,})", match.string[match.end() :])
     gender = gender_of(noun[1], number, language) if noun else ""
     if language == "ru" and (case := _RUSSIAN_CASES.get(word_before(match))):
         gender = (gender or "m") + case

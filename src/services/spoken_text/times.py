@@ -3,7 +3,7 @@
 import re
 from datetime import date
 
-from babel.dates import format_date
+from babel.dates import format_date, format_skeleton
 
 from src.services.spoken_text.amounts import inflected, join_range
 from src.services.spoken_text.numbers import cardinal, korean_count, ordinal, year
@@ -33,15 +33,19 @@ def say_times(text: str, language: str) -> str:
     text = re.sub(r"(:[0-5]\d)(?=[A-Za-z])", r"\1 ", text)
     text = _TIME.sub(lambda match: _time(match, language), text)
     if language == "pl":
-        text = re.sub(r"(godzini?[ey]\s)(\d{1,2})(?![\d:.]\d|\d)", lambda m: m[1] + ordinal(int(m[2]), "pl", "l"), text)
+        hour = r"(godzini?[ey]\s|\b[Oo]\s(?=\d+(?:\s?[.,!?]|$|\s(?:rano|wieczorem|w))))(\d{1,2})(?![\d:.]\d|\d)"
+        text = re.sub(hour, lambda m: m[1] + ordinal(int(m[2]), "pl", "l"), text)
     if language == "hu":
         text = re.sub(r"(?<=[^\W\d_])-(?=kor\b)", "", text)
     if language == "tr":
         text = re.sub(rf"({_TURKISH_ENDS})'(?=[^\W\d_])", r"\1", text)
     for pattern in _DATES:
         text = pattern.sub(lambda match: _date(match, language), text)
+    if behind := vocabulary(language).date_behind:
+        day = r"(?<=\s)(\d{1,2})/(\d{1,2})(?![\d/]|\s(?:d[eiauo]|des|del|della|van|of)\b)"
+        text = re.sub(day, lambda match: _slashed(match, behind, language), text)
     if language in ("de", "cs"):
-        text = _DAY_AND_MONTH.sub(lambda match: _day_and_month(match, language), text)
+        text = _DAY_AND_MONTH.sub(lambda match: _day_and_month(match[1], match[2], language) or match[0], text)
     if language == "ko":
         text = re.sub(r"(?<!\d)(6|10)(?=월)", lambda match: "유" if match[1] == "6" else "시", text)
     return say_ordinals(text, language)
@@ -52,12 +56,12 @@ def say_years(text: str, language: str) -> str:
     if language not in ("en", "de", "nl"):
         return text
     if language == "en":
-        text = re.sub(r"(?<![\d.,])((?:1[1-9]|20)\d0)'?s\b", lambda match: _decade(match[1]), text)
+        text = re.sub(r"(?<![\d.,])((?:1[1-9]|20)\d0|'?[2-9]0)'?s\b", lambda match: _decade(match[1].lstrip("'")), text)
     return _YEAR.sub(lambda match: year(int(match[0]), language), text)
 
 
 def _decade(number: str) -> str:
-    words = year(int(number), "en")
+    words = year(int(number), "en") if len(number) == 4 else cardinal(int(number), "en")
     return words[:-1] + "ies" if words.endswith("y") else words + "s"
 
 
@@ -65,8 +69,10 @@ def _with_colons(text: str, language: str) -> str:
     """15.30 uur and 15h30 as 15:30."""
     names = vocabulary(language)
     clock = r"([01]?\d|2[0-4])"
-    if language in ("fr", "pt", "es", "it"):
-        text = re.sub(rf"(?<![\d.,]){clock}\s?h\s?([0-5]\d)(?!\d)", r"\1:\2", text)
+    if language in ("fr", "pt", "es", "it", "nl"):
+        text = re.sub(
+            rf"(?<![\d.,]){clock}\s?{'u' if language == 'nl' else 'h'}\s?([0-5]\d)(?:\s?min\b)?(?!\d)", r"\1:\2", text
+        )
     if names.hours_after:
         text = re.sub(rf"(?<![\d.,:]){clock}\.([0-5]\d)(?=\s?(?:{names.hours_after})(?!\w))", r"\1:\2", text)
         text = re.sub(rf"(?<=:[0-5]\d)\s?(?:{names.hours_after})(?![^\W_])", _kept_half_of_day, text)
@@ -150,8 +156,15 @@ def _date(match: re.Match[str], language: str) -> str:
         return match[0]
 
 
-def _day_and_month(match: re.Match[str], language: str) -> str:
+def _slashed(match: re.Match[str], behind: str, language: str) -> str:
+    """3/4 behind a word that says that it is a date: the day first, but in English."""
+    day, month = (match[2], match[1]) if language == "en" else (match[1], match[2])
+    return _day_and_month(day, month, language) or match[0] if re.fullmatch(behind, word_before(match)) else match[0]
+
+
+def _day_and_month(day: str, month: str, language: str) -> str:
+    """Empty for what is no date."""
     try:
-        return format_date(date(2000, int(match[2]), int(match[1])), "d. MMMM", locale=language)
+        return format_skeleton("MMMMd", date(2000, int(month), int(day)), locale=language)
     except ValueError:
-        return match[0]
+        return ""

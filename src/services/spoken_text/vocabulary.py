@@ -38,6 +38,8 @@ class Vocabulary:
     score: str = ""
     one_and_half: str = ""
     emergency: str = ""
+    per: str = ""
+    date_behind: str = ""
     counted: str = ""
     before: dict[str, dict[str, str]] = field(default_factory=dict)
     thousand_letters: dict[str, str] = field(default_factory=dict)
@@ -57,6 +59,11 @@ def vocabulary(language: str) -> Vocabulary:
     table["feminine"] = frozenset(table.get("feminine", "").split())
     table["fractions"] = tuple(table["fractions"])
     return Vocabulary(**table)
+
+
+def shared(name: str) -> dict[str, str]:
+    """A table for all languages."""
+    return dict(_tables()[name])
 
 
 @cache
