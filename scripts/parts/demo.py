@@ -24,15 +24,25 @@ from typing import Any, cast
 
 import av
 import httpx
+import requests
+import soundfile
 from av.audio.stream import AudioStream
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from src.config.settings import Settings  # noqa: E402  (the path above makes it importable)
+from scripts.parts import people  # noqa: E402 - the path above makes it importable
+from src.config.settings import Settings  # noqa: E402
 
 OUTPUT = ROOT / "var" / "demo"
-SENTENCE = "my sister will arrive at the airport tomorrow evening"
+PROMPTS = {
+    "en": "Your call is now first in line and will be answered by the next available representative.",
+    "es": "Por el momento, usted es la unica persona en la conferencia.",
+    "fr": "Il n'y a qu'un seul participant dans cette conférence.",
+    "it": "Questo non è un numero di conferenza valido. Prego riprovare.",
+    "ru": "Пожалуйста, проверьте номер и наберите еще раз.",
+}
+"""Of scripts/parts/people.py."""
 FORMATS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "m4a": "aac"}
 START_SECONDS = 120.0
 ANSWER_SECONDS = 600.0
@@ -42,6 +52,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class DemoError(Exception):
     """What went wrong, in words for the person at the terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A recording to send. `text`: what is said in it, where that is known."""
+
+    path: Path
+    audio_format: str
+    language: str
+    text: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +98,11 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description="Translate one spoken message.")
-    parser.add_argument("--to", default="es", metavar="LANG", help="language of the answer (default: es)")
-    parser.add_argument("--input", type=Path, metavar="FILE", help="a recording to translate instead of a made one")
-    parser.add_argument("--format", choices=FORMATS, help="how the message is sent (default: the file's kind, or wav)")
+    add = parser.add_argument
+    add("--from", dest="source", default="en", metavar="LANG", help="language of the message (default: en)")
+    add("--to", default="es", metavar="LANG", help="language of the answer (default: es)")
+    add("--input", type=Path, metavar="FILE", help="a recording of yours instead of a person's prompt")
+    add("--format", choices=FORMATS, help="how the prompt is sent (default: wav; a FILE is sent as it is)")
     parser.add_argument("--keep", action="store_true", help="leave the service running")
     return parser.parse_args()
 
@@ -88,55 +110,62 @@ def parse_arguments() -> argparse.Namespace:
 def run(arguments: argparse.Namespace) -> None:
     began = float(os.environ.get("DEMO_BEGAN") or time.time())
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    message, audio_format = message_of(arguments)
+    message = message_of(arguments)
+    ready = time.time()
     with running_service(keep=arguments.keep) as service:
-        body = ask(service, message.read_bytes(), audio_format, arguments.to)
-        show(body, spoken=None if arguments.input else SENTENCE)
+        started = time.time()
+        body = ask(service, message, arguments.to)
+        answered = time.time()
+        again = hear(service, body)
+        show(body, message, again)
         save(body, OUTPUT / f"translation-{arguments.to}.wav")
-    took = time.time() - began
-    print(f"The whole run took {took:.0f} s.")
+    spent = {"setup": ready - began, "start": started - ready, "translation": answered - started}
+    spent["hearing it again"] = time.time() - answered
+    told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items())
+    print(f"The whole run took {time.time() - began:.0f} s: {told}.")
 
 
 # --- the message
 
 
-def message_of(arguments: argparse.Namespace) -> tuple[Path, str]:
-    """The file to send, and the format to declare."""
+def message_of(arguments: argparse.Namespace) -> Message:
+    """What to send. Raises DemoError."""
     if arguments.input is None:
-        message = speak_message(OUTPUT / "message.wav")
-        return (message, "wav") if arguments.format in (None, "wav") else encode(message, arguments.format)
+        return person(arguments.source, arguments.format or "wav")
     if not arguments.input.is_file():
         raise DemoError(f"there is no file {arguments.input}.")
-    audio_format = arguments.format or arguments.input.suffix.lower().lstrip(".")
-    if audio_format not in FORMATS:
-        raise DemoError(f"{arguments.input.name} does not end in {', '.join(FORMATS)}: say which it is with --format.")
-    return arguments.input, audio_format
+    audio_format = arguments.format or "auto"
+    return Message(arguments.input, audio_format, arguments.source, None)
 
 
-def speak_message(path: Path) -> Path:
-    if shutil.which("flite"):
-        command = ["flite", "-voice", "rms", "-t", SENTENCE, "-o", str(path)]
-    elif shutil.which("say"):
-        command = ["say", "-o", str(path), "--file-format=WAVE", "--data-format=LEI16@16000", SENTENCE]
-    else:
-        raise DemoError("there is no flite to make a message with: install it, or give a recording with --input FILE.")
+def person(language: str, audio_format: str) -> Message:
+    """A recording of a person, as a phone might send it."""
+    if language not in PROMPTS:
+        raise DemoError(
+            f"there is no recording in {language!r}, only in {', '.join(PROMPTS)}: give one with --input FILE."
+        )
+    text = PROMPTS[language]
     try:
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
-    except subprocess.SubprocessError as error:
-        raise DemoError(f"{command[0]} could not make the message: {error}") from error
-    print(f'Message: "{SENTENCE}", spoken by {command[0]} ({path.relative_to(ROOT)})')
-    return path
+        samples = next(clip.samples for clip in people.clips(language) if clip.text == text)
+    except (requests.RequestException, OSError) as error:
+        raise DemoError(
+            f"the recordings of people could not be fetched ({error}): give one with --input FILE."
+        ) from error
+    path = OUTPUT / f"message-{language}.wav"
+    soundfile.write(path, samples, people.RATE)
+    print(f'A person says: "{text}" ({path.relative_to(ROOT)})')
+    return Message(path if audio_format == "wav" else encode(path, audio_format), audio_format, language, text)
 
 
-def encode(message: Path, audio_format: str) -> tuple[Path, str]:
-    """The same message as a phone might record it."""
+def encode(message: Path, audio_format: str) -> Path:
+    """The same message in another format."""
     path = message.with_suffix(f".{audio_format}")
     with av.open(str(message)) as source, av.open(str(path), "w") as target:
         stream = cast("AudioStream", target.add_stream(FORMATS[audio_format], rate=source.streams.audio[0].rate))
         for frame in source.decode(audio=0):
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
-    return path, audio_format
+    return path
 
 
 # --- the service
@@ -172,7 +201,7 @@ def start(data_dir: Path) -> Service:
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "DATA_DIR": str(data_dir),
-        "TRANSCRIPTION_ENGINE": "pocketsphinx",
+        "WHISPER_DIR": str(ROOT / Settings().whisper_dir),
         "TRANSLATION_ENGINES": "apertium",
         "VOICE_ENGINE": "espeak",
         "LOG_FORMAT": "text",
@@ -252,10 +281,11 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 # --- the request
 
 
-def ask(service: Service, audio: bytes, audio_format: str, target: str) -> dict[str, Any]:
+def ask(service: Service, message: Message, target: str) -> dict[str, Any]:
     """What a mobile app does: one POST with base64 audio, one JSON answer."""
-    request = {"audio": base64.b64encode(audio).decode(), "audio_format": audio_format, "target_language": target}
-    print(f"POST {service.url}/api/v1/voice/translate  ({len(audio)} bytes of {audio_format}, to {target})", flush=True)
+    audio, kind = message.path.read_bytes(), message.audio_format
+    request = {"audio": base64.b64encode(audio).decode(), "audio_format": kind, "target_language": target}
+    print(f"POST {service.url}/api/v1/voice/translate  ({len(audio)} bytes of {kind}, to {target})", flush=True)
     try:
         with httpx.Client(base_url=service.url, timeout=ANSWER_SECONDS, trust_env=False) as client:
             response = client.post("/api/v1/voice/translate", json=request)
@@ -281,6 +311,15 @@ def wait_for_job(client: httpx.Client, location: str) -> httpx.Response:
     raise DemoError(f"the job had not ended after {ANSWER_SECONDS:.0f} s.")
 
 
+def hear(service: Service, body: dict[str, Any]) -> str:
+    """What the recogniser hears in the answer."""
+    request = {"audio": body["audio_base64"], "source_language": body["target_language"]}
+    with httpx.Client(base_url=service.url, timeout=ANSWER_SECONDS, trust_env=False) as client:
+        response = client.post("/api/v1/voice/transcribe", json=request)
+    found: dict[str, Any] = response.json()
+    return str(found["text"]) if response.status_code == 200 else f"nothing: {explain(found)}"
+
+
 def explain(body: dict[str, Any]) -> str:
     problem = body.get("error") or body
     return f"{problem.get('detail', body)} ({problem.get('code', 'no code')})"
@@ -289,7 +328,7 @@ def explain(body: dict[str, Any]) -> str:
 # --- the answer
 
 
-def show(body: dict[str, Any], *, spoken: str | None) -> None:
+def show(body: dict[str, Any], message: Message, again: str) -> None:
     encoded = body["audio_base64"]
     shortened = body | {"audio_base64": f"{encoded[:48]}... ({len(encoded)} characters)"}
     print(json.dumps(shortened, indent=2, ensure_ascii=False))
@@ -297,12 +336,11 @@ def show(body: dict[str, Any], *, spoken: str | None) -> None:
     for name, value in body["timestamps"].items():
         print(f"{name.removesuffix('_ms'):<18} {value:>12}")
     print(f"{'whole request':<18} {body['processing_time_ms']:>12}\n")
-    if spoken is not None:
-        verdict = "word for word" if body["original_text"] == spoken else f'"{body["original_text"]}"'
-        print(f"Spoken:     {spoken}\nHeard:      {verdict}")
-    else:
-        print(f"Heard:      {body['original_text']}")
-    print(f"Translated: {body['translated_text']}\n")
+    if message.text is not None:
+        print(f"Spoken:      {message.text}")
+    print(f"Heard:       {body['original_text']}")
+    print(f"Translated:  {body['translated_text']}")
+    print(f"Heard again: {again}\n")
 
 
 def save(body: dict[str, Any], path: Path) -> None:

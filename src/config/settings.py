@@ -91,17 +91,15 @@ class Settings(BaseSettings):
 
     # --- Transcription and voice
 
-    transcription_engine: Literal["auto", "pocketsphinx", "whisper"] = "auto"
-    """auto: the best engine that is there. An engine that is named never falls back: the start fails with what is
-    missing."""
     whisper_model: str = "base"
     """A published model (tiny, base, small, medium, each also with .en; large-v3, turbo), or a .pt file."""
     whisper_model_high: str | None = None
     """Another one for quality `high`. Unset: the same."""
     whisper_dir: Path = Path("checkpoints")
-    """Folder of the published .pt files. Nothing is downloaded at start: scripts/download_models.py whisper:base is."""
+    """Folder of the .pt files. scripts/setup brings base, scripts/download_models.py the others; a start, none."""
     voice_engine: Literal["auto", "espeak", "xtts"] = "auto"
-    """auto: XTTS-v2 when its checkpoint is there and its licence accepted, else espeak."""
+    """auto: XTTS-v2 when its checkpoint is there and its licence accepted, else espeak. An engine that is named never
+    falls back: the start fails with what is missing."""
     xtts_dir: Path = Path("checkpoints/xtts")
     """Folder of XTTS-v2's published files; scripts/download_models.py xtts fills it."""
     xtts_slots: int = Field(8, ge=1, le=256)

@@ -1,9 +1,8 @@
-"""The production recogniser: openai-whisper's networks, from files that are already on this machine.
+"""The recogniser: openai-whisper's networks, from files that are already on this machine.
 
-This module imports neither torch nor whisper before a model is built, so that the service runs without them.
+This module imports neither torch nor whisper before a model is built: the API's process needs neither.
 """
 
-import importlib.util
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
@@ -48,8 +47,6 @@ def weights_file(model: str, folder: Path) -> Path:
 
     Nothing is downloaded. Raises EngineUnavailable saying what is missing and what brings it.
     """
-    if importlib.util.find_spec("whisper") is None:
-        raise EngineUnavailable("Whisper needs the package openai-whisper: install requirements-gpu.txt.")
     if model.endswith(".pt"):
         path = Path(model)
         missing = f"WHISPER_MODEL names {path}, and there is no such file."
@@ -164,10 +161,8 @@ class WhisperModel:
         of the decoder each; only where they differ is each phrase encoded alone, which is right more often.
         """
         named = hearing.clip.language
-        if hearing.whole and named is not None:
-            hearing.judge_declared_phrases(named)
-        elif hearing.whole:
-            found = hearing.judge_phrases()
+        if hearing.whole:
+            found = hearing.judge_declared_phrases(named) if named is not None else hearing.judge_phrases()
             hearing.parts = [_part(hearing, recogniser, *each) for each in found] or hearing.parts
         elif self._mixed(hearing, recogniser):
             last = len(hearing.samples) / MODEL_RATE

@@ -71,13 +71,18 @@ class Transcription:
         elif language is None and _unsure(transcript):
             notes.append(f"The language is not sure: {transcript.language!r} is the likeliest. Send source_language.")
         notes += [
-            f"Speech from {begin:.1f} s to {end:.1f} s sounds like {code!r}, not {language!r} as the request says."
+            f"Speech from {begin:.1f} s to {end:.1f} s sounds like {code!r}, not {language!r} as the request says"
+            + (f", and is heard as {code!r}." if _heard_as(transcript, begin, end, code) else ".")
             for begin, end, code in transcript.foreign
         ]
         notes += [
             f"Speech from {begin:.1f} s to {end:.1f} s could not be made out." for begin, end in transcript.unheard
         ]
         return tuple(notes)
+
+
+def _heard_as(transcript: Transcript, begin: float, end: float, code: str) -> bool:
+    return any(each.language == code and each.start < end and each.end > begin for each in transcript.segments)
 
 
 def _unsure(transcript: Transcript) -> bool:

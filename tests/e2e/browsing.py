@@ -2,12 +2,14 @@
 
 import io
 import re
-from difflib import SequenceMatcher
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import soundfile
 from playwright.sync_api import ConsoleMessage, FilePayload, Page, ViewportSize, expect
+
+from scripts.benchmarks.hearing import distance
+from scripts.benchmarks.messages import words
 
 expect.set_options(timeout=60_000)
 
@@ -128,7 +130,6 @@ def contrast(one: str, other: str) -> float:
 
 def wrong_words(heard: str, said: str) -> int:
     """Words too many, too few or other. A recording starts at another moment of the microphone's each time, and goes
-    through the browser's resampler: that may cost the small recogniser a word.
+    through the browser's resampler: that may cost a word. Case and punctuation do not count.
     """
-    matching = SequenceMatcher(None, heard.split(), said.split(), autojunk=False).get_matching_blocks()
-    return max(len(heard.split()), len(said.split())) - sum(block.size for block in matching)
+    return distance(words(heard), words(said))

@@ -56,7 +56,7 @@ def test_a_recorded_message_is_translated_and_both_recordings_play(
         assert re.fullmatch(r"[\d.]+ m?s", time)
 
     facts = page.locator("#facts").inner_text()
-    for engine in ("pocketsphinx", "apertium", "espeak"):
+    for engine in ("whisper", "apertium", "espeak"):
         assert engine in facts
     assert "RIFF INFO, C2PA manifest" in facts
     assert 0 < float(page.locator("meter").get_attribute("value") or 0) <= 1
@@ -79,7 +79,7 @@ def test_a_chosen_file_is_translated_and_the_answer_downloaded(
     expect(page.locator("#source-player")).to_contain_text(name)
     page.get_by_role("button", name="Translate").click()
     expect_state(page, "done")
-    expect(page.locator("#original")).to_have_text(sentence)
+    assert wrong_words(page.locator("#original").inner_text(), sentence) <= 1
     assert fits_its_width(page)
 
     with page.expect_download() as download:

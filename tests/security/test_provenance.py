@@ -16,8 +16,8 @@ from src.config.settings import Settings
 from src.domain.audio import Audio, AudioFormat
 from src.domain.errors import InvalidRequest
 from src.domain.speech import Quality, compare
-from src.models.pocketsphinx_model import PocketsphinxModel
 from src.models.speaker_analysis import SpeakerAnalysis
+from src.models.whisper_model import WhisperModel, weights_file
 from src.utils.audio import encode_wav
 from src.workers.engines import RemoteDecoder
 from tests.recordings import audio_files
@@ -93,7 +93,8 @@ def test_marks_are_not_heard(capsys: pytest.CaptureFixture[str]) -> None:
     plain, file = encode_wav(said), signer(identity()).sign_now(with_info(encode_wav(said), FIELDS), AT).data
     decoder = PyAvDecoder(0.0, 60.0)
     before, after = decoder.decode(plain, WAV).mixed, decoder.decode(file, WAV).mixed
-    heard = [PocketsphinxModel().transcribe(each, "en", Quality.BALANCED).text for each in (before, after)]
+    model = WhisperModel(weights_file("base", Settings().whisper_dir), "cpu", "float32")
+    heard = [model.transcribe(each, "en", Quality.BALANCED).text for each in (before, after)]
     prints = [SpeakerAnalysis().analyze(each) for each in (before, after)]
     levels = [20 * np.log10(np.sqrt(np.mean(each.samples**2))) for each in (before, after)]
     say(

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
-from scripts.parts.demo import SENTENCE
+from scripts.benchmarks.messages import words
+from scripts.parts.demo import PROMPTS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, str(ROOT / "scripts" / "parts" / "demo.py")]
@@ -34,7 +35,7 @@ def test_it_translates_what_was_spoken_and_stops_the_service(tmp_path: Path) -> 
     # Settings of the person at the terminal do not reach the demo's service: with these it would refuse to start.
     environment = os.environ | {"TMPDIR": str(tmp_path), "AUTH_MODE": "jwt", "HOST": "0.0.0.0"}
     done = subprocess.run(
-        [*COMMAND, "--to", "fr", "--format", "m4a"],
+        [*COMMAND, "--from", "es", "--to", "en", "--format", "m4a"],
         env=environment,
         capture_output=True,
         text=True,
@@ -44,8 +45,11 @@ def test_it_translates_what_was_spoken_and_stops_the_service(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1])
     assert answer["status"] == "completed"
-    assert answer["original_text"] == SENTENCE
-    assert answer["target_language"] == "fr"
+    assert words(answer["original_text"]) == words(PROMPTS["es"])
+    assert (answer["source_language"], answer["target_language"]) == ("es", "en")
+    assert "person" in answer["translated_text"]
+    again = re.search(r"^Heard again: (.+)$", done.stdout, re.MULTILINE)
+    assert again is not None
     assert set(re.findall(r"^(\w+) +[\d.]+$", done.stdout, re.MULTILINE)) == {
         name.removesuffix("_ms") for name in answer["timestamps"]
     }
@@ -80,16 +84,14 @@ def test_interrupting_it_leaves_nothing(tmp_path: Path) -> None:
     assert _data_folders(tmp_path) == []
 
 
-def test_it_says_what_is_missing_when_it_cannot_speak() -> None:
-    done = subprocess.run(
-        COMMAND, env=os.environ | {"PATH": "/nonexistent"}, capture_output=True, text=True, timeout=60, check=False
-    )
+def test_a_language_without_a_recording_asks_for_one() -> None:
+    done = subprocess.run([*COMMAND, "--from", "tr"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "there is no flite" in done.stderr
+    assert "no recording in 'tr'" in done.stderr
+    assert "--input FILE" in done.stderr
 
 
 def _children(pid: int) -> list[int]:
-    """Processes that `pid` started, less flite, which ends by itself."""
     found = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
     rows = (line.split() for line in found.stdout.splitlines())
     return [int(child) for child, name in rows if name.startswith("python")]

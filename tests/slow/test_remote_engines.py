@@ -23,7 +23,7 @@ from tests.servers.waiting import files_under
 
 LEASE_SECONDS = 1.0
 CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T12:00:00Z"}
-NETWORKS = ("torch", "whisper", "TTS", "onnxruntime", "resemblyzer", "pocketsphinx", "pyworld")
+NETWORKS = ("torch", "whisper", "TTS", "onnxruntime", "resemblyzer", "pyworld")
 
 
 @pytest.fixture(scope="module")

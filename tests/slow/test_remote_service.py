@@ -18,7 +18,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 
 SENTENCE = "my sister will arrive at the airport tomorrow evening"
-NETWORKS = {"libtorch", "onnxruntime", "pocketsphinx", "pyworld"}
+NETWORKS = {"libtorch", "onnxruntime", "pyworld"}
 CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T12:00:00Z"}
 
 

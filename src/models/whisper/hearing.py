@@ -40,6 +40,10 @@ _SMALLER = 0.8
 """A window that gave no word is heard again only in pieces of at most this share of it."""
 
 
+Stretch = tuple[Span, list[Span], str]
+"""A window of one language, the speech in it, the language."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
     """One caller's recording. `language` None: detect it."""
@@ -146,25 +150,25 @@ class Hearing:
     def judge_declared(self, language: str) -> None:
         """The caller names the language: that is the one, and when it plainly sounds like another, that is said."""
         detected = _mean(self.parts)
-        known = {code: detected[code] for code in detected if code in self.languages}
-        best = likeliest(known)
-        if known[best] >= _OTHER and detected.get(language, 0.0) <= _DECLARED:
-            self.sounds_like = best
+        self.sounds_like = _other({code: detected[code] for code in detected if code in self.languages}, language)
         self.choose(language)
 
-    def judge_declared_phrases(self, language: str) -> None:
-        """Phrases that plainly are in another language than the one that the caller named are told. All is heard in
-        that one.
+    def judge_declared_phrases(self, language: str) -> "list[Stretch]":
+        """Phrases that plainly are in another language than the one that the caller named are told. Those that are by
+        the sequence of all phrases are heard in their own: windows as of `judge_phrases`.
         """
-        for part in self.parts:
-            told = among(part.detected or {}, self.languages)
-            best = likeliest(told)
-            if told[best] >= _OTHER and told.get(language, 0.0) <= _DECLARED:
-                self.foreign.append((part.begin, part.end, best))
+        told = [among(part.detected or {}, self.languages) for part in self.parts]
+        surely = languages_of([(each, part.seconds) for each, part in zip(told, self.parts, strict=True)], language)
+        for part, probabilities, sure in zip(self.parts, told, surely, strict=True):
+            other = _other(probabilities, language) if sure == language else sure
+            if other is not None:
+                self.foreign.append((part.begin, part.end, other))
         others = {code for _, _, code in self.foreign}
         if len(self.foreign) == len(self.parts) and len(others) == 1:
             self.sounds_like, self.foreign = others.pop(), []
-        self._join(language)
+            self._join(language)
+            return []
+        return self._stretches(surely)
 
     def judge_one(self) -> None:
         """All is in the language that is the likeliest for all parts together, or in none of the service's."""
@@ -181,13 +185,16 @@ class Hearing:
         best, self.probability = self.alternatives[0]
         self.choose(best)
 
-    def judge_phrases(self) -> list[tuple[Span, list[Span], str]]:
+    def judge_phrases(self) -> "list[Stretch]":
         """Windows of one language each, with their speech; none where all phrases are in one language after all."""
         told = [(among(part.detected or {}, self.languages), part.seconds) for part in self.parts]
         chosen = languages_of(told)
         self.probability = sum(
             probabilities[code] * seconds for code, (probabilities, seconds) in zip(chosen, told, strict=True)
         ) / sum(seconds for _, seconds in told)
+        return self._stretches(chosen)
+
+    def _stretches(self, chosen: Sequence[str]) -> "list[Stretch]":
         if len(set(chosen)) == 1:
             self._join(chosen[0])
             return []
@@ -283,6 +290,12 @@ class Hearing:
             foreign=tuple(self.foreign),
             alternatives=tuple(self.alternatives),
         )
+
+
+def _other(probabilities: Probabilities, language: str) -> str | None:
+    """The language that is plainly spoken instead of the one that was named."""
+    best = likeliest(probabilities)
+    return best if probabilities[best] >= _OTHER and probabilities.get(language, 0.0) <= _DECLARED else None
 
 
 def _doubted(segment: Segment, speech: list[Span]) -> Doubt | None:

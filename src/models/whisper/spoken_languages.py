@@ -24,11 +24,14 @@ def likeliest(probabilities: Probabilities) -> str:
     return max(probabilities, key=lambda code: probabilities[code])
 
 
-def languages_of(phrases: Sequence[tuple[Probabilities, float]]) -> list[str]:
+def languages_of(phrases: Sequence[tuple[Probabilities, float]], named: str | None = None) -> list[str]:
     """The language of each phrase, by its probabilities of the same languages and its seconds: the likeliest sequence
-    where every change costs `_SWITCH` (Viterbi's algorithm).
+    where every change costs `_SWITCH` (Viterbi's algorithm). One that is `named` counts as spoken before and after.
     """
     codes = list(phrases[0][0])
+    if named is not None:
+        certain = ({code: float(code == named) for code in codes}, _SURE_SECONDS)
+        return languages_of([certain, *phrases, certain])[1:-1]
     scores = dict.fromkeys(codes, 0.0)
     before: list[dict[str, str]] = []
     for probabilities, seconds in phrases:

@@ -6,7 +6,7 @@ from src.domain.errors import EngineUnavailable, UnsupportedLanguage
 from src.domain.languages import LANGUAGES, Language
 from src.domain.ports import Transcriber, Translator, VoiceEngine
 
-HEARING_HINT = "To hear other languages install openai-whisper with its weights."
+HEARING_HINT = "To hear other languages set WHISPER_MODEL to a multilingual model, such as base."
 TRANSLATING_HINT = (
     "To translate other pairs set DEEPL_API_KEY, or install Debian's packages apertium-eng-spa, apertium-fr-es or "
     "others named apertium-*."

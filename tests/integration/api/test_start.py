@@ -14,7 +14,7 @@ from tests.servers.ports import free_port
 @pytest.mark.parametrize(
     ("setting", "value", "reason"),
     [
-        ("TRANSCRIPTION_ENGINE", "whisper", "base.pt"),
+        ("WHISPER_DIR", "/nowhere", "scripts/download_models.py whisper:base"),
         ("AUTH_MODE", "jwt", "exactly one of JWT_SECRET, JWT_PUBLIC_KEY_FILE, JWT_JWKS_URL"),
         ("JOB_CONCURRENCY", "none", "JOB_CONCURRENCY"),
     ],

@@ -63,13 +63,9 @@ def test_a_message_is_spoken_by_xtts_when_it_is_chosen(service: Service) -> None
         assert file.getnframes() > 2400
 
 
-def test_high_quality_chooses_among_takes_and_says_what_it_could_not_compare(service: Service) -> None:
+def test_high_quality_chooses_among_takes_by_their_words_too(service: Service) -> None:
     answer = service.translate(quality="high", options={"return_base64": False})
-    # before it may stand that a take came too late
-    assert (
-        answer["degraded"][-1]
-        == "The version of the speech was chosen by its voice alone: pocketsphinx does not hear 'es'."
-    )
+    assert [note for note in answer["degraded"] if "ready in time" not in note] == []
     assert 0 <= answer["voice_similarity"] <= 1
 
 

@@ -1,6 +1,5 @@
 """Which recogniser the settings choose. The weights are an empty file: nothing is loaded before the pool starts."""
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -10,30 +9,21 @@ from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 
 
-def settings(folder: Path, engine: str) -> Settings:
-    return Settings.model_validate({"transcription_engine": engine, "whisper_dir": folder, "whisper_model": "tiny"})
+def settings(folder: Path, **values: object) -> Settings:
+    return Settings.model_validate({"whisper_dir": folder, "whisper_model": "tiny", **values})
 
 
-def test_auto_takes_whisper_when_its_weights_are_there(tmp_path: Path) -> None:
+def test_whisper_is_chosen_with_what_its_model_hears(tmp_path: Path) -> None:
+    for name in ("tiny.pt", "tiny.en.pt"):
+        (tmp_path / name).touch()
+    multilingual, english = _recogniser(settings(tmp_path)), _recogniser(settings(tmp_path, whisper_model="tiny.en"))
+    assert multilingual.name == "whisper"
+    assert {"fr", "ja"} <= multilingual.languages
+    assert english.languages == {"en"}
+
+
+@pytest.mark.parametrize("missing", ["whisper_model", "whisper_model_high"])
+def test_a_start_without_weights_says_what_brings_them(tmp_path: Path, missing: str) -> None:
     (tmp_path / "tiny.pt").touch()
-    transcriber = _recogniser(settings(tmp_path, "auto"))
-    assert transcriber.name == "whisper"
-    assert {"fr", "ja"} <= transcriber.languages
-
-
-def test_auto_takes_pocketsphinx_else_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
-        transcriber = _recogniser(settings(tmp_path, "auto"))
-    assert transcriber.name == "pocketsphinx"
-    assert "tiny.pt" in caplog.text
-
-
-def test_a_named_whisper_never_falls_back(tmp_path: Path) -> None:
-    with pytest.raises(EngineUnavailable, match=r"tiny\.pt"):
-        _recogniser(settings(tmp_path, "whisper"))
-
-
-def test_a_named_pocketsphinx_leaves_whisper_alone(tmp_path: Path) -> None:
-    (tmp_path / "tiny.pt").touch()
-    transcriber = _recogniser(settings(tmp_path, "pocketsphinx"))
-    assert transcriber.name == "pocketsphinx"
+    with pytest.raises(EngineUnavailable, match=r"base\.pt.*scripts/download_models\.py whisper:base"):
+        _recogniser(settings(tmp_path, **{missing: "base"}))

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-BY_HAND = {"chaos", "security", "training", "image"}
+BY_HAND = {"chaos", "security", "image"}
 """The long forms of tests that are run, and what needs root or gigabytes."""
 
 

@@ -117,6 +117,21 @@ def test_phrases_of_two_languages_become_windows_of_one_each() -> None:
     assert [(span, code) for span, _, code in windows] == [((0.0, 9.5), "en"), ((9.5, 20.0), "es")]
 
 
+def test_a_stretch_in_another_language_than_the_named_one_is_told_and_heard_in_its_own() -> None:
+    sure, guess = {"en": 0.001, "es": 0.999}, {"en": 0.04, "fr": 0.95, "es": 0.01}
+    whole = hearing(
+        part(0, 4, None, en=0.97, es=0.03),
+        part(5, 9, None, **sure),
+        part(10, 11, None, **guess),
+        part(12, 16, None, en=0.97, es=0.03),
+        seconds=16,
+        language="en",
+    )
+    windows = whole.judge_declared_phrases("en")
+    assert [(span, code) for span, _, code in windows] == [((0.0, 4.5), "en"), ((4.5, 9.5), "es"), ((9.5, 16.0), "en")]
+    assert whole.foreign == [(5, 9, "es"), (10, 11, "fr")]
+
+
 def test_phrases_end_at_pauses_and_are_long_enough_to_be_recognised() -> None:
     speech = [(0.0, 1.0), (1.4, 2.4), (3.0, 5.0), (6.0, 6.5)]
     assert phrases(speech) == [[(0.0, 1.0), (1.4, 2.4)], [(3.0, 5.0), (6.0, 6.5)]]

@@ -64,6 +64,16 @@ def test_segments_are_joined_as_the_language_writes(language: str, text: str) ->
             "Speech from 1.0 s to 2.5 s could not be made out.",
         ),
         (Transcript((), "ja", None, 0.5, sounds_like="en"), "ja", "The recording sounds like 'en', not 'ja'"),
+        (
+            Transcript((Segment("Hola.", 1.1, 2.2, language="es"),), "en", None, 0.9, foreign=((1.0, 2.5, "es"),)),
+            "en",
+            "Speech from 1.0 s to 2.5 s sounds like 'es', not 'en' as the request says, and is heard as 'es'.",
+        ),
+        (
+            Transcript((Segment("Olá.", 1.1, 2.2, language="en"),), "en", None, 0.9, foreign=((1.0, 2.5, "es"),)),
+            "en",
+            "Speech from 1.0 s to 2.5 s sounds like 'es', not 'en' as the request says.",
+        ),
         (Transcript((), "es", 0.3, 0.5), None, "The language is not sure: 'es' is the likeliest."),
     ],
 )

@@ -1,12 +1,15 @@
 """People's speech with its text: studio prompts of Debian's packages asterisk-core-sounds (CC BY-SA), in 5 languages.
 
-They are fetched once, each by its digest, into .cache/people, and never become a part of this repository.
+They are fetched once, each by its digest, into .cache/people, and never become a part of this repository:
+
+    python -m scripts.parts.people [LANGUAGE ...]       fetches them, if they are not there
 """
 
 import gzip
 import io
 import lzma
 import re
+import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,11 +75,15 @@ def _texts(language: str) -> Iterator[tuple[str, str]]:
                 yield match[1], match[2]
 
 
+def _package(package: str) -> Path:
+    name = f"asterisk-core-sounds-{package}_1.6.1-1_all.deb"
+    return Path(pooch.retrieve(_POOL + name, "sha256:" + _DIGESTS[package], name, ROOT / ".cache" / "people"))
+
+
 def _files(package: str, ending: str) -> Iterator[tuple[str, bytes]]:
     """Name and content of each file of a package that ends so."""
-    name = f"asterisk-core-sounds-{package}_1.6.1-1_all.deb"
-    path = pooch.retrieve(_POOL + name, "sha256:" + _DIGESTS[package], name, ROOT / ".cache" / "people")
-    with tarfile.open(fileobj=io.BytesIO(lzma.decompress(_member(Path(path).read_bytes(), "data.tar.xz")))) as archive:
+    deb = _package(package).read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(lzma.decompress(_member(deb, "data.tar.xz")))) as archive:
         for entry in archive:
             file = archive.extractfile(entry) if entry.name.endswith(ending) else None
             if file is not None:
@@ -93,3 +100,8 @@ def _member(deb: bytes, wanted: str) -> bytes:
             return deb[position + 60 : position + 60 + size]
         position += 60 + size + size % 2
     raise ValueError(f"no {wanted}")
+
+
+if __name__ == "__main__":
+    for code in sys.argv[1:] or LANGUAGES:
+        _package(f"{code}-wav"), _package(code)
