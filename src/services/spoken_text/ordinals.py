@@ -11,7 +11,7 @@ from src.services.spoken_text.vocabulary import vocabulary
 _SUFFIXES = {
     "en": (r"(\d{1,3}(?:,\d{3})+|\d+)(st|nd|rd|th)\b", {}),
     "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|n?de?|e|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
-    "es": (r"(\d+)(?:\.?(º|ª|°)(?!C)|(er|ro|ra|do|da|to|ta|vo|va|mo|ma|no|na)\b)", {"er": "apocope"}),
+    "es": (r"(\d+)\.?(?:(º|ª|°)(?!C)|(er|ro|ra|do|da|to|ta|vo|va|mo|ma|no|na)\b)", {"er": "apocope"}),
     "it": (r"(\d+)(º|ª|°(?=\s?[a-z])|°$)", {}),
     "pt": (r"(\d+)\.?(º|ª|°(?=\s?[a-z])|[oa]\b)", {}),
     "nl": (r"(\d+)(ste|de|e)\b", {}),

@@ -55,7 +55,7 @@ def _roman(match: re.Match[str], language: str) -> str:
         eaten = language in ("de", "cs") and behind and not behind.isupper()
         return _king(number, name, before.lower(), language) + ("" if eaten else point)
     agrees = point if language in ("de", "cs", "hu", "tr") else language in ("es", "it", "pt", "pl", "ru") and not point
-    if noun and agrees and not counted and not re.fullmatch("w|wieku?|в|век[ае]?|secolo", noun):
+    if noun and agrees and not counted and not re.fullmatch("w|wieku?|в|век[ае]?|secolo|stol", noun):
         said = agreeing(number, name.lower(), noun, language)
         return said.capitalize() if name.endswith(".") else said
     if counted and not name.endswith("."):

@@ -53,7 +53,7 @@ def _each_digit_counts(written: str, groups: list[str], least: int) -> bool:
     if count >= (7 if "+" in written else least or (10 if len(groups) == 1 else 99)):
         return not (written.endswith("000") and (grouped or len(groups) == 1))
     if re.search("[./]", written):
-        return zero and count >= 9
+        return (zero and count >= 9) or re.fullmatch(r"\d{3}\.\d{3}\.\d{4}", written) is not None
     if grouped:
         return False
     if re.search("[(-]", written):
