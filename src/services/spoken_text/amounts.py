@@ -62,11 +62,8 @@ def say_amounts(text: str, language: str) -> str:
 def _spaced(words: str, match: re.Match[str]) -> str:
     """A space where a letter or a digit would touch the words."""
     before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
-    return f"{' ' if before.isalnum() else ''}{words}{' ' if after.isalnum() and not _unspaced(after) else ''}"
-
-
-def _unspaced(character: str) -> bool:
-    return "\u3000" <= character <= "\u9fff"
+    space = " " if after.isalnum() and not "\u3000" <= after <= "\u9fff" else ""
+    return f"{' ' if before.isalnum() else ''}{words}{space}"
 
 
 def _iso(sign: str, language: str) -> str:

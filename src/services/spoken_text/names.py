@@ -18,8 +18,6 @@ _ADDRESS = re.compile(
 _VOWELS = frozenset("AEIOUYÁÉÍÓÚÀÈÄÖÜŐŰÂÊÎÔÛĄĘĚÝАЕЁИОУЫЭЮЯIİ")
 _SPELT = frozenset("USA CEO VIP SOS DIY USB UFO ID TV PC IT AI EU UN UK US UE OK".split())  # noqa: SIM905
 _CAPITALS = re.compile(rf"(?<![{LETTERS}])[A-ZÀ-ÞĀ-ɏА-ЯЁ]{{2,}}(?![{LETTERS}])")
-
-
 _STARTERS = "He|She|It|They|We|You|I|The|This|That|My|But|And|In|On|Then|There|When|If|What"
 _INITIALS = re.compile(rf"(?<![\w.])((?:[A-Z]\.){{2,}})(?!\w)( (?=(?:{_STARTERS})\b)| ?$)?", re.MULTILINE)
 """Of what it may be the end of a sentence, where a word that begins one follows: U.S."""

@@ -6,13 +6,13 @@ from src.services.spoken_text.numbers import digits, say
 from src.services.spoken_text.vocabulary import vocabulary
 
 _CANDIDATE = re.compile(
-    r"(?<![A-Za-zÀ-ӿ\d.,:/€$£¥-])(?:\+|\(\+?)?\d+(?:\)?(?: ?[/-] ?|[ .])?\(?\d+)*+(?![\d:]|[.,/]\d|-\d)"
+    r"(?<![A-Za-zÀ-ӿ\d.,:/€$£¥-])(?:\+|\(\+?)?\d+(?:\)?(?: ?[/-] ?|[ .])?\(?\d+)*+(?![\d:]|[.,/]\d|-\d|\s?[€$£¥%₽₺₩])"
 )
 _DATE = re.compile(r"\d{1,2}([-/.] ?)\d{1,2}\1\d{2,4}\b(?![-/.]\d)|\d{4}([-/.] ?)\d{1,2}\2\d{1,2}\b")
 _THOUSANDS = re.compile(r"\+?\d{1,3}(?:([ .])\d{3})(?:\1\d{3})*(?:-\d{1,3}(?:\1\d{3})+)?")
 _CALLED = re.compile(
     r"(?:[#№]|\btel|phone|t[eé]l[eéè]fon|mobile?|\bcell|\bfax|whatsapp|handy|m[óo]vil|cellulare|celular|komórk|\bcep|тел"
-    r"|мобильн|n[uúo]m+[eé]ro|number|nummer|номер|\b[ck][oóo]d|\bкод|\bpin\b|\bzip|電話|电话|手机|号码|전화|번호|هاتف|جوال|رقم"
+    r"|мобильн|n[uúo]m+[eé]ro|number|nummer|номер|\b(?:code|código|codice|kod|kód|код)\b|\bpin\b|\bzip|電話|电话|手机|号码|전화|번호|هاتف|جوال|رقم"
     r"|(?P<verb>\b(?:call|dial|llam|lig|appel|chiam|dzwo|zadzwo|vol(?=ej)|звон|позвон|bel|hívj|ruf|ara)))"
     r"\w*\W{0,3}(?:(?!\d)\w{1,5}\W{1,2})?$",
     re.IGNORECASE,
@@ -34,7 +34,7 @@ def _said(match: re.Match[str], language: str) -> str:
     groups = re.findall(r"\d+", match[0])
     called = _CALLED.search(match.string[max(0, match.start() - 40) : match.start()])
     least = (7 if called["verb"] else 4) if called else 0
-    if not _each_digit_counts(match[0], groups, least):
+    if re.fullmatch(r"(?:19|20)\d\d", match[0]) or not _each_digit_counts(match[0], groups, least):
         return match[0]
     parts = [part for group in groups for part in _parts(group)]
     said = {"zh": "，", "ja": "、"}.get(language, ", ").join(
