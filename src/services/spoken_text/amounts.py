@@ -39,7 +39,7 @@ _MONEY = re.compile(
     rf"|(?P<n2>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m2>{_MAGNITUDES}))?\s?(?P<after>{_CURRENCY})(?![{LETTERS}])"
 )
 _ALONE = re.compile(_any(sign for sign in _SIGNS if unicodedata.category(sign[-1]) == "Sc"))
-UNIT = rf"(?:{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0600-\u06ff]))"
+UNIT = rf"(?:{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0620-\u06d3]))"
 _PER = re.compile(rf"((?:{_CURRENCY})\s?{NUMBER}|{NUMBER}\s?(?:{_CURRENCY}))\s?/\s?(?:({UNIT})|(?=[^\W\d]))")
 _MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{UNIT})")
 
@@ -51,8 +51,9 @@ def say_amounts(text: str, language: str) -> str:
     text = re.sub(r"(\d+)\s?¢", lambda m: f"{say(m[1], language, 'm')} {inflected(cent, m[1], language)}", text)
     if table := names.thousand_letters:
         letters = "|".join(table)
-        short = rf"((?:[$€£]\s?){NUMBER})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?[$€£])"
+        short = rf"((?:[$€£]\s?){_RANGE})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?[$€£])"
         text = re.sub(short, lambda match: f"{match[1] or match[3]} {table[match[2] or match[4]]}", text)
+    text = re.sub(rf"([$€£])(\s?{NUMBER})\s?[–-]\s?\1\s?(?=\d)", r"\1\2–", text)
     text = _PER.sub(lambda match: f"{match[1]} {names.per} {unit_name(match[2], language) if match[2] else ''}", text)
     text = _MONEY.sub(lambda match: _spaced(_money(match, language), match), text)
     text = _ALONE.sub(lambda match: f" {_currency(_iso(match[0], language), 5, language)} ", text)

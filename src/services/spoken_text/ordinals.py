@@ -1,6 +1,7 @@
 """Ordinals, in the form that their language inflects them to: `5. Mai`, `1er`, `2ª`, `XX век`, `в 2019 г.`"""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 
 from babel import Locale
@@ -24,36 +25,32 @@ _SUFFIXES = {
 _ORDINAL_POINT = re.compile(r"(?<![\d.,])(\d{1,4})\.(?=\s+[^\W\d_]|,\s\d{1,4}\.\s)")
 
 
+_YEARS = {
+    "ru": (r"(?:\b([Вв]о?)\s)?(?<!\d)(\d{4})\s(году|года|год|г)(?!\w)", ("год", "году", "года")),
+    "pl": (r"(?:\b([Ww])\s)?(?<!\d)(\d{4})\s(roku|r)(?!\w)\.?", ("rok", "roku", "roku")),
+}
+"""What is found: a preposition, the number and the noun; and the noun in nominative, locative and genitive."""
+
+
 def say_ordinals(text: str, language: str) -> str:
     """Ordinals of a sentence in words, and numbers that are said as such: days of months, Russian and Polish years."""
-    return _slavic_years(_ordinals(text, language), language)
+    return in_case(_ordinals(text, language), _YEARS, language)
 
 
-def _slavic_years(text: str, language: str) -> str:
-    """в 2019 г. and 2019 года are ordinals, as are w 2019 r. and 2019 roku."""
-    if language == "ru":
-        pattern = r"(?:\b([Вв]о?)\s)?(?<!\d)(\d{4})\s(?:году|года|год|г)(?!\w)"
-        return re.sub(pattern, _russian_year, text)
-    if language == "pl":
-        pattern = r"(?:\b([Ww])\s)?(?<!\d)(\d{4})\s(?:roku|r)(?!\w)\.?"
-        form = {True: "p", False: "g"}
-        return re.sub(
-            pattern,
-            lambda match: (
-                f"{match[1] + ' ' if match[1] else ''}{ordinal(int(match[2]), 'pl', form[bool(match[1])])} roku"
-            ),
-            text,
-        )
-    return text
+def in_case(text: str, nouns: Mapping[str, tuple[str, tuple[str, str, str]]], language: str) -> str:
+    """An ordinal and its noun in the case that the preposition asks for: в 2019 г., w XIX w. `nouns`: as `_YEARS`."""
+    if language not in nouns:
+        return text
+    pattern, words = nouns[language]
+    return re.sub(pattern, lambda match: _in_case(match, words, language), text)
 
 
-def _russian_year(match: re.Match[str]) -> str:
-    number = int(match[2])
-    if match[1]:
-        return f"{match[1]} {ordinal(number, 'ru', 'p')} году"
-    if match[0].endswith("год"):
-        return f"{ordinal(number, 'ru')} год"
-    return f"{ordinal(number, 'ru', 'g')} года"
+def _in_case(match: re.Match[str], words: tuple[str, str, str], language: str) -> str:
+    before, number, noun = match.groups()
+    inside = before and before.lower() in ("w", "we", "в", "во")
+    form = "p" if inside else "m" if not before and noun in (words[0], "w.", "в.") else "g"
+    end = "." if noun.endswith(".") and not match.string[match.end() :].strip() else ""
+    return f"{before + ' ' if before else ''}{ordinal(int(number), language, form)} {words['mpg'.index(form)]}{end}"
 
 
 @cache

@@ -5,7 +5,7 @@ from functools import partial
 
 from src.services.spoken_text.characters import LETTERS
 from src.services.spoken_text.numbers import cardinal, ordinal
-from src.services.spoken_text.ordinals import agreeing
+from src.services.spoken_text.ordinals import agreeing, in_case
 from src.services.spoken_text.vocabulary import vocabulary
 
 _ROMAN = re.compile(
@@ -23,20 +23,7 @@ _NO_KING = re.compile(r"(?!(?:Leo|Léo|Jan|Pio|Pío|Lev|Sem)$)\w{1,3}|.*\.")
 
 def say_romans(text: str, language: str) -> str:
     """Ludwig XIV., XXe, II wojna. What is said as a bare number is left in digits."""
-    text = _ROMAN.sub(partial(_roman, language=language), text)
-    if language in _CENTURIES:
-        pattern, words = _CENTURIES[language]
-        text = re.sub(pattern, lambda match: _century(match, words, language), text)
-    return text
-
-
-def _century(match: re.Match[str], words: tuple[str, str, str], language: str) -> str:
-    before, number, written = match.groups()
-    inside = before and before.lower() in ("w", "we", "в", "во")
-    form = "p" if inside else "g" if before or written in ("wieku", "века") else "m"
-    end = "." if written.endswith(".") and not match.string[match.end() :].strip() else ""
-    word = words[("m", "p", "g").index(form)]
-    return f"{before + ' ' if before else ''}{ordinal(int(number), language, form)} {word}{end}"
+    return in_case(_ROMAN.sub(partial(_roman, language=language), text), _CENTURIES, language)
 
 
 def _roman(match: re.Match[str], language: str) -> str:

@@ -47,6 +47,9 @@ class SpokenText:
 def spoken(text: str, language: str) -> SpokenText:
     """A text of one of the service's languages as a person would read it out."""
     unsaid: dict[str, None] = {}
+    text = re.sub(
+        "(?<=[%日月年時分点天号時월일년명개원])\\s?[~〜～]\\s?(?=[0-9])", join_range(["", ""], language), text
+    )
     text = re.sub(r"(?<=[\d)])\s?−\s?(?=[\d(])", f" {vocabulary(language).minus} ", text)
     text = re.sub(r"(?<=\d)(\s?)º(?=[CF]\b)", r"\1°", re.sub("(?<=[.,;:!?])\u200b", " ", text))
     plain = _PRICE_DASH.sub("", readable(_RANGE_WAVE.sub("–", text), unsaid))
@@ -116,7 +119,7 @@ def _fraction_of(match: re.Match[str], language: str) -> str:
 
 def _fraction(match: re.Match[str], language: str) -> str:
     names, (whole, written) = vocabulary(language), match.groups()[:2]
-    if written == "24/7":
+    if written in ("24/7", "7/24"):
         return " ".join(filter(None, [whole and say(whole, language), names.shop]))
     if written in _NAMED_FRACTIONS:
         said = names.fractions[_NAMED_FRACTIONS.index(written)]

@@ -12,7 +12,7 @@ _DATE = re.compile(r"\d{1,2}([-/.] ?)\d{1,2}\1\d{2,4}\b(?![-/.]\d)|\d{4}([-/.] ?
 _THOUSANDS = re.compile(r"\+?\d{1,3}(?:([ .])\d{3})(?:\1\d{3})*(?:-\d{1,3}(?:\1\d{3})+)?")
 _CALLED = re.compile(
     r"(?:[#№]|\btel|phone|t[eé]l[eéè]fon|mobile?|\bcell|\bfax|whatsapp|handy|m[óo]vil|cellulare|celular|komórk|\bcep|тел"
-    r"|мобильн|n[uúo]m+[eé]ro|number|nummer|номер|\b(?:code|código|codice|kod|kód|код)\b|\bpin\b|\bzip|電話|电话|手机|号码|전화|번호|هاتف|جوال|رقم"
+    r"|мобильн|n[uúo]m+[eé]ro|number|nummer|номер|\b(?:code|código|codice|kod|kód|код)\b|\bpin\b|\bzip|邮编|QQ号|[号证]码|番号|電話|电话|手机|号码|전화|번호|هاتف|جوال|رقم"
     r"|(?P<verb>\b(?:call|dial|llam|lig|appel|chiam|dzwo|zadzwo|vol(?=ej)|звон|позвон|bel|hívj|ruf|ara)))"
     r"\w*\W{0,3}(?:(?!\d)\w{1,5}\W{1,2})?$",
     re.IGNORECASE,

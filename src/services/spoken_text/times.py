@@ -94,16 +94,20 @@ def _native(text: str, language: str) -> str:
         text = re.sub(r"(?<!\d)(\d{4})年", lambda m: "".join("零一二三四五六七八九"[int(d)] for d in m[1]) + "年", text)
         return re.sub(r"(?<![\d.,:第])2(?=[个点次本只条位张块杯瓶天周])", "两", text)
     if language == "ar":
-        return re.sub(r"(?<![\d.,])([12]\d{3})(م|هـ)(?!\w)", lambda m: f"{m[1]} {_ERAS[m[2]]}", text)
+        return re.sub(
+            r"(?<![\d.,])((?:19|20)\d\d(?=\s?م)|[12]\d{3}(?=م|هـ))\s?(م|هـ)(?!\w)",
+            lambda m: f"{m[1]} {_ERAS[m[2]]}",
+            text,
+        )
     if language == "ko":
-        counted = r"(?<![\d.,:/½제])(?:([1-9]\d?)\s?[–-]\s?)?([1-9]\d?)\s?(시간?|개(?!월)|명|살|마리|권|잔|병|장)"
+        counted = r"(?<![\d.,:/½제])(?:([1-9]\d?)\s?[–-]\s?)?([1-9]\d?)\s?(시간?|번째|개(?!월)|명|살|마리|권|잔|병|장)"
         return re.sub(counted, _korean_count, text)
     return text
 
 
 def _korean_count(match: re.Match[str]) -> str:
     first = f"{korean_count(int(match[1]))}에서 " if match[1] else ""
-    return f"{first}{korean_count(int(match[2]))} {match[3]}"
+    return f"{first}{'첫' if match[0] == '1번째' else korean_count(int(match[2]))} {match[3]}"
 
 
 def _time(match: re.Match[str], language: str) -> str:
