@@ -10,7 +10,7 @@ from src.domain.consent import Consent
 from src.domain.identity import Trace
 from src.domain.moderation import ModerationReport
 from src.domain.provenance import Mark
-from src.domain.speech import AS_CONFIGURED, Quality, VoiceMatch, VoiceType, Wording
+from src.domain.speech import AS_CONFIGURED, NO_HINTS, Hints, Quality, VoiceMatch, VoiceType, Wording
 
 
 def now() -> datetime:
@@ -60,6 +60,7 @@ class JobRequest:
     wording: Wording = AS_CONFIGURED
     callback_url: str | None = None  # where to say that the job has ended
     text: str | None = None
+    hints: Hints = NO_HINTS
 
 
 @dataclass(frozen=True, slots=True)

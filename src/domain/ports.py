@@ -14,7 +14,9 @@ from src.domain.accounts import Quota
 from src.domain.audio import Audio, AudioFormat, Recording
 from src.domain.leases import Leased
 from src.domain.speech import (
+    NO_HINTS,
     DecodedSpeech,
+    Hints,
     Quality,
     SpeechRequest,
     Transcript,
@@ -104,7 +106,9 @@ class Transcriber(Protocol):
     def languages(self) -> frozenset[str]:
         """The languages that it hears."""
 
-    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+    async def transcribe(
+        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
+    ) -> Transcript:
         """`language` None: detect it. Raises NoSpeechDetected, UnsupportedLanguage."""
 
 

@@ -17,6 +17,17 @@ class Quality(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What helps to hear. `languages`: what is spoken is one of these; none: any. `prompt`: names and rare words."""
+
+    languages: tuple[str, ...] = ()
+    prompt: str = ""
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     text: str
     start: float

@@ -14,7 +14,7 @@ import numpy as np
 from src.domain.audio import Audio
 from src.domain.errors import EngineUnavailable, JobCancelled, NoSpeechDetected, UnsupportedLanguage, VoiceServiceError
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
-from src.domain.speech import Quality, Transcript
+from src.domain.speech import NO_HINTS, Hints, Quality, Transcript
 from src.models.silero_vad import SileroVad
 from src.models.whisper.hearing import MODEL_RATE, Clip, Hearing, Part
 from src.models.whisper.spoken_languages import among, likeliest
@@ -92,12 +92,12 @@ class WhisperModel:
         self._vad = SileroVad()
         self._recognisers = _load(weights, high_weights, device, precision, threads)
 
-    def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+    def transcribe(self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS) -> Transcript:
         """Sentences with punctuation; segments end where Whisper's timestamps do, words are timed by its attention.
 
         Raises NoSpeechDetected where nobody speaks (nothing is invented for silence or noise), UnsupportedLanguage.
         """
-        hearing = self.begin(Clip(audio, language, quality))
+        hearing = self.begin(Clip(audio, language, quality, hints))
         while hearing.result is None:
             self.step([hearing])
         if isinstance(hearing.result, VoiceServiceError):
@@ -114,7 +114,8 @@ class WhisperModel:
             raise NoSpeechDetected("Nobody speaks in the recording.")
         samples = np.ascontiguousarray(audio.samples, np.float32)
         recogniser = self._recognisers[clip.quality]
-        hearing = Hearing(clip, samples, speech, self.LANGUAGES, [])
+        languages = self.LANGUAGES.intersection(clip.hints.languages) or self.LANGUAGES
+        hearing = Hearing(clip, samples, speech, languages, [])
         spans = windows(speech, 0.0, audio.duration_seconds)
         hearing.parts = [_part(hearing, recogniser, span, inside(speech, *span)) for span in spans]
         if not recogniser.multilingual:
@@ -182,12 +183,12 @@ class WhisperModel:
         spoken = [(part, phrases(part.speech)) for part in hearing.parts]
         if sum(len(found) for _, found in spoken) == 1:
             return False
-        told = [among(part.detected or {}, self.LANGUAGES) for part in hearing.parts]
+        told = [among(part.detected or {}, hearing.languages) for part in hearing.parts]
         main = hearing.clip.language or likeliest(told[0])
         for part, found in spoken:
             spans = [(phrase[0][0] - part.begin, phrase[-1][1] - part.begin) for phrase in found]
             within = recogniser.languages_within(part.window, spans, short=_listens_briefly(hearing))
-            told += [among(probabilities, self.LANGUAGES) for probabilities in within]
+            told += [among(probabilities, hearing.languages) for probabilities in within]
         return any(probabilities[main] < _SURE for probabilities in told)
 
     def _decode(self, first: Hearing, peers: Sequence[Hearing], recogniser: "Recogniser") -> None:
@@ -200,9 +201,9 @@ class WhisperModel:
             for part in hearing.parts
             if self._next(hearing, part) == wanted
         ][: recogniser.batch]
-        attempt, _, language = wanted
+        attempt, _, language, prompt = wanted
         with recogniser.network.stoppable(lambda: all(hearing.cancelled for hearing, _ in batch)):
-            decoded = recogniser.attempt([part.window for _, part in batch], language, attempt)
+            decoded = recogniser.attempt([part.window for _, part in batch], language, attempt, prompt)
             for (hearing, part), heard in zip(batch, decoded, strict=True):
                 part.attempts += 1
                 part.keep(heard.judged(part.seconds))
@@ -233,10 +234,10 @@ class WhisperModel:
         once = part.again > 0 or hearing.sounds_like is not None
         return part.best is None or not part.best.failed or once or part.attempts == len(attempts)
 
-    def _next(self, hearing: Hearing, part: Part) -> "tuple[Attempt, int, str]":
-        """How the part is to be decoded: attempt, encoder context, language. Those that are equal share a batch."""
+    def _next(self, hearing: Hearing, part: Part) -> "tuple[Attempt, int, str, str]":
+        """How the part is to be decoded: attempt, encoder context, language, prompt. What is equal shares a batch."""
         attempt = self._recognisers[hearing.clip.quality].attempts(hearing.clip.quality)[part.attempts]
-        return attempt, part.window.context(short=attempt.short), part.language or ""
+        return attempt, part.window.context(short=attempt.short), part.language or "", hearing.clip.hints.prompt
 
 
 def _precision(device: str) -> "Precision":

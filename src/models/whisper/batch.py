@@ -16,7 +16,7 @@ def load_whisper(*args: Any, **options: Any) -> "WhisperBatch":
 
 
 class WhisperBatch:
-    """Implements `domain.ports.BatchEngine` with the method `transcribe(audio, language, quality)`."""
+    """Implements `domain.ports.BatchEngine` with the method `transcribe(audio, language, quality, hints)`."""
 
     methods = frozenset({"transcribe"})
 

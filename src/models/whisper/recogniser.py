@@ -105,14 +105,15 @@ class Recogniser:
         frames = [(round(begin * _FRAMES_PER_SECOND), round(end * _FRAMES_PER_SECOND)) for begin, end in spans]
         return [self.decoder.languages(features[:, first : max(last, first + 1)])[0] for first, last in frames]
 
-    def attempt(self, windows: Sequence[Window], language: str, attempt: Attempt) -> list[Decoded]:
-        """The text of windows that share a context, all in one language."""
+    def attempt(self, windows: Sequence[Window], language: str, attempt: Attempt, prompt: str = "") -> list[Decoded]:
+        """The text of windows that share a context, all in one language, each as if `prompt` went before it."""
         return self.decoder.decode(
             self.encoded(windows, short=attempt.short),
             language,
             temperature=attempt.temperature,
             beams=attempt.beams,
             max_tokens=_token_limit(windows[0]) if attempt.short else None,
+            prompt=prompt,
         )
 
     def segments(self, window: Window, decoded: Decoded, language: str) -> list[Segment]:

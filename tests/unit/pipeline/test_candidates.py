@@ -9,6 +9,8 @@ import pytest
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
 from src.domain.errors import InternalError, NoSpeechDetected, Overloaded, UnsupportedLanguage, VoiceServiceError
 from src.domain.speech import (
+    NO_HINTS,
+    Hints,
     Quality,
     Segment,
     SpeechRequest,
@@ -73,7 +75,9 @@ class Studio:
         cosine = self._said(audio).similarity
         return VoicePrint((cosine, (1 - cosine**2) ** 0.5), 120.0, 0.3, (0.0,))
 
-    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+    async def transcribe(
+        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
+    ) -> Transcript:
         self.listened_with.append(quality)
         hears = self._said(audio).hears
         if isinstance(hears, VoiceServiceError):
