@@ -78,7 +78,12 @@ def _with_colons(text: str, language: str) -> str:
         text = re.sub(rf"(?<=:[0-5]\d)\s?(?:{names.hours_after})(?![^\W_])", _kept_half_of_day, text)
     if names.hours_before:
         before = rf"((?<!\w)(?:{names.hours_before})\s)"
-        text = re.sub(rf"{before}{clock}\.([0-5]\d)(?![\d.,]\d|\d|\s?[%€$£])", r"\1\2:\3", text, flags=re.IGNORECASE)
+        text = re.sub(
+            rf"{before}{clock}\.([0-5]\d)(?![\d.,]\d|\d|\s?[%€$£]|\s(?:[Ee]uro|[Dd]ollar|Meter|Prozent|Kilo))",
+            r"\1\2:\3",
+            text,
+            flags=re.IGNORECASE,
+        )
     if language in ("hu", "tr"):
         text = re.sub(rf"(?<![\d.,]){clock}\.([0-5]\d)(?=[-'][a-zıöüçşğé])", r"\1:\2", text)
     return text
