@@ -145,7 +145,7 @@ def unshouted(text: str, language: str) -> str:
 
 def _unshouted(word: str, language: str) -> str:
     vowels = _VOWELS | frozenset("RL" if language == "cs" else "")
-    spelt = not vowels & set(word) and len(set(word)) == len(word) and word not in ("MR", "MRS", "DR", "ST")
+    spelt = not vowels & set(word) and not (word[2:] and word[-1] == word[-2]) and word not in ("MR", "MRS", "DR", "ST")
     return word if len(word) > 1 and (spelt or (word in _SPELT and len(word) > 2)) else _lower(word, language)
 
 
