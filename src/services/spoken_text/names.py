@@ -45,13 +45,13 @@ def _short(language: str) -> tuple[tuple[re.Pattern[str], dict[str, str], bool],
     """Patterns, what is said for each way of writing what they find, and whether a capital must follow."""
     patterns = []
     for short, word in sorted(vocabulary(language).short.items(), key=lambda pair: len(pair[0]), reverse=True):
-        written = re.sub("^# |^-(?=s)| [#A]$", "", short)
+        written = re.sub("^# |^-| [#A]$", "", short)
         said = {written: word}
         if written[1:] != written[1:].upper() or short[-2:] == " #":  # else D. C. is initials
             said = {_capitalised(written): _capitalised(word), **said}
             said = said if "." in written[:-1] else {written.upper(): word.upper(), **said}
         body = "|".join(re.escape(form).replace(r"\ ", r"\s?") for form in said)
-        before = {"# ": r"(?<=\d)\s?", "-s": r"(?<=[^\W\d_])"}.get(short[:2], r"(?<![^\W\d])(?<!\.)")
+        before = {"#": r"(?<=\d)\s?", "-": r"(?<=[^\W\d_])"}.get(short[0], r"(?<![^\W\d])(?<!\.)")
         after = r"(?=\s?\d)" if short[-2:] == " #" else r"(?!\w)"
         table = {re.sub(r"\s", "", form): word for form, word in said.items()}
         patterns.append((re.compile(f"{before}(?:{body}){after}"), table, short[-2:] == " A"))
