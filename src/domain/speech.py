@@ -162,11 +162,15 @@ class VoicePrint:
 
 @dataclass(frozen=True, slots=True)
 class VoiceMatch:
-    """How near the spoken answer is to the reference voice: each 0 (unlike) to 1 (alike)."""
+    """How near the spoken answer is to the reference voice: each 0 (unlike) to 1 (alike).
+
+    `heard`: share of the text's words that a recogniser hears in the answer; None: nobody listened.
+    """
 
     similarity: float
     pitch_agreement: float
     timbre_agreement: float
+    heard: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

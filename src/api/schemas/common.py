@@ -144,6 +144,13 @@ class VoiceMatch(BaseModel):
     similarity: Annotated[Share, Field(description="Cosine of speaker-verification embeddings (GE2E).")]
     pitch_agreement: Share
     timbre_agreement: Share
+    heard: Annotated[
+        Share | None,
+        Field(
+            description="Share of the words (zh, ja, ko: characters) that the recogniser hears again in the answer."
+            " Null but for quality `high`."
+        ),
+    ] = None
 
 
 class Live(BaseModel):
