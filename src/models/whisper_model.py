@@ -22,7 +22,6 @@ from src.models.whisper.windows import Span, around, inside, phrases, windows
 from src.utils.audio import resample
 
 if TYPE_CHECKING:
-    from src.models.whisper.linear import Precision
     from src.models.whisper.recogniser import Attempt, Recogniser
 
 logger = logging.getLogger(__name__)
@@ -72,9 +71,9 @@ class WhisperModel:
     For one recording call `transcribe`. To let windows of many callers go through the network together, call `begin`
     for each recording, and `step` until each has its result.
 
-    `device`: auto, cpu or cuda. `precision`: auto (on cuda float16; on the CPU int8 with VNNI, else float32), float32
-    (exact: tokens equal openai-whisper's), bfloat16, float16, int8. `high_weights`: another file for quality `high`.
-    `threads`: of the CPU; None leaves torch's own choice. Raises EngineUnavailable.
+    `device`: auto, cpu or cuda. `precision`: auto (float16 on cuda, float32 on the CPU), float32 (tokens equal
+    openai-whisper's), float16. Eight bits are no choice: more words are misheard. `high_weights`: another file for
+    quality `high`. `threads`: of the CPU; None leaves torch's own choice. Raises EngineUnavailable.
     """
 
     NAME = NAME
@@ -240,16 +239,6 @@ class WhisperModel:
         return attempt, part.window.context(short=attempt.short), part.language or "", hearing.clip.hints.prompt
 
 
-def _precision(device: str) -> "Precision":
-    """Without VNNI, products of int8 overflow: more words are misheard, in more time than float32 takes."""
-    from src.models.processor import has_vnni  # noqa: PLC0415
-    from src.models.whisper.linear import Precision  # noqa: PLC0415
-
-    if device == "cuda":
-        return Precision.FLOAT16
-    return Precision.INT8 if has_vnni() else Precision.FLOAT32
-
-
 def _part(
     hearing: Hearing,
     recogniser: "Recogniser",
@@ -268,7 +257,7 @@ def _load(
     """The network, its device and precision, in words; and one for each quality."""
     import torch  # noqa: PLC0415 - only where whisper is installed and wanted
 
-    from src.models.whisper.linear import Precision  # noqa: PLC0415
+    from src.models.whisper.precision import Precision  # noqa: PLC0415
     from src.models.whisper.recogniser import Recogniser  # noqa: PLC0415
 
     if threads is not None:
@@ -277,9 +266,8 @@ def _load(
     if device == "cuda" and not cuda:
         raise EngineUnavailable("DEVICE=cuda, and torch finds no CUDA device here.")
     target = torch.device("cuda" if device == "cuda" or (device == "auto" and cuda) else "cpu")
-    kind = Precision(precision) if precision != "auto" else _precision(target.type)
-    if kind is Precision.INT8 and target.type == "cuda":
-        raise EngineUnavailable("int8 is for the CPU: choose float16 on cuda.")
+    usually = Precision.FLOAT16 if target.type == "cuda" else Precision.FLOAT32
+    kind = usually if precision == "auto" else Precision(precision)
     usual, *high = [
         Recogniser(path, target, kind, batch=16 if target.type == "cuda" else 4)
         for path in (weights, high_weights)

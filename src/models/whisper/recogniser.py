@@ -13,8 +13,8 @@ from src.domain.audio import Samples
 from src.domain.speech import Quality, Segment
 from src.models.whisper import checkpoint
 from src.models.whisper.decoding import Decoded, Decoder
-from src.models.whisper.linear import Precision
 from src.models.whisper.network import Network
+from src.models.whisper.precision import Precision
 from src.models.whisper.segments import timed_segments
 from src.utils.memory import give_back_freed
 

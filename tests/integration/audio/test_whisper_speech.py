@@ -41,7 +41,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(checkpoint: Path) -> WhisperModel:
-    """In the precision that this processor gets."""
+    """As the service has it."""
     return WhisperModel(checkpoint, "cpu")
 
 
