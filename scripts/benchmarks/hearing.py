@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--longest", type=float, default=300.0, metavar="S", help="seconds of a message")
     add("--clips", type=int, metavar="N", help="only so many prompts of each language")
     add("--languages", nargs="+", choices=people.LANGUAGES, default=people.LANGUAGES)
-    add("--precision", nargs="+", default=["auto"], help="ours: auto, float32, int8 …; several for prompts")
+    add("--precision", nargs="+", default=["auto"], help="ours: auto, float32, float16; several for prompts")
     add("--no-stock", action="store_true", help="ours alone")
 
 

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Shares of words in percent, for ours and for stock."""
     settings = Settings()
     weights = weights_file(settings.whisper_model, settings.whisper_dir)
-    ours = WhisperModel(weights, arguments.device, arguments.precision)
+    ours = WhisperModel(weights, arguments.device, arguments.precision[0])
     stock = None if arguments.no_stock else whisper.load_model(str(weights), device=arguments.device)
     scores = {"ours": Score()} | ({} if stock is None else {"stock": Score()})
     for message in messages(arguments.messages, arguments.longest):

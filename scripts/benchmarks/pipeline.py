@@ -40,7 +40,7 @@ from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.speech import Quality, SpeechRequest
 from src.models.silero_vad import SileroVad
-from src.models.whisper.linear import Precision as WhisperPrecision
+from src.models.whisper.precision import Precision as WhisperPrecision
 from src.models.whisper.recogniser import ATTEMPTS, Recogniser
 from src.models.xtts.coqui import load_xtts
 from src.models.xtts_model import XttsModel
@@ -237,8 +237,10 @@ def _read_wav(path: Path) -> Audio:
 def ours(plan: Plan) -> Callable[[], Stages]:
     """The service's decoder with its speech detection, and its engines."""
     device = torch.device(plan.device)
-    fast = WhisperPrecision.FLOAT16 if plan.device == "cuda" else WhisperPrecision.INT8
-    recogniser = Recogniser(plan.whisper, device, WhisperPrecision.FLOAT32 if plan.exact else fast, batch=1)
+    half = plan.device == "cuda" and not plan.exact
+    recogniser = Recogniser(
+        plan.whisper, device, WhisperPrecision.FLOAT16 if half else WhisperPrecision.FLOAT32, batch=1
+    )
     model = XttsModel(plan.xtts, licence_accepted=True, device=plan.device, precision="exact" if plan.exact else "auto")
     decoder = AudioProcessing(PyAvDecoder(1.0, 300.0), SileroVad())
     short = ATTEMPTS[plan.quality][0].short

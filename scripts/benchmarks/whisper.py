@@ -31,7 +31,7 @@ from scripts.checkpoints.ctranslate2_whisper import convert, load
 from scripts.checkpoints.whisper import DIMENSIONS, make
 from src.domain.audio import Samples
 from src.domain.speech import Quality
-from src.models.whisper.linear import Precision
+from src.models.whisper.precision import Precision
 from src.models.whisper.recogniser import Recogniser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,14 +75,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _contenders(checkpoint: Path, size: str, tokens: int, device: str, folder: Path) -> dict[str, Measured]:
     clip = _clip()
-    fast = Precision.FLOAT16 if device == "cuda" else Precision.INT8
-    exact = Recogniser(checkpoint, torch.device(device), Precision.FLOAT32, batch=1)
-    ours = Recogniser(checkpoint, torch.device(device), fast, batch=1)
+    precision = Precision.FLOAT16 if device == "cuda" else Precision.FLOAT32
+    ours = Recogniser(checkpoint, torch.device(device), precision, batch=1)
     return {
         "openai-whisper float32": _stock(checkpoint, clip, tokens, device),
-        "ours float32, full context": _ours(exact, clip, tokens, Quality.BALANCED),
-        f"ours {fast}, full context": _ours(ours, clip, tokens, Quality.BALANCED),
-        f"ours {fast}, short context": _ours(ours, clip, tokens, Quality.FAST),
+        f"ours {precision}, full context": _ours(ours, clip, tokens, Quality.BALANCED),
+        f"ours {precision}, short context": _ours(ours, clip, tokens, Quality.FAST),
         "faster-whisper int8": _faster_whisper(checkpoint, size, clip, tokens, device, folder),
     }
 

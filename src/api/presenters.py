@@ -103,7 +103,7 @@ def profile(stored: VoiceProfile) -> profiles.ProfileResponse:
         "embedding_cached": bool(stored.embedding_path),
         "verified": stored.verified,
         "verified_at": stored.verified_at,
-        "degraded": [] if stored.consent is not None else [_NO_CONSENT],
+        "degraded": [*stored.notes, *([] if stored.consent is not None else [_NO_CONSENT])],
     }
     return profiles.ProfileResponse.model_validate(found, from_attributes=True)
 

@@ -62,11 +62,17 @@ class Engines:
     close: Callable[[], Awaitable[None]] | None = None
 
     def names(self) -> Mapping[str, str]:
+        """As answers name them; of networks also which, on what device and in which precision."""
         return {
-            "transcription": self.transcriber.name,
+            "transcription": self._told("transcription", self.transcriber.name, "transcribe"),
             "translation": ", ".join(translator.name for translator in self.translators) or "none",
-            "voice": self.voice.name,
+            "voice": self._told("voice", self.voice.name, "speak"),
         }
+
+    def _told(self, stage: str, name: str, method: str) -> str:
+        runner = self.runners.get(stage)
+        told = runner.told.get(method) if isinstance(runner, GpuWorker) else None
+        return f"{name} ({told})" if told else name
 
     def notices(self) -> tuple[str, ...]:
         """What is less than it should be now."""

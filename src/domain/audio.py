@@ -16,11 +16,14 @@ OUTPUT_SAMPLE_RATE = 24_000
 
 
 class AudioFormat(StrEnum):
-    """The containers that a caller may send. M4A stands for all of the MP4 family, AUTO for whatever the bytes are."""
+    """The containers that a caller may send. M4A stands for all of the MP4 family, AAC for frames without a container
+    (ADTS), AUTO for whatever the bytes are.
+    """
 
     WAV = "wav"
     MP3 = "mp3"
     M4A = "m4a"
+    AAC = "aac"
     FLAC = "flac"
     OGG = "ogg"
     WEBM = "webm"
@@ -29,19 +32,23 @@ class AudioFormat(StrEnum):
 
     @classmethod
     def of(cls, name: str) -> "AudioFormat":
-        """By the names that clients have for it, media types included. Raises ValueError for an unknown one."""
-        bare = name.strip().lower().partition(";")[0].strip()
-        bare = bare.removeprefix("audio/").removeprefix("video/").removeprefix("x-").removeprefix("vnd.")
+        """By the names that clients have for it, media types and file names included; no name at all, and media types
+        that say nothing, are AUTO. Raises ValueError for an unknown one.
+        """
+        kind = name.strip().lower().partition(";")[0].strip()
+        bare = kind.rpartition("/")[2].rpartition(".")[2].removeprefix("x-")
         return cls(_OTHER_NAMES.get(bare, bare))
 
 
 _OTHER_NAMES = {
     **dict.fromkeys(("wave", "pcm-wav"), "wav"),
     **dict.fromkeys(("mpeg", "mpeg3", "mpga"), "mp3"),
-    **dict.fromkeys(("mp4", "aac", "mp4a-latm", "mov", "quicktime", "caf-m4a", "3gp", "3gpp", "3gpp2", "3g2"), "m4a"),
-    **dict.fromkeys(("opus", "oga", "application/ogg"), "ogg"),
+    **dict.fromkeys(("aacp", "adts"), "aac"),
+    **dict.fromkeys(("mp4", "mp4a-latm", "mov", "quicktime", "caf-m4a", "3gp", "3gpp", "3gpp2", "3g2"), "m4a"),
+    **dict.fromkeys(("opus", "oga"), "ogg"),
     **dict.fromkeys(("weba", "matroska", "mkv"), "webm"),
     **dict.fromkeys(("amr-wb", "amr-nb", "awb"), "amr"),
+    **dict.fromkeys(("", "*", "octet-stream"), "auto"),
 }
 
 

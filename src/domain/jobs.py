@@ -10,7 +10,7 @@ from src.domain.consent import Consent
 from src.domain.identity import Trace
 from src.domain.moderation import ModerationReport
 from src.domain.provenance import Mark
-from src.domain.speech import AS_CONFIGURED, Quality, VoiceMatch, VoiceType, Wording
+from src.domain.speech import AS_CONFIGURED, NO_HINTS, Hints, Quality, VoiceMatch, VoiceType, Wording
 
 
 def now() -> datetime:
@@ -60,6 +60,7 @@ class JobRequest:
     wording: Wording = AS_CONFIGURED
     callback_url: str | None = None  # where to say that the job has ended
     text: str | None = None
+    hints: Hints = NO_HINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,8 @@ class Job:
 class VoiceProfile:
     """A stored voice. The paths are storage keys: of the recordings as sent, and of what the engine made of them.
 
-    `duration_seconds`: speech in all recordings together.
+    `duration_seconds`: speech in all recordings together. `notes`: sentences for `degraded`, what of the recordings
+    could not be used; told when they are sent, and not kept.
     """
 
     id: str
@@ -170,6 +172,7 @@ class VoiceProfile:
     reference_audio_path: str
     consent: Consent | None = None  # None: there is none on record
     additional_audio_paths: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
 

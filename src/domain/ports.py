@@ -14,7 +14,9 @@ from src.domain.accounts import Quota
 from src.domain.audio import Audio, AudioFormat, Recording
 from src.domain.leases import Leased
 from src.domain.speech import (
+    NO_HINTS,
     DecodedSpeech,
+    Hints,
     Quality,
     SpeechRequest,
     Transcript,
@@ -57,6 +59,10 @@ class BatchEngine(Protocol):
     @property
     def methods(self) -> frozenset[str]:
         """What may be called."""
+
+    @property
+    def told(self) -> str:
+        """Network, device and precision, for operators."""
 
     def begin(self, method: str, args: tuple[Any, ...]) -> Work:
         """Take a call on. Raises what is wrong with it."""
@@ -104,7 +110,9 @@ class Transcriber(Protocol):
     def languages(self) -> frozenset[str]:
         """The languages that it hears."""
 
-    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+    async def transcribe(
+        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
+    ) -> Transcript:
         """`language` None: detect it. Raises NoSpeechDetected, UnsupportedLanguage."""
 
 

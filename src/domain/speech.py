@@ -17,6 +17,17 @@ class Quality(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What helps to hear. `languages`: what is spoken is one of these; none: any. `prompt`: names and rare words."""
+
+    languages: tuple[str, ...] = ()
+    prompt: str = ""
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     text: str
     start: float
@@ -151,11 +162,15 @@ class VoicePrint:
 
 @dataclass(frozen=True, slots=True)
 class VoiceMatch:
-    """How near the spoken answer is to the reference voice: each 0 (unlike) to 1 (alike)."""
+    """How near the spoken answer is to the reference voice: each 0 (unlike) to 1 (alike).
+
+    `heard`: share of the text's words that a recogniser hears in the answer; None: nobody listened.
+    """
 
     similarity: float
     pitch_agreement: float
     timbre_agreement: float
+    heard: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from src.domain.audio import Audio
 from src.domain.errors import EngineUnavailable, JobCancelled, NoSpeechDetected, UnsupportedLanguage, VoiceServiceError
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
-from src.domain.speech import Quality, Transcript
+from src.domain.speech import NO_HINTS, Hints, Quality, Transcript
 from src.models.silero_vad import SileroVad
 from src.models.whisper.hearing import MODEL_RATE, Clip, Hearing, Part
 from src.models.whisper.spoken_languages import among, likeliest
@@ -22,7 +22,6 @@ from src.models.whisper.windows import Span, around, inside, phrases, windows
 from src.utils.audio import resample
 
 if TYPE_CHECKING:
-    from src.models.whisper.linear import Precision
     from src.models.whisper.recogniser import Attempt, Recogniser
 
 logger = logging.getLogger(__name__)
@@ -72,9 +71,9 @@ class WhisperModel:
     For one recording call `transcribe`. To let windows of many callers go through the network together, call `begin`
     for each recording, and `step` until each has its result.
 
-    `device`: auto, cpu or cuda. `precision`: auto (on cuda float16; on the CPU int8 with VNNI, else float32), float32
-    (exact: tokens equal openai-whisper's), bfloat16, float16, int8. `high_weights`: another file for quality `high`.
-    `threads`: of the CPU; None leaves torch's own choice. Raises EngineUnavailable.
+    `device`: auto, cpu or cuda. `precision`: auto (float16 on cuda, float32 on the CPU), float32 (tokens equal
+    openai-whisper's), float16. Eight bits are no choice: more words are misheard. `high_weights`: another file for
+    quality `high`. `threads`: of the CPU; None leaves torch's own choice. Raises EngineUnavailable.
     """
 
     NAME = NAME
@@ -90,14 +89,14 @@ class WhisperModel:
     ) -> None:
         self.LANGUAGES = languages_of(weights)
         self._vad = SileroVad()
-        self._recognisers = _load(weights, high_weights, device, precision, threads)
+        self.told, self._recognisers = _load(weights, high_weights, device, precision, threads)
 
-    def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+    def transcribe(self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS) -> Transcript:
         """Sentences with punctuation; segments end where Whisper's timestamps do, words are timed by its attention.
 
         Raises NoSpeechDetected where nobody speaks (nothing is invented for silence or noise), UnsupportedLanguage.
         """
-        hearing = self.begin(Clip(audio, language, quality))
+        hearing = self.begin(Clip(audio, language, quality, hints))
         while hearing.result is None:
             self.step([hearing])
         if isinstance(hearing.result, VoiceServiceError):
@@ -114,7 +113,8 @@ class WhisperModel:
             raise NoSpeechDetected("Nobody speaks in the recording.")
         samples = np.ascontiguousarray(audio.samples, np.float32)
         recogniser = self._recognisers[clip.quality]
-        hearing = Hearing(clip, samples, speech, self.LANGUAGES, [])
+        languages = self.LANGUAGES.intersection(clip.hints.languages) or self.LANGUAGES
+        hearing = Hearing(clip, samples, speech, languages, [])
         spans = windows(speech, 0.0, audio.duration_seconds)
         hearing.parts = [_part(hearing, recogniser, span, inside(speech, *span)) for span in spans]
         if not recogniser.multilingual:
@@ -182,12 +182,12 @@ class WhisperModel:
         spoken = [(part, phrases(part.speech)) for part in hearing.parts]
         if sum(len(found) for _, found in spoken) == 1:
             return False
-        told = [among(part.detected or {}, self.LANGUAGES) for part in hearing.parts]
+        told = [among(part.detected or {}, hearing.languages) for part in hearing.parts]
         main = hearing.clip.language or likeliest(told[0])
         for part, found in spoken:
             spans = [(phrase[0][0] - part.begin, phrase[-1][1] - part.begin) for phrase in found]
             within = recogniser.languages_within(part.window, spans, short=_listens_briefly(hearing))
-            told += [among(probabilities, self.LANGUAGES) for probabilities in within]
+            told += [among(probabilities, hearing.languages) for probabilities in within]
         return any(probabilities[main] < _SURE for probabilities in told)
 
     def _decode(self, first: Hearing, peers: Sequence[Hearing], recogniser: "Recogniser") -> None:
@@ -200,9 +200,9 @@ class WhisperModel:
             for part in hearing.parts
             if self._next(hearing, part) == wanted
         ][: recogniser.batch]
-        attempt, _, language = wanted
+        attempt, _, language, prompt = wanted
         with recogniser.network.stoppable(lambda: all(hearing.cancelled for hearing, _ in batch)):
-            decoded = recogniser.attempt([part.window for _, part in batch], language, attempt)
+            decoded = recogniser.attempt([part.window for _, part in batch], language, attempt, prompt)
             for (hearing, part), heard in zip(batch, decoded, strict=True):
                 part.attempts += 1
                 part.keep(heard.judged(part.seconds))
@@ -233,20 +233,10 @@ class WhisperModel:
         once = part.again > 0 or hearing.sounds_like is not None
         return part.best is None or not part.best.failed or once or part.attempts == len(attempts)
 
-    def _next(self, hearing: Hearing, part: Part) -> "tuple[Attempt, int, str]":
-        """How the part is to be decoded: attempt, encoder context, language. Those that are equal share a batch."""
+    def _next(self, hearing: Hearing, part: Part) -> "tuple[Attempt, int, str, str]":
+        """How the part is to be decoded: attempt, encoder context, language, prompt. What is equal shares a batch."""
         attempt = self._recognisers[hearing.clip.quality].attempts(hearing.clip.quality)[part.attempts]
-        return attempt, part.window.context(short=attempt.short), part.language or ""
-
-
-def _precision(device: str) -> "Precision":
-    """Without VNNI, products of int8 overflow: more words are misheard, in more time than float32 takes."""
-    from src.models.processor import has_vnni  # noqa: PLC0415
-    from src.models.whisper.linear import Precision  # noqa: PLC0415
-
-    if device == "cuda":
-        return Precision.FLOAT16
-    return Precision.INT8 if has_vnni() else Precision.FLOAT32
+        return attempt, part.window.context(short=attempt.short), part.language or "", hearing.clip.hints.prompt
 
 
 def _part(
@@ -263,10 +253,11 @@ def _part(
 
 def _load(
     weights: Path, high_weights: Path | None, device: str, precision: str, threads: int | None
-) -> "dict[Quality, Recogniser]":
+) -> "tuple[str, dict[Quality, Recogniser]]":
+    """The network, its device and precision, in words; and one for each quality."""
     import torch  # noqa: PLC0415 - only where whisper is installed and wanted
 
-    from src.models.whisper.linear import Precision  # noqa: PLC0415
+    from src.models.whisper.precision import Precision  # noqa: PLC0415
     from src.models.whisper.recogniser import Recogniser  # noqa: PLC0415
 
     if threads is not None:
@@ -275,16 +266,16 @@ def _load(
     if device == "cuda" and not cuda:
         raise EngineUnavailable("DEVICE=cuda, and torch finds no CUDA device here.")
     target = torch.device("cuda" if device == "cuda" or (device == "auto" and cuda) else "cpu")
-    kind = Precision(precision) if precision != "auto" else _precision(target.type)
-    if kind is Precision.INT8 and target.type == "cuda":
-        raise EngineUnavailable("int8 is for the CPU: choose float16 on cuda.")
+    usually = Precision.FLOAT16 if target.type == "cuda" else Precision.FLOAT32
+    kind = usually if precision == "auto" else Precision(precision)
     usual, *high = [
         Recogniser(path, target, kind, batch=16 if target.type == "cuda" else 4)
         for path in (weights, high_weights)
         if path is not None
     ]
-    logger.info("whisper: %s on %s in %s", weights.stem, target.type, kind)
-    return {Quality.FAST: usual, Quality.BALANCED: usual, Quality.HIGH: high[0] if high else usual}
+    told = f"{weights.stem} on {target.type} in {kind}"
+    logger.info("whisper: %s", told)
+    return told, {Quality.FAST: usual, Quality.BALANCED: usual, Quality.HIGH: high[0] if high else usual}
 
 
 def _listens_briefly(hearing: Hearing) -> bool:

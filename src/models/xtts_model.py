@@ -72,7 +72,8 @@ class XttsModel:
         self._conditioner = Conditioner(model)
         self._vocoder = Vocoder(model.hifigan_decoder, self.precision.vocoder_dtype)
         self._utterances: deque[Utterance] = deque()
-        logger.info("xtts: %s on %s in %s", directory, self._device.type, self.precision)
+        self.told = f"{self._device.type} in {self.precision}"
+        logger.info("xtts: %s on %s", directory, self.told)
 
     def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
         """Learn a voice from up to 30 s of each recording. Raises ReferenceTooShort."""

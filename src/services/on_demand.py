@@ -20,7 +20,7 @@ from src.domain.moderation import ModerationReport
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.provenance import Detection, Mark, marks_from_json, marks_to_json
 from src.domain.repositories import UsageRepository
-from src.domain.speech import Quality, Transcript, VoiceMatch
+from src.domain.speech import NO_HINTS, Hints, Quality, Transcript, VoiceMatch
 from src.services.profiles.profiles import CLONES, Profiles, clones_of
 from src.services.safeguards.moderation import Moderation
 from src.services.safeguards.provenance import Marks
@@ -125,13 +125,14 @@ class OnDemand:
         language: str | None,
         quality: Quality,
         request_id: str | None = None,
+        hints: Hints = NO_HINTS,
     ) -> Heard:
         """Raises decoding errors, NoSpeechDetected, UnsupportedLanguage, ContentBlocked, DeadlineExceeded."""
         start = time.perf_counter()
         review = self._moderation.review(user_id, "transcribe", request_id or uuid4().hex)
         async with self._accounted(UsageEvent(user_id, "transcribe", "completed", source_language=language)) as account:
             speech = await self._decoder.decode(recorded.data, recorded.audio_format)
-            transcript = await self._transcription.transcribe(speech, language, quality)
+            transcript = await self._transcription.transcribe(speech, language, quality, hints=hints)
             await review.transcript(transcript)
             account.event = replace(
                 account.event,

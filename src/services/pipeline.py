@@ -75,7 +75,7 @@ class Pipeline:
             async with clock.stage(Stage.TRANSCRIPTION):
                 answerable = self.translation.sources_of(wanted.target_language)
                 transcript = await self.transcription.transcribe(
-                    speech, wanted.source_language, wanted.quality, answerable
+                    speech, wanted.source_language, wanted.quality, answerable, wanted.hints
                 )
                 await review.transcript(transcript)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage
 from src.domain.ports import Transcriber
-from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript, Word
+from src.domain.speech import NO_HINTS, DecodedSpeech, Hints, Quality, Segment, Transcript, Word
 from src.services.deployment.languages import HEARING_HINT
 
 _UNSURE, _UNSURE_OF_A_WORD, _WORD_SECONDS = 0.5, 0.75, 2.0
@@ -26,21 +26,23 @@ class Transcription:
         language: str | None,
         quality: Quality,
         answerable: frozenset[str] | None = None,
+        hints: Hints = NO_HINTS,
     ) -> Transcript:
         """What was said. Times count from the start of the audio that the caller sent, before it was trimmed.
 
         `language` None: the engine detects it, or assumes its only one; where it is not sure of it, one of `answerable`
-        is preferred. Raises UnsupportedLanguage before any work,
-        NoSpeechDetected, SpeechNotUnderstood.
+        is preferred. Raises UnsupportedLanguage before any work, NoSpeechDetected, SpeechNotUnderstood.
         """
-        if language is not None and language not in self._transcriber.languages:
+        named = hints.languages if language is None else (language,)
+        unheard = [code for code in named if code not in self._transcriber.languages]
+        if unheard:
             heard = ", ".join(sorted(self._transcriber.languages)) or "nothing"
             raise UnsupportedLanguage(
-                f"The recogniser {self.engine_name} hears {heard}, not {language!r}. {HEARING_HINT}"
+                f"The recogniser {self.engine_name} hears {heard}, not {unheard[0]!r}. {HEARING_HINT}"
             )
-        transcript = await self._transcriber.transcribe(speech.audio, language, quality)
+        transcript = await self._transcriber.transcribe(speech.audio, language, quality, hints)
         if language is None and answerable and transcript.language not in answerable:
-            transcript = await self._in_another(transcript, speech, quality, answerable)
+            transcript = await self._in_another(transcript, speech, quality, answerable, hints)
         offset = speech.offset_seconds
         return replace(
             transcript,
@@ -50,14 +52,19 @@ class Transcription:
         )
 
     async def _in_another(
-        self, transcript: Transcript, speech: DecodedSpeech, quality: Quality, answerable: frozenset[str]
+        self,
+        transcript: Transcript,
+        speech: DecodedSpeech,
+        quality: Quality,
+        answerable: frozenset[str],
+        hints: Hints,
     ) -> Transcript:
         """One word is easily taken for another language: where it is not sure, the likeliest that can be answered."""
         likeliest = next((pair for pair in transcript.alternatives if pair[0] in answerable), None)
         if not _unsure(transcript) or likeliest is None:
             return transcript
         with suppress(NoSpeechDetected, SpeechNotUnderstood):
-            heard = await self._transcriber.transcribe(speech.audio, likeliest[0], quality)
+            heard = await self._transcriber.transcribe(speech.audio, likeliest[0], quality, hints)
             return replace(heard, language_probability=likeliest[1], sounds_like=None, foreign=())
         return transcript
 

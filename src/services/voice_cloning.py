@@ -182,15 +182,15 @@ class VoiceCloning:
         return LearnedVoice(*await run_both(self._engine.condition(references), measuring), recordings)
 
     async def speak(self, request: SpeechRequest, voice: LearnedVoice) -> Speech:
-        """Say the texts, as they are written, with `voice`: 24 kHz mono. High quality is the best of several takes, if
-        the engine's takes differ. `degraded` names what could not be said.
+        """Say the texts, as they are written, with `voice`: 24 kHz mono. High quality is listened to, and the best of
+        several takes, if the engine's takes differ. `degraded` names what could not be said.
 
         Raises UnsupportedLanguage, RequestInvalid for texts of which nothing can be said, and EngineUnavailable when
         the engine made no sound.
         """
         text = await asyncio.to_thread(_said, request.texts, request.language)
         request = replace(request, texts=text.sentences, speaker=voice.voice_print.embedding)
-        if request.quality is not Quality.HIGH or not self._engine.varies:
+        if request.quality is not Quality.HIGH:
             speech = Speech(await self._engine.speak(request))
         else:
             choice = await self._candidates.best(request, voice.voice_print)

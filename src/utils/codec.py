@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from src.domain.audio import Audio, SpokenAudio
-from src.domain.speech import Quality, Segment, SpeechRequest, Transcript, VoiceConditioning, Word
+from src.domain.speech import Hints, Quality, Segment, SpeechRequest, Transcript, VoiceConditioning, Word
 
 _MAGIC = b"vt1\n"
 _LENGTH = struct.Struct(">I")
@@ -23,7 +23,8 @@ _SAMPLE = np.dtype("<f4")
 _BLOBS = {"bytes": 1, "samples": _SAMPLE.itemsize}
 """Bytes for each one that the header counts."""
 _RECORDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Audio, SpokenAudio, Transcript, Segment, Word, VoiceConditioning, SpeechRequest)
+    kind.__name__: kind
+    for kind in (Audio, SpokenAudio, Hints, Transcript, Segment, Word, VoiceConditioning, SpeechRequest)
 }
 _ENUMS = {kind.__name__: kind for kind in (Quality,)}
 

@@ -19,12 +19,13 @@ _ABBREVIATIONS = frozenset(
 _OF_LANGUAGE = {
     "de": {"abb", "abs", "dipl", "fam", "ing", "jh"},
     "en": {"gen", "gov", "mt", "rev"},
-    "es": {"aprox", "d", "dña"},
+    "ar": {"أ", "د"},
+    "es": {"a", "aprox", "d", "dña"},
     "fr": {"bd"},
     "hu": {"szt"},
-    "it": {"s"},
+    "it": {"a", "d", "s"},
     "pl": {"al", "inż", "pl", "św"},
-    "pt": {"av", "profa", "séc", "tel"},
+    "pt": {"a", "av", "d", "profa", "séc", "tel"},
     "ru": {"пл", "св"},
     "tr": {"sn"},
 }
@@ -64,8 +65,9 @@ def _begins_a_sentence(piece: str, before: str, language: str) -> bool:
         or (piece[:1].isdigit() and short.replace(".", "").isalpha() and len(short) <= 4)
         or (short.isdigit() and (piece[:1].isdigit() or earlier in ("", "und", "oder") or earlier[-1] == ","))
         or (short.isdigit() and earlier.lower() in _GERMAN_DETERMINERS)
+        or re.fullmatch("[IVX]+|Av" if language in ("hu", "tr") else "[A-Z]", short)
     )
-    return not (abbreviated or piece[:1].islower() or piece[:1] == "と")
+    return not (abbreviated or piece[:1].islower() or re.match(r"と|-\w", piece))
 
 
 def halves(text: str, language: str) -> tuple[str, str] | None:

@@ -29,7 +29,7 @@ from src.utils.tracing import OWN_LOGGER, log_uncaught, where
 READY, RESULT, ERROR, DEFECT, LOG, ANSWER = "ready", "result", "error", "defect", "log", "answer"
 """The first element of every message from a child. RESULT, ERROR and DEFECT are outcomes of a call."""
 
-LENGTHS = {READY: 1, RESULT: 2, ERROR: 2, DEFECT: 2, LOG: 4, ANSWER: 3}
+LENGTHS = {READY: 2, RESULT: 2, ERROR: 2, DEFECT: 2, LOG: 4, ANSWER: 3}
 """How many elements each of them has."""
 
 MAX_MESSAGE_BYTES = 2**29
@@ -163,7 +163,7 @@ def main(descriptor: int, parent_pid: int) -> None:
         prepared = _prepare(spec, channel, parent_pid)
         if prepared is not None:
             worker, serve = prepared
-            channel.send((READY,))
+            channel.send((READY, getattr(worker, "told", {})))
             serve(channel, worker)
 
 

@@ -79,6 +79,7 @@ class ChildKeeper(ABC):
         self._loop = asyncio.get_running_loop()
         self.first_start: asyncio.Future[None] = self._loop.create_future()
         self.healthy = True
+        self.told: dict[str, str] = {}
         self._child: ChildProcess | None = None
         self._lock = threading.Lock()  # guards _child, and what a subclass shares with the thread
         self._stopping = threading.Event()
@@ -208,6 +209,7 @@ class ChildKeeper(ABC):
 
     def _expect_ready(self, message: Message) -> None:
         if message[0] == wire.READY:
+            self.told = message[1]
             return
         if message[0] == wire.ERROR and isinstance(message[1], VoiceServiceError):
             raise message[1]

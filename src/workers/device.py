@@ -38,6 +38,7 @@ class Device:
 
     def __init__(self, *factories: Callable[[], BatchEngine]) -> None:
         self._lanes = [_Lane(factory()) for factory in factories]
+        self.told = {method: lane.engine.told for lane in self._lanes for method in lane.engine.methods}
         self._inbox: queue.SimpleQueue[tuple[object, ...] | None] = queue.SimpleQueue()
 
     def serve(self, channel: wire.Channel) -> None:

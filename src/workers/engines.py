@@ -8,7 +8,16 @@ from src.domain.errors import EngineUnavailable
 from src.domain.leases import Abilities
 from src.domain.ports import Runner
 from src.domain.provenance import FileMarks, Trust, WatermarkFinding
-from src.domain.speech import DecodedSpeech, Quality, SpeechRequest, Transcript, VoiceConditioning, VoicePrint
+from src.domain.speech import (
+    NO_HINTS,
+    DecodedSpeech,
+    Hints,
+    Quality,
+    SpeechRequest,
+    Transcript,
+    VoiceConditioning,
+    VoicePrint,
+)
 
 T = TypeVar("T")
 
@@ -38,8 +47,10 @@ class RunnerEngine:
 class RunnerTranscriber(RunnerEngine):
     """`domain.ports.Transcriber` for a model whose `transcribe` runs in `runner`."""
 
-    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
-        return cast("Transcript", await self._runner.run("transcribe", audio, language, quality))
+    async def transcribe(
+        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
+    ) -> Transcript:
+        return cast("Transcript", await self._runner.run("transcribe", audio, language, quality, hints))
 
 
 class RunnerVoice(RunnerEngine):

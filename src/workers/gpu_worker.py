@@ -123,6 +123,11 @@ class GpuWorker:
         """Whether a call made now would be served, at once or when its turn comes."""
         return not self._closed and self._link is not None and self._link.healthy
 
+    @property
+    def told(self) -> dict[str, str]:
+        """Of the engine of each method: its network, device and precision. Empty before the first child is ready."""
+        return self._link.told if self._link is not None else {}
+
     # --- what the link tells, on the event loop
 
     def child_ready(self) -> None:

@@ -27,6 +27,8 @@ class BatchEngine:
     its first step. `fail` is refused, `break` breaks the engine at its first step, `hang` ignores everybody.
     """
 
+    told = "counting"
+
     def __init__(self, prefix: str = "", step_seconds: float = 0.001) -> None:
         self._prefix, self._step_seconds = prefix, step_seconds
         self._works: list[Counting] = []

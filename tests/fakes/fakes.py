@@ -23,7 +23,9 @@ from src.domain.provenance import (
 )
 from src.domain.speech import (
     AS_CONFIGURED,
+    NO_HINTS,
     DecodedSpeech,
+    Hints,
     Quality,
     Segment,
     SpeechRequest,
@@ -134,8 +136,12 @@ class FakeTranscriber:
     segments: tuple[Segment, ...] = ()  # instead of the sentences
     error: VoiceServiceError | None = None
     gate: Gate = field(default_factory=open_gate)
+    hints: Hints = NO_HINTS  # of the last call
 
-    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+    async def transcribe(
+        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
+    ) -> Transcript:
+        self.hints = hints
         await self.gate()
         if self.error is not None:
             raise self.error

@@ -23,7 +23,7 @@ from src.bootstrap.engines import Engines
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.errors import error_kind
 from src.domain.provenance import FileMarks, Trust
-from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
+from src.domain.speech import NO_HINTS, DecodedSpeech, Hints, Quality, Segment, Transcript
 from tests.fakes.engines import fake_engines
 from tests.support import options
 
@@ -79,7 +79,9 @@ class ScriptTranscriber:
     name = "script"
     languages = frozenset({"en", "es"})
 
-    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+    async def transcribe(
+        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
+    ) -> Transcript:
         message = Message(**json.loads((audio.samples * 256).astype(np.uint8).tobytes()))
         if path := os.environ.get("STAND_IN_STARTS"):
             line = json.dumps(vars(Start(message.words, time.time(), os.getpid()))) + "\n"

@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import numpy as np
+import soundfile
 import soxr
 from av.stream import Disposition
 
@@ -31,6 +32,7 @@ ENCODERS: dict[str, tuple[AudioFormat, str, str]] = {
     "mp3": (AudioFormat.MP3, "mp3", "libmp3lame"),
     "aac": (AudioFormat.M4A, "ipod", "aac"),
     "alac": (AudioFormat.M4A, "ipod", "alac"),
+    "adts": (AudioFormat.AAC, "adts", "aac"),
     "flac": (AudioFormat.FLAC, "flac", "flac"),
     "opus": (AudioFormat.OGG, "ogg", "libopus"),
     "webm": (AudioFormat.WEBM, "webm", "libopus"),
@@ -72,12 +74,14 @@ def mux(
     channels: int = 1,
     picture: bytes | None = None,
     layout: str | None = None,
+    options: dict[str, str] | None = None,
 ) -> bytes:
-    """Any container and encoder that ffmpeg has. `layout` for more channels than two."""
+    """Any container and encoder that ffmpeg has. `layout` for more channels than two, `options` for both."""
     file = io.BytesIO()
     container: Any
-    with av.open(file, "w", format=container_format) as container:
-        stream = container.add_stream(codec, rate=sample_rate, layout=layout or ("mono" if channels == 1 else "stereo"))
+    with av.open(file, "w", format=container_format, options=options or {}) as container:
+        layout = layout or ("mono" if channels == 1 else "stereo")
+        stream = container.add_stream(codec, rate=sample_rate, layout=layout, options=options or {})
         cover = None if picture is None else _cover(container)
         frame_size = stream.codec_context.frame_size or None
         resampler = av.AudioResampler(stream.format, stream.layout, sample_rate, frame_size)
@@ -186,6 +190,13 @@ def raw_wav(data: bytes, sample_rate: int, channels: int = 1, claimed_bytes: int
     )
 
 
+def telephone_wav(subtype: str, rate: int = 8_000) -> bytes:
+    """Speech as answering machines keep it, in a codec of libsndfile: GSM610, IMA_ADPCM, MS_ADPCM, ALAW, ULAW."""
+    file = io.BytesIO()
+    soundfile.write(file, speech(rate), rate, format="WAV", subtype=subtype)
+    return file.getvalue()
+
+
 def pcm16(samples: Samples) -> bytes:
     return (np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes()
 
@@ -222,6 +233,17 @@ def paused_m4a(seconds: float = 3.0) -> bytes:
             packet.pts, packet.dts, packet.stream = packet.pts + jump, packet.dts + jump, stream
             container.mux(packet)
     return file.getvalue()
+
+
+def index_first(m4a: bytes) -> bytes:
+    """The same file with its index in front of its sound, as those have it that are to be played while they arrive."""
+    begin, sound = m4a.rindex(b"moov") - 4, m4a.index(b"mdat") - 4
+    index = bytearray(m4a[begin : begin + int.from_bytes(m4a[begin : begin + 4])])
+    table = index.index(b"stco") + 8
+    for number in range(int.from_bytes(index[table : table + 4])):
+        entry = slice(table + 4 + 4 * number, table + 8 + 4 * number)
+        index[entry] = (int.from_bytes(index[entry]) + len(index)).to_bytes(4)
+    return m4a[:sound] + bytes(index) + m4a[sound:begin] + m4a[begin + len(index) :]
 
 
 def m4a_with_ac3_inside() -> bytes:

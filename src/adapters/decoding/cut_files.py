@@ -1,10 +1,12 @@
 """Whether a file ends before its own structure does. A hint for the caller; no file is refused for it."""
 
 from src.domain.audio import AudioFormat
-from src.utils.audio import id3_bytes
+from src.utils.audio_formats import MP3_RATES, ends_within_frame
 
-_MISSING_SECONDS = 0.5
+_MISSING_SECONDS = 0.1
 """So much less than promised is no rounding."""
+_MP3_MISSING_SECONDS = 0.5
+"""Besides what encoders put before and behind the sound."""
 
 _NO_SOUND_BYTES = 64
 """No sound that matters is shorter."""
@@ -19,8 +21,11 @@ def was_cut(data: bytes, kind: AudioFormat, seconds: float, max_seconds: float) 
         return _boxes_end_late(data)
     if kind is AudioFormat.OGG:
         return not _ends_with_last_page(data)
+    if kind is AudioFormat.MP3 and ends_within_frame(data):
+        return True
     promised = _promised_seconds(data, kind, seconds)
-    return promised is not None and seconds + _MISSING_SECONDS < promised <= max_seconds
+    least = _MP3_MISSING_SECONDS if kind is AudioFormat.MP3 else _MISSING_SECONDS
+    return promised is not None and seconds + least < promised <= max_seconds
 
 
 def _promised_seconds(data: bytes, kind: AudioFormat, seconds: float) -> float | None:
@@ -31,7 +36,7 @@ def _promised_seconds(data: bytes, kind: AudioFormat, seconds: float) -> float |
     return _mp3_seconds(data) if kind is AudioFormat.MP3 else None
 
 
-def _wav_sound(data: bytes) -> tuple[int, int] | None:
+def wav_sound(data: bytes) -> tuple[int, int] | None:
     """Where the data chunk's content begins, and its size as the header says."""
     position = 12
     while position + 8 <= len(data):
@@ -45,7 +50,7 @@ def _wav_sound(data: bytes) -> tuple[int, int] | None:
 
 def states_too_little(data: bytes) -> bool:
     """Whether sound follows behind the end of a WAV's data chunk, where only another chunk may."""
-    found = _wav_sound(data)
+    found = wav_sound(data)
     if found is None:
         return False
     rest = data[sum(found) + found[1] % 2 :]
@@ -56,7 +61,7 @@ def states_too_little(data: bytes) -> bool:
 
 
 def _wav_seconds(data: bytes, seconds: float) -> float | None:
-    found = _wav_sound(data)
+    found = wav_sound(data)
     if found is None:
         return None
     there = min(found[1], len(data) - found[0])
@@ -65,27 +70,25 @@ def _wav_seconds(data: bytes, seconds: float) -> float | None:
 
 def _flac_seconds(data: bytes) -> float | None:
     """From STREAMINFO: 20 bits of sample rate, and 36 of the number of samples."""
-    start = id3_bytes(data) + 18
-    word = int.from_bytes(data[start : start + 8], "big")
+    word = int.from_bytes(data[18:26], "big")
     rate, samples = word >> 44, word & (1 << 36) - 1
     return samples / rate if rate and samples else None
 
 
 _XING_OFFSETS = (36, 21, 13)
 """Bytes from the first frame's start: MPEG-1 stereo; MPEG-1 mono and MPEG-2 stereo; MPEG-2 mono."""
-_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 
 
 def _mp3_seconds(data: bytes) -> float | None:
     """From the Xing or Info header, which stands at a fixed place of the first frame; None without one."""
-    frame = data[id3_bytes(data) :][:64]
-    if len(frame) < 64 or frame[2] >> 2 & 3 == 3 or (version := frame[1] >> 3 & 3) not in _RATES:
+    frame = data[:64]
+    if len(frame) < 64 or frame[2] >> 2 & 3 == 3 or (version := frame[1] >> 3 & 3) not in MP3_RATES:
         return None
     place = next((at for at in _XING_OFFSETS if frame[at : at + 4] in (b"Xing", b"Info")), None)
     if place is None or not frame[place + 7] & 1:
         return None
     frames = int.from_bytes(frame[place + 8 : place + 12], "big")
-    return frames * (1152 if version == 3 else 576) / _RATES[version][frame[2] >> 2 & 3]
+    return frames * (1152 if version == 3 else 576) / MP3_RATES[version][frame[2] >> 2 & 3]
 
 
 def _boxes_end_late(data: bytes) -> bool:

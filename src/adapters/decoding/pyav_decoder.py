@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.adapters.decoding.cut_files import states_too_little, was_cut
+from src.adapters.decoding.joined_files import files_in
+from src.adapters.decoding.packets import AMR, Packets
+from src.adapters.decoding.whole_parts import WholeParts, whole_parts
 from src.domain.audio import WORKING_SAMPLE_RATE, AudioFormat, Recording, Samples
 from src.domain.errors import AudioTooLong, AudioTooShort, AudioUndecodable, UnsupportedAudioFormat
-from src.utils.audio import check_format
+from src.utils.audio_formats import check_format, unwrapped, without_tags
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000
 
-_AMR = frozenset({"amrnb", "amrwb", "amr_nb", "amr_wb"})
 _PCM = frozenset(f"pcm_{kind}" for kind in ("u8", "s16le", "s24le", "s32le", "f32le", "f64le", "alaw", "mulaw"))
+_TELEPHONE = frozenset({"adpcm_ima_wav", "adpcm_ms", "gsm_ms"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +33,23 @@ class _Reader:
 
 
 _READERS = {
-    AudioFormat.WAV: _Reader("wav", _PCM),
+    AudioFormat.WAV: _Reader("wav", _PCM | _TELEPHONE),
     AudioFormat.MP3: _Reader("mp3", frozenset({"mp3", "mp3float"})),
     AudioFormat.M4A: _Reader(
-        "mov", _AMR | {"aac", "alac", "opus", "mp3", "mp3float", "flac"}, "mov,mp4,m4a,3gp,3g2,mj2"
+        "mov", AMR | {"aac", "alac", "opus", "mp3", "mp3float", "flac"}, "mov,mp4,m4a,3gp,3g2,mj2"
     ),
+    AudioFormat.AAC: _Reader("aac", frozenset({"aac"})),
     AudioFormat.FLAC: _Reader("flac", frozenset({"flac"})),
     AudioFormat.OGG: _Reader("ogg", frozenset({"opus", "vorbis", "flac"})),
     AudioFormat.WEBM: _Reader("matroska", _PCM | {"opus", "vorbis", "aac", "flac"}, "matroska,webm"),
-    AudioFormat.AMR: _Reader("amr", _AMR),
+    AudioFormat.AMR: _Reader("amr", AMR),
 }
 
 _ENCODER_PADDING_SECONDS = 0.3
 """AAC and MP3 encoders fill up frames at both ends: 300 s may come out a little longer."""
 
-_BYTES_PER_SAMPLE = 8  # of the widest plain numbers
 _FEW = 0.01
 """Share of samples that are no numbers up to which a file is heard without them."""
-_TAGS_BYTES = 4096
-"""Tags behind the last frame."""
 _SHORTEST_SOUND_SECONDS = 0.1
 """No word is lost with less. A frame or two that cannot be decoded is usual where MP3 files were joined."""
 
@@ -67,96 +68,94 @@ class PyAvDecoder:
         Raises FormatMismatch, UnsupportedAudioFormat, AudioUndecodable, AudioTooShort, AudioTooLong.
         """
         kind = check_format(data, declared)
-        packets = _Packets()
-        with _foreign_errors(data, kind), _opened(data, _READERS[kind]) as container:
-            stream = _audio_stream(container, kind)
-            channels, seconds = self._read(packets.frames(container, stream))
-        packets.count_skipped(data, kind)
-        if packets.bad_bytes > packets.good_bytes:
+        data = unwrapped(data)
+        if kind in (AudioFormat.MP3, AudioFormat.AAC):
+            data = without_tags(data)
+        sound = _Pieces()
+        losses = list(self._read_all(data, kind, sound))
+        if not sound.seconds:
+            raise AudioUndecodable("The file has no audio in it.")
+        if sum(loss.by_bytes for loss in losses) > sound.seconds:
             raise AudioUndecodable("More than half of the audio is damaged.")
-        if seconds < self._min_seconds:
-            raise AudioTooShort(f"The audio lasts {seconds:.2f} s; at least {self._min_seconds:g} s are needed.")
+        if sound.seconds < self._min_seconds:
+            raise AudioTooShort(f"The audio lasts {sound.seconds:.2f} s; at least {self._min_seconds:g} s are needed.")
+        channels = sound.joined()
         numbers = np.isfinite(channels)
         if np.mean(~numbers) > _FEW:
             raise AudioUndecodable("The audio holds values that are not numbers.")
         channels[~numbers] = 0.0
-        cut = was_cut(data, kind, seconds, self._max_seconds)
         notes = (
-            *packets.notes(seconds),
+            *_damage(losses),
             *(() if numbers.all() else ("Values in the recording that are not numbers were left out.",)),
-            *(("The file was cut off: the end of the recording is missing.",) if cut else ()),
+            *(("The file was cut off: the end of the recording is missing.",) if any(x.cut for x in losses) else ()),
         )
-        return Recording(channels, WORKING_SAMPLE_RATE, seconds, notes)
+        return Recording(channels, WORKING_SAMPLE_RATE, sound.seconds, notes)
 
-    def _read(self, frames: "Iterator[av.AudioFrame]") -> tuple[Samples, float]:
-        """Samples [C, T] at the working rate, and the seconds decoded. Stops at the first frame beyond the limit."""
-        pieces, seconds = _Pieces(), 0.0
-        for frame in frames:
-            _check_frame(frame)
-            seconds += frame.samples / frame.sample_rate
-            if seconds > self._max_seconds + _ENCODER_PADDING_SECONDS:
-                raise AudioTooLong(f"The audio lasts longer than {self._max_seconds:g} s.")
-            pieces.add(frame)
-        if not seconds:
-            raise AudioUndecodable("The file has no audio in it.")
-        return pieces.joined(), seconds
-
-
-@dataclass(slots=True)
-class _Packets:
-    """Decodes packet after packet. A damaged one is left out: the decoder goes on with the next."""
-
-    first_byte: int | None = None
-    good_bytes: int = 0
-    bad_bytes: int = 0
-
-    def frames(self, container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.AudioFrame]":
-        demuxed = container.demux(stream)
-        while True:
+    def _read_all(self, data: bytes, kind: AudioFormat, sound: "_Pieces") -> "Iterator[_Loss]":
+        """What was lost of each of the files in `data`, of which most have one."""
+        for number, file in enumerate(files_in(data, kind)):
             try:
-                packet = next(demuxed, None)
-            except av.FFmpegError:  # nothing behind this place can be found
-                return
-            if packet is None:
-                return
-            if self.first_byte is None:
-                self.first_byte = packet.pos
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                self.bad_bytes += packet.size
-                continue
-            yield from frames
-            self._count(packet.size, sum(frame.samples * frame.layout.nb_channels for frame in frames))
+                yield self._read(file, kind, sound)
+            except AudioUndecodable:
+                if number == 0:
+                    raise
+                yield _Loss(broken=True)
 
-    def _count(self, size: int, samples: int) -> None:
-        """A packet holds no more bytes than its samples have as plain numbers: what is above was passed over."""
-        surplus = max(0, size - samples * _BYTES_PER_SAMPLE) if samples else 0
-        self.good_bytes += size - surplus
-        self.bad_bytes += surplus
+    def _read(self, data: bytes, kind: AudioFormat, sound: "_Pieces") -> "_Loss":
+        """Stops at the first frame beyond the limit."""
+        parts, packets = whole_parts(data, kind), Packets()
+        with _foreign_errors(data, kind), _opened(parts.data, _READERS[kind]) as container:
+            for frame in packets.frames(container, _audio_stream(container, kind)):
+                _check_frame(frame)
+                sound.add(frame)
+                if sound.seconds > self._max_seconds + _ENCODER_PADDING_SECONDS:
+                    raise AudioTooLong(f"The audio lasts longer than {self._max_seconds:g} s.")
+        return self._loss(parts, packets, kind)
 
-    def count_skipped(self, data: bytes, kind: AudioFormat) -> None:
-        """Where frames follow each other without a container, the demuxer passes over what is none."""
-        skipped = len(data) - max(0, self.first_byte or 0) - self.good_bytes - self.bad_bytes
-        if kind in (AudioFormat.MP3, AudioFormat.FLAC) and skipped > _TAGS_BYTES:
-            self.bad_bytes += skipped
+    def _loss(self, parts: WholeParts, packets: Packets, kind: AudioFormat) -> "_Loss":
+        """By the bytes that were left out; or by the time stamps, where they have more. These alone say nothing, but in
+        FLAC, which counts its frames: a pause of the recorder is in them, too.
+        """
+        seconds = packets.seconds
+        passed_over = parts.left_out_bytes + packets.passed_over_bytes
+        bad = seconds * packets.bad_bytes / max(1, packets.good_bytes)
+        missing = seconds * passed_over / max(1, parts.whole_bytes - packets.passed_over_bytes)
+        lost = bad + missing
+        if (passed_over or kind is AudioFormat.FLAC) and seconds + packets.gap_seconds < self._max_seconds:
+            lost = bad + max(missing, packets.gap_seconds)
+        cut = parts.cut or was_cut(parts.data, kind, seconds + lost, self._max_seconds)
+        return _Loss(lost, bad + missing, parts.broken, cut)
 
-    def notes(self, seconds: float) -> tuple[str, ...]:
-        lost = seconds * self.bad_bytes / max(1, self.good_bytes)
-        if lost < _SHORTEST_SOUND_SECONDS:
-            return ()
-        return (f"Damaged places of the recording were left out, about {lost:.1f} s.",)
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """Of one file. `by_bytes`: the part of `seconds` that is no time stamp's word."""
+
+    seconds: float = 0.0
+    by_bytes: float = 0.0
+    broken: bool = False
+    cut: bool = False
+
+
+def _damage(losses: list[_Loss]) -> tuple[str, ...]:
+    lost_seconds = sum(loss.seconds for loss in losses)
+    if lost_seconds >= _SHORTEST_SOUND_SECONDS:
+        return (f"Damaged places of the recording were left out, about {lost_seconds:.1f} s.",)
+    broken = any(loss.broken for loss in losses)
+    return ("The recording is damaged in places: some of it may be missing.",) if broken else ()
 
 
 @dataclass(slots=True)
 class _Pieces:
-    """Collects sound; its rate and channels may change midway, as in MP3 files that were joined."""
+    """Collects sound; its rate and channels may change midway, as in files that were joined."""
 
     blocks: list[Samples] = field(default_factory=list)
+    seconds: float = 0.0
     _shape: tuple[int, str, str] | None = None
     _resampler: av.AudioResampler | None = None
 
     def add(self, frame: av.AudioFrame) -> None:
+        self.seconds += frame.samples / frame.sample_rate
         shape = (frame.sample_rate, frame.layout.name, frame.format.name)
         if shape != self._shape:
             self._flush()

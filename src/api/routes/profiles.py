@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 
@@ -75,12 +76,16 @@ async def save_profile(
         await services.audit.record(caller.user_id, "profile.save", f"profile:{profile.id}", **_agreed(profile))
         return profile
 
+    async def saved_before(kept: str) -> VoiceProfile:
+        profile_id, *notes = kept.split("\n")
+        return replace(await services.profiles.get(profile_id, new.user_id), notes=tuple(notes))
+
     saving = run_once(
         services.idempotency,
         await claim_of(caller, idempotency_key, "profile", asked, recordings),
         make=save,
-        keep=lambda profile: profile.id,
-        again=lambda profile_id: services.profiles.get(profile_id, new.user_id),
+        keep=lambda profile: "\n".join((profile.id, *profile.notes)),
+        again=saved_before,
     )
     return presenters.profile(await unless_gone(request, saving, goes_on=idempotency_key is not None))
 

@@ -26,6 +26,7 @@ from src.api.schemas.provenance import DetectRequest, DetectResponse
 from src.api.schemas.voice import (
     CloneRequest,
     CloneResponse,
+    Listening,
     TranscribeRequest,
     TranscribeResponse,
     TranslateRequest,
@@ -37,7 +38,7 @@ from src.domain.errors import error_kind
 from src.domain.identity import Identity
 from src.domain.jobs import Job, JobRequest, Priority
 from src.domain.languages import canonical, variant
-from src.domain.speech import Wording
+from src.domain.speech import Hints, Wording
 from src.services import on_demand
 from src.services.jobs.board import Forecast
 from src.services.jobs.idempotency import run_once
@@ -122,7 +123,7 @@ async def transcribe(
     language = canonical(body.source_language) if body.source_language else None
     recorded = RecordedSpeech(await decode_audio(body.audio), body.audio_format)
     hearing = services.on_demand.transcribe(
-        caller.user_id, recorded, language, body.quality, request_id_of(request.scope)
+        caller.user_id, recorded, language, body.quality, request_id_of(request.scope), _hints(body)
     )
     return presenters.transcribed(await unless_gone(request, hearing))
 
@@ -185,6 +186,11 @@ async def detect(body: DetectRequest, caller: Caller, services: ServicesDep, req
     return presenters.detected(await unless_gone(request, services.on_demand.detect(caller.user_id, recorded)))
 
 
+def _hints(body: Listening) -> Hints:
+    candidates = dict.fromkeys(canonical(tag) for tag in body.source_languages or ())
+    return Hints(tuple(candidates), (body.prompt or "").strip())
+
+
 def _text_request(body: CloneRequest, language: str) -> JobRequest:
     return JobRequest(
         audio_format=body.audio_format,
@@ -214,6 +220,7 @@ def _job_request(body: TranslateRequest) -> JobRequest:
             body.options.context,
         ),
         callback_url=body.callback_url,
+        hints=_hints(body),
     )
 
 

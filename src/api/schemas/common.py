@@ -29,6 +29,18 @@ LanguageTag = Annotated[
 ]
 
 
+def _named_language(value: object) -> object:
+    undetermined = isinstance(value, str) and value.strip().lower() in ("", "auto", "und")
+    return None if undetermined else value
+
+
+SourceLanguage = Annotated[
+    Annotated[str, Field(max_length=35)] | None,
+    BeforeValidator(_named_language),
+    Field(description="BCP-47. Null, or `auto`: detect it.", examples=["en"]),
+]
+
+
 def _text_alone(value: object) -> object:
     """Refuses what else clients make of bytes: lists of numbers, or objects that have these."""
     if not isinstance(value, str):
@@ -65,7 +77,7 @@ ProfileId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z
 
 
 def _format(value: object) -> object:
-    return AudioFormat.of(value) if isinstance(value, str) else value
+    return AudioFormat.of(value or "") if isinstance(value, str | None) else value
 
 
 FORMAT_NAMES = ("wav", "mp3", "m4a", "mp4", "aac", "flac", "ogg", "opus", "webm", "amr", "3gp", "auto")
@@ -74,10 +86,10 @@ Format = Annotated[
     BeforeValidator(_format),
     WithJsonSchema(
         {
-            "type": "string",
-            "enum": list(FORMAT_NAMES),
+            "type": ["string", "null"],
+            "enum": [*FORMAT_NAMES, "", None],
             "description": "The file's container, in any case, or its media type such as `audio/mp4`. "
-            "`auto`: whatever the bytes are.",
+            "`auto`, null or nothing between the quotes: whatever the bytes are.",
         }
     ),
 ]
@@ -132,6 +144,13 @@ class VoiceMatch(BaseModel):
     similarity: Annotated[Share, Field(description="Cosine of speaker-verification embeddings (GE2E).")]
     pitch_agreement: Share
     timbre_agreement: Share
+    heard: Annotated[
+        Share | None,
+        Field(
+            description="Share of the words (zh, ja, ko: characters) that the recogniser hears again in the answer."
+            " Null but for quality `high`."
+        ),
+    ] = None
 
 
 class Live(BaseModel):

@@ -144,7 +144,15 @@ class ProfileResponse(BaseModel):
     consent: Annotated[ConsentResponse | None, Field(description="Null: none is on record.")]
     verified: Annotated[bool, Field(description="Whether the consent is by `spoken_challenge`.")]
     verified_at: datetime | None
-    degraded: Annotated[list[str], Field(description="What this profile lacks, such as a consent on record.")] = []
+    degraded: Annotated[
+        list[str],
+        Field(
+            description=(
+                "What this profile lacks, such as a consent on record; and, in the answer to the request that saved "
+                "it, what of the recordings could not be used."
+            )
+        ),
+    ] = []
 
     model_config = example("ProfileResponse")
 

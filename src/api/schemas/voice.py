@@ -17,6 +17,7 @@ from src.api.schemas.common import (
     QualityChoice,
     Seconds,
     Share,
+    SourceLanguage,
     Text,
     VoiceMatch,
 )
@@ -71,13 +72,32 @@ class TranslateOptions(BaseModel):
     ] = None
 
 
-class TranslateRequest(BaseModel):
+class Listening(BaseModel):
+    """What is said about the speech in a recording."""
+
+    source_language: SourceLanguage = None
+    source_languages: Annotated[
+        list[LanguageTag] | None,
+        Field(min_length=1, max_length=16, description="Candidates: one or more of these are spoken."),
+    ] = None
+    prompt: Annotated[
+        Text | None,
+        Field(max_length=200, description="Names and rare words that may occur, for the recogniser."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_way_to_name_languages(self) -> Self:
+        if self.source_language is not None and self.source_languages is not None:
+            raise ValueError("give either source_language or source_languages")
+        return self
+
+
+class TranslateRequest(Listening):
     """`quality` and `preserve_emotion` may stand here or in `options`; here wins."""
 
     audio: EncodedAudio
     audio_format: Format = AudioFormat.WAV
     target_language: LanguageTag
-    source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
     voice_profile_id: Annotated[ProfileId | None, Field(description="Null: speak with the voice in this audio.")] = None
     callback_url: Annotated[
         Text | None,
@@ -200,10 +220,9 @@ class TranslateResponse(BaseModel):
     model_config = example("TranslateResponse")
 
 
-class TranscribeRequest(BaseModel):
+class TranscribeRequest(Listening):
     audio: EncodedAudio
     audio_format: Format = AudioFormat.WAV
-    source_language: Annotated[LanguageTag | None, Field(description="Null: detect it.")] = None
     user_id: OwnerId = None
     quality: QualityChoice = Quality.BALANCED
 

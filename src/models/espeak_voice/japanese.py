@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 _BREATH = 30
@@ -19,6 +20,9 @@ _LETTER_NAMES = dict(
     )
 )
 """pyopenjtalk reads words and BBC, but no letter that stands alone."""
+_UNKNOWN = "フィラー"
+"""What pyopenjtalk calls a word in Latin letters that it does not know, and would spell."""
+_NAME = re.compile(r"(?![A-Z]+$)[A-Za-z]{2,}")
 _PAUSES = "、。，．！？!?,.;:；："
 _MARKS = str.maketrans("、。，．！？；：", ",.,.!?;:")
 
@@ -106,12 +110,22 @@ def _nasal(following: str) -> str:
 
 
 def _read(word: Mapping[str, Any]) -> str:
-    written, read = str(word["string"]), str(word["pron"]).replace("’", "")
+    written, read = unicodedata.normalize("NFKC", word["string"]), str(word["pron"]).replace("’", "")
+    if word["pos"] == _UNKNOWN and re.fullmatch(_NAME, written):
+        return str(_transliterator()(written.lower()))
     if written in _PAUSES:
         return written
     if read in _PAUSES:
         read = written if written.isalnum() else ""
     return "".join(_LETTER_NAMES.get(letter, letter) for letter in unicodedata.normalize("NFKC", read).lower())
+
+
+@cache
+def _transliterator() -> Any:
+    """From a word in Latin letters to katakana."""
+    import e2k  # noqa: PLC0415 - reads a model of 4 MB, for Japanese alone
+
+    return e2k.C2K(max_len=_LONGEST_WORD)
 
 
 def _with_breaths(words: Iterator[tuple[str, bool]]) -> Iterator[str]:

@@ -16,12 +16,13 @@ def load_whisper(*args: Any, **options: Any) -> "WhisperBatch":
 
 
 class WhisperBatch:
-    """Implements `domain.ports.BatchEngine` with the method `transcribe(audio, language, quality)`."""
+    """Implements `domain.ports.BatchEngine` with the method `transcribe(audio, language, quality, hints)`."""
 
     methods = frozenset({"transcribe"})
 
     def __init__(self, model: WhisperModel) -> None:
         self._model = model
+        self.told = model.told
         self._hearings: deque[Hearing] = deque()
 
     def begin(self, method: str, args: tuple[Any, ...]) -> Hearing:

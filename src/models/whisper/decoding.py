@@ -126,17 +126,20 @@ class Decoder:
         temperature: float = 0.0,
         beams: int | None = None,
         max_tokens: int | None = None,
+        prompt: str = "",
         suppressed: tuple[int, ...] = (-1,),
     ) -> list[Decoded]:
         """Windows [B, T, d] in one language. The rules are those of `whisper.decode` with its default options.
 
-        `suppressed`: tokens that are never chosen; -1 stands for openai-whisper's own list of what nobody says.
+        `prompt`: text that stands before. `suppressed`: tokens that are never chosen; -1 stands for openai-whisper's
+        own list of what nobody says.
         """
         options = DecodingOptions(
             language=language,
             temperature=temperature,
             beam_size=beams,
             sample_len=max_tokens,
+            prompt=prompt or None,
             suppress_tokens=list(suppressed),
             fp16=False,
         )

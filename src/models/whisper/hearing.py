@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from src.domain.audio import Audio, Samples
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
-from src.domain.speech import Quality, Segment, Transcript
+from src.domain.speech import NO_HINTS, Hints, Quality, Segment, Transcript
 from src.models.whisper.coverage import repeated, uncovered
 from src.models.whisper.spoken_languages import Probabilities, among, languages_of, likeliest
 from src.models.whisper.windows import Span, around, inside, phrases, windows
@@ -51,6 +51,7 @@ class Clip:
     audio: Audio
     language: str | None
     quality: Quality
+    hints: Hints = NO_HINTS
 
 
 @dataclass(slots=True, eq=False)
@@ -173,11 +174,13 @@ class Hearing:
     def judge_one(self) -> None:
         """All is in the language that is the likeliest for all parts together, or in none of the service's."""
         detected = _mean(self.parts)
-        foreign = max((p for code, p in detected.items() if code not in self.languages), default=0.0)
-        if foreign >= _FOREIGN and sum(part.seconds for part in self.parts) >= _FOREIGN_SECONDS:
+        heard, sure = max(detected.items(), key=lambda pair: pair[1])
+        others = heard not in self.languages and not self.clip.hints.languages
+        if others and sure >= _FOREIGN and sum(part.seconds for part in self.parts) >= _FOREIGN_SECONDS:
             names = ", ".join(SERVICE_LANGUAGES)
             self.result = UnsupportedLanguage(
-                f"The language spoken is not one of {names}. If it is, send source_language."
+                f"The recording sounds like {heard!r}, which is not one of {names}. If it is one of them, send"
+                " source_language, or the likely ones as source_languages."
             )
             return
         known = {code: detected.get(code, 0.0) for code in self.languages}

@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from src.domain.errors import JobCancelled
-from src.models.whisper.linear import Linear, Precision, Windows, linear
+from src.models.whisper.precision import Precision
+
+Linear = Callable[[Tensor], Tensor]
 
 
 class Norm:
@@ -30,14 +32,19 @@ class Norm:
 class _Build:
     """Turns stock modules into products of one precision on one device."""
 
-    def __init__(self, precision: Precision, device: torch.device, windows: Windows) -> None:
-        self.precision, self.device, self.windows = precision, device, windows
+    def __init__(self, precision: Precision, device: torch.device) -> None:
+        self.dtype, self.device = precision.dtype, device
 
     def linear(self, *modules: Any) -> Linear:
         """One product for the outputs of all `modules` side by side."""
-        weight = torch.cat([module.weight for module in modules])
+        weight = torch.cat([module.weight for module in modules]).to(self.device, self.dtype)
         biases = [torch.zeros(len(m.weight)) if m.bias is None else m.bias for m in modules]
-        return linear(weight, torch.cat(biases), self.precision, self.device, self.windows)
+        bias = torch.cat(biases).to(self.device, self.dtype)
+        return lambda x: functional.linear(x, weight, bias)
+
+    def convolution(self, module: Any) -> Linear:
+        weight, bias = module.weight.to(self.device, self.dtype), module.bias.to(self.device, self.dtype)
+        return lambda x: functional.conv1d(x, weight, bias, stride=module.stride, padding=module.padding)
 
     def norm(self, module: Any) -> Norm:
         return Norm(module, self.device)
@@ -153,10 +160,9 @@ class Network:
         self.dims, self.device, self.precision = model.dims, device, precision
         self.encoded = 0
         self._cancelled: Callable[[], bool] = lambda: False
-        self._windows = Windows()
-        build, dtype = _Build(precision, device, self._windows), precision.dtype
+        build, dtype = _Build(precision, device), precision.dtype
         encoder, decoder = model.encoder, model.decoder
-        self._convolutions = [_convolution(module, device, precision) for module in (encoder.conv1, encoder.conv2)]
+        self._convolutions = [build.convolution(module) for module in (encoder.conv1, encoder.conv2)]
         self._audio_positions = encoder.positional_embedding.to(device, dtype)
         self._encoder = [EncoderBlock(block, build) for block in encoder.blocks]
         self._encoder_norm = build.norm(encoder.ln_post)
@@ -164,7 +170,6 @@ class Network:
         self._positions = decoder.positional_embedding.to(device, dtype)
         self._decoder = [DecoderBlock(block, build) for block in decoder.blocks]
         self._decoder_norm = build.norm(decoder.ln)
-        self._vocabulary = linear(decoder.token_embedding.weight, None, precision, device, self._windows)
         self._timing_heads = [(int(layer), int(head)) for layer, head in model.alignment_heads.indices().T]
 
     @contextmanager
@@ -187,11 +192,10 @@ class Network:
     def encode(self, mel: Tensor) -> Tensor:
         """[B, n_mels, 2 T] -> [B, T, d], T up to n_audio_ctx: fewer frames than the full 30 s cost less."""
         self.encoded += len(mel)
-        self._windows.count = len(mel)
-        x = mel.to(self.device)
+        x = mel.to(self.device, self.precision.dtype)
         for convolve in self._convolutions:
             x = functional.gelu(convolve(x))
-        x = x.to(self.precision.dtype).permute(0, 2, 1)
+        x = x.permute(0, 2, 1)
         x = x + self._audio_positions[: x.shape[1]]
         for block in self._encoder:
             self.go_on()
@@ -203,7 +207,6 @@ class Network:
         return Listening(self, features, group)
 
     def caches(self, features: Tensor, rows: int) -> list[LayerCache]:
-        self._windows.count = len(features)
         heads, width = self.dims.n_text_head, self.dims.n_text_state
         shape = (rows, heads, self.dims.n_text_ctx, width // heads)
         return [
@@ -213,7 +216,6 @@ class Network:
 
     def decode(self, tokens: Tensor, caches: list[LayerCache], position: int) -> Tensor:
         """Tokens [R, n] that follow `position` earlier ones -> hidden states [R, n, d]."""
-        self._windows.count = len(caches[0].cross_k)
         x = self._embed(tokens, position)
         for block, cache in zip(self._decoder, caches, strict=True):
             x = block(x, cache, position)
@@ -221,7 +223,7 @@ class Network:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """float32 [..., n_vocab]."""
-        return self._vocabulary(hidden).float()
+        return functional.linear(hidden, self._tokens).float()
 
     @torch.inference_mode()
     def align(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -241,13 +243,6 @@ class Network:
     def _embed(self, tokens: Tensor, position: int) -> Tensor:
         embedded: Tensor = self._tokens[tokens] + self._positions[position : position + tokens.shape[1]]
         return embedded
-
-
-def _convolution(module: Any, device: torch.device, precision: Precision) -> Any:
-    """Beside int8 products the two convolutions run in bfloat16, which costs a third of float32."""
-    dtype = torch.bfloat16 if precision is Precision.INT8 else precision.dtype
-    weight, bias = module.weight.to(device, dtype), module.bias.to(device, dtype)
-    return lambda x: functional.conv1d(x.to(dtype), weight, bias, stride=module.stride, padding=module.padding)
 
 
 class Listening:

@@ -13,8 +13,8 @@ from src.domain.audio import Samples
 from src.domain.speech import Quality, Segment
 from src.models.whisper import checkpoint
 from src.models.whisper.decoding import Decoded, Decoder
-from src.models.whisper.linear import Precision
 from src.models.whisper.network import Network
+from src.models.whisper.precision import Precision
 from src.models.whisper.segments import timed_segments
 from src.utils.memory import give_back_freed
 
@@ -105,14 +105,15 @@ class Recogniser:
         frames = [(round(begin * _FRAMES_PER_SECOND), round(end * _FRAMES_PER_SECOND)) for begin, end in spans]
         return [self.decoder.languages(features[:, first : max(last, first + 1)])[0] for first, last in frames]
 
-    def attempt(self, windows: Sequence[Window], language: str, attempt: Attempt) -> list[Decoded]:
-        """The text of windows that share a context, all in one language."""
+    def attempt(self, windows: Sequence[Window], language: str, attempt: Attempt, prompt: str = "") -> list[Decoded]:
+        """The text of windows that share a context, all in one language, each as if `prompt` went before it."""
         return self.decoder.decode(
             self.encoded(windows, short=attempt.short),
             language,
             temperature=attempt.temperature,
             beams=attempt.beams,
             max_tokens=_token_limit(windows[0]) if attempt.short else None,
+            prompt=prompt,
         )
 
     def segments(self, window: Window, decoded: Decoded, language: str) -> list[Segment]:

@@ -36,6 +36,7 @@ class XttsBatch:
 
     def __init__(self, model: XttsModel) -> None:
         self._model = model
+        self.told = model.told
         self._lessons: deque[Lesson] = deque()
         self._utterances: deque[Utterance] = deque()
 

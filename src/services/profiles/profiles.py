@@ -25,6 +25,7 @@ from src.domain.identity import CLOCK_LEEWAY_SECONDS, current_user
 from src.domain.jobs import VoiceProfile, now
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.repositories import ProfileRepository
+from src.domain.speech import DecodedSpeech
 from src.services.profiles.verification import SpokenAnswer, Verification
 from src.services.voice_cloning import DamagedVoice, LearnedVoice, VoiceCloning
 
@@ -103,7 +104,8 @@ class Profiles:
         elif self.consent_required or new.verification is not None:
             raise ConsentRequired(_SEND_CONSENT)
         old = await self.profiles.get(new.profile_id, new.user_id) if new.profile_id else None
-        references = await self._references(new)
+        speeches = await self._references(new)
+        references = tuple(speech.audio for speech in speeches)
         method = ConsentMethod.DECLARED
         if new.verification is not None:
             await self.verification.confirm(new.user_id, new.verification, references)
@@ -116,7 +118,7 @@ class Profiles:
             replace(new, consent=consent), old, voice, sum(reference.duration_seconds for reference in references)
         )
         await self._keep(profile, old, new.recordings, voice, began)
-        return profile
+        return replace(profile, notes=tuple(note for speech in speeches for note in speech.notes))
 
     async def verify(self, profile_id: str, user_id: str, answer: SpokenAnswer, sent_by: str) -> VoiceProfile:
         """Verify a profile that is there: its consent is recorded anew, as one by spoken challenge.
@@ -183,23 +185,24 @@ class Profiles:
             raise ConsentRequired(f"{_NONE_ON_RECORD} Save the profile anew with `consent`.")
         return profile
 
-    async def _references(self, new: NewProfile) -> tuple[Audio, ...]:
-        """The recordings of a new profile, each good enough by itself; mistakes in the further ones name them."""
+    async def _references(self, new: NewProfile) -> tuple[DecodedSpeech, ...]:
+        """The recordings of a new profile, each good enough by itself; errors and notes of further ones name them."""
         references = [await self._reference(new.reference_audio, new.audio_format)]
         for index, data in enumerate(new.additional_references):
-            with about(f"additional_references[{index}]"):
-                references.append(await self._reference(data, new.audio_format))
-                seconds, most = sum(each.duration_seconds for each in references), self.max_reference_seconds
+            with about(field := f"additional_references[{index}]"):
+                further = await self._reference(data, new.audio_format)
+                references.append(replace(further, notes=tuple(f"{field}: {note}" for note in further.notes)))
+                seconds, most = sum(each.audio.duration_seconds for each in references), self.max_reference_seconds
                 if seconds > most:
                     raise AudioTooLong(f"With it the references have {seconds:.1f} s of speech; at most {most:g} s.")
         return tuple(references)
 
-    async def _reference(self, data: bytes, audio_format: AudioFormat) -> Audio:
-        audio = (await self.decoder.decode(data, audio_format)).audio
-        seconds, least = audio.duration_seconds, self.min_reference_seconds
+    async def _reference(self, data: bytes, audio_format: AudioFormat) -> DecodedSpeech:
+        speech = await self.decoder.decode(data, audio_format)
+        seconds, least = speech.audio.duration_seconds, self.min_reference_seconds
         if seconds < least:
             raise ReferenceTooShort(f"The reference has {seconds:.1f} s of speech; a voice needs at least {least:g} s.")
-        return audio
+        return speech
 
     async def _recorded(self, path: str, recording: bytes) -> Audio:
         audio_counted.set(True)  # when it was sent

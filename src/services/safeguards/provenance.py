@@ -22,7 +22,8 @@ from src.domain.provenance import (
     WatermarkFinding,
     WatermarkMark,
 )
-from src.utils.audio import check_format, encode_wav
+from src.utils.audio import encode_wav
+from src.utils.audio_formats import check_format
 
 WithInfo = Callable[[bytes, datetime], tuple[bytes, InfoMark]]
 """The file with its INFO list, and that as a mark."""

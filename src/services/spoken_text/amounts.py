@@ -7,20 +7,14 @@ from decimal import Decimal
 from functools import cache
 
 from babel import Locale
-from babel.core import UnknownLocaleError
 from babel.numbers import get_currency_name
 from babel.units import format_unit
 
 from src.services.spoken_text.characters import LETTERS
-from src.services.spoken_text.numbers import NUMBER, cardinal, parse, say
-from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
+from src.services.spoken_text.numbers import NUMBER, cardinal, gender_of, parse, say
+from src.services.spoken_text.vocabulary import Vocabulary, shared, vocabulary
 
-_SIGNS = {
-    "R$": "BRL", "US$": "USD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "HK$": "HKD", "NZ$": "NZD", "NT$": "TWD",
-    "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₽": "RUB", "₺": "TRY", "₩": "KRW", "﷼": "SAR", "₹": "INR",
-    "₪": "ILS", "₴": "UAH", "₫": "VND", "₦": "NGN", "฿": "THB", "₱": "PHP", "₸": "KZT", "₼": "AZN", "₾": "GEL",
-    "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "руб.": "RUB", "руб": "RUB", "TL": "TRY",
-}  # fmt: skip
+_SIGNS = shared("currency_signs")
 _CODES = frozenset(
     """EUR USD GBP CHF JPY CNY RUB TRY KRW SAR BRL PLN CZK HUF INR CAD AUD NZD SEK NOK DKK MXN ARS ZAR ILS AED
     EGP""".split()  # noqa: SIM905 - words read better than strings
@@ -28,45 +22,10 @@ _CODES = frozenset(
 _MAGNITUDES = (
     "thousand|million|billion|trillion|mille|millions?|milliards?|mil|millón|millones|milhão|milhões|bilhão|bilhões|"
     "Millionen|Million|Milliarden?|Mio\\.|Mrd\\.|milioni|milione|miliardi|miliardo|tys\\.|mln|mld|тыс\\.|млн|млрд|"
-    "тысяч|миллион(?:а|ов)?|miljoen|miljard|milion[yůa]?|milionów|bin|milyon|milyar|ezer|millió|milliárd|"
+    "тысяч[аи]?|миллион(?:а|ов)?|миллиард(?:а|ов)?|tysi[ąę]c[ea]?|tysięcy|miliard(?:y|ów|a)?|tisíce?|miliard[yu]?|miliona|miljoen|miljard|milion[yůau]?|milionów|bin|milyon|milyar|ezer|millió|milliárd|"
     "万|億|亿|만|억|مليون|مليار|ألف"
 )
-_UNITS = {
-    "°C": "temperature-celsius",
-    "°С": "temperature-celsius", "°F": "temperature-fahrenheit", "°": "angle-degree", "%": "concentr-percent",
-    "‰": "concentr-permille", "km/h": "speed-kilometer-per-hour", "км/ч": "speed-kilometer-per-hour",
-    "m/s": "speed-meter-per-second", "mph": "speed-mile-per-hour", "km²": "area-square-kilometer",
-    "m²": "area-square-meter", "m2": "area-square-meter", "cm²": "area-square-centimeter", "m³": "volume-cubic-meter",
-    "m3": "volume-cubic-meter", "м²": "area-square-meter", "м³": "volume-cubic-meter", "ha": "area-hectare",
-    "km": "length-kilometer", "cm": "length-centimeter", "mm": "length-millimeter", "m": "length-meter",
-    "км": "length-kilometer", "см": "length-centimeter", "мм": "length-millimeter", "м": "length-meter",
-    "م": "length-meter", "كم": "length-kilometer",
-    "kg": "mass-kilogram", "mg": "mass-milligram", "g": "mass-gram", "кг": "mass-kilogram", "г": "mass-gram",
-    "lb": "mass-pound", "lbs": "mass-pound", "oz": "mass-ounce", "ft": "length-foot", "mi": "length-mile",
-    "ml": "volume-milliliter", "cl": "volume-centiliter", "l": "volume-liter", "L": "volume-liter", "л": "volume-liter",
-    "мл": "volume-milliliter", "KB": "digital-kilobyte", "MB": "digital-megabyte", "GB": "digital-gigabyte",
-    "TB": "digital-terabyte", "ГБ": "digital-gigabyte", "МБ": "digital-megabyte", "kWh": "energy-kilowatt-hour",
-    "kW": "power-kilowatt", "W": "power-watt", "V": "electric-volt", "Hz": "frequency-hertz",
-    "kHz": "frequency-kilohertz", "MHz": "frequency-megahertz", "GHz": "frequency-gigahertz", "min": "duration-minute",
-    "мин": "duration-minute", "h": "duration-hour", "ч": "duration-hour", "ms": "duration-millisecond",
-    "sec": "duration-second", "µg": "mass-microgram", "μg": "mass-microgram", "mcg": "mass-microgram",
-    "мкг": "mass-microgram", "µm": "length-micrometer", "μm": "length-micrometer", "µs": "duration-microsecond",
-    "μs": "duration-microsecond", "Ω": "electric-ohm",
-}  # fmt: skip
-
-_LETTER_MAGNITUDES = {
-    "en": {
-        "k": "thousand",
-        "K": "thousand",
-        "m": "million",
-        "M": "million",
-        "bn": "billion",
-        "B": "billion",
-    },
-    "fr": {"k": "mille", "M": "millions", "Md": "milliards"},
-    "es": {"M": "millones"},
-}
-"""As in $5k."""
+_UNITS = shared("units")
 _RANGE = rf"{NUMBER}(?:\s?[–—-]\s?{NUMBER})?"
 
 
@@ -80,19 +39,22 @@ _MONEY = re.compile(
     rf"|(?P<n2>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m2>{_MAGNITUDES}))?\s?(?P<after>{_CURRENCY})(?![{LETTERS}])"
 )
 _ALONE = re.compile(_any(sign for sign in _SIGNS if unicodedata.category(sign[-1]) == "Sc"))
-UNIT = rf"(?:{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0600-\u06ff]))"
+UNIT = rf"(?:{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0620-\u06d3]))"
+_PER = re.compile(rf"((?:{_CURRENCY})\s?{NUMBER}|{NUMBER}\s?(?:{_CURRENCY}))\s?/\s?(?:({UNIT})|(?=[^\W\d]))")
 _MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{UNIT})")
 
 
 def say_amounts(text: str, language: str) -> str:
     """Money, measures and percent of a sentence in words."""
-    text = re.sub(
-        r"(\d+)\s?¢", lambda match: f"{say(match[1], language)} {vocabulary(language).cents_of('USD')[2]}", text
-    )
-    if language in _LETTER_MAGNITUDES:
-        letters, table = "|".join(_LETTER_MAGNITUDES[language]), _LETTER_MAGNITUDES[language]
-        short = rf"((?:[$€£]\s?){NUMBER})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?[$€£])"
+    names = vocabulary(language)
+    cent = names.cents.get("USD", names.cents["any"])
+    text = re.sub(r"(\d+)\s?¢", lambda m: f"{say(m[1], language, 'm')} {inflected(cent, m[1], language)}", text)
+    if table := names.thousand_letters:
+        letters = "|".join(table)
+        short = rf"((?:[$€£]\s?){_RANGE})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?[$€£])"
         text = re.sub(short, lambda match: f"{match[1] or match[3]} {table[match[2] or match[4]]}", text)
+    text = re.sub(rf"([$€£])(\s?{NUMBER})\s?[–-]\s?\1\s?(?=\d)", r"\1\2–", text)
+    text = _PER.sub(lambda match: f"{match[1]} {names.per} {unit_name(match[2], language) if match[2] else ''}", text)
     text = _MONEY.sub(lambda match: _spaced(_money(match, language), match), text)
     text = _ALONE.sub(lambda match: f" {_currency(_iso(match[0], language), 5, language)} ", text)
     return _MEASURE.sub(lambda match: _spaced(_measure(match["number"], match["unit"], language), match), text)
@@ -101,11 +63,8 @@ def say_amounts(text: str, language: str) -> str:
 def _spaced(words: str, match: re.Match[str]) -> str:
     """A space where a letter or a digit would touch the words."""
     before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
-    return f"{' ' if before.isalnum() else ''}{words}{' ' if after.isalnum() and not _unspaced(after) else ''}"
-
-
-def _unspaced(character: str) -> bool:
-    return "\u3000" <= character <= "\u9fff"
+    space = " " if after.isalnum() and not "\u3000" <= after <= "\u9fff" else ""
+    return f"{' ' if before.isalnum() else ''}{words}{space}"
 
 
 def _iso(sign: str, language: str) -> str:
@@ -126,8 +85,7 @@ def _sum(number: str, magnitude: str | None, code: str, language: str) -> str:
     integer, fraction = parts[0], parts[1].rstrip("0")
     gender = _gender(code, language)
     if magnitude or len(integer) > 15 or len(fraction) > 2:
-        magnitude = names.short.get(magnitude or "", magnitude)
-        value = say(number, language, "m" if magnitude else gender)
+        value = say(number, language, gender_of(magnitude, number, language) if magnitude else gender)
         words = f"{value} {magnitude}" if magnitude else value
         return _glued(words, _linked(_currency(code, 5, language), names, large=bool(magnitude)), language)
     count = int(integer)
@@ -141,8 +99,7 @@ def _sum(number: str, magnitude: str | None, code: str, language: str) -> str:
 
 def _cents(fraction: str, code: str, names: Vocabulary, language: str) -> str:
     count = int(fraction)
-    one, few, many = names.cents_of(code)
-    form = {"one": one, "few": few}.get(plural(count, language), many)
+    form = inflected(names.cents.get(code, names.cents["any"]), fraction, language)
     gender = "f" if form.endswith(("а", "и")) and language == "ru" and code == "RUB" else "m"
     cents = _glued(cardinal(count, language, gender), form, language)
     return cents if language in ("zh", "ja") else f" {f'{names.link} ' if names.link else ''}{cents}"
@@ -161,16 +118,6 @@ def _linked(currency: str, names: Vocabulary, *, large: bool) -> str:
 
 _DIGITS = re.compile(r"-?\d(?:[\d.,\u00a0\u202f' ]*\d)?")
 _COUNTRY = re.compile("(?<!злот)(?:ий|ый|ая|ие|ые|их|ых|США|стерлингов)$")
-_TURKISH = {
-    "doları": "dolar", "frangı": "frank", "lirası": "lira", "rublesi": "ruble", "wonu": "won", "yeni": "yen",
-    "riyali": "riyal", "sterlini": "sterlin", "reali": "real", "zlotisi": "zloti", "korunası": "koruna",
-    "forinti": "forint", "rupisi": "rupi", "yuanı": "yuan",
-}  # fmt: skip
-"""CLDR has them with the ending that belongs to the country."""
-_ASIAN = {
-    "人民币": "元", "韓国ウォン": "ウォン", "米ドル": "ドル", "英国ポンド": "ポンド", "中国人民元": "元", "엔화": "엔",
-    "위안화": "위안",
-}  # fmt: skip
 
 
 @cache
@@ -182,18 +129,11 @@ def _currency(code: str, count: int, language: str) -> str:
         words = [word for word in name.split() if not _COUNTRY.search(word)]
         return words[0] if words else name
     if kind == "whole":
-        return {
-            "人民币": "元",
-            "韓国ウォン": "ウォン",
-            "米ドル": "ドル",
-            "英国ポンド": "ポンド",
-            "中国人民元": "元",
-        }.get(name, name.split()[-1])
+        return vocabulary(language).currencies.get(name, name.split()[-1])
     word = name.split()[0 if kind == "first" else -1]
-    word = _ASIAN.get(word, word)
     if language in ("en", "pt", "tr", "fr"):
         word = word.lower()
-    return _TURKISH.get(word, word) if language == "tr" else word
+    return vocabulary(language).currencies.get(word, word)
 
 
 @cache
@@ -241,8 +181,9 @@ def join_range(ends: list[str], language: str) -> str:
     return between.join(ends)
 
 
-def plural(count: int, language: str) -> str:
-    try:
-        return str(Locale(language).plural_form(count))
-    except UnknownLocaleError:
-        return "other"
+def inflected(forms: str, number: str, language: str) -> str:
+    """That of `one|few|many|other` which stands behind a number as it is written. The last is for all that are not."""
+    parts = parse(number.replace(" ", "").rstrip(".,"), language) or ("5", "")
+    kind = Locale(language).plural_form(Decimal(f"{parts[0]}.{parts[1]}" if parts[1] else parts[0]))
+    known = dict(zip(("one", "few", "many"), forms.split("|")[:-1], strict=False))
+    return known.get(str(kind), forms.rsplit("|", maxsplit=1)[-1])

@@ -23,6 +23,7 @@ _NATIVE = {
     "ja": "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff",
     "ko": "\uac00-\ud7a3\u1100-\u11ff\u3130-\u318f",
 }
+_MARKS = re.compile("[\u0600-\u06ff\u3040-\u30ff]")
 _PUNCTUATION = ".,;:!?'-()¿¡،؛؟。，、！？；：（）ー…–—"
 _PAUSES = str.maketrans({"…": ".", "(": ",", ")": ",", "[": ",", "]": ",", "{": ",", "}": ",", "（": "，", "）": "，"})
 
@@ -39,7 +40,12 @@ def readable(text: str, unsaid: dict[str, None]) -> str:
 def _plain(character: str, unsaid: dict[str, None]) -> str:
     if character in "\n\r\u2028\u2029\x0b\x0c\x85":
         return "\n"
-    if (character.isascii() and character.isprintable()) or character in _GROUPING_SPACES or character in _KEPT_FORMS:
+    if (
+        (character.isascii() and character.isprintable())
+        or character in _GROUPING_SPACES
+        or character in _KEPT_FORMS
+        or "ㄱ" <= character <= "ㅣ"
+    ):
         return "'" if character in "`'" else "" if character == '"' else character
     if character in _APOSTROPHES or character in _QUOTES:
         return "'" if character in _APOSTROPHES else ""
@@ -92,6 +98,8 @@ def sayable(text: str, language: str, unsaid: dict[str, None]) -> str:
     if language in ("zh", "ja"):
         text = text.replace("…", "，" if language == "zh" else "、")
     text = _foreign(language).sub(lambda match: _transliterated(match[0], unsaid), text.translate(_PAUSES))
+    if language == "ko":
+        text = re.sub("[ㄱ-ㅎㅏ-ㅣ]", lambda match: _syllable(match[0]), text)
     said = "".join(_known(character, unsaid) for character in text)
     return _tidied(said, language)
 
@@ -101,7 +109,14 @@ def _foreign(language: str) -> re.Pattern[str]:
     """Runs of letters, with their marks, that the language does not use."""
     extra = vocabulary(language).letters
     known = f"a-zA-Z{extra}{extra.upper()}{_NATIVE.get(language, '')}"
-    return re.compile(rf"[^\W\d_{known}][^\W\d_{known}\u0300-\u036f\u0900-\u0dff\u0e00-\u0eff]*")
+    letter = f"[^\\W\\d_{known}]"
+    return re.compile(rf"{letter}(?:{letter}|[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u109f\u17b4-\u17d3])*")
+
+
+def _syllable(jamo: str) -> str:
+    """A Korean letter that stands alone, as in ㅋㅋㅋ, with the vowel or the silent consonant that makes it one."""
+    letter = unicodedata.normalize("NFKC", jamo)
+    return unicodedata.normalize("NFC", f"\u110b{letter}" if jamo > "ㅎ" else f"{letter}\u1173")
 
 
 def _transliterated(run: str, unsaid: dict[str, None]) -> str:
@@ -117,7 +132,7 @@ def _known(character: str, unsaid: dict[str, None]) -> str:
     if character.isalpha() or character.isspace() or character in _PUNCTUATION:
         return character
     if category in ("Mn", "Mc"):  # Arabic vowels, Japanese sound marks; a letter has no others after NFC
-        return character if character > "\u05ff" else ""
+        return "" if character < "\u0600" else character if _MARKS.match(character) else _left_out(character, unsaid)
     if category[0] == "S" and not character.isascii():
         return _left_out(character, unsaid)
     return " " if category[0] in "PS" else ""

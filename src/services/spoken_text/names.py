@@ -1,8 +1,11 @@
 """Abbreviations, addresses, and words in capitals."""
 
 import re
-from functools import cache
+from functools import cache, partial
 
+from babel import Locale
+
+from src.services.spoken_text.amounts import inflected
 from src.services.spoken_text.characters import LETTERS
 from src.services.spoken_text.vocabulary import vocabulary
 
@@ -15,8 +18,9 @@ _ADDRESS = re.compile(
 _VOWELS = frozenset("AEIOUYÁÉÍÓÚÀÈÄÖÜŐŰÂÊÎÔÛĄĘĚÝАЕЁИОУЫЭЮЯIİ")
 _SPELT = frozenset("USA CEO VIP SOS DIY USB UFO ID TV PC IT AI EU UN UK US UE OK".split())  # noqa: SIM905
 _CAPITALS = re.compile(rf"(?<![{LETTERS}])[A-ZÀ-ÞĀ-ɏА-ЯЁ]{{2,}}(?![{LETTERS}])")
-
-
+_STARTERS = "He|She|It|They|We|You|I|The|This|That|My|But|And|In|On|Then|There|When|If|What"
+_INITIALS = re.compile(rf"(?<![\w.])((?:[A-Z]\.){{2,}})(?!\w)( (?=(?:{_STARTERS})\b)| ?$)?", re.MULTILINE)
+"""Of what it may be the end of a sentence, where a word that begins one follows: U.S."""
 _SHOUTED = re.compile(rf"(?:{_CAPITALS.pattern}\s+)+{_CAPITALS.pattern}")
 
 
@@ -37,18 +41,20 @@ def _address(address: str, language: str) -> str:
 
 
 @cache
-def _short(language: str, *, several: bool = False) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Patterns and what is said for them; `several`: those alone that have a point within."""
-    table = vocabulary(language).short
+def _short(language: str) -> tuple[tuple[re.Pattern[str], dict[str, str], bool], ...]:
+    """Patterns, what is said for each way of writing what they find, and whether a capital must follow."""
     patterns = []
-    for short in sorted(table, key=len, reverse=True):
-        written, _, number = short.partition(" #")
-        if several and (number or "." not in written[:-1]):
-            continue
-        digit = r"(?=\s?\d)" if number or short.endswith("#") else r"(?!\w)"
-        for case in (str, _capitalised):
-            body = re.escape(case(written)).replace(r"\ ", r"\s?")
-            patterns.append((re.compile(rf"(?<![\w.]){body}{digit}"), case(table[short])))
+    for short, word in sorted(vocabulary(language).short.items(), key=lambda pair: len(pair[0]), reverse=True):
+        written = re.sub("^# |^-| [#A]$", "", short)
+        said = {written: word}
+        if written[1:] != written[1:].upper() or short[-2:] == " #":  # else D. C. is initials
+            said = {_capitalised(written): _capitalised(word), **said}
+            said = said if "." in written[:-1] else {written.upper(): word.upper(), **said}
+        body = "|".join(re.escape(form).replace(r"\ ", r"\s?") for form in said)
+        before = {"#": r"(?<=\d)\s?", "-": r"(?<=[^\W\d_])"}.get(short[0], r"(?<![^\W\d])(?<!\.)")
+        after = r"(?=\s?\d)" if short[-2:] == " #" else r"(?!\w)"
+        table = {re.sub(r"\s", "", form): word for form, word in said.items()}
+        patterns.append((re.compile(f"{before}(?:{body}){after}"), table, short[-2:] == " A"))
     return tuple(patterns)
 
 
@@ -56,40 +62,91 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def say_inner_abbreviations(text: str, language: str) -> str:
-    """Abbreviations of several words, whose points would seem to end sentences."""
-    for pattern, word in _short(language, several=True):
-        text = pattern.sub(rf"{word}", re.sub(rf"({pattern.pattern})(?=\s*(?:$|\n))", rf"{word}.", text))
+def say_abbreviations(text: str, language: str) -> str:
+    """Abbreviations in full. The point of one ends the sentence at the end of a line, or when a capital follows and the
+    table has a point, too: then the line ends there.
+    """
+    if language == "en":
+        text = _INITIALS.sub(lambda m: m[1].replace(".", " ").rstrip() + ("" if m[2] is None else ".\n"), text)
+    text = _say_calendar(text, language)
+    for pattern, table, capital in _short(language):
+        text = pattern.sub(partial(_full, table=table, language=language, capital=capital), text)
     return text
 
 
-def say_abbreviations(text: str, language: str) -> str:
-    """Abbreviations in full. The point of one at the end of a sentence still ends it."""
-    if language == "en":
-        text = re.sub(r"(?<=[A-Z])\.(?=[A-Z]\.)|(?<=\.[A-Z])\.(?=\s)", " ", text)
-        text = re.sub(r"\bSt\.(?=\s[A-Z])", "Saint", text)
-        text = re.sub(r"\bSt\.", "Street", text)
-    if language == "ru":
-        text = re.sub(r"(?<=\d{4})\s?г\.", " г", text)
-        text = re.sub(r"(?<!\w)г\.(?=\s[А-ЯЁ])", "город" if not re.search(r"у г\.", text) else "господина", text)
-        text = re.sub(r"(?<=\d)\s?ч\.", " часов", text)
-    ends = text.rstrip().endswith(".")
-    for pattern, word in _short(language):
-        text = pattern.sub(f"{word} " if word[-1:].isalpha() and pattern.pattern.endswith(r"\d)") else word, text)
-    text = re.sub(" {2,}", " ", text)
-    return text.rstrip() + "." if ends and not text.rstrip().endswith(".") else text
+def _full(match: re.Match[str], table: dict[str, str], language: str, *, capital: bool) -> str:
+    word, behind = table[re.sub(r"\s", "", match[0])], match.string[match.end() :]
+    after = " ".join(behind.lstrip(" -").split(maxsplit=1)[:1]).rstrip(".,;:!?")
+    if capital and not after[:1].isupper():
+        return match[0]
+    before = match.string[: match.start()]
+    space = " " if before[-1:].isdigit() else ""
+    if "|" in word:
+        count = re.search(r"\d[\d., ]*$", before)
+        word = inflected(word, count[0] if count else "5", language)
+    if before.rstrip()[-1:] in (".", "!", "?") and match[0][0].isupper():
+        word = _capitalised(word)
+    if not behind.split("\n")[0].strip():
+        return space + word.removesuffix(".") + _end(match)
+    begins = after[:1].isupper() and not (after.isupper() and after[1:])  # 5 p.m. EST
+    begins = begins and after not in _calendar(language, "days").values()
+    end = ".\n" if begins and word.endswith(".") else " " if behind[:1].isdigit() else ""
+    return space + word.removesuffix(".") + end
+
+
+@cache
+def _calendar(language: str, kind: str) -> dict[str, str]:
+    """CLDR's abbreviations of days or months, without points, in full."""
+    names = getattr(Locale(language), kind)["format"]
+    return {
+        form: names["wide"][key]
+        for key, short in names["abbreviated"].items()
+        for form in (short.rstrip("."), _capitalised(short.rstrip(".")))
+        if short[1:] and short != names["wide"][key]
+    }
+
+
+def _say_calendar(text: str, language: str) -> str:
+    """Days and months in short: `Mo.-Fr.`, and beside a number `5 janv.`"""
+    if language in ("ar", "zh", "ja", "ko"):
+        return text
+    names, days = vocabulary(language), _calendar(language, "days")
+    day, to, at = "|".join(days), names.to.replace("-", ","), names.hours_before
+    text = re.sub(
+        rf"(?<!\w)({day})\.?\s?[–-]\s?({day})(?!\w)(?:\.(?!\s*(?:$|\n)))?",
+        lambda match: f"{days[match[1]]} {to} {days[match[2]]}",
+        text,
+    )
+    both = _calendar(language, "months") | (days if language in ("de", "en") else {})  # elsewhere they are words, too
+    short = "|".join(both)
+    point = r"(?:\.|(?<!Sun)(?<!Sat)(?=\s\d{1,2}\b))" if language == "en" else r"\."
+    beside = rf"(?<!\w)({short}){point}(?=,?\s?(?:\d|(?:{at or chr(0)})\s))|(?<=\d\s)({short})\.|(?<=\d\.\s)({short})\."
+    return re.sub(beside, lambda match: both[match[1] or match[2] or match[3]] + _end(match), text)
+
+
+def _end(match: re.Match[str]) -> str:
+    """The point of an abbreviation at the end of a line."""
+    return "" if match.string[match.end() :].split("\n")[0].strip() or not match[0].endswith(".") else "."
 
 
 def unshouted(text: str, language: str) -> str:
-    """A text that is all in capitals in small letters."""
+    """A text that is all in capitals in small letters, but for what is spelled in it. NATO, UN is no such text."""
     if language in ("ar", "zh", "ja", "ko"):  # Latin words in them are names
         return text
     words = [word for word in re.findall(r"[^\W\d_]+", text) if word.upper() != word.lower()]
     shouted = bool(words) and all(word.isupper() for word in words)
     lone = len(words) == 1 and 2 <= len(words[0]) <= 3 and _pronounceable(words[0])
-    if shouted and (lone or len(words) > 2 or any(len(word) > 5 for word in words)):
-        return text[:1] + _lower(text[1:], language)
+    phrase = len(words) > 2 and re.search(r"\w\s+\w", text)
+    if shouted and (lone or phrase or any(len(word) > 5 for word in words)):
+        small = re.sub(r"(?<![\w&])[^\W\d_]+(?!\w*&)", lambda match: _unshouted(match[0], language), text)
+        return text[:1] + small[1:]
     return text
+
+
+def _unshouted(word: str, language: str) -> str:
+    vowels = _VOWELS | frozenset("RL" if language == "cs" else "")
+    spelt = not vowels & set(word) and not (word[2:] and word[-1] == word[-2]) and word not in ("MR", "MRS", "DR", "ST")
+    return word if len(word) > 1 and (spelt or (word in _SPELT and len(word) > 2)) else _lower(word, language)
 
 
 def say_capitals(text: str, language: str) -> str:

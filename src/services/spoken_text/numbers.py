@@ -22,22 +22,6 @@ _TURKISH = re.compile(
 )
 _NATIVE_KOREAN = ("", "한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉")
 _NATIVE_KOREAN_TENS = ("", "열", "스물", "서른", "마흔", "쉰", "예순", "일흔", "여든", "아흔")
-_BEFORE_NOUNS = {
-    ("es", "m"): (("veintiuno", "veintiún"), ("uno", "un")),
-    ("es", "f"): (("veintiuno", "veintiuna"), ("uno", "una"), ("cientos", "cientas")),
-    ("fr", "f"): (("un", "une"),),
-    ("de", "m"): (("eins", "ein"),),
-    ("de", "f"): (("eins", "eine"),),
-    ("it", "m"): (("uno", "un"),),
-    ("it", "f"): (("uno", "una"),),
-    ("pt", "f"): (("um", "uma"), ("dois", "duas"), ("centos", "centas")),
-    ("pl", "f"): (("dwa", "dwie"),),
-    ("cs", "m"): (("jedna", "jeden"),),
-    ("cs", "f"): (("dva", "dvě"),),
-    ("hu", "m"): (("kettő", "két"),),
-}
-"""Endings of a number that stands before a masculine or feminine noun. The first that fits is taken."""
-
 _CZECH_ONES = """nultý první druhý třetí čtvrtý pátý šestý sedmý osmý devátý desátý jedenáctý dvanáctý třináctý
     čtrnáctý patnáctý šestnáctý sedmnáctý osmnáctý devatenáctý""".split()  # noqa: SIM905 - words read better than strings
 _CZECH_TENS = "dvacátý třicátý čtyřicátý padesátý šedesátý sedmdesátý osmdesátý devadesátý".split()  # noqa: SIM905
@@ -61,7 +45,7 @@ def parse(number: str, language: str) -> tuple[str, str] | None:
 
 
 def say(number: str, language: str, gender: str = "") -> str:
-    """A number as it is written, without sign and spaces, in words. `gender`: m or f of a noun behind it."""
+    """A number as it is written, without sign and spaces, in words. `gender`: as in `cardinal`."""
     parts = parse(number, language)
     if parts is None:
         point = vocabulary(language).signs["."]
@@ -90,26 +74,13 @@ def _fraction(fraction: str, language: str) -> str:
     return point + " ".join([*[cardinal(0, language)] * zeros, cardinal(int(fraction), language)])
 
 
-_FEMININE_ENDINGS: dict[str, tuple[str, ...]] = {
-    "es": ("a", "as"),
-    "it": ("a",),
-    "pt": ("a", "as"),
-    "de": ("e", "ung", "heit", "keit"),
-    "pl": ("a",),
-    "cs": ("a",),
-    "fr": (),
-    "hu": (),
-}
-
-
 def gender_of(noun: str, number: str, language: str) -> str:
-    """Of the noun behind a number, as far as its ending tells."""
-    endings: tuple[str, ...] | None
-    if language == "ru":
-        endings = {"1": ("а", "я"), "2": ("и", "ы")}.get(number[-1:], ()) if number[-2:] not in ("11", "12") else ()
-        return "f" if noun.lower().endswith(endings) else "m"
-    endings = _FEMININE_ENDINGS.get(language)
-    return "" if endings is None else "f" if noun.lower().endswith(endings) else "m"
+    """m, f or n of the noun behind a number, as far as the vocabulary tells; empty where it does not matter."""
+    nouns = vocabulary(language).nouns
+    for gender in "fn":
+        if re.fullmatch(nouns.get(gender + number[-1:], nouns.get(gender, "-")), noun.lower()):
+            return gender
+    return "m" if nouns else ""
 
 
 def digits(number: str, language: str) -> str:
@@ -118,17 +89,21 @@ def digits(number: str, language: str) -> str:
 
 @lru_cache(1024)
 def cardinal(number: int, language: str, gender: str = "") -> str:
-    """0 or more in words; `gender` m or f where a noun of that gender follows, empty where none does."""
+    """0 or more in words; `gender` m, f or n where a noun of that gender follows, empty where none does. In Russian,
+    the case may follow the gender: g (genitive), d (dative).
+    """
     if language == "zh":
         return _chinese(number, before_noun=bool(gender))
-    if language == "ru" and gender == "f":
-        return str(num2words(number, lang="ru", gender="f"))
+    if language == "ru" and gender:
+        return str(num2words(number, lang="ru", gender=gender[0], case=gender[1:] or "n"))
     words = str(num2words(number, lang=language)).replace(",", "")
     if language == "tr":
         words = " ".join(_TURKISH.findall(words))
-    if language == "pl" and number == 1 and gender == "f":
-        return "jedna"
-    for ending, before_noun in _BEFORE_NOUNS.get((language, gender), ()):
+    for wrong, right in vocabulary(language).repairs.items():
+        words = words.replace(wrong, right)
+    if gender == "f":  # Spanish and Portuguese hundreds
+        words = re.sub(r"entos\b", "entas", words)
+    for ending, before_noun in vocabulary(language).before.get(gender, {}).items():
         if words.endswith(ending):
             return words.removesuffix(ending) + before_noun
     return words
@@ -166,17 +141,10 @@ def _romance_ordinal(number: int, form: str, language: str) -> str:
     return re.sub(r"o\b", "a", words) if form == "f" else words
 
 
-_TURKISH_ENDINGS = {
-    "bir": "inci", "iki": "nci", "üç": "üncü", "dört": "üncü", "beş": "inci", "altı": "ncı", "yedi": "nci",
-    "sekiz": "inci", "dokuz": "uncu", "on": "uncu", "yirmi": "nci", "otuz": "uncu", "kırk": "ıncı", "elli": "nci",
-    "altmış": "ıncı", "yetmiş": "inci", "seksen": "inci", "doksan": "ıncı", "yüz": "üncü", "bin": "inci",
-}  # fmt: skip
-
-
 def _turkish_ordinal(number: int, _: str) -> str:
     words = cardinal(number, "tr").replace("dört", "dörd") if number % 10 == 4 else cardinal(number, "tr")
     last = words.split()[-1].replace("dörd", "dört")
-    return words + _TURKISH_ENDINGS.get(last, "uncu")
+    return words + vocabulary("tr").ordinal_endings.get(last, "uncu")
 
 
 def _czech_ordinal(number: int) -> str:
@@ -193,8 +161,8 @@ def _czech_ordinal(number: int) -> str:
 
 
 _ORDINALS: dict[str, Callable[[int, str], str]] = {
-    "cs": lambda number, form: _slavic(_czech_ordinal(number), form),
-    "pl": lambda number, form: _slavic(str(num2words(number, lang="pl", to="ordinal")), form),
+    "cs": lambda number, form: _slavic(_czech_ordinal(number), form, "cs"),
+    "pl": lambda number, form: _slavic(str(num2words(number, lang="pl", to="ordinal")), form, "pl"),
     "ru": _russian_ordinal,
     "tr": _turkish_ordinal,
     "de": lambda number, form: str(num2words(number, lang="de", to="ordinal")) + form,
@@ -203,19 +171,9 @@ _ORDINALS: dict[str, Callable[[int, str], str]] = {
 }
 
 
-_ADJECTIVES = {
-    "ý": {"g": "ého", "p": "ém", "l": "é", "f": "á", "n": "é"},
-    "í": {"g": "ího", "p": "ím", "l": "í", "f": "í", "n": "í"},
-    "y": {"g": "ego", "p": "ym", "l": "ej", "f": "a", "n": "e"},
-    "gi": {"g": "giego", "p": "gim", "l": "giej", "f": "ga", "n": "gie"},
-    "ci": {"g": "ciego", "p": "cim", "l": "ciej", "f": "cia", "n": "cie"},
-}
-"""Endings of Czech and Polish ordinals, which are adjectives, in each form."""
-
-
-def _slavic(masculine: str, form: str) -> str:
+def _slavic(masculine: str, form: str, language: str) -> str:
     def inflected(match: re.Match[str]) -> str:
-        return _ADJECTIVES[match[0]].get(form, match[0])
+        return vocabulary(language).adjectives[match[0]].get(form, match[0])
 
     return re.sub(r"(?:ý|í|(?<![e])y|(?<=dru)gi|(?<=trze)ci)\b", inflected, masculine)
 

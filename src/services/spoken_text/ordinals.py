@@ -1,16 +1,18 @@
 """Ordinals, in the form that their language inflects them to: `5. Mai`, `1er`, `2ª`, `XX век`, `в 2019 г.`"""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 
 from babel import Locale
 
-from src.services.spoken_text.numbers import cardinal, ordinal
+from src.services.spoken_text.numbers import cardinal, gender_of, ordinal
+from src.services.spoken_text.vocabulary import vocabulary
 
 _SUFFIXES = {
-    "en": (r"(\d+)(st|nd|rd|th)\b", {}),
-    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|nde?|e|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
-    "es": (r"(\d+)(?:\.?(º|ª|°)(?!C)|(er|ro|ra|do|da|to|ta|vo|va|mo|ma|no|na)\b)", {"er": "apocope"}),
+    "en": (r"(\d{1,3}(?:,\d{3})+|\d+)(st|nd|rd|th)\b", {}),
+    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|n?de?|e|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
+    "es": (r"(\d+)\.?(?:(º|ª|°)(?!C)|(er|ro|ra|do|da|to|ta|vo|va|mo|ma|no|na)\b)", {"er": "apocope"}),
     "it": (r"(\d+)(º|ª|°(?=\s?[a-z])|°$)", {}),
     "pt": (r"(\d+)\.?(º|ª|°(?=\s?[a-z])|[oa]\b)", {}),
     "nl": (r"(\d+)(ste|de|e)\b", {}),
@@ -21,46 +23,34 @@ _SUFFIXES = {
 }  # fmt: skip
 """What is written behind an ordinal, and the form that it stands for."""
 _ORDINAL_POINT = re.compile(r"(?<![\d.,])(\d{1,4})\.(?=\s+[^\W\d_]|,\s\d{1,4}\.\s)")
-_BEFORE = re.compile(r"(\w+)\s+$")
-_GERMAN_BEFORE = {
-    "n": "am im vom zum beim dem den des einem einen eines zur bis ab seit diesem diesen ihrem seinem meinem",
-    "": "der die das diese dieser dieses eine",
+
+
+_YEARS = {
+    "ru": (r"(?:\b([Вв]о?)\s)?(?<!\d)(\d{4})\s(году|года|год|г)(?!\w)", ("год", "году", "года")),
+    "pl": (r"(?:\b([Ww])\s)?(?<!\d)(\d{4})\s(roku|r)(?!\w)\.?", ("rok", "roku", "roku")),
 }
-_GERMAN = {word: ending for ending, words in _GERMAN_BEFORE.items() for word in words.split()}
-_CZECH_BEFORE = {"v": "p", "ve": "p", "na": "p", "po": "p", "o": "p", "od": "g", "do": "g", "z": "g", "ze": "g"}
-_POLISH_BEFORE = {"w": "p", "na": "p", "po": "p", "o": "p", "od": "g", "do": "g", "z": "g"}
+"""What is found: a preposition, the number and the noun; and the noun in nominative, locative and genitive."""
 
 
 def say_ordinals(text: str, language: str) -> str:
     """Ordinals of a sentence in words, and numbers that are said as such: days of months, Russian and Polish years."""
-    return _slavic_years(_ordinals(text, language), language)
+    return in_case(_ordinals(text, language), _YEARS, language)
 
 
-def _slavic_years(text: str, language: str) -> str:
-    """в 2019 г. and 2019 года are ordinals, as are w 2019 r. and 2019 roku."""
-    if language == "ru":
-        pattern = r"(?:\b([Вв]о?)\s)?(?<!\d)(\d{4})\s(?:году|года|год|г)(?!\w)"
-        return re.sub(pattern, _russian_year, text)
-    if language == "pl":
-        pattern = r"(?:\b([Ww])\s)?(?<!\d)(\d{4})\s(?:roku|r)(?!\w)\.?"
-        form = {True: "p", False: "g"}
-        return re.sub(
-            pattern,
-            lambda match: (
-                f"{match[1] + ' ' if match[1] else ''}{ordinal(int(match[2]), 'pl', form[bool(match[1])])} roku"
-            ),
-            text,
-        )
-    return text
+def in_case(text: str, nouns: Mapping[str, tuple[str, tuple[str, str, str]]], language: str) -> str:
+    """An ordinal and its noun in the case that the preposition asks for: в 2019 г., w XIX w. `nouns`: as `_YEARS`."""
+    if language not in nouns:
+        return text
+    pattern, words = nouns[language]
+    return re.sub(pattern, lambda match: _in_case(match, words, language), text)
 
 
-def _russian_year(match: re.Match[str]) -> str:
-    number = int(match[2])
-    if match[1]:
-        return f"{match[1]} {ordinal(number, 'ru', 'p')} году"
-    if match[0].endswith("год"):
-        return f"{ordinal(number, 'ru')} год"
-    return f"{ordinal(number, 'ru', 'g')} года"
+def _in_case(match: re.Match[str], words: tuple[str, str, str], language: str) -> str:
+    before, number, noun = match.groups()
+    inside = before and before.lower() in ("w", "we", "в", "во")
+    form = "p" if inside else "m" if not before and noun in (words[0], "w.", "в.") else "g"
+    end = "." if noun.endswith(".") and not match.string[match.end() :].strip() else ""
+    return f"{before + ' ' if before else ''}{ordinal(int(number), language, form)} {words['mpg'.index(form)]}{end}"
 
 
 @cache
@@ -72,10 +62,11 @@ def _months(language: str) -> str:
 
 def _centuries(text: str, language: str) -> str:
     if language == "ru":
-        text = re.sub(r"(?<!\d)(\d{1,2})(?=\sвек(е?)(?!\w))", _century, text)
-        return re.sub(r"(?<!\d)(\d+)-е(?=\sгоды)", lambda match: _plural_ordinal(int(match[1])), text)
+        return re.sub(r"(?<!\d)(\d+0)-ы?([ех])(?!\w)", lambda match: _plural_ordinal(int(match[1])) + match[2], text)
     if language == "it":
-        return re.sub(r"(?<!\d)(\d{1,2})(?=\ssecolo\b)", lambda match: ordinal(int(match[1]), "it"), text)
+        return re.sub(
+            r"(?<!\d)(\d{1,2})(?=\ssecolo\b)|(?<=\bsecolo\s)(\d{1,2})", lambda match: ordinal(int(match[0]), "it"), text
+        )
     return text
 
 
@@ -95,7 +86,12 @@ def _ordinals(text: str, language: str) -> str:
     months = _months(language)
     if language in ("ru", "pl", "cs"):
         day = rf"(?<![\d.,])(\d{{1,2}})\.?(?=\s(?:{months})(?!\w))"
-        text = re.sub(day, lambda match: ordinal(int(match[1]), language, "g"), text, flags=re.IGNORECASE)
+        text = re.sub(
+            day,
+            lambda match: ordinal(int(match[1]), language, "d" if word_before(match) == "к" else "g"),
+            text,
+            flags=re.IGNORECASE,
+        )
     if language == "en":
         text = re.sub(rf"\b((?:{months})\s)(\d{{1,2}})(?![\d:.]\d|\d)", lambda m: m[1] + ordinal(int(m[2]), "en"), text)
         text = re.sub(rf"(?<![\d.,])(\d{{1,2}})(?=\s(?:{months})\b)", lambda m: ordinal(int(m[1]), "en"), text)
@@ -109,19 +105,15 @@ def _ordinals(text: str, language: str) -> str:
     return text
 
 
-def _century(match: re.Match[str]) -> str:
-    return ordinal(int(match[1]), "ru", "p" if match[2] else "")
-
-
 def _plural_ordinal(number: int) -> str:
-    return ordinal(number, "ru").removesuffix("ый").removesuffix("ой") + "ые"
+    return ordinal(number, "ru").removesuffix("ый").removesuffix("ой") + "ы"
 
 
 def _suffixed(match: re.Match[str], language: str, forms: dict[str, str]) -> str:
     suffix = next(group for group in match.groups()[1:] if group).lower()
     form = forms.get(suffix, "f" if suffix.endswith(("ª", "a")) else "")
     try:
-        return ordinal(int(match[1]), language, form)
+        return ordinal(int(match[1].replace(",", "")), language, form)
     except (NotImplementedError, OverflowError):
         return match[0]
 
@@ -145,22 +137,34 @@ def _hungarian_day(match: re.Match[str]) -> str:
 
 
 def _pointed(match: re.Match[str], language: str) -> str:
-    number, before = int(match[1]), word_before(match)
+    noun = match.string[match.end() :].split()[0].strip(".,;:!?")
+    two = word_before(match, 2)
+    before = two if two in vocabulary(language).ordinal_behind else word_before(match)
+    return agreeing(int(match[1]), before, noun, language)
+
+
+def agreeing(number: int, before: str, noun: str, language: str) -> str:
+    """An ordinal between a word in small letters, or none, and its noun, in the form that they ask for."""
+    asked = vocabulary(language).ordinal_behind.get(before, "")
     if language == "de":
-        return ordinal(number, "de", _GERMAN.get(before, "r"))
-    if language in ("cs", "pl"):
-        noun = match.string[match.end() :].split()[0].strip(".,;:!?")
-        form = (_CZECH_BEFORE if language == "cs" else _POLISH_BEFORE).get(before) or _by_ending(noun)
-        if form == "p" and (noun.endswith(("ě", "ie")) or (language == "cs" and noun.endswith("i"))):
-            form = "l"
-        return ordinal(number, language, form)
-    return ordinal(number, language)
+        return ordinal(number, "de", asked if before in vocabulary(language).ordinal_behind else "r")
+    if language in ("es", "it", "pt"):
+        return ordinal(number, language, "f" if gender_of(noun, "", language) == "f" else "apocope")
+    if language == "ru":
+        form = "p" if before in ("в", "во", "на") and noun.endswith("е") else _by_ending(noun.replace("я", "а"))
+    else:
+        feminine = asked == "p" and noun.endswith(("ě", "ie") + (("i",) if language == "cs" else ()))
+        form = "l" if feminine else asked or _by_ending(noun)
+    return ordinal(number, language, form)
 
 
 def _by_ending(noun: str) -> str:
-    return {"a": "f", "o": "n", "í": "n", "ě": "l", "u": "g"}.get(noun[-1:], "m")
+    return {"a": "f", "o": "n", "í": "n", "ě": "l", "u": "g", "á": "f", "а": "f", "е": "n", "о": "n"}.get(
+        noun[-1:], "m"
+    )
 
 
-def word_before(match: re.Match[str]) -> str:
-    found = _BEFORE.search(match.string[: match.start()])
-    return found[1].lower() if found else ""
+def word_before(match: re.Match[str], words: int = 1) -> str:
+    """The word, or the two words, before a match, in small letters."""
+    found = re.search(rf"(?<!\w)(?:\w+\s+){{{words}}}$", match.string[max(0, match.start() - 40) : match.start()])
+    return " ".join(found[0].lower().split()) if found else ""

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from src.services.spoken_text.amounts import UNIT, join_range, say_amounts, unit_name
 from src.services.spoken_text.characters import LETTERS, readable, sayable
@@ -9,28 +10,29 @@ from src.services.spoken_text.names import (
     say_abbreviations,
     say_addresses,
     say_capitals,
-    say_inner_abbreviations,
     unshouted,
 )
-from src.services.spoken_text.numbers import NUMBER, cardinal, digits, gender_of, say
+from src.services.spoken_text.numbers import NUMBER, cardinal, digits, gender_of, parse, say
+from src.services.spoken_text.ordinals import word_before
+from src.services.spoken_text.romans import say_romans
+from src.services.spoken_text.telephones import say_telephones
 from src.services.spoken_text.times import say_times, say_years
 from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
 from src.utils.text import split_sentences
 
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 _NAMED_FRACTIONS = tuple(_VULGAR.values())
-_FRACTION = re.compile(rf"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{{1,3}}/\d{{1,3}})(?![\d/])(?:\s*({UNIT}))?")
-_SPACES = "\u00a0\u2009\u202f"
-_RANGE = re.compile(rf"(?<![\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
-_TELEPHONE = re.compile(
-    r"(?<![\dA-Za-z.,-])(?:\+\d{1,4}(?:[ -]\(?\d{1,5}\)?){2,6}|(?:\d{3}-)?\d{3}-\d{4}|0\d{1,3}-\d{3,4}-\d{4})"
-    r"(?![\dA-Za-z-])"
+_FRACTION = re.compile(
+    rf"(?:(?<![\d.,/])(\d+)\s)?(?<![\d.,/])(\d{{1,3}}(?:[.,]\d{{1,2}})?/\d{{1,3}})(?![\d/])(?:\s*({UNIT}))?"
 )
+_SPACES = "\u00a0\u2009\u202f"
+_RANGE = re.compile(rf"(?<![A-Za-z\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
 _RANGE_WAVE = re.compile("(?<=[0-9日月年時分点天号시분])\\s?[~〜～]\\s?(?=[0-9])")
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
-_ROMAN = re.compile(rf"(?<![{LETTERS}\d'-])(?=[IVX]{{2}})(X{{0,3}})(IX|IV|V?I{{0,3}})(?![{LETTERS}\d'-]|\.[A-Z])")
 _PRICE_DASH = re.compile(r"(?<=\d)[.,](?:[–—]|--?)(?!\d)")
 """As in 5000.–"""
+_RUSSIAN_CASES = {"к": "d"} | dict.fromkeys(("от", "до", "с", "около", "после", "из", "без", "более", "менее"), "g")
+"""Of a number behind these words."""
 _MINUS = re.compile(rf"(?<![{LETTERS}\d.,)%-])[-−](?=[€$£¥]?\d)")
 
 
@@ -45,8 +47,13 @@ class SpokenText:
 def spoken(text: str, language: str) -> SpokenText:
     """A text of one of the service's languages as a person would read it out."""
     unsaid: dict[str, None] = {}
+    text = re.sub(
+        "(?<=[%日月年時分点天号時월일년명개원])\\s?[~〜～]\\s?(?=[0-9])", join_range(["", ""], language), text
+    )
+    text = re.sub(r"(?<=[\d)])\s?−\s?(?=[\d(])", f" {vocabulary(language).minus} ", text)
+    text = re.sub(r"(?<=\d)(\s?)º(?=[CF]\b)", r"\1°", re.sub("(?<=[.,;:!?])\u200b", " ", text))
     plain = _PRICE_DASH.sub("", readable(_RANGE_WAVE.sub("–", text), unsaid))
-    plain = say_inner_abbreviations(_TAG.sub(" ", plain), language)
+    plain = say_abbreviations(say_romans(_TAG.sub(" ", plain), language), language)
     said = (_sentence(sentence, language, unsaid) for sentence in split_sentences(plain, language))
     return SpokenText(tuple(sentence for sentence in said if any(map(str.isalnum, sentence))), tuple(unsaid))
 
@@ -55,12 +62,10 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     names = vocabulary(language)
     text = say_addresses(text, language)
     text = _markup(unshouted(text, language), names)
-    text = say_abbreviations(text, language)
-    text = _roman_numbers(text, language)
+    text = say_telephones(text, language)
     text = _without_grouping_spaces(text, names)
-    text = _telephones(text, language)
-    text = _fractions(text, language)
     text = say_times(text, language)
+    text = _fractions(text, language)
     text = _MINUS.sub(f"{names.minus} ", text)
     if language == "hu":
         text = re.sub(r"(\d+)\s?[×xX*]\s?(?=\d)", lambda match: f"{_hungarian_times(int(match[1]))} ", text)
@@ -73,21 +78,14 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     return sayable(text, language, unsaid)
 
 
-def _roman_numbers(text: str, language: str) -> str:
-    """XIV as 14, XXe as 20e."""
-    if language == "fr":
-        text = re.sub(r"(?<=[IVX])(?:e|ᵉ|ème)(?= si[èe]cle)", "ᵉ", text)
-
-    def arabic(match: re.Match[str]) -> str:
-        ones = {"IX": 9, "IV": 4}.get(match[2], len(match[2]) + 4 if match[2][:1] == "V" else len(match[2]))
-        return str(10 * len(match[1]) + ones)
-
-    return _ROMAN.sub(arabic, text)
-
-
 def _markup(text: str, names: Vocabulary) -> str:
-    """What decorates a text goes; `C#` and `#1` and `#topic` are said."""
-    text = re.sub(r"[*_=~#^`-]{3,}|\*\*|__|^\s*[#>]+\s+|^\s*[-*+]\s+", " ", text)
+    """What decorates a text goes; `C#`, `#1`, `#topic` and the keys of a telephone are said."""
+    text = re.sub(r"[*_=~#^`-]{3,}|(?:[*#-] ){2,}[*#-]|\*\*|__|^\s*[#>]+\s+|^\s*[-*+]\s+", " ", text)
+    keys = {"#": names.signs["pound"], "*": names.signs["star"]}
+    dialled = r"(?<![\w*])\*(\d+)(?=#|(?!\S))"
+    text = re.sub(dialled, lambda match: f"{keys['*']} {' '.join(match[1])}", text)
+    alone = r"(?<![^\s\d\u3000-\u9fff])[#*](?=[.,;:!?)。！？，、]|\s*$|\s+[^\W\d]|[键を或]|キー)"
+    text = re.sub(alone, lambda match: f" {keys[match[0]]} ", text)
     text = re.sub(r"(?<![^\W_])([CFcf])#(?!\w)", rf"\1 {names.signs['sharp']}", text)
     for sign, meant in (("~", "≈"), ("<", "<"), (">", ">")):
         text = re.sub(rf"(?<![\w<>~]){sign}\s?(?=[€$£-]?\d)", f"{names.signs[meant]} ", text)
@@ -107,18 +105,6 @@ def _without_grouping_spaces(text: str, names: Vocabulary) -> str:
     return re.sub(f"[{_SPACES}]", " ", text)
 
 
-def _telephones(text: str, language: str) -> str:
-    """A telephone number digit by digit, in its groups."""
-    plus = vocabulary(language).signs["+"]
-
-    def say_groups(match: re.Match[str]) -> str:
-        pause = {"zh": "，", "ja": "、"}.get(language, ", ")
-        groups = pause.join(digits(group, language) for group in re.findall(r"\d+", match[0]))
-        return f"{plus} {groups}" if match[0][0] == "+" else groups
-
-    return _TELEPHONE.sub(say_groups, text)
-
-
 def _fractions(text: str, language: str) -> str:
     for sign, written in _VULGAR.items():
         text = re.sub(rf"(?<=\d)\s?{sign}", f" {written}", text).replace(sign, f" {written} ")
@@ -133,13 +119,14 @@ def _fraction_of(match: re.Match[str], language: str) -> str:
 
 def _fraction(match: re.Match[str], language: str) -> str:
     names, (whole, written) = vocabulary(language), match.groups()[:2]
-    if written == "24/7":
+    if written in ("24/7", "7/24"):
         return " ".join(filter(None, [whole and say(whole, language), names.shop]))
     if written in _NAMED_FRACTIONS:
         said = names.fractions[_NAMED_FRACTIONS.index(written)]
     else:
         above, below = written.split("/")
-        over = names.over if language in ("zh", "ja") else f" {names.over} "
+        over = (names.score if "." in above or "," in above or below in ("10", "20", "100") else "") or names.over
+        over = over if language in ("zh", "ja") else f" {over} "
         said = f"{say(above, language)}{over}{say(below, language)}"
     return _mixed(whole, said, language, half=written == "1/2") if whole else said
 
@@ -166,9 +153,8 @@ def _ranges(text: str, language: str) -> str:
 def _range(match: re.Match[str], language: str) -> str:
     first, last = match[1], match[2]
     hyphen = "–" not in match[0] and "—" not in match[0]
-    phone = len(first) == 3 and len(last) == 4
-    rising = first.isdigit() and last.isdigit() and int(first) < int(last)
-    if hyphen and (phone or not rising):
+    values = [Decimal(".".join(parts)) if (parts := parse(end, language)) else None for end in (first, last)]
+    if hyphen and (values[0] is None or values[1] is None or values[0] >= values[1]):
         return f"{first} {last}"
     return join_range([_bare(first, language), _bare(last, language)], language)
 
@@ -212,5 +198,8 @@ def _number(match: re.Match[str], language: str) -> str:
     number = match[0]
     if number.isdigit() and len(number) > 15:
         return digits(number, language)
-    noun = re.match(r"\s([^\W\d_]{2,})", match.string[match.end() :])
-    return say(number, language, gender_of(noun[1], number, language) if noun else "")
+    noun = re.match(r"\s(?!de\b|del\b|di\b|da\b|en\b|et\b|ou\b|und\b|que\b)([^\W\d_]{2,})", match.string[match.end() :])
+    gender = gender_of(noun[1], number, language) if noun else ""
+    if language == "ru" and (case := _RUSSIAN_CASES.get(word_before(match))):
+        gender = (gender or "m") + case
+    return say(number, language, gender)

@@ -3,9 +3,9 @@
 import re
 from datetime import date
 
-from babel.dates import format_date
+from babel.dates import format_date, format_skeleton
 
-from src.services.spoken_text.amounts import plural
+from src.services.spoken_text.amounts import inflected, join_range
 from src.services.spoken_text.numbers import cardinal, korean_count, ordinal, year
 from src.services.spoken_text.ordinals import say_ordinals, word_before
 from src.services.spoken_text.vocabulary import vocabulary
@@ -21,6 +21,7 @@ _DATES = (
 _DAY_AND_MONTH = re.compile(r"(?<![\d.,])(\d{1,2})\.\s?(\d{1,2})\.(?!\d)")
 _YEAR = re.compile(r"(?<![\d.,'-])(?:1[1-9]|20)\d\d(?![\d.,]\d|\d)")
 
+_ERAS = {"م": "ميلادية", "هـ": "هجرية"}
 _TURKISH_ENDS = "sıfır|bir|iki|üç|dört|beş|altı|yedi|sekiz|dokuz|on|yirmi|otuz|kırk|elli"
 
 
@@ -28,21 +29,25 @@ def say_times(text: str, language: str) -> str:
     """Times, dates and ordinals of a sentence in words. What is left of numbers is amounts and bare numbers."""
     text = _with_colons(text, language)
     text = _native(text, language)
-    to = vocabulary(language).to
-    between = to if to == "-" or language in ("zh", "ja") else f"{to} " if language == "ko" else f" {to} "
-    text = re.sub(r"(?<=:[0-5]\d)\s?[–-]\s?(?=\d{1,2}:[0-5]\d)", between, text)
+    text = re.sub(r"(?<=:[0-5]\d)\s?[–-]\s?(?=\d{1,2}:[0-5]\d)", join_range(["", ""], language), text)
     text = re.sub(r"(:[0-5]\d)(?=[A-Za-z])", r"\1 ", text)
     text = _TIME.sub(lambda match: _time(match, language), text)
     if language == "pl":
-        text = re.sub(r"(godzini?[ey]\s)(\d{1,2})(?![\d:.]\d|\d)", lambda m: m[1] + ordinal(int(m[2]), "pl", "l"), text)
+        hour = r"(godzini?[ey]\s|\b[Oo]\s(?=\d+(?:\s?[.,!?]|$|\s(?:rano|wieczorem|w))))(\d{1,2})(?![\d:.]\d|\d)"
+        text = re.sub(hour, lambda m: m[1] + ordinal(int(m[2]), "pl", "l"), text)
     if language == "hu":
         text = re.sub(r"(?<=[^\W\d_])-(?=kor\b)", "", text)
     if language == "tr":
         text = re.sub(rf"({_TURKISH_ENDS})'(?=[^\W\d_])", r"\1", text)
     for pattern in _DATES:
         text = pattern.sub(lambda match: _date(match, language), text)
+    if behind := vocabulary(language).date_behind:
+        day = r"(?<=\s)(\d{1,2})/(\d{1,2})(?![\d/]|\s(?:d[eiauo]|des|del|della|van|of)\b)"
+        text = re.sub(day, lambda match: _slashed(match, behind, language), text)
     if language in ("de", "cs"):
-        text = _DAY_AND_MONTH.sub(lambda match: _day_and_month(match, language), text)
+        text = _DAY_AND_MONTH.sub(lambda match: _day_and_month(match[1], match[2], language) or match[0], text)
+    if language == "ko":
+        text = re.sub(r"(?<!\d)(6|10)(?=월)", lambda match: "유" if match[1] == "6" else "시", text)
     return say_ordinals(text, language)
 
 
@@ -51,12 +56,12 @@ def say_years(text: str, language: str) -> str:
     if language not in ("en", "de", "nl"):
         return text
     if language == "en":
-        text = re.sub(r"(?<![\d.,])((?:1[1-9]|20)\d0)'?s\b", lambda match: _decade(match[1]), text)
+        text = re.sub(r"(?<![\d.,])((?:1[1-9]|20)\d0|'?[2-9]0)'?s\b", lambda match: _decade(match[1].lstrip("'")), text)
     return _YEAR.sub(lambda match: year(int(match[0]), language), text)
 
 
 def _decade(number: str) -> str:
-    words = year(int(number), "en")
+    words = year(int(number), "en") if len(number) == 4 else cardinal(int(number), "en")
     return words[:-1] + "ies" if words.endswith("y") else words + "s"
 
 
@@ -64,14 +69,21 @@ def _with_colons(text: str, language: str) -> str:
     """15.30 uur and 15h30 as 15:30."""
     names = vocabulary(language)
     clock = r"([01]?\d|2[0-4])"
-    if language in ("fr", "pt", "es", "it"):
-        text = re.sub(rf"(?<![\d.,]){clock}\s?h\s?([0-5]\d)(?!\d)", r"\1:\2", text)
+    if language in ("fr", "pt", "es", "it", "nl"):
+        text = re.sub(
+            rf"(?<![\d.,]){clock}\s?{'u' if language == 'nl' else 'h'}\s?([0-5]\d)(?:\s?min\b)?(?!\d)", r"\1:\2", text
+        )
     if names.hours_after:
         text = re.sub(rf"(?<![\d.,:]){clock}\.([0-5]\d)(?=\s?(?:{names.hours_after})(?!\w))", r"\1:\2", text)
         text = re.sub(rf"(?<=:[0-5]\d)\s?(?:{names.hours_after})(?![^\W_])", _kept_half_of_day, text)
     if names.hours_before:
         before = rf"((?<!\w)(?:{names.hours_before})\s)"
-        text = re.sub(rf"{before}{clock}\.([0-5]\d)(?![\d.,]\d|\d|\s?%)", r"\1\2:\3", text, flags=re.IGNORECASE)
+        text = re.sub(
+            rf"{before}{clock}\.([0-5]\d)(?![\d.,]\d|\d|\s?[%€$£]|\s(?:[Ee]uro|[Dd]ollar|Meter|Prozent|Kilo))",
+            r"\1\2:\3",
+            text,
+            flags=re.IGNORECASE,
+        )
     if language in ("hu", "tr"):
         text = re.sub(rf"(?<![\d.,]){clock}\.([0-5]\d)(?=[-'][a-zıöüçşğé])", r"\1:\2", text)
     return text
@@ -86,15 +98,21 @@ def _native(text: str, language: str) -> str:
     if language == "zh":
         text = re.sub(r"(?<!\d)(\d{4})年", lambda m: "".join("零一二三四五六七八九"[int(d)] for d in m[1]) + "年", text)
         return re.sub(r"(?<![\d.,:第])2(?=[个点次本只条位张块杯瓶天周])", "两", text)
+    if language == "ar":
+        return re.sub(
+            r"(?<![\d.,])((?:19|20)\d\d(?=\s?م)|[12]\d{3}(?=م|هـ))\s?(م|هـ)(?!\w)",
+            lambda m: f"{m[1]} {_ERAS[m[2]]}",
+            text,
+        )
     if language == "ko":
-        counted = r"(?<![\d.,:/½])(?:([1-9]\d?)\s?[–-]\s?)?([1-9]\d?)\s?(시간?|개(?!월)|명|살|마리|권|잔|병|장)"
+        counted = r"(?<![\d.,:/½제])(?:([1-9]\d?)\s?[–-]\s?)?([1-9]\d?)\s?(시간?|번째|개(?!월)|명|살|마리|권|잔|병|장)"
         return re.sub(counted, _korean_count, text)
     return text
 
 
 def _korean_count(match: re.Match[str]) -> str:
     first = f"{korean_count(int(match[1]))}에서 " if match[1] else ""
-    return f"{first}{korean_count(int(match[2]))} {match[3]}"
+    return f"{first}{'첫' if match[0] == '1번째' else korean_count(int(match[2]))} {match[3]}"
 
 
 def _time(match: re.Match[str], language: str) -> str:
@@ -105,8 +123,7 @@ def _time(match: re.Match[str], language: str) -> str:
 def _hours_and_minutes(match: re.Match[str], language: str) -> str:
     names, hour, minute = vocabulary(language), int(match[1]), int(match[2])
     said = _hour(hour, match, language)
-    forms = names.hours
-    word = dict(zip(("one", "few"), forms, strict=False)).get(plural(hour, language), forms[-1]) if forms else ""
+    word = inflected(names.hours, str(hour), language)
     if minute == 0:
         after = match.string[match.end() :].lstrip().lower()
         pattern = "{h}" if after.startswith(("a.m", "p.m", "am", "pm", "a m", "p m", "a eme", "pe eme")) else names.hour
@@ -148,8 +165,15 @@ def _date(match: re.Match[str], language: str) -> str:
         return match[0]
 
 
-def _day_and_month(match: re.Match[str], language: str) -> str:
+def _slashed(match: re.Match[str], behind: str, language: str) -> str:
+    """3/4 behind a word that says that it is a date: the day first, but in English."""
+    day, month = (match[2], match[1]) if language == "en" else (match[1], match[2])
+    return _day_and_month(day, month, language) or match[0] if re.fullmatch(behind, word_before(match)) else match[0]
+
+
+def _day_and_month(day: str, month: str, language: str) -> str:
+    """Empty for what is no date."""
     try:
-        return format_date(date(2000, int(match[2]), int(match[1])), "d. MMMM", locale=language)
+        return format_skeleton("MMMMd", date(2000, int(month), int(day)), locale=language)
     except ValueError:
-        return match[0]
+        return ""

@@ -28,29 +28,42 @@ class Vocabulary:
     hours_before: str
     signs: dict[str, str]
     short: dict[str, str]
-    cents: dict[str, tuple[str, ...]]
+    cents: dict[str, str]
     plain_space: bool = False
-    hours: tuple[str, ...] = ()
+    hours: str = ""
     hour_feminine: bool = False
     feminine: frozenset[str] = field(default=frozenset())
     of: str = ""
     mixed_half: str = ""
+    score: str = ""
     one_and_half: str = ""
-
-    def cents_of(self, currency: str) -> tuple[str, ...]:
-        return self.cents.get(currency, self.cents[""])
+    emergency: str = ""
+    per: str = ""
+    date_behind: str = ""
+    counted: str = ""
+    before: dict[str, dict[str, str]] = field(default_factory=dict)
+    thousand_letters: dict[str, str] = field(default_factory=dict)
+    ordinal_behind: dict[str, str] = field(default_factory=dict)
+    currencies: dict[str, str] = field(default_factory=dict)
+    queens: str = ""
+    adjectives: dict[str, dict[str, str]] = field(default_factory=dict)
+    ordinal_endings: dict[str, str] = field(default_factory=dict)
+    repairs: dict[str, str] = field(default_factory=dict)
+    nouns: dict[str, str] = field(default_factory=dict)
 
 
 @cache
 def vocabulary(language: str) -> Vocabulary:
     """`language`: one of the service's codes."""
     table = dict(_tables()[language])
-    names = [name for name in table if name.startswith("cents")]
-    cents = {name.removeprefix("cents").removeprefix("_"): tuple(table.pop(name).split("|")) for name in names}
-    table["hours"] = tuple(filter(None, table.get("hours", "").split("|")))
     table["feminine"] = frozenset(table.get("feminine", "").split())
     table["fractions"] = tuple(table["fractions"])
-    return Vocabulary(cents=cents, **table)
+    return Vocabulary(**table)
+
+
+def shared(name: str) -> dict[str, str]:
+    """A table for all languages."""
+    return dict(_tables()[name])
 
 
 @cache

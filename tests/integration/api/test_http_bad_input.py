@@ -187,6 +187,31 @@ def test_what_phones_and_browsers_send_is_taken(kind: str, declared: str, http: 
     assert answer.json()["degraded"] == []
 
 
+def test_what_of_a_profiles_recordings_was_not_used_is_said_also_to_who_asks_again(http: httpx.Client) -> None:
+    whole = audio_files.encode(audio_files.seconds_of_speech(20), 16_000, "flac")
+    noise = audio_files.white_noise(10, level=0.3)
+    beside = audio_files.stereo_wav(audio_files.seconds_of_speech(10), noise)
+    flac, wav = (base64.b64encode(data).decode() for data in (whole[: len(whole) // 2], beside))
+    body = {"reference_audio": flac, "additional_references": [wav], "audio_format": "auto"}
+    answers = [http.post("/api/v1/voice/profile", json=body, headers={"Idempotency-Key": "cut"}) for _ in range(2)]
+    cut, channel, consent = answers[0].json()["degraded"]
+    assert "cut off" in cut
+    assert channel.startswith("additional_references[0]: Only the left channel")
+    assert "consent" in consent
+    assert answers[1].json() == answers[0].json()
+    stored = http.get(f"/api/v1/voice/profile/{answers[0].json()['profile_id']}").json()
+    assert stored["degraded"] == [consent]
+
+
+@pytest.mark.parametrize("named", [None, "", "application/octet-stream", ".m4a", "voice.m4a", "aac", "audio/mp4"])
+def test_a_format_that_is_not_named_is_found_out(http: httpx.Client, named: str | None) -> None:
+    audio = base64.b64encode(audio_files.voice_message("aac")).decode()
+    for language in ("auto", "und", "", " Auto ", None):
+        body = {"audio": audio, "audio_format": named, "source_language": language}
+        answer = http.post("/api/v1/voice/transcribe", json=body)
+        assert answer.status_code == 200, answer.text
+
+
 def test_what_was_cut_off_is_said_in_the_answer(http: httpx.Client) -> None:
     whole = audio_files.encode(audio_files.seconds_of_speech(8), 16_000, "flac")
     answer = _translate(http, whole[: len(whole) // 2], "flac")

@@ -17,6 +17,7 @@ import pytest
 
 from src.config.settings import Settings
 from src.domain.errors import TranslationUnavailable
+from src.domain.speech import Hints
 from src.main import create_app
 from tests.conftest import serving
 from tests.fakes.engines import fake_engines
@@ -280,6 +281,23 @@ def test_the_envelope_wraps_answers_and_problems(service: Service) -> None:
     assert bad.status_code == 422
     assert bad.json()["success"] is False
     assert bad.json()["error"]["code"] == "unsupported_language"
+
+
+@pytest.mark.parametrize("path", ["transcribe", "translate"])
+def test_candidates_and_a_prompt_reach_the_recogniser(service: Service, path: str) -> None:
+    body = {"audio": AUDIO, "source_languages": ["FR", "en-GB"], "prompt": " Zoë Ångström "}
+    if path == "translate":
+        body["target_language"] = "fr"
+    answer = service.http.post(f"/api/v1/voice/{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    assert service.transcriber.hints == Hints(("fr", "en"), "Zoë Ångström")
+
+
+def test_one_language_or_candidates_not_both(service: Service) -> None:
+    body = {"audio": AUDIO, "source_language": "en", "source_languages": ["fr"]}
+    answer = service.http.post("/api/v1/voice/transcribe", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
+    assert "source_languages" in answer.json()["detail"]
 
 
 def test_transcribe_gives_segments_and_words(service: Service) -> None:

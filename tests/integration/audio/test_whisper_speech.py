@@ -16,7 +16,7 @@ from scripts.benchmarks.messages import words
 from src.config.settings import Settings
 from src.domain.audio import Audio
 from src.domain.errors import EngineUnavailable, NoSpeechDetected, UnsupportedLanguage
-from src.domain.speech import Quality, Transcript
+from src.domain.speech import Hints, Quality, Transcript
 from src.models.whisper.hearing import Clip
 from src.models.whisper_model import WhisperModel, weights_file
 from tests.recordings.people import CLEAR, RATE, recording, spoken
@@ -41,7 +41,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(checkpoint: Path) -> WhisperModel:
-    """In the precision that this processor gets."""
+    """As the service has it."""
     return WhisperModel(checkpoint, "cpu")
 
 
@@ -118,6 +118,18 @@ def test_clips_of_several_callers_get_what_each_gets_alone(model: WhisperModel) 
         assert isinstance(hearing.result, Transcript)
         assert hearing.result.language == language
         assert distance(words(texts[1]), words(hearing.result.text)) <= 1
+
+
+def test_a_prompt_brings_a_word_that_is_misheard_without(model: WhisperModel) -> None:
+    text = "That pin is invalid for this conference."
+    transcript = model.transcribe(recording(text, "en"), "en", Quality.FAST, Hints((), "pin, conference"))
+    assert words(transcript.text) == words(text)
+
+
+def test_candidates_alone_are_considered(model: WhisperModel) -> None:
+    transcript = model.transcribe(recording(CLEAR["es"][0], "es"), None, Quality.FAST, Hints(("fr", "it")))
+    assert transcript.language in {"fr", "it"}
+    assert {code for code, _ in transcript.alternatives} == {"fr", "it"}
 
 
 def test_a_language_that_the_service_lacks_is_refused(model: WhisperModel) -> None:

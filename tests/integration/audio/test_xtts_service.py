@@ -53,7 +53,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def test_a_message_is_spoken_by_xtts_when_it_is_chosen(service: Service) -> None:
-    assert service.http.get("/health").json()["engines"]["voice"] == "xtts-v2"
+    engines = service.http.get("/health").json()["engines"]
+    assert re.fullmatch(r"xtts-v2 \(cpu in (exact|int8)\)", engines["voice"])
+    assert re.fullmatch(r"whisper \(base on cpu in float32\)", engines["transcription"])
     answer = service.translate()
     assert answer["engines"]["voice"] == "xtts-v2"
     assert answer["degraded"] == []

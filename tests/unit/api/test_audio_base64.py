@@ -1,6 +1,10 @@
 """Base64 as mobile clients write it, in every spelling, and nothing else."""
 
 import base64
+import json
+import random
+import textwrap
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -39,9 +43,44 @@ def test_data_addresses_as_recorders_write_them(prefix: str) -> None:
     assert decode_base64(prefix + "UklGRg==", LIMIT) == b"RIFF"
 
 
+RANDOM = random.Random(5).randbytes(3000)
+PLAIN = base64.b64encode(RANDOM).decode()
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        quote(PLAIN, safe=""),
+        PLAIN.replace("+", "%2b").replace("=", "%3d"),
+        quote("data:audio/mp4;base64," + PLAIN, safe=""),
+        quote("\r\n".join(textwrap.wrap(PLAIN, 76)), safe=""),
+        PLAIN.replace("+", " "),
+        "data:audio/wav;base64," + PLAIN.replace("+", " "),
+        " ".join(textwrap.wrap(PLAIN, 76)),
+        json.dumps(PLAIN),
+        '"' + PLAIN.replace("/", "\\/") + '"',
+        json.dumps("\n".join(textwrap.wrap(PLAIN, 64))),
+        f" {json.dumps('data:audio/mp4;base64,' + PLAIN)}\n",
+        '"' + PLAIN.replace("+", "\\u002B") + '"',
+        str(PLAIN.encode()),
+    ],
+)
+def test_what_clients_do_to_base64_by_mistake_is_undone(text: str) -> None:
+    assert decode_base64(text, LIMIT) == RANDOM
+
+
+def test_lines_without_a_plus_stay_lines() -> None:
+    data = bytes(3000)  # all of it `A`
+    for length in (64, 76):
+        lines = textwrap.wrap(base64.b64encode(data).decode(), length)
+        for between in (" ", "\n", "\r\n", "\n    ", " \n"):
+            assert decode_base64(between.join(lines), LIMIT) == data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", '"', '""', '"QUJD', "b'QUJD", "'QUJD'", '{"a":"QUJD"}', "QUJD%", "QUJD%4", "%%%"),
         *("", "   ", "=", "====", "data:audio/wav;base64,", "A", "AAAAA", "AA=", "AAA==", "AAAA=", "AA=A", "A==="),
         *(
             "AA*A",

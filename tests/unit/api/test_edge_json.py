@@ -28,7 +28,7 @@ REFUSED = {
     "an encoded surrogate": (b'{"audio":"\xed\xa0\x80"}', "stops being JSON"),
     "half a surrogate pair": (b'{"audio":"\\ud800"}', "stops being JSON"),
     "UTF-16": ('{"audio":"A"}'.encode("utf-16"), "stops being JSON"),
-    "a byte order mark": (b'\xef\xbb\xbf{"audio":"A"}', "stops being JSON"),
+    "two byte order marks": (b'\xef\xbb\xbf\xef\xbb\xbf{"audio":"A"}', "stops being JSON"),
     "a control character": (b'{"audio":"\x00"}', "control character inside a text"),
     "base64 in lines that are not escaped": (b'{"audio":"QUJD\r\nQUJD"}', "base64 -w0"),
     "two documents": (b'{"audio":"A"} {"audio":"B"}', "stops being JSON"),
@@ -62,6 +62,12 @@ async def test_text_may_hold_anything(body: dict[str, object]) -> None:
         for content in (json.dumps(body), json.dumps(body, ensure_ascii=False)):
             response = await http.post(TRANSLATE, content=content.encode(), headers=JSON)
             assert response.json() == {"characters": len(str(body["audio"]))}
+
+
+async def test_a_byte_order_mark_is_passed_over() -> None:
+    async with client(edge_app(Edge(max_body_bytes=1_000_000))) as http:
+        response = await http.post(TRANSLATE, content=b'\xef\xbb\xbf{"audio":"A"}', headers=JSON)
+    assert response.json() == {"characters": 1}
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400, "1e-999", "9223372036854775808"])

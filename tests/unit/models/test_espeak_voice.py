@@ -137,6 +137,7 @@ def test_chinese_characters_and_kanji_are_read_in_their_language() -> None:
         ("学校に行って、帰ってきた。", "ガッコーニイッテ、カエッテキタ。"),
         ("髙橋さんは一番です。", "タカハシサンワイチバンデス。"),
         ("NASAとAとC。", "ナサトエイトシー。"),
+        ("KowalskiとSmithとBBC。", "コワルスキートスミストビービーシー。"),
     ],
 )
 def test_kanji_are_read_with_their_okurigana(text: str, read: str) -> None:

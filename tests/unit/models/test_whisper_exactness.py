@@ -15,7 +15,7 @@ from whisper.timing import dtw_cpu, find_alignment, merge_punctuations
 from scripts.checkpoints.whisper import make
 from src.domain.audio import Samples
 from src.domain.speech import Quality
-from src.models.whisper.linear import Int8Linear, Precision, Windows
+from src.models.whisper.precision import Precision
 from src.models.whisper.recogniser import ATTEMPTS, FULL_CONTEXT, Recogniser, Window
 from src.models.whisper.segments import warp, word_timings
 
@@ -175,33 +175,3 @@ def test_sampling_gives_the_same_text_twice_and_leaves_the_global_generator_alon
     )
     assert first == second
     assert torch.equal(before, torch.random.get_rng_state())
-
-
-def test_int8_windows_do_not_change_each_other(checkpoint: Path) -> None:
-    recogniser = Recogniser(checkpoint, CPU, Precision.INT8, batch=4)
-    sounds = [sound(3.0, seed) * (1 + seed) for seed in range(4)]
-    features = recogniser.encoded([recogniser.window(each) for each in sounds], short=True)
-    for beams in (None, 3):
-        options: Any = {"beams": beams, "max_tokens": 8}
-        alone = [recogniser.decoder.decode(each[None], "en", **options)[0].tokens for each in features]
-        together = [decoded.tokens for decoded in recogniser.decoder.decode(features, "en", **options)]
-        assert together == alone
-        assert len(set(alone)) > 1
-    one_by_one = [recogniser.encoded([recogniser.window(each)], short=True)[0] for each in sounds]
-    assert torch.equal(torch.stack(one_by_one), features)
-
-
-@pytest.mark.parametrize("rows", [1, 4, 100])
-def test_an_int8_product_of_several_windows_is_that_of_each(rows: int) -> None:
-    generator = torch.Generator().manual_seed(rows)
-    weight, bias = torch.randn(48, 32, generator=generator), torch.randn(48, generator=generator)
-    x = torch.randn(5, rows, 32, generator=generator) * torch.tensor([0.01, 1.0, 50.0, 0.0, 3.0])[:, None, None]
-    windows = Windows()
-    product = Int8Linear(weight, bias, windows)
-    alone = torch.cat([product(each[None]) for each in x])
-    windows.count = len(x)
-    together = product(x)
-    for one, mixed, given in zip(alone, together, x, strict=True):
-        exact = torch.nn.functional.linear(given, weight, bias)
-        assert (mixed - one).abs().max() <= 1e-5 * max(1, float(one.abs().max()))
-        assert (one - exact).abs().max() <= 0.03 * max(1, float(exact.abs().max()))

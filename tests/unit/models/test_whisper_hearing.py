@@ -8,7 +8,7 @@ import pytest
 from src.domain.audio import Audio
 from src.domain.errors import SpeechNotUnderstood, UnsupportedLanguage
 from src.domain.languages import LANGUAGES
-from src.domain.speech import Quality, Segment, Transcript, Word
+from src.domain.speech import Hints, Quality, Segment, Transcript, Word
 from src.models.whisper.coverage import uncovered
 from src.models.whisper.decoding import Decoded
 from src.models.whisper.hearing import MODEL_RATE, Clip, Hearing, Part
@@ -147,6 +147,16 @@ def test_a_message_in_a_language_that_the_service_lacks_is_refused() -> None:
     whole = hearing(part(0, 8, None, sw=0.9, en=0.1))
     whole.judge_one()
     assert isinstance(whole.result, UnsupportedLanguage)
+    assert "'sw'" in whole.result.detail
+    assert "source_languages" in whole.result.detail
+
+
+def test_candidates_are_believed_whatever_it_sounds_like() -> None:
+    whole = hearing(part(0, 8, None, sw=0.9, en=0.02, nl=0.05, de=0.03))
+    whole.clip = Clip(whole.clip.audio, None, Quality.BALANCED, Hints(("en", "nl")))
+    whole.languages = frozenset({"en", "nl"})
+    whole.judge_one()
+    assert (whole.result, whole.parts[0].language) == (None, "nl")
 
 
 @pytest.mark.parametrize(("japanese", "told"), [(0.01, "en"), (0.3, None)])

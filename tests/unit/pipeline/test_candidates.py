@@ -9,6 +9,8 @@ import pytest
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
 from src.domain.errors import InternalError, NoSpeechDetected, Overloaded, UnsupportedLanguage, VoiceServiceError
 from src.domain.speech import (
+    NO_HINTS,
+    Hints,
     Quality,
     Segment,
     SpeechRequest,
@@ -73,7 +75,9 @@ class Studio:
         cosine = self._said(audio).similarity
         return VoicePrint((cosine, (1 - cosine**2) ** 0.5), 120.0, 0.3, (0.0,))
 
-    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+    async def transcribe(
+        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
+    ) -> Transcript:
         self.listened_with.append(quality)
         hears = self._said(audio).hears
         if isinstance(hears, VoiceServiceError):
@@ -121,14 +125,14 @@ async def test_takes_are_spoken_at_the_same_time_and_heard_quickly() -> None:
 async def test_the_voice_alone_decides_where_nobody_understands_the_language() -> None:
     chosen, degraded = await best(Said(0.8), Said(0.9, "wrong"), Said(0.7), languages=frozenset({"fr"}))
     assert chosen == 1
-    assert degraded == ("The version of the speech was chosen by its voice alone: studio does not hear 'en'.",)
+    assert degraded == ("Nobody listened to the speech, to choose or check it: studio does not hear 'en'.",)
 
 
 @pytest.mark.parametrize("error", [Overloaded("full"), InternalError("defect")])
 async def test_one_take_that_nobody_listened_to_is_not_preferred_to_the_others(error: VoiceServiceError) -> None:
     chosen, degraded = await best(Said(0.8), Said(0.9, "the train leaves at"), Said(0.85, hears=error))
     assert chosen == 1
-    assert degraded == ("The version of the speech was chosen by its voice alone: studio did not answer.",)
+    assert degraded == ("Nobody listened to the speech, to choose or check it: studio did not answer.",)
 
 
 async def test_a_take_that_is_refused_is_left_out() -> None:
@@ -174,7 +178,7 @@ async def test_a_caller_who_goes_away_stops_every_take() -> None:
     ("quality", "varies", "calls"),
     [(Quality.HIGH, True, 3), (Quality.HIGH, False, 1), (Quality.BALANCED, True, 1), (Quality.FAST, True, 1)],
 )
-async def test_only_high_quality_of_an_engine_that_varies_takes_several(
+async def test_high_quality_is_listened_to_and_of_an_engine_that_varies_takes_several(
     quality: Quality, varies: bool, calls: int
 ) -> None:
     engine, studio = FakeVoice(varies=varies), Studio([Said()] * 3)
@@ -182,7 +186,22 @@ async def test_only_high_quality_of_an_engine_that_varies_takes_several(
     request = SpeechRequest(("Hola.",), "es", VoiceConditioning("fake-voice", b""), quality=quality)
     speech = await cloning.speak(request, LearnedVoice(request.voice, VOICE, ""))
     assert [each.candidate for each in engine.requests] == list(range(calls))
-    assert (speech.match is not None) is (calls == 3)
+    assert (speech.match is not None) is (quality is Quality.HIGH)
+
+
+@pytest.mark.parametrize(
+    ("hears", "share", "said"),
+    [
+        (TEXT, 1.0, ()),
+        ("the plane", 0.2, ("The speech may be hard to understand: 20 % of its words are heard again in it.",)),
+        ("", 0.0, ("The speech may be hard to understand: 0 % of its words are heard again in it.",)),
+    ],
+)
+async def test_the_share_of_words_that_is_heard_again_is_told(hears: str, share: float, said: tuple[str, ...]) -> None:
+    studio = Studio([Said(hears=hears)], varies=False)
+    choice = await Candidates(studio, studio, studio).best(REQUEST, VOICE)
+    assert choice.candidate.match.heard == pytest.approx(share)
+    assert choice.degraded == said
 
 
 class _Deaf:

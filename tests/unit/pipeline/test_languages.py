@@ -45,7 +45,7 @@ def test_every_listed_pair_is_let_through() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "reason"),
     [
-        ("de", "en", r"Transcription \(ear\) hears en, fr, not 'de'.*openai-whisper"),
+        ("de", "en", r"Transcription \(ear\) hears en, fr, not 'de'.*WHISPER_MODEL"),
         ("en", "pt", r"Voice \(mouth\) speaks en, fr, es, hu, not 'pt'.*espeak-ng"),
         (None, "pt", r"Voice \(mouth\)"),
         ("fr", "es", r"Translation \(engines: first, second\) has no way from fr to es.*en>es.*apertium-"),

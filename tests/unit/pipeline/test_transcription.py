@@ -6,7 +6,7 @@ import pytest
 
 from src.domain.audio import Audio
 from src.domain.errors import NoSpeechDetected, UnsupportedLanguage
-from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
+from src.domain.speech import NO_HINTS, DecodedSpeech, Hints, Quality, Segment, Transcript
 from src.services.transcription import Transcription
 from tests.fakes.fakes import FakeTranscriber, Gate, tone
 
@@ -28,11 +28,14 @@ async def test_times_count_from_the_start_of_the_callers_audio() -> None:
         ]
 
 
-async def test_a_language_that_is_not_heard_is_refused_before_any_work() -> None:
+@pytest.mark.parametrize(("language", "candidates"), [("de", ()), (None, ("en", "de"))])
+async def test_a_language_that_is_not_heard_is_refused_before_any_work(
+    language: str | None, candidates: tuple[str, ...]
+) -> None:
     closed = Gate()
     service = Transcription(FakeTranscriber(name="ear", languages=frozenset({"en"}), gate=closed))
-    with pytest.raises(UnsupportedLanguage, match=r"ear hears en, not 'de'.*openai-whisper"):
-        await service.transcribe(SPEECH, "de", Quality.FAST)
+    with pytest.raises(UnsupportedLanguage, match=r"ear hears en, not 'de'.*WHISPER_MODEL"):
+        await service.transcribe(SPEECH, language, Quality.FAST, hints=Hints(candidates))
     assert closed.entered == 0
 
 
@@ -88,7 +91,9 @@ class Guessing(FakeTranscriber):
 
     probability: float = 0.4
 
-    async def transcribe(self, audio: Audio, language: str | None, quality: Quality) -> Transcript:
+    async def transcribe(
+        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
+    ) -> Transcript:
         spoken = (Segment("word", 0.0, 0.8),)
         if language is not None:
             return Transcript(spoken, language, None, 0.6)

@@ -18,7 +18,7 @@ TABLE = Path(__file__).parents[2] / "data" / "spoken_text.tsv"
 def cases() -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
     lines = [line.split("\t") for line in TABLE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return [
-        (language, _unescaped(text), tuple(said.split("|")), tuple(" ".join(rest).split()))
+        (language, _unescaped(text), tuple(said.split("|")), tuple(_unescaped(" ".join(rest)).split()))
         for language, text, said, *rest in lines
     ]
 

@@ -1,0 +1,175 @@
+"""Files that are cut, overwritten or filled up: what is whole is heard, and what is missing is said."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from src.adapters.decoding.pyav_decoder import PyAvDecoder
+from src.domain.audio import AudioFormat, Recording
+from src.domain.errors import AudioUndecodable, InvalidRequest
+from tests.recordings import audio_files as files
+
+SECONDS = 14
+SPEECH = {rate: files.seconds_of_speech(SECONDS, rate) for rate in (8_000, 16_000, 48_000)}
+QUIET = {"b": "24000"}
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "500000"}
+
+MESSAGES = {
+    "wav": files.encode(SPEECH[16_000], 16_000, "wav"),
+    "mp3": files.encode(SPEECH[16_000], 16_000, "mp3"),
+    "mp3 without Xing": files.mux(SPEECH[16_000], 16_000, "mp3", "libmp3lame", options={"write_xing": "0"}),
+    "adts": files.encode(SPEECH[16_000], 16_000, "adts"),
+    "m4a": files.encode(SPEECH[16_000], 16_000, "aac"),
+    "alac": files.encode(SPEECH[16_000], 16_000, "alac"),
+    "m4a, index first": files.index_first(files.encode(SPEECH[16_000], 16_000, "aac")),
+    "fragments": files.mux(SPEECH[48_000], 48_000, "mp4", "aac", options=FRAGMENTS),
+    "fragments of Opus": files.mux(SPEECH[48_000], 48_000, "mp4", "libopus", options=FRAGMENTS),
+    "Opus in MP4": files.mux(SPEECH[48_000], 48_000, "mp4", "libopus"),
+    "flac": files.encode(SPEECH[16_000], 16_000, "flac"),
+    "opus": files.mux(SPEECH[48_000], 48_000, "ogg", "libopus", options=QUIET),
+    "webm": files.mux(SPEECH[48_000], 48_000, "webm", "libopus", options=QUIET),
+    "live webm": files.mux(SPEECH[48_000], 48_000, "webm", "libopus", options={"b": "24000", "live": "1"}),
+    "webm, one cluster": files.mux(
+        SPEECH[48_000],
+        48_000,
+        "webm",
+        "libopus",
+        options={"live": "1", "cluster_time_limit": "30000", "cluster_size_limit": "9000000"},
+    ),
+    "amr": files.mux(SPEECH[8_000], 8_000, "amr", "libopencore_amrnb", options={"b": "12200"}),
+    "3gp": files.mux(SPEECH[8_000], 8_000, "3gp", "libopencore_amrnb", options={"b": "12200"}),
+}
+INDEX_LAST = ("m4a", "alac", "3gp", "Opus in MP4")
+STREAMED = [name for name in MESSAGES if name not in INDEX_LAST]
+OWN_NAMES = [name for name in MESSAGES if name != "wav"]  # of which damage is no sound
+RANDOM = np.random.default_rng(5)
+
+Damage = Callable[[bytes], bytes]
+OVERWRITTEN: dict[str, Damage] = {
+    "zeros": lambda there: bytes(len(there)),
+    "others": lambda there: RANDOM.bytes(len(there)),
+    "inverted": lambda there: bytes(byte ^ 0x5A for byte in there),
+}
+
+
+@pytest.fixture(scope="module")
+def decoder() -> PyAvDecoder:
+    return PyAvDecoder(1.0, 300.0)
+
+
+def damaged(data: bytes, begin: float, share: float, damage: Damage) -> bytes:
+    start, length = round(len(data) * begin), round(len(data) * share)
+    return data[:start] + damage(data[start : start + length]) + data[start + length :]
+
+
+def left_out_seconds(recording: Recording) -> float:
+    (note,) = (note for note in recording.notes if note.startswith("Damaged places of the recording were left out"))
+    return float(note.split()[-2])
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_whole_message_has_no_notes(name: str, decoder: PyAvDecoder) -> None:
+    recording = decoder.decode(MESSAGES[name], AudioFormat.AUTO)
+    assert recording.seconds == pytest.approx(SECONDS, abs=0.1)
+    assert recording.notes == ()
+
+
+def test_what_a_container_says_of_the_length_of_all_packets_is_no_reason_to_refuse_them(decoder: PyAvDecoder) -> None:
+    data = MESSAGES["Opus in MP4"]
+    table = data.rindex(b"stts") + 12  # entries of a number of packets, and the length of each
+    lying = data[: table + 4] + (960 // 2).to_bytes(4) + data[table + 8 :]
+    recording = decoder.decode(lying, AudioFormat.M4A)
+    assert recording.seconds == pytest.approx(SECONDS, abs=0.1)
+    assert recording.notes == ()
+
+
+@pytest.mark.parametrize("damage", OVERWRITTEN)
+@pytest.mark.parametrize("begin", [0.3, 0.45])
+@pytest.mark.parametrize("name", OWN_NAMES)
+def test_what_is_overwritten_in_the_middle_is_left_out_and_said(
+    name: str, begin: float, damage: str, decoder: PyAvDecoder
+) -> None:
+    data = damaged(MESSAGES[name], begin, 0.15, OVERWRITTEN[damage])
+    recording = decoder.decode(data, AudioFormat.AUTO)
+    assert recording.seconds > 0.6 * SECONDS
+    assert left_out_seconds(recording) == pytest.approx(SECONDS - recording.seconds, abs=1.0)
+    assert len(recording.notes) == 1
+
+
+@pytest.mark.parametrize("name", ["mp3", "adts", "flac", "webm", "live webm", "webm, one cluster", "amr", "3gp"])
+def test_little_damage_costs_little(name: str, decoder: PyAvDecoder) -> None:
+    data = MESSAGES[name]
+    for damage in OVERWRITTEN.values():
+        assert decoder.decode(damaged(data, 0.4, 0.03, damage), AudioFormat.AUTO).seconds > 0.93 * SECONDS
+
+
+@pytest.mark.parametrize("name", ["adts", "flac", "opus", "webm", "live webm", "fragments", "amr"])
+def test_a_piece_that_is_missing_within_is_said(name: str, decoder: PyAvDecoder) -> None:
+    recording = decoder.decode(damaged(MESSAGES[name], 0.4, 0.1501, lambda there: b""), AudioFormat.AUTO)
+    assert recording.seconds > 0.6 * SECONDS
+    assert recording.notes
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.97])
+@pytest.mark.parametrize("name", STREAMED)
+def test_of_a_file_that_was_cut_off_the_beginning_is_used_and_the_cut_is_said(
+    name: str, share: float, decoder: PyAvDecoder
+) -> None:
+    data = MESSAGES[name]
+    recording = decoder.decode(data[: round(len(data) * share) + 5], AudioFormat.AUTO)
+    assert recording.seconds > 0.8 * share * SECONDS
+    assert recording.notes == ("The file was cut off: the end of the recording is missing.",)
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_few_bytes_of_a_file_are_refused(name: str, decoder: PyAvDecoder) -> None:
+    for length in (4, 12, 16, 50, 200):
+        with pytest.raises(InvalidRequest):
+            decoder.decode(MESSAGES[name][:length], AudioFormat.AUTO)
+
+
+@pytest.mark.parametrize("name", INDEX_LAST)
+def test_a_recording_that_was_not_finished_is_told_so(name: str, decoder: PyAvDecoder) -> None:
+    with pytest.raises(AudioUndecodable, match="not finished"):
+        decoder.decode(MESSAGES[name][: len(MESSAGES[name]) // 2], AudioFormat.AUTO)
+
+
+@pytest.mark.parametrize("name", ["mp3", "adts", "flac", "opus", "live webm", "amr"])
+def test_zeros_at_the_end_are_padding_or_what_did_not_arrive(name: str, decoder: PyAvDecoder) -> None:
+    data = MESSAGES[name]
+    padded = decoder.decode(data + bytes(3000), AudioFormat.AUTO)
+    assert padded.seconds == pytest.approx(SECONDS, abs=0.1)
+    assert padded.notes == ()
+    filled = decoder.decode(data[: len(data) // 4] + bytes(3 * len(data) // 4), AudioFormat.AUTO)
+    assert filled.seconds > 0.2 * SECONDS
+    assert "The file was cut off: the end of the recording is missing." in filled.notes
+
+
+@pytest.mark.parametrize("name", ["mp3", "adts", "flac", "opus", "live webm", "amr"])
+def test_a_tag_behind_a_file_is_no_damage(name: str, decoder: PyAvDecoder) -> None:
+    assert decoder.decode(MESSAGES[name] + b"TAG" + b"title" * 25, AudioFormat.AUTO).notes == ()
+
+
+def test_two_recordings_in_one_ogg_are_heard_and_damage_in_one_is_said(decoder: PyAvDecoder) -> None:
+    both = 2 * MESSAGES["opus"]
+    assert decoder.decode(both, AudioFormat.OGG).seconds == pytest.approx(2 * SECONDS, abs=0.1)
+    recording = decoder.decode(damaged(both, 0.7, 0.05, OVERWRITTEN["zeros"]), AudioFormat.OGG)
+    assert recording.seconds > 1.8 * SECONDS
+    assert left_out_seconds(recording) > 1
+
+
+@pytest.mark.parametrize("name", ["opus", "live webm", "amr", "adts", "flac", "fragments"])
+def test_a_file_of_which_most_is_damaged_is_refused(name: str, decoder: PyAvDecoder) -> None:
+    with pytest.raises(InvalidRequest):
+        decoder.decode(damaged(MESSAGES[name], 0.2, 0.7, OVERWRITTEN["others"]), AudioFormat.AUTO)
+
+
+@pytest.mark.parametrize(
+    "repeated", [b"\xec\x80", b"\xa3\x81\x81", b"\x7c", b"OggS", b"\xff\xf1", b"moof", b"\x1a\x45\xdf\xa3"]
+)
+@pytest.mark.parametrize("name", ["opus", "live webm", "amr", "adts", "fragments"])
+def test_a_file_made_of_millions_of_parts_is_answered(name: str, repeated: bytes, decoder: PyAvDecoder) -> None:
+    data = MESSAGES[name]
+    with pytest.raises(InvalidRequest):
+        decoder.decode(data[: len(data) // 30] + repeated * (5_000_000 // len(repeated)), AudioFormat.AUTO)
