@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     """auto: XTTS-v2 when its checkpoint is there and its licence accepted, else espeak. An engine that is named never
     falls back: the start fails with what is missing."""
     kokoro_dir: Path = Path("checkpoints/kokoro")
-    """Folder of Kokoro-82M, which speaks all languages of `espeak` but ar and ko; scripts/setup brings it."""
+    """Folder of Kokoro-82M, which speaks for `espeak`; scripts/setup brings it."""
     xtts_dir: Path = Path("checkpoints/xtts")
     """Folder of XTTS-v2's published files; scripts/download_models.py xtts fills it."""
     xtts_slots: int = Field(8, ge=1, le=256)

@@ -15,9 +15,8 @@ from src.models.espeak_voice import base_voice
 from src.models.espeak_voice.base_voice import spoken_languages
 from src.models.espeak_voice.kokoro import Kokoro, Style
 from src.models.espeak_voice.likeness import mixture
-from src.models.espeak_voice.phonemes import LANGUAGES as KOKORO_LANGUAGES
 from src.models.espeak_voice.phonemes import phonemes
-from src.models.espeak_voice.unit_selection import convert, retuned
+from src.models.espeak_voice.unit_selection import convert
 from src.models.espeak_voice.world import BANDS, COEFFICIENTS, FRAME_SECONDS, Frames, analyse, synthesise
 from src.utils.audio import beginning, join, resample
 
@@ -35,8 +34,6 @@ MIN_VOICED_SECONDS = 0.6
 _MAX_UNITS = {Quality.FAST: 1500, Quality.BALANCED: 6000, Quality.HIGH: 12000}
 """Frames of the reference that are searched."""
 _UNCONVERTED = b"unconverted"
-_PITCH_ALONE = frozenset({"ar", "ko"})
-"""Languages of espeak-ng in which hardly a word is left when the spectrum is converted too."""
 _PAUSE_SECONDS = 0.25
 _PEAK = 10 ** (-3 / 20)
 _SILENCE = 10 ** (-50 / 20)
@@ -45,7 +42,7 @@ _SILENCE = 10 ** (-50 / 20)
 class EspeakVoice:
     """Implements `condition` and `speak` of `domain.ports.VoiceEngine` as blocking calls: run it in a child process.
 
-    `kokoro`: the folder of the network that speaks KOKORO_LANGUAGES; None: espeak-ng speaks them too.
+    `kokoro`: the folder of the network that speaks; None: espeak-ng does, which is hard to understand.
     """
 
     def __init__(self, kokoro: Path | None = None) -> None:
@@ -80,11 +77,11 @@ class EspeakVoice:
         return converted(request, self.plain(request))
 
     def plain(self, request: SpeechRequest) -> list[list[Audio]]:
-        """Each text in parts, before conversion: of Kokoro's voices those that are nearest to the speaker, else
+        """Each text in parts, before conversion: of Kokoro's voices those that are nearest to the speaker, or
         espeak-ng. What is said at once is bounded; a longer sentence has several parts.
         """
         say, language = partial(base_voice.say, language=request.language), request.language
-        if self._kokoro is not None and language in KOKORO_LANGUAGES:
+        if self._kokoro is not None:
             style = self._kokoro.mixed(mixture(language, request.speaker, _pitch(request.voice)))
             say = partial(_say_with, self._kokoro, language=language, style=style)
         return [[_trimmed(say(part)) for part in _parts(text)] for text in request.texts]
@@ -119,10 +116,6 @@ def _sounds(spoken: list[Audio], request: SpeechRequest) -> list[Samples]:
     melody = voice if request.prosody is None else _unpack(request.prosody)
     sources = [analyse(audio) for audio in spoken]
     sources = [source for source in sources if len(source.pitch)]
-    if request.language in _PITCH_ALONE:
-        return [
-            synthesise(retuned(source, melody)) if source.voiced.any() else synthesise(source) for source in sources
-        ]
     return _converted(sources, voice, melody, _MAX_UNITS[request.quality])
 
 

@@ -10,11 +10,6 @@ from src.models.espeak_voice.base_voice import ESPEAK_NAMES, espeak_ipa
 from src.models.espeak_voice.chinese import chinese_ipa
 from src.models.espeak_voice.japanese import japanese_ipa
 
-LANGUAGES = frozenset({"en", "es", "fr", "it", "pt", "ja", "zh", "cs", "de", "hu", "nl", "pl", "ru", "tr"})
-"""Those that the network learned, and others whose sounds are among them: it is understood better there than espeak-ng,
-which Arabic and Korean are left to.
-"""
-
 _PUNCTUATION = re.compile(r"\s*([.,;:!?—…]+)\s*")
 _OTHER_LANGUAGE = re.compile(r"\([^)]*\)")
 """How espeak-ng marks that it reads a word in another language."""
@@ -46,6 +41,7 @@ _NEAREST = {
     "ʕ": "ʔ",
 }
 """What is near to sounds that the network has no sign for."""
+_KOREAN_BREATH = re.compile("(?<=[kptʧʨ])h")
 _ENGLISH = (
     ("ʔˌn\u0329", "ʔn"),
     ("ʔn\u0329", "ʔn"),
@@ -73,7 +69,7 @@ _ENGLISH = (
 
 
 def phonemes(text: str, language: str) -> str:
-    """How `text` is said in one of LANGUAGES: the network's signs, and others, which it leaves out.
+    """How `text` is said in a language of the service: the network's signs, and others, which it leaves out.
 
     Raises EngineUnavailable, DeadlineExceeded.
     """
@@ -82,7 +78,8 @@ def phonemes(text: str, language: str) -> str:
     if language == "zh":
         return chinese_ipa(text)
     name = ESPEAK_NAMES.get(language, language)
-    return _with_punctuation(text, lambda clause: _signs(espeak_ipa(clause, name), english=language == "en"))
+    said = _with_punctuation(text, lambda clause: _signs(espeak_ipa(clause, name), english=language == "en"))
+    return _KOREAN_BREATH.sub("ʰ", said).replace("q", "k") if language == "ko" else said
 
 
 def _with_punctuation(text: str, said: Callable[[str], str]) -> str:

@@ -53,11 +53,6 @@ def convert(source: Frames, voice: Frames, melody: Frames, max_units: int) -> Fr
     return replace(source, pitch=_melody(source.pitch, melody.pitch), cepstrum=cepstrum)
 
 
-def retuned(source: Frames, melody: Frames) -> Frames:
-    """`source` with the pitch median and range of `melody` and its own spectrum."""
-    return replace(source, pitch=_melody(source.pitch, melody.pitch))
-
-
 def _moved(source: Frames, voice: Frames) -> Array:
     """The source's cepstrum with the mean, and within limits the spread, of the reference's voiced frames."""
     mean, spread = _statistics(source)
