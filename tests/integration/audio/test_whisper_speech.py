@@ -52,7 +52,7 @@ def stock(checkpoint: Path) -> Any:
 
 @pytest.mark.parametrize(("quality", "points"), [(Quality.FAST, 2.0), (Quality.BALANCED, 0.5), (Quality.HIGH, 0.5)])
 def test_people_are_heard_as_well_as_stock_hears_them(model: WhisperModel, quality: Quality, points: float) -> None:
-    """A short form of `benchmark.py --suite hearing`. Stock makes no error in these; one word is allowed beyond."""
+    """A short form of `benchmark.py --suite hearing`. Stock makes no error in these; two words are allowed beyond."""
     wrong = 0
     for language, texts in CLEAR.items():
         for text in texts:
@@ -62,7 +62,7 @@ def test_people_are_heard_as_well_as_stock_hears_them(model: WhisperModel, quali
             assert 0.5 < heard.language_probability <= 1
             assert 0.3 < heard.confidence <= 1
             wrong += wrong_words(text, heard.text, language)
-    assert wrong <= points / 100 * WORDS + 1
+    assert wrong <= points / 100 * WORDS + 2
 
 
 def test_times_are_those_of_the_speech_and_of_stock(model: WhisperModel, stock: Any) -> None:
