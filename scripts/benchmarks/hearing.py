@@ -8,7 +8,7 @@ import argparse
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from src.domain.errors import VoiceServiceError
 from src.domain.speech import Quality
 from src.models.whisper_model import WhisperModel, weights_file
 from src.utils.audio import resample
+from src.utils.words import word_error_rate
 
 Hear = Callable[[Audio], tuple[str, str]]
 """16 kHz in; the text and the language's code out."""
@@ -89,24 +90,18 @@ def _count(scores: tuple[Score, ...], clip: people.Clip, audio: Audio, hear: Hea
     started = time.perf_counter()
     text, language = hear(audio)
     took = time.perf_counter() - started
-    said = words(clip.text)
     for score in scores:
-        score.words += len(said)
-        score.wrong += distance(said, words(text))
+        score.words += len(words(clip.text))
+        score.wrong += wrong_words(clip.text, text, clip.language)
         score.clips += 1
         score.language_right += language == clip.language
         score.seconds += clip.seconds
         score.took += took
 
 
-def distance(said: Sequence[str], heard: Sequence[str]) -> int:
-    """Levenshtein's, in words."""
-    row = list(range(len(heard) + 1))
-    for index, word in enumerate(said, 1):
-        before, row[0] = row[0], index
-        for column, other in enumerate(heard, 1):
-            before, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, before + (word != other))
-    return row[-1]
+def wrong_words(said: str, heard: str, language: str) -> int:
+    """Words that are wrong, missing or too many."""
+    return round(word_error_rate(said, heard, language) * len(words(said)))
 
 
 def _print(language: str, scores: dict[str, dict[str, Score]]) -> None:

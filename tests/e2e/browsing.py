@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 import soundfile
 from playwright.sync_api import ConsoleMessage, FilePayload, Page, ViewportSize, expect
 
-from scripts.benchmarks.hearing import distance
-from scripts.benchmarks.messages import words
+from scripts.benchmarks import hearing
 
 expect.set_options(timeout=60_000)
 
@@ -132,4 +131,4 @@ def wrong_words(heard: str, said: str) -> int:
     """Words too many, too few or other. A recording starts at another moment of the microphone's each time, and goes
     through the browser's resampler: that may cost a word. Case and punctuation do not count.
     """
-    return distance(words(heard), words(said))
+    return hearing.wrong_words(said, heard, "en")

@@ -1,4 +1,4 @@
-"""Prompts that people speak, each with its text: stock Whisper base hears these word for word."""
+"""Prompts that people speak, each with its text: Whisper base hears these word for word."""
 
 from functools import cache
 
@@ -18,7 +18,7 @@ CLEAR = {
     "es": (
         "Por favor ingrese la clave de entrada para la conferencia.",
         "Numero de conferencia invalido. Por favor intente de nuevo.",
-        "Ha sido expulsado por el sistema de esta conferencia.",
+        "La conferencia está ahora en modo mudo.",
     ),
     "fr": (
         "La conférence est maintenant en mode discret.",

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.benchmarks.hearing import distance
+from scripts.benchmarks.hearing import wrong_words
 from scripts.benchmarks.messages import words
 from src.domain.audio import Samples
 from tests.recordings import audio_files
@@ -47,7 +47,7 @@ def test_words_language_and_times_of_people(http: httpx.Client, language: str, q
     text = CLEAR[language][QUALITIES.index(quality)]
     samples = said(text, language)
     answer = transcribe(http, samples, quality=quality).raise_for_status().json()
-    assert distance(words(text), words(answer["text"])) <= 1
+    assert wrong_words(text, answer["text"], language) <= 1
     assert answer["source_language"] == language
     assert 0.5 < answer["language_probability"] <= 1
     assert 0.3 < answer["confidence"] <= 1
@@ -81,7 +81,7 @@ def test_callers_at_once_each_get_their_own_words(http: httpx.Client) -> None:
         answers = list(callers.map(lambda samples: transcribe(http, samples, quality="fast").json(), recordings))
     for (text, language), answer in zip(wanted, answers, strict=True):
         assert answer["source_language"] == language
-        assert distance(words(text), words(answer["text"])) <= 2
+        assert wrong_words(text, answer["text"], language) <= 2
 
 
 def test_a_message_is_translated_from_what_whisper_heard(http: httpx.Client) -> None:
