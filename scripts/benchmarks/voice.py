@@ -1,7 +1,7 @@
 """Suite `voice`: whether the embedded voice is understood, and how near it is to the speaker.
 
-Five people (three women's telephone prompts of Debian's asterisk-core-sounds, two men of pocketsphinx's own test
-recordings) are the reference voices for sentences in each language. stock openai-whisper, in float32 and told the
+Five people (three speakers of telephone prompts, of Debian's asterisk-core-sounds, and two men of pocketsphinx's own
+test recordings) are the reference voices for sentences in each language. stock openai-whisper, in float32 and told the
 language, hears three sentences at a time: the base voice as it is, and ours. Error rates are of words, in Chinese,
 Japanese and Korean of characters; similarity is the cosine of GE2E embeddings, `voice_similarity` in each answer.
 """
@@ -49,7 +49,7 @@ _MEN = (
 )
 _MEN_DIGEST = "sha256:675778b309a22dfc9b7d37f7621976bba491d2a5f8c59696bd77fd6d07271355"
 _VOICES = ("asterisk en", "librivox", "asterisk fr", "cards", "asterisk it")
-"""In the order in which `--voices` takes them: women and men in turns."""
+"""In the order in which `--voices` takes them: high and low in turns."""
 
 
 @dataclass(frozen=True, slots=True)

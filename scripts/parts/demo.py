@@ -202,6 +202,7 @@ def start(data_dir: Path) -> Service:
         "PORT": str(port),
         "DATA_DIR": str(data_dir),
         "WHISPER_DIR": str(ROOT / Settings().whisper_dir),
+        "KOKORO_DIR": str(ROOT / Settings().kokoro_dir),
         "TRANSLATION_ENGINES": "apertium",
         "VOICE_ENGINE": "espeak",
         "LOG_FORMAT": "text",
