@@ -72,10 +72,11 @@ class Transcription:
         """What was not done as asked. `language`: what the caller named; else one that was assumed is said to be so."""
         notes = []
         if transcript.sounds_like is not None:
-            notes.append(f"The recording sounds like {transcript.sounds_like!r}, not {language!r} as the request says.")
+            named = "one of source_languages" if language is None else repr(language)
+            notes.append(f"The recording sounds like {transcript.sounds_like!r}, not {named} as the request says.")
         if language is None and transcript.language_probability is None:
             notes.append(f"The language was not detected: {transcript.language!r} was assumed.")
-        elif language is None and _unsure(transcript):
+        elif language is None and transcript.sounds_like is None and _unsure(transcript):
             notes.append(f"The language is not sure: {transcript.language!r} is the likeliest. Send source_language.")
         notes += [
             f"Speech from {begin:.1f} s to {end:.1f} s sounds like {code!r}, not {language!r} as the request says"

@@ -1,7 +1,6 @@
 """Decodes packet after packet, and keeps account of what could not be."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,7 @@ class Packets:
     """A damaged packet is left out: the decoder goes on with the next.
 
     `passed_over_bytes` are in packets that say less than they are long. `gap_seconds`: what the time stamps have more
-    than was decoded.
+    than was decoded. `ended_early`: nothing behind a place in the file could be read.
     """
 
     seconds: float = 0.0
@@ -30,13 +29,16 @@ class Packets:
     bad_bytes: int = 0
     passed_over_bytes: int = 0
     gap_seconds: float = 0.0
+    ended_early: bool = False
     _bad_seconds: float = 0.0
     _began: float | None = None
     _lengths_are_right: bool = False
 
     def frames(self, container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.AudioFrame]":
         codec = stream.codec_context
-        for packet in _demuxed(container, stream):
+        if codec.name == "flac":
+            codec.options = {"err_detect": "crccheck+explode"}  # else a frame with a wrong checksum is noise
+        for packet in self._demuxed(container, stream):
             self._note_time(packet)
             if codec.name in AMR:
                 yield from self._amr_frames(packet, codec)
@@ -109,7 +111,8 @@ class Packets:
         if packet.duration and packet.time_base:
             self._bad_seconds += float(packet.duration * packet.time_base)
 
-
-def _demuxed(container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.Packet[Any]]":
-    with suppress(av.FFmpegError):  # nothing behind such a place can be found
-        yield from container.demux(stream)
+    def _demuxed(self, container: "av.container.InputContainer", stream: av.AudioStream) -> "Iterator[av.Packet[Any]]":
+        try:
+            yield from container.demux(stream)
+        except av.FFmpegError:
+            self.ended_early = True

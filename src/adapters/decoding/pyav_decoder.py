@@ -48,6 +48,8 @@ _READERS = {
 _ENCODER_PADDING_SECONDS = 0.3
 """AAC and MP3 encoders fill up frames at both ends: 300 s may come out a little longer."""
 
+_MOSTLY = 0.9
+"""Share of a file that is read when nothing but tags and headers is not."""
 _FEW = 0.01
 """Share of samples that are no numbers up to which a file is heard without them."""
 _SHORTEST_SOUND_SECONDS = 0.1
@@ -124,7 +126,9 @@ class PyAvDecoder:
         if (passed_over or kind is AudioFormat.FLAC) and seconds + packets.gap_seconds < self._max_seconds:
             lost = bad + max(missing, packets.gap_seconds)
         cut = parts.cut or was_cut(parts.data, kind, seconds + lost, self._max_seconds)
-        return _Loss(lost, bad + missing, parts.broken, cut)
+        read = packets.good_bytes + packets.bad_bytes + packets.passed_over_bytes
+        unread = packets.ended_early and not cut and read < _MOSTLY * parts.whole_bytes  # the rest is tags and headers
+        return _Loss(lost, bad + missing, parts.broken or unread, cut)
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,8 @@ class Hearing:
             )
             return
         known = {code: detected.get(code, 0.0) for code in self.languages}
+        if self.clip.hints.languages and sure >= _OTHER and sum(known.values()) <= _DECLARED:
+            self.sounds_like = heard
         self.alternatives = sorted(known.items(), key=lambda pair: pair[1], reverse=True)[:_ALTERNATIVES]
         best, self.probability = self.alternatives[0]
         self.choose(best)
@@ -272,7 +274,7 @@ class Hearing:
         if not self.segments:
             self.result = NoSpeechDetected("No words could be made out in the recording.")
             if self.sounds_like is not None:
-                self.result = SpeechNotUnderstood(_not_understood(self.clip.language, self.sounds_like))
+                self.result = SpeechNotUnderstood(_not_understood(self.clip, self.sounds_like))
             return
         confidence = min(1.0, math.exp(self.log_probability / self.tokens))
         segments = sorted(self.segments, key=lambda segment: segment.start)
@@ -281,7 +283,7 @@ class Hearing:
             code = segment.language or ""
             spoken[code] = spoken.get(code, 0.0) + segment.end - segment.start
         if confidence < (_FLOOR if self.sounds_like is None else _FLOOR_OF_ANOTHER):
-            self.result = SpeechNotUnderstood(_not_understood(self.clip.language, self.sounds_like))
+            self.result = SpeechNotUnderstood(_not_understood(self.clip, self.sounds_like))
             return
         self.result = Transcript(
             tuple(segments),
@@ -323,7 +325,8 @@ def _moved(segment: Segment, seconds: float, language: str) -> Segment:
     return replace(segment, start=start, end=end, words=words, language=language)
 
 
-def _not_understood(named: str | None, sounds_like: str | None) -> str:
+def _not_understood(clip: Clip, sounds_like: str | None) -> str:
     if sounds_like is not None:
+        named = clip.language or ", ".join(clip.hints.languages)
         return f"The recording sounds like {sounds_like!r}, not {named!r}. Send that source_language, or none."
     return "Somebody speaks, but too little is understood of it. Record it again, nearer and with less noise."

@@ -173,3 +173,20 @@ def test_a_file_made_of_millions_of_parts_is_answered(name: str, repeated: bytes
     data = MESSAGES[name]
     with pytest.raises(InvalidRequest):
         decoder.decode(data[: len(data) // 30] + repeated * (5_000_000 // len(repeated)), AudioFormat.AUTO)
+
+
+def test_frames_of_a_flac_with_a_wrong_checksum_are_no_sound(decoder: PyAvDecoder) -> None:
+    """Decoded, they would be noise, in which a recogniser hears words."""
+    file = bytearray(MESSAGES["flac"])
+    for place in range(2000, len(file), 4001):
+        file[place] ^= 0x10
+    found = decoder.decode(bytes(file), AudioFormat.FLAC)
+    assert found.seconds < 0.95 * SECONDS
+    assert any("Damaged places" in note for note in found.notes)
+
+
+def test_what_no_demuxer_can_go_on_with_is_told(decoder: PyAvDecoder) -> None:
+    """A stream whose channels change midway."""
+    said = files.speech(16_000)
+    joined = files.encode(said, 16_000, "opus", 2) + files.encode(said, 16_000, "opus", 1)
+    assert decoder.decode(joined, AudioFormat.OGG).notes != ()

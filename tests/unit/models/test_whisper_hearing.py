@@ -159,6 +159,19 @@ def test_candidates_are_believed_whatever_it_sounds_like() -> None:
     assert (whole.result, whole.parts[0].language) == (None, "nl")
 
 
+def test_candidates_of_which_none_is_plainly_spoken_are_told() -> None:
+    whole = hearing(part(0, 8, None, es=0.95, ja=0.02, ko=0.01))
+    whole.clip = Clip(whole.clip.audio, None, Quality.BALANCED, Hints(("ja", "ko")))
+    whole.languages = frozenset({"ja", "ko"})
+    whole.judge_one()
+    assert whole.sounds_like == "es"
+    whole.parts[0].keep(decoded(-2.0))
+    whole.take(whole.parts[0], [Segment("…", 0.0, 8.0)])
+    whole.finish()
+    assert isinstance(whole.result, SpeechNotUnderstood)
+    assert "'es', not 'ja, ko'" in str(whole.result)
+
+
 @pytest.mark.parametrize(("japanese", "told"), [(0.01, "en"), (0.3, None)])
 def test_a_named_language_that_is_plainly_not_spoken_is_told(japanese: float, told: str | None) -> None:
     whole = hearing(part(0, 8, None, en=0.95, ja=japanese), language="ja")

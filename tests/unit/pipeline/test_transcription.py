@@ -67,6 +67,7 @@ def test_segments_are_joined_as_the_language_writes(language: str, text: str) ->
             "Speech from 1.0 s to 2.5 s could not be made out.",
         ),
         (Transcript((), "ja", None, 0.5, sounds_like="en"), "ja", "The recording sounds like 'en', not 'ja'"),
+        (Transcript((), "ja", 0.1, 0.5, sounds_like="en"), None, "The recording sounds like 'en', not one of source_"),
         (
             Transcript((Segment("Hola.", 1.1, 2.2, language="es"),), "en", None, 0.9, foreign=((1.0, 2.5, "es"),)),
             "en",
