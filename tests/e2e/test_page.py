@@ -56,7 +56,7 @@ def test_a_recorded_message_is_translated_and_both_recordings_play(
         assert re.fullmatch(r"[\d.]+ m?s", time)
 
     facts = page.locator("#facts").inner_text()
-    for engine in ("whisper", "apertium", "espeak"):
+    for engine in ("whisper", "apertium", "kokoro"):
         assert engine in facts
     assert "RIFF INFO, C2PA manifest" in facts
     assert 0 < float(page.locator("meter").get_attribute("value") or 0) <= 1

@@ -109,6 +109,6 @@ def test_another_users_challenge_is_not_there_and_stays_open(user: User, live_se
         assert other.save(recorded(made)).json()["verified"] is True
 
 
-def test_a_language_that_is_not_heard_is_refused(user: User) -> None:
-    refused(user.post("/profile/challenge", language="de"), 422, "unsupported_language", "hears: en.")
+def test_a_challenge_is_in_the_language_that_is_asked_for(user: User) -> None:
+    assert user.challenge(language="de")["language"] == "de"
     assert user.challenge(language="en-GB")["language"] == "en"
