@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--messages", type=int, nargs="?", const=30, metavar="N", help="N messages of up to --longest seconds (30)")
     add("--longest", type=float, default=300.0, metavar="S", help="seconds of a message")
-    add("--clips", type=int, metavar="N", help="only so many prompts of each language")
+    add("--every", type=int, default=1, metavar="N", help="each N-th prompt of a language alone")
     add("--languages", nargs="+", choices=people.LANGUAGES, default=people.LANGUAGES)
     add("--precision", nargs="+", default=["auto"], help="ours: auto, float32, float16; several for prompts")
     add("--no-stock", action="store_true", help="ours alone")
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             contenders[f"ours, {precision}, {quality}"] = _ours(model, quality)
     scores: dict[str, dict[str, Score]] = {name: defaultdict(Score) for name in contenders}
     for language in arguments.languages:
-        for clip in people.clips(language)[: arguments.clips]:
+        for clip in people.clips(language)[:: arguments.every]:
             audio = resample(Audio(clip.samples, people.RATE), 16_000)
             for name, hear in contenders.items():
                 _count((scores[name][language], scores[name]["all"]), clip, audio, hear)
