@@ -195,14 +195,15 @@ def running_service(*, keep: bool) -> Iterator[Service]:
 def start(data_dir: Path) -> Service:
     port = free_port()
     log = OUTPUT / "service.log"
-    # The demo is the same everywhere: settings in the environment do not count, nor .env, which is read from cwd.
+    # The demo is the same everywhere: settings in the environment do not count, nor .env, which is read from cwd; but
+    # for the folders of the weights.
     inherited = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     chosen = {
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "DATA_DIR": str(data_dir),
-        "WHISPER_DIR": str(ROOT / Settings().whisper_dir),
-        "KOKORO_DIR": str(ROOT / Settings().kokoro_dir),
+        "WHISPER_DIR": weights("WHISPER_DIR"),
+        "KOKORO_DIR": weights("KOKORO_DIR"),
         "TRANSLATION_ENGINES": "apertium",
         "VOICE_ENGINE": "espeak",
         "LOG_FORMAT": "text",
@@ -219,6 +220,11 @@ def start(data_dir: Path) -> Service:
             start_new_session=True,  # one group with its children, that Ctrl-C does not reach and stop() ends whole
         )
     return Service(process, f"http://127.0.0.1:{port}", log)
+
+
+def weights(setting: str) -> str:
+    """The folder into which scripts/setup brings them."""
+    return str(ROOT / os.environ.get(setting, str(Settings.model_fields[setting.lower()].default)))
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from scripts.benchmarks.messages import words
 from src.bootstrap.storage import new_key
 from tests.conftest import ROOT, service_process
 from tests.recordings import audio_files
@@ -61,7 +62,8 @@ def test_a_voice_is_learned_heard_and_spoken_with_by_the_worker(service: tuple[h
     http, process = service
     spoken = base64.b64encode(audio_files.encode(audio_files.speech(16_000, SENTENCE), 16_000, "wav")).decode()
     heard = http.post("/transcribe", json={"audio": spoken})
-    assert (heard.status_code, heard.json()["text"]) == (200, SENTENCE), heard.text
+    assert heard.status_code == 200, heard.text
+    assert words(heard.json()["text"]) == words(SENTENCE)
     profile = http.post("/profile", json={"reference_audio": spoken, "consent": CONSENT})
     assert profile.status_code == 200, profile.text
     with_profile = {"voice_profile_id": profile.json()["profile_id"]}
@@ -70,7 +72,7 @@ def test_a_voice_is_learned_heard_and_spoken_with_by_the_worker(service: tuple[h
     assert said.json()["engine"] == "kokoro+world"
     translated = http.post("/translate", json={"audio": spoken, "target_language": "es", **with_profile})
     assert translated.status_code == 200, translated.text
-    assert translated.json()["original_text"] == SENTENCE
+    assert words(translated.json()["original_text"]) == words(SENTENCE)
     assert "hermana" in translated.json()["translated_text"]
 
     assert mapped(process) == set()

@@ -50,12 +50,16 @@ def stock(checkpoint: Path) -> Any:
     return whisper.load_model(str(checkpoint), device="cpu")
 
 
-@pytest.mark.parametrize(("quality", "points"), [(Quality.FAST, 2.0), (Quality.BALANCED, 0.5), (Quality.HIGH, 0.5)])
-def test_people_are_heard_as_well_as_stock_hears_them(model: WhisperModel, quality: Quality, points: float) -> None:
+@pytest.mark.parametrize(
+    ("quality", "points", "clips"), [(Quality.FAST, 2.0, 3), (Quality.BALANCED, 0.5, 3), (Quality.HIGH, 0.5, 1)]
+)
+def test_people_are_heard_as_well_as_stock_hears_them(
+    model: WhisperModel, quality: Quality, points: float, clips: int
+) -> None:
     """A short form of `benchmark.py --suite hearing`. Stock makes no error in these; two words are allowed beyond."""
     wrong = 0
     for language, texts in CLEAR.items():
-        for text in texts:
+        for text in texts[:clips]:
             heard = model.transcribe(recording(text, language), None, quality)
             assert heard.language == language
             assert heard.language_probability is not None
