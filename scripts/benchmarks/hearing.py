@@ -1,7 +1,7 @@
 """Suite `hearing`: people's prompts in five languages, heard by ours in each quality, by stock openai-whisper and by
 faster-whisper, in turns; the language is not given. With `--messages`: see `messages.py`.
 
-Word error rate without case, punctuation and accents, over all words of a language. All have the same weights.
+Word error rate without case, punctuation and accents, over all words of a language. All have Whisper base's weights.
 """
 
 import argparse
@@ -19,8 +19,6 @@ import whisper
 from faster_whisper import WhisperModel as FasterWhisper
 
 from scripts.benchmarks import messages
-from scripts.benchmarks.messages import words
-from scripts.checkpoints import ctranslate2_whisper
 from scripts.parts import people, whisper_packages
 from src.config.settings import Settings
 from src.domain.audio import Audio
@@ -28,7 +26,7 @@ from src.domain.errors import VoiceServiceError
 from src.domain.speech import Quality
 from src.models.whisper_model import WhisperModel, weights_file
 from src.utils.audio import resample
-from src.utils.words import word_error_rate
+from src.utils.words import words, wrong_words
 
 Hear = Callable[[Audio], tuple[str, str]]
 """16 kHz in; the text and the language's code out."""
@@ -57,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--longest", type=float, default=300.0, metavar="S", help="seconds of a message")
     add("--every", type=int, default=1, metavar="N", help="each N-th prompt of a language alone")
     add("--languages", nargs="+", choices=people.LANGUAGES, default=people.LANGUAGES)
-    add("--precision", nargs="+", default=["auto"], help="ours: auto, float32, float16; several for prompts")
+    add("--precision", default="auto", choices=["auto", "float32", "float16"], help="ours")
     add("--no-stock", action="store_true", help="ours alone")
 
 
@@ -65,13 +63,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Of each contender, by language and over all."""
     if arguments.messages is not None:
         return messages.run(arguments)
-    settings = Settings()
-    weights = weights_file(settings.whisper_model, settings.whisper_dir)
+    weights = weights_file("base", Settings().whisper_dir)
     contenders = {} if arguments.no_stock else _stock(weights, arguments.device)
-    for precision in arguments.precision:
-        model = WhisperModel(weights, arguments.device, precision)
-        for quality in Quality:
-            contenders[f"ours, {precision}, {quality}"] = _ours(model, quality)
+    model = WhisperModel(weights, arguments.device, arguments.precision)
+    contenders |= {f"ours, {quality}": _ours(model, quality) for quality in Quality}
     scores: dict[str, dict[str, Score]] = {name: defaultdict(Score) for name in contenders}
     for language in arguments.languages:
         for clip in people.clips(language)[:: arguments.every]:
@@ -99,11 +94,6 @@ def _count(scores: tuple[Score, ...], clip: people.Clip, audio: Audio, hear: Hea
         score.took += took
 
 
-def wrong_words(said: str, heard: str, language: str) -> int:
-    """Words that are wrong, missing or too many."""
-    return round(word_error_rate(said, heard, language) * len(words(said)))
-
-
 def _print(language: str, scores: dict[str, dict[str, Score]]) -> None:
     for name, found in scores.items():
         report = found[language].report()
@@ -124,8 +114,8 @@ def _ours(model: WhisperModel, quality: Quality) -> Hear:
 def _stock(weights: Path, device: str) -> dict[str, Hear]:
     model = whisper.load_model(str(weights), device=device)
     with tempfile.TemporaryDirectory() as folder:
-        converted = str(_converted(weights, Path(folder)))
-        faster = FasterWhisper(converted, device=device, compute_type="int8", local_files_only=True)
+        whisper_packages.unpack(Path(folder))
+        faster = FasterWhisper(folder, device=device, compute_type="int8", local_files_only=True)
 
     def stock(audio: Audio) -> tuple[str, str]:
         with torch.random.fork_rng():
@@ -142,10 +132,3 @@ def _stock(weights: Path, device: str) -> dict[str, Hear]:
 
 def _samples(audio: Audio) -> Any:
     return np.ascontiguousarray(audio.samples, np.float32)
-
-
-def _converted(weights: Path, folder: Path) -> Path:
-    """With the tokenizer that belongs to it, so that nothing is looked for on the hub."""
-    made = ctranslate2_whisper.convert(weights, folder)
-    (made / "tokenizer.json").write_bytes(b"".join(whisper_packages.members(folder, "tokenizer.json")))
-    return made

@@ -10,8 +10,6 @@ import argparse
 import random
 import statistics
 import time
-import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
@@ -27,6 +25,7 @@ from src.domain.errors import VoiceServiceError
 from src.domain.speech import Quality
 from src.models.whisper_model import WhisperModel, weights_file
 from src.utils.audio import resample
+from src.utils.words import words
 
 _SEED = 7
 _KINDS = ("plain", "pauses", "music", "noise", "clicks", "two languages", "levels")
@@ -69,7 +68,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Shares of words in percent, for ours and for stock."""
     settings = Settings()
     weights = weights_file(settings.whisper_model, settings.whisper_dir)
-    ours = WhisperModel(weights, arguments.device, arguments.precision[0])
+    ours = WhisperModel(weights, arguments.device, arguments.precision)
     stock = None if arguments.no_stock else whisper.load_model(str(weights), device=arguments.device)
     scores = {"ours": Score()} | ({} if stock is None else {"stock": Score()})
     for message in messages(arguments.messages, arguments.longest):
@@ -182,10 +181,3 @@ def _count(score: Score, message: Message, text: str, noted: bool, seconds: floa
     score.times.append(seconds / message.audio.duration_seconds)
     state = f"{message.kind:14} {message.audio.duration_seconds:6.1f} s  lost {lost:3}  invented {invented:3}"
     print(state, f"of {len(said)} words", "noted" if noted else "", *(clip.text for clip in gone), flush=True)
-
-
-def words(text: str) -> Sequence[str]:
-    """Without case, punctuation and accents."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    letters = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
-    return letters.split()

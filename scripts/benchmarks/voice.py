@@ -27,6 +27,7 @@ from src.config.settings import Settings
 from src.domain.audio import Audio, Samples
 from src.domain.languages import LANGUAGES
 from src.domain.speech import SpeechRequest, VoicePrint, compare
+from src.models.espeak_voice import unit_selection
 from src.models.espeak_voice.engine import EspeakVoice, converted
 from src.models.speaker_analysis import SpeakerAnalysis
 from src.models.whisper_model import weights_file
@@ -70,13 +71,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--languages", nargs="+", choices=LANGUAGES, default=list(_SENTENCES), help="all")
     add("--sentences", type=int, default=12, metavar="N", help="of the 12 in each language")
     add("--voices", type=int, default=5, metavar="N", help="of the 5 people")
+    add("--espeak", action="store_true", help="espeak-ng alone, as without Kokoro's files")
+    coarse, fine = unit_selection.SHARE[unit_selection.COARSE][0], unit_selection.SHARE[~unit_selection.COARSE][0]
+    add(
+        "--coarse", type=float, default=coarse, help="share of the speaker's units in the coarse spectrum (%(default)s)"
+    )
+    add("--fine", type=float, default=fine, help="the same in the fine one")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Of each language and voice, and the means over the five languages that most was aimed at, and over the others."""
     settings = Settings()
     hearer = Hearer(weights_file(settings.whisper_model, settings.whisper_dir), arguments.device)
-    engine, analysis = EspeakVoice(settings.kokoro_dir), SpeakerAnalysis()
+    kokoro = None if arguments.espeak else settings.kokoro_dir
+    engine, analysis = EspeakVoice(kokoro), SpeakerAnalysis()
+    unit_selection.SHARE[:] = np.where(unit_selection.COARSE, arguments.coarse, arguments.fine)
     references = {name: reference(name) for name in _VOICES[: arguments.voices]}
     prints = {name: analysis.analyze(audio) for name, audio in references.items()}
     for name, voice_print in prints.items():

@@ -27,6 +27,7 @@ import httpx
 import requests
 import soundfile
 from av.audio.stream import AudioStream
+from dotenv import dotenv_values
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -224,7 +225,8 @@ def start(data_dir: Path) -> Service:
 
 def weights(setting: str) -> str:
     """The folder into which scripts/setup brings them."""
-    return str(ROOT / os.environ.get(setting, str(Settings.model_fields[setting.lower()].default)))
+    chosen = os.environ.get(setting) or dotenv_values(ROOT / ".env").get(setting)
+    return str(ROOT / (chosen or str(Settings.model_fields[setting.lower()].default)))
 
 
 def free_port() -> int:

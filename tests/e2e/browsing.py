@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 import soundfile
 from playwright.sync_api import ConsoleMessage, FilePayload, Page, ViewportSize, expect
 
-from scripts.benchmarks import hearing
-
 expect.set_options(timeout=60_000)
 
 WIDE: ViewportSize = {"width": 1400, "height": 900}
@@ -125,10 +123,3 @@ def luminance(colour: str) -> float:
 def contrast(one: str, other: str) -> float:
     dark, light = sorted([luminance(one), luminance(other)])
     return (light + 0.05) / (dark + 0.05)
-
-
-def wrong_words(heard: str, said: str) -> int:
-    """Words too many, too few or other. A recording starts at another moment of the microphone's each time, and goes
-    through the browser's resampler: that may cost a word. Case and punctuation do not count.
-    """
-    return hearing.wrong_words(said, heard, "en")

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, Route, expect
 
+from src.utils.words import wrong_words
 from tests.e2e.browsing import (
     NARROW,
     Watched,
@@ -26,7 +27,6 @@ from tests.e2e.browsing import (
     record,
     seconds_of,
     watch_stages,
-    wrong_words,
 )
 
 STAGES = ["preprocessing", "transcription", "translation", "voice_cloning", "postprocessing"]
@@ -43,7 +43,8 @@ def test_a_recorded_message_is_translated_and_both_recordings_play(
     page.get_by_role("button", name="Translate").click()
     expect_state(page, "done")
 
-    assert wrong_words(page.locator("#original").inner_text(), sentence) <= 1
+    # A recording starts at another moment of the microphone's each time: that may cost a word.
+    assert wrong_words(sentence, page.locator("#original").inner_text(), "en") <= 1
     expect(page.locator("#original")).to_have_attribute("lang", "en")
     expect(page.locator("#translated")).to_contain_text("jueves")
     expect(page.locator("#translated")).to_have_attribute("lang", "es")
@@ -79,7 +80,8 @@ def test_a_chosen_file_is_translated_and_the_answer_downloaded(
     expect(page.locator("#source-player")).to_contain_text(name)
     page.get_by_role("button", name="Translate").click()
     expect_state(page, "done")
-    assert wrong_words(page.locator("#original").inner_text(), sentence) <= 1
+    # A recording starts at another moment of the microphone's each time: that may cost a word.
+    assert wrong_words(sentence, page.locator("#original").inner_text(), "en") <= 1
     assert fits_its_width(page)
 
     with page.expect_download() as download:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
-from scripts.benchmarks.messages import words
 from scripts.parts.demo import PROMPTS
+from src.utils.words import words
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, str(ROOT / "scripts" / "parts" / "demo.py")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from scripts.benchmarks.messages import words
+from src.utils.words import words
 from tests.conftest import service_process
 from tests.recordings import audio_files
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from scripts.benchmarks.messages import words
+from src.utils.words import words
 from tests.attacks.planting import PROGRAM, Plants, Sender, encoded, settings, token, wav
 from tests.conftest import service_process
 from tests.recordings import audio_files

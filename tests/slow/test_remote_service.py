@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scripts.benchmarks.messages import words
 from src.bootstrap.storage import new_key
+from src.utils.words import words
 from tests.conftest import ROOT, service_process
 from tests.recordings import audio_files
 from tests.servers.postgres import PostgresServer

@@ -30,7 +30,8 @@ _SPREAD_LIMITS = (0.7, 1.4)
 _MELODY_LIMITS = (0.5, 1.6)
 _LOUDNESS_FROM_UNITS = 0.7
 _SMOOTHING_FRAMES = 0.7
-_SHARE = np.where(np.arange(COEFFICIENTS) < 16, 0.4, 0.9)
+COARSE = np.arange(COEFFICIENTS) < 16
+SHARE = np.where(COARSE, 0.4, 0.9)
 """Of the units in the result: coarse coefficients carry the words, fine ones the speaker. scripts/README.md has what
 other shares cost."""
 _AUDIBLE = 80.0
@@ -47,7 +48,7 @@ def convert(source: Frames, voice: Frames, melody: Frames, max_units: int) -> Fr
     units = _units(source, voice, max_units)
     selected = gaussian_filter1d(voice.cepstrum[units], _SMOOTHING_FRAMES, axis=0)
     selected[:, 0] += (1 - _LOUDNESS_FROM_UNITS) * (moved[:, 0] - selected[:, 0])
-    mixed = _SHARE * selected + (1 - _SHARE) * moved
+    mixed = SHARE * selected + (1 - SHARE) * moved
     voicing = gaussian_filter1d(source.voiced.astype(float), 1.0)[:, None]
     cepstrum = voicing * mixed + (1 - voicing) * _moved_unvoiced(source, voice)
     return replace(source, pitch=_melody(source.pitch, melody.pitch), cepstrum=cepstrum)

@@ -10,9 +10,9 @@ import httpx
 import numpy as np
 import pytest
 
-from scripts.benchmarks.hearing import wrong_words
 from src.domain.audio import Audio
 from src.models.speaker_analysis import SpeakerAnalysis
+from src.utils.words import wrong_words
 from tests.recordings import audio_files
 from tests.recordings.people import CLEAR, RATE, spoken
 

@@ -9,9 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.benchmarks.hearing import wrong_words
-from scripts.benchmarks.messages import words
 from src.domain.audio import Samples
+from src.utils.words import words, wrong_words
 from tests.recordings import audio_files
 from tests.recordings.people import CLEAR, RATE, spoken
 

@@ -11,14 +11,13 @@ import pytest
 import torch
 import whisper
 
-from scripts.benchmarks.hearing import wrong_words
-from scripts.benchmarks.messages import words
 from src.config.settings import Settings
 from src.domain.audio import Audio
 from src.domain.errors import EngineUnavailable, NoSpeechDetected, UnsupportedLanguage
 from src.domain.speech import Hints, Quality, Transcript
 from src.models.whisper.hearing import Clip
 from src.models.whisper_model import WhisperModel, weights_file
+from src.utils.words import words, wrong_words
 from tests.recordings.people import CLEAR, RATE, recording, spoken
 
 BEFORE, AFTER = 0.2, 0.3
