@@ -167,9 +167,9 @@ async def test_a_postgres_without_tls(postgres: PostgresServer, right: Pair) -> 
 # --- Redis
 
 
-async def is_up(url: str, **tls: object) -> bool:
+async def is_up(url: str, seconds: float = 5.0, **tls: object) -> bool:
     """`tls` as redis-py names it."""
-    link = RedisLink(with_query(url, **tls), 5.0)
+    link = RedisLink(with_query(url, **tls), seconds)
     await link.start()
     try:
         return link.up and await ask(link) == b"there"
@@ -196,7 +196,7 @@ async def test_redis(tmp_path: Path, right: Pair, wrong: Pair) -> None:
         assert not await is_up(url, ssl_ca_certs=right.certificate)
         assert not await is_up(url, **own)
         plain = f"rediss://127.0.0.1:{server.port}/0"
-        assert not await is_up(plain, ssl_ca_certs=right.certificate)
+        assert not await is_up(plain, 1.0, ssl_ca_certs=right.certificate)  # it waits for more
 
 
 # --- S3

@@ -218,7 +218,7 @@ async def test_without_a_worker_callers_are_told_so_at_once(road: Road) -> None:
 async def test_a_call_that_no_worker_takes_is_given_up(road: Road) -> None:
     with pytest.raises(Overloaded):
         await road.calls(patience=0.2).run("echo")
-    calls = road.calls(patience=5)
+    calls = road.calls(patience=1)
     waiting = asyncio.create_task(calls.run("echo"))
     await asyncio.sleep(0.1)
     road.somebody = False
