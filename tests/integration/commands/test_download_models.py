@@ -363,7 +363,7 @@ class TestBreaks:
         assert Path("a/audioseal/detector_base.pth").read_bytes() == BODY
         assert server.gets().count(blob) == 3, "detector twice, generator once"
 
-    @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+    @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
     def test_a_stopped_run_gives_no_half_file_its_name_and_the_next_brings_it(
         self, end: signal.Signals, server: DownloadServer, tmp_path: Path
     ) -> None:

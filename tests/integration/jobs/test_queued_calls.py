@@ -302,6 +302,6 @@ async def test_a_call_of_a_process_that_is_gone_is_taken_away_when_its_time_is_o
 async def test_calls_are_done_while_redis_is_away(road: Road, redis_server: RedisServer) -> None:
     async with road.worker():
         await asyncio.to_thread(redis_server.kill)
-        await until(lambda: not road.events.subscribed)
+        await until(lambda: not road.events._subscribed)
         assert await road.calls().run("echo", "slower") == ("slower",)
     await road.is_empty()

@@ -103,7 +103,6 @@ async def test_too_little_speech_is_refused_and_nothing_is_kept() -> None:
     bench = Bench()
     strict = Profiles(
         bench.profile_rows,
-        bench.profile_rows,
         bench.storage,
         FakeDecoder(),
         bench.voices,
