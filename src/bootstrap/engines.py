@@ -9,14 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
 from src.bootstrap.translators import build_translators
 from src.config.settings import Settings
 from src.domain.leases import Abilities
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceEngine
 from src.domain.provenance import MarkReader
-from src.services.audio_processing import AudioProcessing
 from src.services.safeguards.provenance import MarkProcessing
 from src.utils.named import Named
 from src.workers.engines import RemoteDecoder, RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice, assemble
@@ -157,16 +155,17 @@ def _speech_engines(settings: Settings) -> SpeechEngines:
 
 def decoder_pool(settings: Settings) -> ProcessPool:
     """The decoder, not yet started: also for benchmarks whose other engines are stand-ins."""
+    pyav = Named("src.adapters.decoding.pyav_decoder", "PyAvDecoder")
     return ProcessPool(
         partial(
             assemble,
-            AudioProcessing,
-            partial(PyAvDecoder, _MIN_AUDIO_SECONDS, settings.max_audio_seconds),
+            Named("src.services.audio_processing", "AudioProcessing"),  # loads scipy, which is a third of a start
+            partial(pyav, _MIN_AUDIO_SECONDS, settings.max_audio_seconds),
             Named("src.models.silero_vad", "SileroVad"),
             partial(
                 assemble,
                 MarkProcessing,
-                partial(PyAvDecoder, 0.0, settings.max_audio_seconds),
+                partial(pyav, 0.0, settings.max_audio_seconds),
                 Named("src.adapters.provenance.mark_reading", "MarkFiles"),
             ),
         ),
