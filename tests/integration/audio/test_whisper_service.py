@@ -71,7 +71,7 @@ def test_a_coded_recording_says_the_same(http: httpx.Client) -> None:
 
 
 def test_callers_at_once_each_get_their_own_words(http: httpx.Client) -> None:
-    wanted = [(text, language) for language, texts in CLEAR.items() for text in texts[:1]]
+    wanted = [(CLEAR[language][0], language) for language in ("en", "es", "ru")]
     recordings = [said(text, language) for text, language in wanted]
     with ThreadPoolExecutor(len(wanted)) as callers:
         answers = list(callers.map(lambda samples: transcribe(http, samples, quality="fast").json(), recordings))
