@@ -108,6 +108,13 @@ def encode_wav(audio: Audio) -> bytes:
     return file.getvalue()
 
 
+def samples_of_wav(wav: bytes) -> Audio:
+    """What `encode_wav` wrote, whatever chunks were added since."""
+    with wave.open(io.BytesIO(wav)) as reader:
+        pcm = np.frombuffer(reader.readframes(reader.getnframes()), "<i2")
+        return Audio(pcm.astype(np.float32) / np.float32(32_768), reader.getframerate())
+
+
 def resample(audio: Audio, sample_rate: int) -> Audio:
     """The same sound at another rate."""
     if sample_rate == audio.sample_rate:
