@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel
@@ -30,7 +29,7 @@ from src.domain.provenance import SYNTHETIC_SOURCE
 from src.domain.speech import Hints, Quality
 from src.services.on_demand import Heard, Spoken
 from src.services.saying import CloneRequest, RecordedSpeech
-from src.utils.audio import samples_of_wav
+from src.utils.audio import encode_pcm, samples_of_wav
 from src.utils.encoding import encode_as
 from src.utils.text_language import text_language
 
@@ -189,7 +188,7 @@ def _sound(spoken: Spoken, wanted: schemas.SpeechFormat) -> bytes:
         return spoken.wav
     audio: Audio = samples_of_wav(spoken.wav)
     if wanted == "pcm":
-        return np.rint(audio.samples * 32_768).astype("<i2").tobytes()
+        return encode_pcm(audio.samples)
     return encode_as(audio, wanted, f"Synthetic speech ({SYNTHETIC_SOURCE})")
 
 

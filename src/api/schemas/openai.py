@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from src.api.schemas.common import LanguageTag, ProfileId, Text
+from src.api.schemas.common import LanguageTag, ProfileId, Seconds, Text
 
 TranscriptFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 SpeechFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
@@ -57,8 +57,8 @@ class Transcription(BaseModel):
 
 class VerboseWord(BaseModel):
     word: str
-    start: float
-    end: float
+    start: Seconds
+    end: Seconds
 
 
 class VerboseSegment(BaseModel):
@@ -66,8 +66,8 @@ class VerboseSegment(BaseModel):
 
     id: int
     seek: int = 0
-    start: float
-    end: float
+    start: Seconds
+    end: Seconds
     text: str
     tokens: list[int] = []
     temperature: float = 0.0
@@ -79,7 +79,7 @@ class VerboseSegment(BaseModel):
 class VerboseTranscription(BaseModel):
     task: Literal["transcribe", "translate"]
     language: Annotated[str, Field(description="Its English name.", examples=["spanish"])]
-    duration: float
+    duration: Seconds
     text: str
     segments: list[VerboseSegment] | None = None
     words: list[VerboseWord] | None = None
