@@ -114,7 +114,7 @@ def _page(head: bytes, packets: list[tuple[bytes, bytes]]) -> bytes:
 
 def _begun(page: bytes) -> bytes:
     """A page with the whole packets of one that the file's end cuts off."""
-    if not page.startswith(_MAGIC) or len(page) <= _HEADER_BYTES + page[26]:
+    if not page.startswith(_MAGIC) or len(page) <= _HEADER_BYTES or len(page) <= _HEADER_BYTES + page[26]:
         return b""
     whole = [packet for packet in _packets(page) if packet[0][-1] < 255 and len(packet[1]) == sum(packet[0])]
     return _page(page[:26], whole) if whole else b""

@@ -26,6 +26,8 @@ _CZECH_ONES = """nultý první druhý třetí čtvrtý pátý šestý sedmý osm
     čtrnáctý patnáctý šestnáctý sedmnáctý osmnáctý devatenáctý""".split()  # noqa: SIM905 - words read better than strings
 _CZECH_TENS = "dvacátý třicátý čtyřicátý padesátý šedesátý sedmdesátý osmdesátý devadesátý".split()  # noqa: SIM905
 
+_CZECH_TIMES = ("", "", "dvou", "tří", "čtyř", "pěti", "šesti", "sedmi", "osmi", "devíti")
+
 
 def parse(number: str, language: str) -> tuple[str, str] | None:
     """Digits before and after the decimal sign. None when the separators make no number: a date, a version."""
@@ -118,11 +120,14 @@ def year(number: int, language: str) -> str:
 
 def ordinal(number: int, language: str, form: str = "") -> str:
     """`form`: what the language inflects by: m, f or n, g (genitive), d (dative), p (prepositional) or l (that of a
-    feminine noun); es: apocope; de: the ending. Raises NotImplementedError where the language has no ordinals.
+    feminine noun); es: apocope; de: the ending. The cardinal where num2words has no ordinal.
     """
-    if language in _ORDINALS:
-        return _ORDINALS[language](number, form)
-    return str(num2words(number, lang=language, to="ordinal"))
+    try:
+        if language in _ORDINALS:
+            return _ORDINALS[language](number, form)
+        return str(num2words(number, lang=language, to="ordinal"))
+    except (NotImplementedError, OverflowError, IndexError, KeyError):
+        return cardinal(number, language)
 
 
 def _russian_ordinal(number: int, form: str) -> str:
@@ -155,8 +160,13 @@ def _czech_ordinal(number: int) -> str:
     words = [tens[0], tens[1] if rest % 10 or not tens[0] else ""]
     if number < 100:
         return " ".join(filter(None, words))
-    if not rest:
+    if not rest and number >= 10_000:
         raise NotImplementedError
+    if not rest:
+        thousands, hundreds = divmod(number, 1000)
+        if not hundreds:
+            return _CZECH_TIMES[thousands] + "tisící"
+        return f"{cardinal(number - hundreds, 'cs')} " * (thousands > 0) + _CZECH_TIMES[hundreds // 100] + "stý"
     return " ".join(filter(None, [cardinal(number - rest, "cs"), *words]))
 
 
