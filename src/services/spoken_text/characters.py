@@ -153,6 +153,7 @@ def _tidied(text: str, language: str) -> str:
         text = re.sub(r"\s+[–—]\s*|\s*[–—]\s+|[–—]", ", ", text)
         text = re.sub(r"(?<![^\W\d_])'|'(?![^\W\d_])|(?<![^\W\d_])-|-(?![^\W\d_])", " ", text)
     if language in ("zh", "ja"):
+        text = re.sub(r"\s*[–—]+\s*", "，" if language == "zh" else "、", text)
         text = re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\s+(?=[\u3000-\u9fff\uff00-\uffef])", "", text)
     text = re.sub(r"\s*[.,;:!?،؛؟。，、！？；：](?:\s*[.,;:!?،؛؟。，、！？；：])*", _strongest, text)
     text = re.sub(r"([.,;:!?])(?=[^\W\d_])", r"\1 ", text)

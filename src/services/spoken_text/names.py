@@ -21,7 +21,7 @@ _CAPITALS = re.compile(rf"(?<![{LETTERS}])[A-ZÀ-ÞĀ-ɏА-ЯЁ]{{2,}}(?![{LETTE
 _STARTERS = "He|She|It|They|We|You|I|The|This|That|My|But|And|In|On|Then|There|When|If|What"
 _INITIALS = re.compile(rf"(?<![\w.])((?:[A-Z]\.){{2,}})(?!\w)( (?=(?:{_STARTERS})\b)| ?$)?", re.MULTILINE)
 """Of what it may be the end of a sentence, where a word that begins one follows: U.S."""
-_LETTERS_WITH_POINTS = re.compile(r"(?<![\w.@/])((?:[^\W\d_]{1,2}\.){2,})(?!\w|\n)")
+_LETTERS_WITH_POINTS = re.compile(r"(?<![\w.@/])(?![ap]\.m\.)((?:[^\W\d_]{1,2}\.){2,})(?!\w|\n)")
 """An abbreviation that no table has: S.L., o.g."""
 _SHOUTED = re.compile(rf"(?:{_CAPITALS.pattern}\s+)+{_CAPITALS.pattern}")
 

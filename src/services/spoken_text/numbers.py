@@ -94,6 +94,8 @@ def cardinal(number: int, language: str, gender: str = "") -> str:
     """0 or more in words; `gender` m, f or n where a noun of that gender follows, empty where none does. In Russian,
     the case may follow the gender: g (genitive), d (dative).
     """
+    if number >= 10**_LONGEST:
+        return digits(str(number), language)
     if language == "zh":
         return _chinese(number, before_noun=bool(gender))
     if language == "ru" and gender:
@@ -103,6 +105,10 @@ def cardinal(number: int, language: str, gender: str = "") -> str:
         words = " ".join(_TURKISH.findall(words))
     for wrong, right in vocabulary(language).repairs.items():
         words = words.replace(wrong, right)
+    return _before_noun(words, language, gender)
+
+
+def _before_noun(words: str, language: str, gender: str) -> str:
     if gender == "f":  # Spanish and Portuguese hundreds
         words = re.sub(r"entos\b", "entas", words)
     for ending, before_noun in vocabulary(language).before.get(gender, {}).items():
@@ -123,11 +129,11 @@ def ordinal(number: int, language: str, form: str = "") -> str:
     feminine noun); es: apocope; de: the ending. The cardinal where num2words has no ordinal.
     """
     try:
-        if language in _ORDINALS:
-            return _ORDINALS[language](number, form)
-        return str(num2words(number, lang=language, to="ordinal"))
+        known = _ORDINALS.get(language)
+        words = known(number, form) if known else str(num2words(number, lang=language, to="ordinal"))
     except (NotImplementedError, OverflowError, IndexError, KeyError):
-        return cardinal(number, language)
+        words = ""
+    return words.strip() or cardinal(number, language)
 
 
 def _russian_ordinal(number: int, form: str) -> str:

@@ -11,10 +11,11 @@ from src.services.spoken_text.vocabulary import vocabulary
 
 _SUFFIXES = {
     "en": (r"(\d{1,3}(?:,\d{3})+|\d+)(st|nd|rd|th)\b", {}),
-    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|n?de?|e|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
+    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|n?de?|es?|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
     "es": (r"(\d+)\.?(?:(º|ª|°)(?!C)|(er|ro|ra|do|da|to|ta|vo|va|mo|ma|no|na)\b)", {"er": "apocope"}),
-    "it": (r"(\d+)(º|ª|°(?!\s?[cf]\b)(?=\s?[a-z])|°$)", {}),
+    "it": (r"(\d+)(º|ª|°(?!\s?[cf]\b)(?=\s?[a-z])|°$|[ao](?=\s[a-z]))", {}),
     "pt": (r"(\d+)\.?(º|ª|°(?!\s?[cf]\b)(?=\s?[a-z])|[oa]\b)", {}),
+    "de": (r"(\d+)(s?te[rnms]?)\b", {f"{s}te{each}": each for s in ("", "s") for each in "rnms"}),
     "nl": (r"(\d+)(ste|de|e)\b", {}),
     "pl": (r"(\d+)-?(szy|gi|ci|ty|my|sza|ga|cia|ta|ma|sze|gie|cie|te|me|(?:sz|gi|ci|t|m)e(?:go|j))\b", {
         "sze": "n", "gie": "n", "cie": "n", "te": "n", "me": "n", "szego": "g", "giego": "g", "ciego": "g", "tego": "g",

@@ -22,7 +22,8 @@ def powers(text: str, language: str) -> str:
 
     def said(match: re.Match[str]) -> str:
         number = unicodedata.normalize("NFKC", match[1]).replace("−", "-")
-        return match[0] if match[1] in ("²", "³") else f" {pattern.format(n=number)} "
+        space = "" if language in ("zh", "ja", "ko") else " "
+        return match[0] if match[1] in ("²", "³") else f"{space}{pattern.format(n=number)}{space}"
 
     return _EXPONENT.sub(said, text)
 

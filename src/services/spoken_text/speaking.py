@@ -54,9 +54,10 @@ class SpokenText:
 def spoken(text: str, language: str) -> SpokenText:
     """A text of one of the service's languages as a person would read it out."""
     unsaid: dict[str, None] = {}
-    text = re.sub(
-        "(?<=[%日月年時分点天号時월일년명개원])\\s?[~〜～]\\s?(?=[0-9])", join_range(["", ""], language), text
-    )
+    to = join_range(["", ""], language)
+    text = re.sub("(?<=[%日月年時分点天号時월일년명개원])\\s?[~〜～]\\s?(?=[0-9])", to, text)
+    if language in ("zh", "ja", "ko"):  # 3℃~5℃
+        text = re.sub(r"(\d\s?[^\d\s~〜～]{1,4})\s?[~〜～]\s?(?=\d)", rf"\1{to}", text)
     text = re.sub(r"(?<=[\d)])\s?−\s?(?=[\d(])", f" {vocabulary(language).minus} ", text)
     text = re.sub(r"(?<=\d)(\s?)º(?=[CF]\b)", r"\1°", re.sub("(?<=[.,;:!?])\u200b", " ", text))
     text = re.sub(r"(?<![\w.])\.(?=\d)", "0.", text) if language == "en" else text

@@ -49,19 +49,36 @@ def say_times(text: str, language: str) -> str:
         hour = r"(godzini?[ey]\s|\b[Oo]\s(?=\d+(?:\s?[.,!?]|$|\s(?:rano|wieczorem|w))))(\d{1,2})(?![\d:.]\d|\d)"
         text = re.sub(hour, lambda m: m[1] + ordinal(int(m[2]), "pl", "l"), text)
     if language == "hu":
-        text = re.sub(r"(?<=[^\W\d_])-(?=kor\b)", "", text)
+        text = re.sub(r"(?<=[^\W\d_])-(?=(?:kor|ig|t[őó]l|r[ea])\b)", "", text)
     if language == "tr":
         text = re.sub(rf"({_TURKISH_ENDS})'(?=[^\W\d_])", r"\1", text)
     for pattern in _DATES:
         text = pattern.sub(lambda match: _date(match, language), text)
-    if behind := vocabulary(language).date_behind:
-        day = r"(?<=\s)(\d{1,2})/(\d{1,2})(?![\d/]|\s(?:d[eiauo]|des|del|della|van|of)\b)"
-        text = re.sub(day, lambda match: _slashed(match, behind, language), text)
+    text = _days_of_months(text, language)
     if language in ("de", "cs"):
         text = _DAY_AND_MONTH.sub(lambda match: _day_and_month(match[1], match[2], language) or match[0], text)
     if language == "ko":
         text = re.sub(r"(?<!\d)(6|10)(?=월)", lambda match: "유" if match[1] == "6" else "시", text)
     return say_ordinals(text, language)
+
+
+def _days_of_months(text: str, language: str) -> str:
+    """3/4 and 30.11. behind a word that says that it is a date, where nothing stands behind that is counted."""
+    behind = vocabulary(language).date_behind
+    slavic = language in ("pl", "ru")
+    of = (
+        r"zł|[^\W\d]+ów|proc|руб\w*|тыс|млн|евро|метр\w*|[кс]?м|кг|kg|k?m|раз\w?"
+        if slavic
+        else "d[eiauo]|des|della?|van|of"
+    )
+    two_digits = r"(0\d|1[0-2])\.?"
+    for sign, month in ((r"\.", two_digits),) if slavic else (("/", r"(\d{1,2})"), ("-", two_digits)):
+        day = rf"(?<=\s)(\d{{1,2}}){sign}{month}(?![\d/%]|[.,:-]\d|\s?[%€$£₽]|\s(?:{of})\b)"
+        text = re.sub(day, lambda match: _slashed(match, behind, language), text) if behind else text
+    if language == "tr":
+        day = r"(?<![\d.,])(\d{1,2})\.(0\d|1[0-2])(?=')"
+        text = re.sub(day, lambda match: _day_and_month(match[1], match[2], "tr") or match[0], text)
+    return text
 
 
 def _score(match: re.Match[str], language: str) -> str:
@@ -105,7 +122,7 @@ def _with_colons(text: str, language: str) -> str:
     if names.hours_before:
         before = rf"((?<!\w)(?:{names.hours_before})\s)"
         text = re.sub(
-            rf"{before}{clock}\.([0-5]\d)(?![\d.,]\d|\d|\s?[%€$£]|\s(?:[Ee]uro|[Dd]ollar|Meter|Prozent|Kilo|руб|метр|кило|процент|раз|тыс|мл|долл|евро|градус|балл|литр|[кс]?м\b|кг))",
+            rf"{before}{clock}\.([0-5]\d)(?![\d.,]\d|\d|\s?[%€$£]|\s(?:[Ee]uro|[Dd]ollar|Meter|Prozent|Kilo|zł|kg|km|cm|Kč|руб|метр|кило|процент|раз|тыс|мл|долл|евро|градус|балл|литр|[кс]?м\b|кг))",
             r"\1\2:\3",
             text,
             flags=re.IGNORECASE,
