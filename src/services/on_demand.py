@@ -22,10 +22,11 @@ from src.domain.provenance import Detection, Mark, marks_from_json, marks_to_jso
 from src.domain.repositories import UsageRepository
 from src.domain.speech import NO_HINTS, Hints, Quality, Transcript, VoiceMatch
 from src.services.profiles.profiles import CLONES, Profiles, clones_of
-from src.services.safeguards.moderation import Moderation
+from src.services.safeguards.moderation import Moderation, Review
 from src.services.safeguards.provenance import Marks
 from src.services.saying import CloneRequest, RecordedSpeech, Saying
 from src.services.transcription import Transcription
+from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
 
 _ERASED = '{"audio_key": "clones/erased"}'
@@ -86,6 +87,14 @@ class Safeguards:
 
 
 @dataclass(frozen=True, slots=True)
+class Hearing:
+    """What is said, and what that is in another language."""
+
+    transcription: Transcription
+    translation: TextTranslation
+
+
+@dataclass(frozen=True, slots=True)
 class CloneStore:
     """Where answers of `clone` lie for `keep_seconds`, and where their erasure is planned."""
 
@@ -98,7 +107,7 @@ class OnDemand:
     def __init__(
         self,
         decoder: AudioDecoder,
-        transcription: Transcription,
+        hearing: Hearing,
         voices: VoiceCloning,
         profiles: Profiles,
         clones: CloneStore,
@@ -108,7 +117,7 @@ class OnDemand:
         timeout_seconds: float,
     ) -> None:
         self._decoder = decoder
-        self._transcription = transcription
+        self._transcription, self._translation = hearing.transcription, hearing.translation
         self._voices = voices
         self._storage = clones.storage
         self._usage = usage
@@ -126,28 +135,51 @@ class OnDemand:
         quality: Quality,
         request_id: str | None = None,
         hints: Hints = NO_HINTS,
+        target: str | None = None,
     ) -> Heard:
-        """Raises decoding errors, NoSpeechDetected, UnsupportedLanguage, ContentBlocked, DeadlineExceeded."""
+        """What was said; with `target`, its segments in that language, without the times of words.
+
+        Raises decoding errors, NoSpeechDetected, UnsupportedLanguage, ContentBlocked, TranslationUnavailable,
+        DeadlineExceeded.
+        """
         start = time.perf_counter()
         review = self._moderation.review(user_id, "transcribe", request_id or uuid4().hex)
         async with self._accounted(UsageEvent(user_id, "transcribe", "completed", source_language=language)) as account:
             speech = await self._decoder.decode(recorded.data, recorded.audio_format)
-            transcript = await self._transcription.transcribe(speech, language, quality, hints=hints)
+            answerable = self._translation.sources_of(target) if target is not None else None
+            transcript = await self._transcription.transcribe(speech, language, quality, answerable, hints)
             await review.transcript(transcript)
+            hearing, spoken_in = self._transcription.degraded(transcript, language), transcript.language
+            if target is not None:
+                transcript, notes = await self._translated(transcript, target, review)
+                hearing = (*hearing, *notes)
             account.event = replace(
                 account.event,
-                source_language=transcript.language,
+                source_language=spoken_in,
+                target_language=target,
                 seconds_in=speech.source_duration_seconds,
                 transcription_engine=self._transcription.engine_name,
             )
         return Heard(
             transcript,
             self._transcription.engine_name,
-            (*speech.notes, *review.degraded, *self._transcription.degraded(transcript, language)),
+            (*speech.notes, *review.degraded, *hearing),
             speech.source_duration_seconds,
             (time.perf_counter() - start) * 1000,
             review.report,
         )
+
+    async def _translated(
+        self, transcript: Transcript, target: str, review: Review
+    ) -> tuple[Transcript, tuple[str, ...]]:
+        texts = tuple(segment.text for segment in transcript.segments)
+        spoken_in = tuple(segment.language or transcript.language for segment in transcript.segments)
+        translation = await self._translation.translate(texts, spoken_in, target, approve=review.translation)
+        segments = tuple(
+            replace(segment, text=text, words=(), language=None)
+            for segment, text in zip(transcript.segments, translation.texts, strict=True)
+        )
+        return replace(transcript, segments=segments, language=target), translation.degraded
 
     async def clone(self, user_id: str, request: CloneRequest, request_id: str | None = None) -> Spoken:
         """Raises ConsentRequired, UnsupportedLanguage, RequestInvalid for a text with nothing to say, ContentBlocked,

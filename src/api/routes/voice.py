@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from src.api import presenters
 from src.api.dependencies import (
@@ -20,6 +20,7 @@ from src.api.dependencies import (
     on_behalf_of,
 )
 from src.api.error_handlers import problems, request_id_of
+from src.api.job_events import MEDIA_TYPE, STREAM_HEADERS, job_events
 from src.api.requests import JsonRoute, claim_of, decode_audio, disconnected, fingerprint_of, unless_gone
 from src.api.schemas.callbacks import job_ended
 from src.api.schemas.provenance import DetectRequest, DetectResponse
@@ -94,6 +95,9 @@ async def translate(
     Answers when the work is done. With `Prefer: respond-async`, or when it takes longer than the server holds a
     request, or the server ends meanwhile, the answer is 202 with the job as it is, to be fetched at `Location`. Jobs of
     callers who wait are begun before those of callers who do not, unless `priority` says otherwise.
+
+    With `Accept: text/event-stream` the answer is the job's events, as of `/job/{job_id}/events`; who leaves finds the
+    job there.
     """
     caller = await on_behalf_of(body.user_id, caller, services)
     wanted = _job_request(body)
@@ -108,6 +112,9 @@ async def translate(
     priority = _priority(body.priority, patience)
     job = await _submit(services, caller, idempotency_key, "translate", wanted, audio, priority)
 
+    if MEDIA_TYPE in request.headers.get("accept", ""):
+        events = job_events(job, services, links, request)
+        return StreamingResponse(events, media_type=MEDIA_TYPE, headers=STREAM_HEADERS)
     job = await _wait(job, patience, services, request, ending, cancel_when_gone=idempotency_key is None)
     if not job.ended:
         return await _accepted(job, caller, services, links, prefer.applied)
