@@ -82,6 +82,8 @@ def _bound(text: str, language: str) -> str:
         return re.sub(
             r"(?<!\d)(\d{1,2})(?=\ssecolo\b)|(?<=\bsecolo\s)(\d{1,2})", lambda match: ordinal(int(match[0]), "it"), text
         )
+    if language == "de":
+        return re.sub(r"(?<![\d.,])(\d{1,2}\.)(?=[A-ZÄÖÜ][a-zäöü])", r"\1 ", text)
     if language == "tr":
         return re.sub(r"(?<!\d)(\d{1,3})\.'(?=[^\W\d_])", lambda match: ordinal(int(match[1]), "tr"), text)
     return text
@@ -160,7 +162,8 @@ def _plural_ordinal(number: int) -> str:
 def _suffixed(match: re.Match[str], language: str, forms: dict[str, str]) -> str:
     suffix = next(group for group in match.groups()[1:] if group).lower()
     form = forms.get(suffix, "f" if suffix.endswith(("ª", "a")) else "")
-    return ordinal(int(match[1].replace(",", "")), language, form)
+    space = " " if match.string[match.end() : match.end() + 1].isalpha() else ""  # 2ºB
+    return ordinal(int(match[1].replace(",", "")), language, form) + space
 
 
 def _hungarian(text: str, months: str) -> str:
@@ -190,8 +193,8 @@ def _lengthened(day: str) -> str:
 
 
 def _day_alone(day: int) -> str:
-    back = set(ordinal(day, "hu")) & set("aáoóuú")
-    return "elseje" if day == 1 else ordinal(day, "hu") + ("a" if back else "e")
+    said = ordinal(day, "hu")
+    return "elseje" if day == 1 else said + ("a" if said.endswith(("adik", "odik")) else "e")
 
 
 def _both(first: str, last: str) -> str:

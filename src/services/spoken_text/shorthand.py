@@ -28,7 +28,7 @@ def powers(text: str, language: str) -> str:
     return _EXPONENT.sub(said, text)
 
 
-def feet(text: str) -> str:
+def feet(text: str, language: str) -> str:
     """5'7" of a person is a height, 5'30" anywhere a time; 27" is a screen."""
 
     def said(match: re.Match[str]) -> str:
@@ -36,6 +36,8 @@ def feet(text: str) -> str:
         return f"{match[1]} ft {match[2]}″" if high else f"{match[1]} min {match[2]} sec"
 
     text = _PRIMES.sub(said, text)
+    if language == "en":
+        text = re.sub(r"(?<![\w'.,])([4-7])['′’](\d|1[01])(?![\w'’])", r"\1 ft \2″", text)
     return re.sub(r'(?<=\d)"', "″", text) if text.count('"') == 1 else text
 
 

@@ -62,7 +62,7 @@ def spoken(text: str, language: str) -> SpokenText:
     text = re.sub(r"(?<=\d)(\s?)º(?=[CF]\b)", r"\1°", re.sub("(?<=[.,;:!?])\u200b", " ", text))
     text = re.sub(r"(?<![\w.])\.(?=\d)", "0.", text) if language == "en" else text
     text = text.replace("〒", "郵便番号") if language == "ja" else text
-    text = feet(powers(_RANGE_WAVE.sub("–", text), language))
+    text = feet(powers(_RANGE_WAVE.sub("–", text), language), language)
     plain = code_pointed_signs(_PRICE_DASH.sub("", readable(text, unsaid)))
     plain = say_magnitudes(say_abbreviations(say_romans(_TAG.sub(" ", plain), language), language), language)
     said = (_sentence(sentence, language, unsaid) for sentence in split_sentences(plain, language))

@@ -75,6 +75,9 @@ def _days_of_months(text: str, language: str) -> str:
     for sign, month in ((r"\.", two_digits),) if slavic else (("/", r"(\d{1,2})"), ("-", two_digits)):
         day = rf"(?<=\s)(\d{{1,2}}){sign}{month}(?![\d/%]|[.,:-]\d|\s?[%€$£₽]|\s(?:{of})\b)"
         text = re.sub(day, lambda match: _slashed(match, behind, language), text) if behind else text
+    if language in ("pl", "ru", "tr"):  # no time, and no number, as these have a comma
+        day = rf"(?<![\d.,])(2[4-9]|3[01]|0[1-9])\.{two_digits}(?![\d%]|[.,:-]\d|\s?[%€$£₽₺]|\s(?:{of}|TL)\b)"
+        text = re.sub(day, lambda match: _day_and_month(match[1], match[2], language) or match[0], text)
     if language == "tr":
         day = r"(?<![\d.,])(\d{1,2})\.(0\d|1[0-2])(?=')"
         text = re.sub(day, lambda match: _day_and_month(match[1], match[2], "tr") or match[0], text)
