@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic.alias_generators import to_snake
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -192,12 +193,20 @@ def _of_validation(error: RequestValidationError) -> Problem:
         where = found[0]["loc"][-1]
         return _of_service_error(MalformedJson(f"The body stops being JSON at character {where}."))
     errors = tuple(
-        {"field": _field(item["loc"]), "message": str(item["msg"]).removeprefix("Value error, ")}
+        {"field": _field(item["loc"]), "message": str(item["msg"]).removeprefix("Value error, ") + _meant(item)}
         for item in found[:_MAX_FIELD_ERRORS]
     )
     more = f" ({len(found) - 1} more in `errors`)" if len(found) > 1 else ""
     detail = f"{errors[0]['field']}: {errors[0]['message']}{more}" if errors else "A field is not valid."
     return Problem(422, RequestInvalid.code, RequestInvalid.title, detail, errors=errors)
+
+
+def _meant(item: dict[str, Any]) -> str:
+    """What stands there under another spelling of the missing field's name: `targetLanguage`."""
+    if item["type"] != "missing" or not isinstance(item["input"], dict):
+        return ""
+    written = next((name for name in item["input"] if to_snake(str(name)) == item["loc"][-1]), None)
+    return "" if written is None else f": it is named {item['loc'][-1]}, not {written}"
 
 
 def _field(location: tuple[int | str, ...]) -> str:

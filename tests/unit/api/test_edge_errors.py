@@ -6,10 +6,11 @@ import logging
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from src.api.error_handlers import STATUS
+from src.api.error_handlers import STATUS, problem
 from src.api.middleware import Edge
 from src.api.middleware.errors import ErrorMiddleware
 from src.domain.errors import Overloaded, RateLimited, Unauthenticated, VoiceServiceError
@@ -74,6 +75,14 @@ async def test_retry_after_is_in_whole_seconds_and_always_there_with_503() -> No
 async def test_401_names_the_scheme() -> None:
     async with client(edge_app(error=Unauthenticated("no token"))) as http:
         assert (await http.get("/api/v1/failing")).headers["www-authenticate"] == "Bearer"
+
+
+def test_a_field_in_another_spelling_is_told_its_name() -> None:
+    missing = {"type": "missing", "loc": ("body", "target_language"), "msg": "Field required"}
+    for name, told in (("targetLanguage", True), ("TargetLanguage", True), ("target", False)):
+        body = {"audio": "", name: "es"}
+        told_what = problem(RequestValidationError([missing | {"input": body}])).detail
+        assert (told_what == f"target_language: Field required: it is named target_language, not {name}") is told
 
 
 async def test_unknown_address_and_method() -> None:
