@@ -28,6 +28,8 @@ from src.services.saying import CloneRequest, RecordedSpeech, Saying
 from src.services.transcription import Transcription
 from src.services.voice_cloning import VoiceCloning
 
+_HEARD_AT_ONCE_SECONDS = 30.0
+"""Of a recording, one window of the recogniser: heard within any server's limit, and needs no place in the line."""
 _ERASED = '{"audio_key": "clones/erased"}'
 """In the place of the facts about an answer whose voice was deleted."""
 
@@ -126,12 +128,19 @@ class OnDemand:
         quality: Quality,
         request_id: str | None = None,
         hints: Hints = NO_HINTS,
-    ) -> Heard:
-        """Raises decoding errors, NoSpeechDetected, UnsupportedLanguage, ContentBlocked, DeadlineExceeded."""
+    ) -> Heard | None:
+        """None for a recording of more than 30 s, which a job shall hear; its audio is counted.
+
+        Raises decoding errors, NoSpeechDetected, UnsupportedLanguage, ContentBlocked, DeadlineExceeded.
+        """
         start = time.perf_counter()
         review = self._moderation.review(user_id, "transcribe", request_id or uuid4().hex)
-        async with self._accounted(UsageEvent(user_id, "transcribe", "completed", source_language=language)) as account:
+        asked = UsageEvent(user_id, "transcribe", "completed", source_language=language)
+        async with self._accounted(asked, "It is heard by a job: send `Prefer: respond-async`.") as account:
             speech = await self._decoder.decode(recorded.data, recorded.audio_format)
+            if speech.source_duration_seconds > _HEARD_AT_ONCE_SECONDS:
+                account.counts = False
+                return None
             transcript = await self._transcription.transcribe(speech, language, quality, hints=hints)
             await review.transcript(transcript)
             account.event = replace(
@@ -148,6 +157,10 @@ class OnDemand:
             (time.perf_counter() - start) * 1000,
             review.report,
         )
+
+    def require_hearable(self, language: str | None, hints: Hints) -> None:
+        """Raises UnsupportedLanguage, before a job is made of it."""
+        self._transcription.require_languages(language, hints)
 
     async def clone(self, user_id: str, request: CloneRequest, request_id: str | None = None) -> Spoken:
         """Raises ConsentRequired, UnsupportedLanguage, RequestInvalid for a text with nothing to say, ContentBlocked,
@@ -232,8 +245,9 @@ class OnDemand:
             account.event = replace(account.event, outcome=error.code)
             raise
         finally:
-            with suppress(NotFound):  # whoever was deleted meanwhile is not counted
-                await self._usage.add(account.event)
+            if account.counts:
+                with suppress(NotFound):  # whoever was deleted meanwhile is not counted
+                    await self._usage.add(account.event)
 
 
 def _answer_key(voice: RecordedSpeech | str) -> str:
@@ -245,3 +259,4 @@ def _answer_key(voice: RecordedSpeech | str) -> str:
 @dataclass(slots=True)
 class _Account:
     event: UsageEvent
+    counts: bool = True
