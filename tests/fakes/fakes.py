@@ -76,8 +76,8 @@ def tone(seconds: float, sample_rate: int, frequency: float = 220.0) -> Audio:
 
 
 class FakeDecoder:
-    """One second of a tone whose pitch is a hash of the bytes; nothing of `b"silence"`, a tenth of `b"short"`; `b"long"`
-    is of four minutes.
+    """One second of a tone whose pitch is a hash of the bytes; nothing of `b"silence"`, a tenth of `b"short"`. What is
+    `b"long"` says that it has four minutes.
     """
 
     async def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
