@@ -5,6 +5,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +14,12 @@ from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
 from src.domain.errors import EngineUnavailable, JobCancelled, UnsupportedLanguage
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
 from src.models.xtts.conditioning import ENGINE, Conditioner, Voice
-from src.models.xtts.coqui import example_voices, load_xtts, spoken_languages
+from src.models.xtts.coqui import load_xtts, spoken_languages
 from src.models.xtts.decode_loop import DecodeLoop
 from src.models.xtts.linear import Precision
 from src.models.xtts.network import Network
+from src.models.xtts.onnx_files import step_session
+from src.models.xtts.onnx_network import OnnxNetwork
 from src.models.xtts.sampling import SamplingOptions
 from src.models.xtts.text import Tokens
 from src.models.xtts.utterance import Utterance, join
@@ -63,14 +66,14 @@ class XttsModel:
         model = load_xtts(directory, licence_accepted=licence_accepted).to(self._device)
         self.languages = spoken_languages()
         self._tokens = Tokens(model.tokenizer)
-        self._network = Network(model.gpt, self.precision, self._device, example_voices(model))
+        self._network = make_network(model.gpt, self.precision, self._device, directory)
         config = model.config
         options = SamplingOptions(
             config.temperature, config.top_k, config.top_p, config.repetition_penalty, greedy=greedy
         )
         self._loop = DecodeLoop(self._network, options, self._device, slots)
         self._conditioner = Conditioner(model)
-        self._vocoder = Vocoder(model.hifigan_decoder, self.precision.vocoder_dtype)
+        self._vocoder = Vocoder(model.hifigan_decoder, self.precision.vocoder_dtype(self._device))
         self._utterances: deque[Utterance] = deque()
         self.told = f"{self._device.type} in {self.precision}"
         logger.info("xtts: %s on %s", directory, self.told)
@@ -161,6 +164,13 @@ class XttsModel:
             if utterance.waiting and not utterance.cancelled:
                 return utterance
         return None
+
+
+def make_network(gpt: Any, precision: Precision, device: torch.device, directory: Path) -> Network | OnnxNetwork:
+    """What runs the steps: torch, or for int8 ONNX Runtime, whose graph is kept beside the checkpoint."""
+    if precision is Precision.INT8:
+        return OnnxNetwork(gpt, step_session(gpt, directory))
+    return Network(gpt, precision, device)
 
 
 def _seed(tokens: Tensor, candidate: int) -> int:

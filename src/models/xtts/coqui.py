@@ -2,18 +2,20 @@
 
 import importlib.util
 import logging
+import pickle
 import sys
 import types
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from src.domain.errors import EngineUnavailable
-from src.utils.memory import give_back_freed
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,46 @@ def xtts_classes() -> tuple[Any, Any]:
     return XttsConfig, Xtts
 
 
+class _Uninitialised(TorchFunctionMode):
+    """Leaves new weights as memory is: random numbers for half a billion of them, which the checkpoint replaces, would
+    take longer than all the rest of a start.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+_RANDOM = (
+    Tensor.normal_,
+    Tensor.uniform_,
+    torch.nn.init.normal_,
+    torch.nn.init.uniform_,
+    torch.nn.init.kaiming_uniform_,
+)
+
+
+def _mapped(model_class: Any) -> Any:
+    """`Xtts` whose weights are the pages of model.pth, read when they are first used, shared by all processes."""
+
+    class MappedXtts(model_class):  # type: ignore[misc]
+        def _load_checkpoint(self, model_path: Path) -> dict[str, Tensor]:
+            from TTS.tts.models.xtts import _legacy_safe_globals  # noqa: PLC0415
+
+            with _legacy_safe_globals():  # the published file holds its settings as coqui-tts's classes
+                checkpoint = torch.load(
+                    model_path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(model_path)
+                )
+            weights: dict[str, Tensor] = checkpoint["model"]
+            return weights
+
+        def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = True) -> Any:
+            return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+    return MappedXtts
+
+
 def load_xtts(directory: Path, *, licence_accepted: bool) -> Any:
     """A stock `Xtts` in eval mode on the CPU, strict on its keys, with weight norm folded.
 
@@ -70,23 +112,15 @@ def load_xtts(directory: Path, *, licence_accepted: bool) -> Any:
     config_class, model_class = xtts_classes()
     config = config_class()
     config.load_json(str(directory / "config.json"))
-    model = model_class(config)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _Uninitialised():
             warnings.simplefilter("ignore")
+            model = _mapped(model_class)(config)
             model.load_checkpoint(config, checkpoint_dir=str(directory), eval=True, strict=True)
-    except RuntimeError as error:
+    except (RuntimeError, pickle.UnpicklingError) as error:
         raise EngineUnavailable(f"The XTTS checkpoint in {directory} does not fit its config.json.") from error
     fold_weight_norm(model.hifigan_decoder.waveform_decoder)
-    give_back_freed()  # the checkpoint was read as a whole, beside the model
     return model.requires_grad_(False)
-
-
-def example_voices(model: Any, most: int = 4) -> Tensor | None:
-    """Conditioning latents [V, 32, D] of up to `most` speakers that came with the checkpoint; None: none did."""
-    speakers = getattr(model.speaker_manager, "speakers", {})
-    latents = [speaker["gpt_cond_latent"] for speaker in list(speakers.values())[:most]]
-    return torch.cat(latents) if latents else None
 
 
 def fold_weight_norm(module: torch.nn.Module) -> None:

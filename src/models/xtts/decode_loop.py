@@ -18,11 +18,11 @@ its sentences cost, and the shape of a step depends only on their number.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from src.models.xtts.network import Network
 from src.models.xtts.sampling import SamplingOptions, next_codes
 
 _PLACEHOLDER = 1
@@ -48,6 +48,28 @@ class Sentence:
     codes: list[int] = field(default_factory=list)
     finished: bool = False
     latents: Tensor | None = None  # [codes, D], a view of the slot's while the sentence runs, its own at the end
+
+
+class Network(Protocol):
+    """XTTS's GPT-2 with a cache for each slot. `network.Network` and `onnx_network.OnnxNetwork` say the shapes."""
+
+    width: int
+    codes: int
+    start_code: int
+    stop_code: int
+    max_codes: int
+    capacity: int
+
+    def new_cache(self, slots: int) -> Any:
+        """Made once for a loop; `move(source, target, length)` lets one slot hold what another does."""
+
+    def prefix(self, conditioning: Tensor, text_tokens: Tensor) -> Tensor: ...
+
+    def embed(self, codes: Tensor, counts: Tensor) -> Tensor: ...
+
+    def prefill(self, x: Tensor, cache: Any, slot: int) -> tuple[Tensor, Tensor]: ...
+
+    def step(self, x: Tensor, cache: Any, positions: Tensor, longest: int, *, alone: bool) -> tuple[Tensor, Tensor]: ...
 
 
 class Slots:
@@ -112,10 +134,10 @@ class DecodeLoop:
         random = torch.Generator().manual_seed(sentence.seed)
         uniform = torch.rand(self._network.max_codes, generator=random)
         self._slots.reset(slot, prefix.shape[1] - 1, uniform.to(self._device), self._network.start_code)
-        latents = self._network.prefill(prefix, self._cache, slot)
+        latents, logits = self._network.prefill(prefix, self._cache, slot)
         self._running.append(sentence)
         self._lengths.append(prefix.shape[1])
-        self._draw(latents[-1:], self._rows[slot : slot + 1])
+        self._draw(latents, logits, self._rows[slot : slot + 1])
         self._note([sentence], self._rows[slot : slot + 1])
 
     @torch.inference_mode()
@@ -145,17 +167,15 @@ class DecodeLoop:
         counts = slots.counts[:batch]
         x = self._network.embed(slots.last[:batch], counts)  # [B, D]
         alone = batch == 1 and self._step_graph is None  # a graph's `longest` is rounded up
-        latents = self._network.step(x, self._cache, slots.prefix[:batch] + counts, longest, alone=alone)  # [B, D]
-        self._draw(latents, rows)
+        latents, logits = self._network.step(x, self._cache, slots.prefix[:batch] + counts, longest, alone=alone)
+        self._draw(latents, logits, rows)
 
-    def _draw(self, latents: Tensor, rows: Tensor) -> None:
-        """Keep latents [B, D] of slots `rows` [B], and draw the code that follows from each."""
+    def _draw(self, latents: Tensor, logits: Tensor, rows: Tensor) -> None:
+        """Keep latents [B, D] of slots `rows` [B], and draw the code that follows from the logits [B, V] of each."""
         slots = self._slots
         counts = slots.counts[rows]
         slots.latents.index_put_((rows, counts), latents.float())
-        codes = next_codes(
-            self._network.logits(latents), slots.seen[rows], slots.uniform[rows, counts], self._options
-        )  # [B]
+        codes = next_codes(logits, slots.seen[rows], slots.uniform[rows, counts], self._options)  # [B]
         slots.seen.index_put_((rows, codes), torch.ones_like(codes, dtype=torch.bool))
         slots.last.index_put_((rows,), codes)
         slots.counts.index_put_((rows,), counts + 1)

@@ -1,4 +1,4 @@
-"""XTTS's GPT-2 as the decode loop runs it: the stock weights, our own cache, positions given from outside."""
+"""XTTS's GPT-2 as torch runs it, on a GPU or exactly: the stock weights, our own cache, positions from outside."""
 
 from typing import Any
 
@@ -7,12 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from src.models.xtts.embeddings import Embeddings
 from src.models.xtts.linear import Block, Norm, PlainLinear, Precision
-from src.models.xtts.quantisation import Quantiser
 from src.utils.memory import give_back_freed
-
-_TYPICAL_TEXT, _TYPICAL_CODES = 48, 128
-"""Tokens and codes of the sequences from which int8 learns what its matrices are given."""
 
 
 class Cache:
@@ -64,65 +61,37 @@ def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
     return torch.from_numpy(np.zeros((*shape[:-1], shape[-1] * like.element_size()), np.uint8)).view(like.dtype)
 
 
-class Network:
-    """Embeddings, blocks and heads of a stock `GPT` in one precision. Takes the blocks away from the stock model.
+class Network(Embeddings):
+    """Embeddings, blocks and heads of a stock `GPT` in one precision. Takes the blocks away from the stock model."""
 
-    voices: conditioning latents [V, 32, D] of a few speakers, on which int8 learns what its matrices are given.
-    """
-
-    def __init__(self, gpt: Any, precision: Precision, device: torch.device, voices: Tensor | None = None) -> None:
-        self.width: int = gpt.model_dim
-        self.heads: int = gpt.heads
-        self.codes: int = gpt.num_audio_tokens
-        self.start_code: int = gpt.start_audio_token
-        self.stop_code: int = gpt.stop_audio_token
-        self.max_codes: int = gpt.max_gen_mel_tokens
-        self._text_ends = (gpt.start_text_token, gpt.stop_text_token)
+    def __init__(self, gpt: Any, precision: Precision, device: torch.device) -> None:
+        super().__init__(gpt, precision.dtype, device)
         self._device, self._precision = device, precision
-        self._text, self._text_position = (
-            self._copy(gpt.text_embedding.weight),
-            self._copy(gpt.text_pos_embedding.emb.weight),
-        )
-        self._code, self._code_position = (
-            self._copy(gpt.mel_embedding.weight),
-            self._copy(gpt.mel_pos_embedding.emb.weight),
-        )
         self.blocks: list[Block] = []
-        quantise = Quantiser(self._run, None if voices is None else self._typical(voices))
         while len(gpt.gpt.h):
-            block = self._block(gpt.gpt.h[0])
-            self.blocks.append(quantise(block) if precision is Precision.INT8 else block)
+            self.blocks.append(self._block(gpt.gpt.h[0]))
             del gpt.gpt.h[0]  # so that two copies of the weights are never held
         give_back_freed()  # the blocks of the stock model
         self._last_norm, self._final_norm = self._norm(gpt.gpt.ln_f), self._norm(gpt.final_norm)
         self._head = self._linear(gpt.mel_head.weight, gpt.mel_head.bias)
-        self.capacity: int = gpt.max_prompt_tokens + gpt.max_mel_tokens + gpt.max_text_tokens
 
     def new_cache(self, slots: int) -> Cache:
         return Cache(len(self.blocks), slots, self.heads, self.capacity, self.width // self.heads, self._code[:0])
 
-    def prefix(self, conditioning: Tensor, text_tokens: Tensor) -> Tensor:
-        """What stands before the first audio code, with the start code: [1, 32 + T + 3, D] of [1, 32, D] and [T]."""
-        start, stop = self._text_ends
-        tokens = functional.pad(functional.pad(text_tokens, (1, 0), value=start), (0, 1), value=stop).to(self._device)
-        text = self._text[tokens] + self._text_position[: len(tokens)]
-        first = self._code[self.start_code] + self._code_position[0]
-        return torch.cat((conditioning.to(text), text[None], first[None, None]), dim=1)
-
-    def embed(self, codes: Tensor, counts: Tensor) -> Tensor:
-        """[B, D] of the last codes [B], each the counts-th [B] of its sentence; the start code is number 0."""
-        return self._code[codes] + self._code_position[counts]
-
-    def prefill(self, x: Tensor, cache: Cache, slot: int) -> Tensor:
-        """Run prefix x [1, T, D] into `slot`. Returns the latents of all its positions [T, D]."""
+    def prefill(self, x: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Tensor]:
+        """Run prefix x [1, T, D] into `slot`: latents [1, D] and logits [1, V] of its last position."""
         for layer, block in enumerate(self.blocks):
             mixed = block.attention_in(block.norm_1(x))  # [1, T, 3 D]
             cache.fill(layer, slot, mixed)
-            x = block.finish(x, self._attend(mixed))
-        return self._final_norm(self._last_norm(x))[0]
+            query, key, value = mixed.view(*mixed.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            x = block.finish(x, functional.scaled_dot_product_attention(query, key, value, is_causal=True))
+        return self._said(x[:, -1])
 
-    def step(self, x: Tensor, cache: Cache, positions: Tensor, longest: int, *, alone: bool = False) -> Tensor:
-        """Run one input x [B, D] for the first B slots, each at its own position [B] below `longest`: latents [B, D].
+    def step(
+        self, x: Tensor, cache: Cache, positions: Tensor, longest: int, *, alone: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Run one input x [B, D] for the first B slots, each at its own position [B] below `longest`: latents [B, D]
+        and logits [B, V].
 
         `longest` is known on the host, so that the device need not be asked; positions above a row's own are masked.
         alone: there is one row, at position `longest` - 1, so that nothing need be masked.
@@ -137,31 +106,12 @@ class Network:
             query = mixed[..., : self.width].view(batch, 1, self.heads, -1).transpose(1, 2)  # [B, H, 1, D / H]
             attended = functional.scaled_dot_product_attention(query, *cache.get(layer, batch, longest), attn_mask=seen)
             x = block.finish(x, attended)
-        return self._final_norm(self._last_norm(x))[:, 0]
+        return self._said(x[:, 0])
 
-    def logits(self, latents: Tensor) -> Tensor:
-        """Float32 [B, V] of latents [B, D]."""
-        return self._head(latents).float()
-
-    def _attend(self, mixed: Tensor) -> Tensor:
-        """What each position sees of those up to it: [B, H, T, D / H] of projections [B, T, 3 D]."""
-        query, key, value = mixed.view(*mixed.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-
-    def _run(self, block: Block, x: Tensor) -> Tensor:
-        """[B, T, D] through one block."""
-        return block.finish(x, self._attend(block.attention_in(block.norm_1(x))))
-
-    def _typical(self, voices: Tensor) -> Tensor:
-        """[V, 32 + T + 3 + C, D]: any text and any codes in the given voices."""
-        random = torch.Generator().manual_seed(0)
-        sequences = []
-        for voice in voices:
-            text = torch.randint(0, len(self._text), (_TYPICAL_TEXT,), generator=random)
-            codes = torch.randint(0, self.start_code, (_TYPICAL_CODES,), generator=random)
-            spoken = self.embed(codes.to(self._device), torch.arange(1, _TYPICAL_CODES + 1, device=self._device))
-            sequences.append(torch.cat((self.prefix(voice[None], text), spoken[None]), dim=1))
-        return torch.cat(sequences)
+    def _said(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents [B, D] and logits [B, V], float32, of what the last block gives [B, D]."""
+        latents = self._final_norm(self._last_norm(x))
+        return latents, self._head(latents).float()
 
     def _copy(self, tensor: Tensor) -> Tensor:
         return tensor.detach().to(self._device, self._precision.dtype)

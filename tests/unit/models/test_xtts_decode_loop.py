@@ -1,27 +1,29 @@
 """The decode loop against the stock package, on a small network with random weights."""
 
 import functools
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from src.domain.errors import EngineUnavailable
-from src.models.xtts.coqui import example_voices
 from src.models.xtts.decode_loop import DecodeLoop, Sentence
-from src.models.xtts.linear import WEIGHT_STEPS, Int8Linear, Precision
+from src.models.xtts.linear import Precision
 from src.models.xtts.network import Network
+from src.models.xtts.onnx_graph import quantised
+from src.models.xtts.onnx_network import OnnxNetwork
 from src.models.xtts.sampling import SamplingOptions
-from tests.checkpoints.xtts_checkpoint import load, stock, stock_codes, stock_latents, voice
+from src.models.xtts_model import make_network
+from tests.checkpoints.xtts_checkpoint import load, stock, stock_codes, stock_latents, tiny_checkpoint, voice
 
 CPU = torch.device("cpu")
 GREEDY = SamplingOptions(greedy=True)
 
 
 @functools.cache
-def network(precision: Precision) -> Network:
-    model = load()
-    return Network(model.gpt, precision, CPU, example_voices(model))
+def network(precision: Precision) -> Network | OnnxNetwork:
+    return make_network(load().gpt, precision, CPU, tiny_checkpoint())
 
 
 def tokens(seed: int, length: int = 20) -> Tensor:
@@ -131,36 +133,27 @@ def test_a_full_loop_admits_nothing() -> None:
         loop.admit(sentence(2))
 
 
-def test_int8_leaves_no_error_but_that_of_the_weights() -> None:
-    """Weights on the kernel's grid have none, so what is left is that of 16-bit activations."""
-    random = torch.Generator().manual_seed(0)
-    weight = torch.randint(-WEIGHT_STEPS, WEIGHT_STEPS + 1, (48, 96), generator=random) / 64.0
-    weight[:, 0] = WEIGHT_STEPS / 64
-    x = torch.randn(5, 96, generator=random) * torch.tensor([[1e-6], [1.0], [1e4], [0.0], [3.0]])
-    expected = torch.nn.functional.linear(x, weight)
-    ours = Int8Linear(weight, torch.zeros(48))(x)
-    assert ((ours - expected).norm(dim=1) <= 5e-5 * expected.norm(dim=1)).all()
+def test_the_bytes_of_a_weight_are_no_further_from_it_than_half_a_step_of_their_block() -> None:
+    weight = torch.randn(48, 96, generator=torch.Generator().manual_seed(0)) * torch.logspace(-3, 3, 96)
+    levels, scales = quantised(weight)
+    restored = (torch.from_numpy(levels).float() - 128) * torch.from_numpy(scales)[..., None]
+    blocks = weight.view(48, 3, 32)
+    assert ((restored - blocks).abs() <= 0.501 * blocks.abs().amax(dim=-1, keepdim=True) / 127).all()
 
 
-def test_int8_takes_what_rounding_does_to_a_typical_input_off_the_bias() -> None:
-    random = torch.Generator().manual_seed(1)
-    weight, typical = torch.randn(48, 96, generator=random), torch.randn(96, generator=random)
-    expected = torch.nn.functional.linear(typical, weight)
-    corrected = Int8Linear(weight, torch.zeros(48), typical)(typical[None])
-    assert (corrected - expected).abs().max() < 0.1 * (
-        Int8Linear(weight, torch.zeros(48))(typical[None]) - expected
-    ).abs().max()
-
-
-def forced_logits(network: Network, codes: Tensor, sentence_tokens: Tensor, conditioning: Tensor) -> Tensor:
+def forced_logits(
+    network: Network | OnnxNetwork, codes: Tensor, sentence_tokens: Tensor, conditioning: Tensor
+) -> Tensor:
     """[T, V] of codes [T], one step after the other, with and without a mask by turns."""
-    cache, prefix = network.new_cache(1), network.prefix(conditioning, sentence_tokens)
-    latents = [network.prefill(prefix, cache, 0)[-1:]]
+    cache: Any = network.new_cache(1)
+    prefix = network.prefix(conditioning, sentence_tokens)
+    logits = [network.prefill(prefix, cache, 0)[1]]
     for number, code in enumerate(codes[:-1], start=1):
         position = prefix.shape[1] - 1 + number
         x = network.embed(code[None], torch.tensor([number]))
-        latents.append(network.step(x, cache, torch.tensor([position]), position + 1, alone=number % 2 == 0))
-    return network.logits(torch.cat(latents))
+        step = network.step(x, cache, torch.tensor([position]), position + 1, alone=number % 2 == 0)
+        logits.append(step[1].clone())
+    return torch.cat(logits)
 
 
 @pytest.mark.parametrize(
@@ -181,25 +174,22 @@ def test_forced_steps_are_as_near_to_the_stock_logits_as_the_precision_says(
 
 
 @pytest.mark.parametrize(
-    ("processor", "capability", "precision", "vocoder"),
+    ("processor", "capability", "vocoder"),
     [
-        ({"avx512_vnni": True}, "", Precision.INT8, torch.bfloat16),
-        ({"avx_vnni": True}, "", Precision.INT8, torch.bfloat16),
-        ({"avx2": True}, "", Precision.EXACT, torch.float32),
-        ({"avx512_vnni": True}, "avx2", Precision.EXACT, torch.float32),  # torch was told to do without
+        ({"avx512_vnni": True, "avx512_bf16": True}, "", torch.bfloat16),
+        ({"avx512_vnni": True}, "", torch.float32),
+        ({"avx2": True}, "", torch.float32),
+        ({"avx512_bf16": True}, "avx2", torch.float32),  # torch was told to do without
     ],
 )
-def test_a_processor_without_vnni_computes_in_float32(
-    monkeypatch: pytest.MonkeyPatch,
-    processor: dict[str, bool],
-    capability: str,
-    precision: Precision,
-    vocoder: torch.dtype,
+def test_a_processor_without_bfloat16_does_not_emulate_it(
+    monkeypatch: pytest.MonkeyPatch, processor: dict[str, bool], capability: str, vocoder: torch.dtype
 ) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: processor)
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", capability)
     chosen = Precision.chosen("auto", CPU)
-    assert (chosen, chosen.vocoder_dtype) == (precision, vocoder)
+    assert (chosen, chosen.vocoder_dtype(CPU)) == (Precision.INT8, vocoder)
+    assert Precision.EXACT.vocoder_dtype(CPU) == torch.float32
 
 
 def test_a_gpu_computes_in_bf16_and_has_no_int8() -> None:

@@ -1,0 +1,64 @@
+"""The converted network beside its checkpoint."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.models.xtts import onnx_files
+from src.models.xtts.onnx_files import step_session
+from tests.checkpoints.xtts_checkpoint import load, tiny_checkpoint
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A copy of the checkpoint, without what other tests converted."""
+    return Path(shutil.copytree(tiny_checkpoint(), tmp_path / "xtts", ignore=shutil.ignore_patterns(".converted")))
+
+
+def kept(checkpoint: Path) -> list[Path]:
+    return [path for path in (checkpoint / ".converted").iterdir() if path.is_dir()]
+
+
+def refuse(*_: Any) -> None:
+    raise AssertionError("converted")
+
+
+def test_the_second_start_converts_nothing_and_maps_the_packed_weights(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"):
+        step_session(load().gpt, checkpoint)
+    assert "packs its own copy" not in caplog.text
+    monkeypatch.setattr(onnx_files, "write_step_graph", refuse)
+    assert step_session(load().gpt, checkpoint).get_inputs()
+
+
+def test_another_checkpoint_replaces_the_network_of_the_first(checkpoint: Path) -> None:
+    step_session(load().gpt, checkpoint)
+    [first] = kept(checkpoint)
+    (checkpoint / ".converted" / "unfinished.by-a-killed-process").mkdir()
+    with (checkpoint / "model.pth").open("ab") as file:
+        file.write(b"another")
+    step_session(load().gpt, checkpoint)
+    [second] = kept(checkpoint)
+    assert second != first
+
+
+def test_a_folder_that_cannot_be_written_to_keeps_nothing_and_is_told(
+    checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (checkpoint / ".converted").write_text("in the way")
+    with caplog.at_level("WARNING"):
+        assert step_session(load().gpt, checkpoint).get_inputs()
+    assert "each start converts it" in caplog.text
+
+
+def test_weights_that_are_misread_from_the_file_are_packed_by_each_process(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("torch.equal", lambda *_: False)
+    with caplog.at_level("WARNING"):
+        assert step_session(load().gpt, checkpoint).get_inputs()
+    assert "packs its own copy" in caplog.text
