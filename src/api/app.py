@@ -13,14 +13,15 @@ from src import __version__
 from src.api import middleware
 from src.api.dependencies import Services
 from src.api.openapi import describe_access
-from src.api.routes import admin, audio, health, jobs, languages, me, page, profiles, usage, voice
+from src.api.routes import admin, audio, health, jobs, languages, me, openai, page, profiles, usage, voice
 from src.domain.accounts import Quota
 from src.domain.identity import Identity
 
 _DESCRIPTION = """A spoken message in, the same message in another language and in the speaker's voice out.
 
-Errors are RFC 9457 problem+json with a stable `code`. Send `Accept: application/vnd.voice.envelope+json` for answers
-in an envelope `{"success": …, "data" | "error": …}`. `X-Request-ID` and `traceparent` are echoed."""
+Errors are RFC 9457 problem+json with a stable `code`; under `/v1`, which speaks OpenAI's protocol, they are OpenAI's.
+Send `Accept: application/vnd.voice.envelope+json` for answers in an envelope `{"success": …,
+"data" | "error": …}`. `X-Request-ID` and `traceparent` are echoed."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
 
@@ -40,7 +41,7 @@ def build_app(edge: middleware.Edge, lifespan: Lifespan) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.ending = asyncio.Event()
-    for part in (voice, profiles, jobs, languages, me, usage, admin, audio, health, page):
+    for part in (voice, profiles, jobs, languages, me, usage, openai, admin, audio, health, page):
         app.include_router(part.router)
     describe_access(app, asks_tokens=edge.verifier is not None)
     middleware.install(app, edge)

@@ -1,4 +1,6 @@
-"""Every error as RFC 9457 problem+json, wherever it was raised: in a route, in the framework, or in a middleware."""
+"""Every error as RFC 9457 problem+json, wherever it was raised: in a route, in the framework, or in a middleware. Under
+/v1, where clients of OpenAI's are, as OpenAI has it.
+"""
 
 import json
 import logging
@@ -34,6 +36,9 @@ from src.utils.tracing import where
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+OPENAI_PREFIX = "/v1/"
+"""Of the paths that speak OpenAI's protocol."""
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 STATUS: dict[str, int] = {
     "invalid_base64": 400,
@@ -137,10 +142,18 @@ class Problem:
         }
         return members | ({"errors": list(self.errors)} if self.errors else {})
 
+    def openai_body(self) -> dict[str, Any]:
+        """As OpenAI's clients read it."""
+        kind = "server_error" if self.status >= 500 else _OPENAI_TYPES.get(self.status, "invalid_request_error")
+        param = self.errors[0]["field"] if self.errors else None
+        return {"error": {"message": self.detail, "type": kind, "param": param, "code": self.code}}
+
     def response(self, scope: Scope) -> Response:
+        is_openai = scope["path"].startswith(OPENAI_PREFIX)
+        members = self.openai_body() if is_openai else self.body(scope)
         # a field's name is the caller's own text and may hold a lone surrogate, which UTF-8 cannot carry
-        content = json.dumps(self.body(scope), ensure_ascii=False).encode("utf-8", "replace")
-        return Response(content, self.status, self.headers, MEDIA_TYPE)
+        content = json.dumps(members, ensure_ascii=False).encode("utf-8", "replace")
+        return Response(content, self.status, self.headers, "application/json" if is_openai else MEDIA_TYPE)
 
 
 def request_id_of(scope: Scope) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from src.api.error_handlers import problems
+from src.api.error_handlers import OPENAI_PREFIX, problems
 from src.api.middleware import required_scope
 from src.api.middleware.auth import ON_BEHALF_OF
 from src.domain.identity import SCOPES
@@ -54,7 +54,8 @@ def _described(document: dict[str, Any], *, asks_tokens: bool) -> dict[str, Any]
             if scope is None:
                 operation.get("responses", {}).pop("401", None)
                 continue
-            operation["responses"] = {**refusals, **operation.get("responses", {})}
+            if not path.startswith(OPENAI_PREFIX):
+                operation["responses"] = {**refusals, **operation.get("responses", {})}
             operation.setdefault("parameters", []).append({"$ref": f"#/components/parameters/{ON_BEHALF_OF}"})
             if asks_tokens:
                 operation["security"] = [{_SCHEME: [scope]}]

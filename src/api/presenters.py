@@ -1,5 +1,8 @@
 """Domain values to response bodies: models take fields by their names, and round what was measured."""
 
+import math
+import statistics
+import zlib
 from dataclasses import fields
 from typing import Any
 
@@ -8,11 +11,13 @@ from pydantic import BaseModel
 
 from src.api.dependencies import Links
 from src.api.error_handlers import STATUS
-from src.api.schemas import jobs, profiles, provenance, voice
+from src.api.schemas import jobs, openai, profiles, provenance, voice
 from src.domain.errors import error_kind
 from src.domain.jobs import Job, TranslationResult, VoiceProfile
+from src.domain.languages import LANGUAGES
 from src.domain.ports import Storage
 from src.domain.provenance import Detection
+from src.domain.speech import Segment
 from src.services.jobs.board import Forecast
 from src.services.on_demand import Heard, Spoken
 
@@ -97,6 +102,38 @@ def _heard_by(job: Job) -> voice.TranscribeResponse | None:
             result.processing_time_ms,
             result.moderation,
         )
+    )
+
+
+def openai_transcription(heard: Heard) -> openai.Transcription:
+    usage = openai.DurationUsage(seconds=math.ceil(heard.source_seconds))
+    return openai.Transcription(text=heard.transcript.text, usage=usage, degraded=list(heard.degraded))
+
+
+def openai_verbose(heard: Heard, task: str, granularities: frozenset[str]) -> openai.VerboseTranscription:
+    """With the segments, unless words alone are asked for."""
+    transcript = heard.transcript
+    name = LANGUAGES[transcript.language].name.lower()
+    found = openai_transcription(heard).model_dump()
+    found |= {"task": task, "language": name, "duration": heard.source_seconds}
+    if granularities != {"word"}:
+        found["segments"] = [_openai_segment(index, each, heard) for index, each in enumerate(transcript.segments)]
+    if "word" in granularities:
+        words = (word for segment in transcript.segments for word in segment.words)
+        found["words"] = [openai.VerboseWord(word=word.text.strip(), start=word.start, end=word.end) for word in words]
+    return openai.VerboseTranscription.model_validate(found)
+
+
+def _openai_segment(index: int, segment: Segment, heard: Heard) -> openai.VerboseSegment:
+    sure = [word.confidence for word in segment.words] or [heard.transcript.confidence]
+    text = segment.text.encode()
+    return openai.VerboseSegment(
+        id=index,
+        start=segment.start,
+        end=segment.end,
+        text=segment.text,
+        avg_logprob=statistics.fmean(math.log(max(each, 1e-6)) for each in sure),
+        compression_ratio=len(text) / len(zlib.compress(text)),
     )
 
 

@@ -52,30 +52,33 @@ class _Waiting:
     ending: Ending
     key: IdempotencyKey = None
 
-    async def job(
+    async def submit(
         self, caller: Identity, operation: str, wanted: JobRequest, audio: bytes, priority: str | None = None
-    ) -> Job | Response:
-        """The completed job, or the 202 that says where it goes on. `priority`: as the caller names it.
+    ) -> Job:
+        """`priority`: as the caller names it; None: who waits for the answer goes before who comes back for it.
 
-        Raises the error of a job that failed, and what `services.jobs.jobs` raises.
+        Raises what `Jobs.submit` and `Jobs.submit_once` raise.
         """
-        patience = self.prefer.patience(self.services.sync_timeout_seconds)
-        job = await self._submit(caller, operation, wanted, audio, _priority(priority, patience))
-        job = await self._ended(job, patience)
+        jobs = self.services.jobs
+        turn = Priority[priority.upper()] if priority is not None else _turn(self._patience)
+        if self.key is None:
+            return await jobs.submit(caller.user_id, wanted, audio, turn)
+        fingerprint = await asyncio.to_thread(fingerprint_of, operation, wanted, (audio,))
+        return await jobs.submit_once(caller.user_id, self.key, fingerprint, wanted, audio, turn)
+
+    async def answer(self, job: Job, caller: Identity) -> Job | Response:
+        """The completed job, or the 202 that says where it goes on. Raises the error of a job that failed."""
+        job = await self._ended(job, self._patience)
         if not job.ended:
             return await self._accepted(job, caller)
         if job.error is not None:
             raise error_kind(job.error.code)(job.error.detail, retry_after_seconds=job.retry_after_seconds())
         return job
 
-    async def _submit(
-        self, caller: Identity, operation: str, wanted: JobRequest, audio: bytes, priority: Priority
-    ) -> Job:
-        jobs = self.services.jobs
-        if self.key is None:
-            return await jobs.submit(caller.user_id, wanted, audio, priority)
-        fingerprint = await asyncio.to_thread(fingerprint_of, operation, wanted, (audio,))
-        return await jobs.submit_once(caller.user_id, self.key, fingerprint, wanted, audio, priority)
+    @property
+    def _patience(self) -> float:
+        """Seconds."""
+        return self.prefer.patience(self.services.sync_timeout_seconds)
 
     async def _ended(self, job: Job, seconds: float) -> Job:
         """Hold the response until the job, or this server, ends. A caller that goes away and will not ask again has no
@@ -110,10 +113,7 @@ class _Waiting:
 Waiting = Annotated[_Waiting, Depends()]
 
 
-def _priority(asked: str | None, patience: float) -> Priority:
-    """Who waits for the answer goes before who comes back for it."""
-    if asked is not None:
-        return Priority[asked.upper()]
+def _turn(patience: float) -> Priority:
     return Priority.INTERACTIVE if patience > 0 else Priority.BATCH
 
 

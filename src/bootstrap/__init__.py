@@ -33,7 +33,7 @@ from src.services.deployment.health import Health
 from src.services.deployment.languages import LanguageCatalog
 from src.services.jobs.board import JobBoard
 from src.services.jobs.jobs import Jobs
-from src.services.on_demand import CloneStore, OnDemand, Safeguards
+from src.services.on_demand import CloneStore, Hearing, OnDemand, Safeguards
 from src.workers.job_worker import JobWorker
 
 
@@ -140,7 +140,7 @@ def _jobs(settings: Settings, stores: Stores, queue: JobQueue, idempotency: SqlI
 def _on_demand(settings: Settings, stores: Stores, use_cases: UseCases, usage: SqlUsageRepository) -> OnDemand:
     return OnDemand(
         use_cases.decoder,
-        use_cases.transcription,
+        Hearing(use_cases.transcription, use_cases.pipeline.translation),
         use_cases.voices,
         use_cases.profiles,
         CloneStore(stores.storage, use_cases.deletions.rows, settings.result_ttl_seconds),

@@ -4,6 +4,7 @@ file has the marks of synthetic speech.
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -22,16 +23,19 @@ from src.domain.provenance import Detection, Mark, marks_from_json, marks_to_jso
 from src.domain.repositories import UsageRepository
 from src.domain.speech import NO_HINTS, Hints, Quality, Transcript, VoiceMatch
 from src.services.profiles.profiles import CLONES, Profiles, clones_of
-from src.services.safeguards.moderation import Moderation
+from src.services.safeguards.moderation import Moderation, Review
 from src.services.safeguards.provenance import Marks
 from src.services.saying import CloneRequest, RecordedSpeech, Saying
 from src.services.transcription import Transcription
+from src.services.translation import TextTranslation
 from src.services.voice_cloning import VoiceCloning
 
-_HEARD_AT_ONCE_SECONDS = 30.0
-"""Of a recording, one window of the recogniser: heard within any server's limit, and needs no place in the line."""
 _ERASED = '{"audio_key": "clones/erased"}'
 """In the place of the facts about an answer whose voice was deleted."""
+
+
+class LongRecording(Exception):
+    """A recording that a job shall hear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,14 @@ class Safeguards:
 
 
 @dataclass(frozen=True, slots=True)
+class Hearing:
+    """What is said, and what that is in another language."""
+
+    transcription: Transcription
+    translation: TextTranslation
+
+
+@dataclass(frozen=True, slots=True)
 class CloneStore:
     """Where answers of `clone` lie for `keep_seconds`, and where their erasure is planned."""
 
@@ -100,7 +112,7 @@ class OnDemand:
     def __init__(
         self,
         decoder: AudioDecoder,
-        transcription: Transcription,
+        hearing: Hearing,
         voices: VoiceCloning,
         profiles: Profiles,
         clones: CloneStore,
@@ -110,7 +122,7 @@ class OnDemand:
         timeout_seconds: float,
     ) -> None:
         self._decoder = decoder
-        self._transcription = transcription
+        self._transcription, self._translation = hearing.transcription, hearing.translation
         self._voices = voices
         self._storage = clones.storage
         self._usage = usage
@@ -128,31 +140,41 @@ class OnDemand:
         quality: Quality,
         request_id: str | None = None,
         hints: Hints = NO_HINTS,
-    ) -> Heard | None:
-        """None for a recording of more than 30 s, which a job shall hear; its audio is counted.
+        target: str | None = None,
+        at_most_seconds: float = math.inf,
+    ) -> Heard:
+        """What was said; with `target`, its segments in that language, without the times of words.
 
-        Raises decoding errors, NoSpeechDetected, UnsupportedLanguage, ContentBlocked, DeadlineExceeded.
+        Raises LongRecording, its audio counted, for more than `at_most_seconds`; decoding errors, NoSpeechDetected,
+        UnsupportedLanguage, ContentBlocked, TranslationUnavailable, DeadlineExceeded.
         """
         start = time.perf_counter()
         review = self._moderation.review(user_id, "transcribe", request_id or uuid4().hex)
         asked = UsageEvent(user_id, "transcribe", "completed", source_language=language)
-        async with self._accounted(asked, "It is heard by a job: send `Prefer: respond-async`.") as account:
+        async with self._accounted(
+            asked, "A job hears it: `/api/v1/voice/transcribe` with `Prefer: respond-async`."
+        ) as account:
             speech = await self._decoder.decode(recorded.data, recorded.audio_format)
-            if speech.source_duration_seconds > _HEARD_AT_ONCE_SECONDS:
-                account.counts = False
-                return None
-            transcript = await self._transcription.transcribe(speech, language, quality, hints=hints)
+            if speech.source_duration_seconds > at_most_seconds:
+                raise LongRecording
+            answerable = self._translation.sources_of(target) if target is not None else None
+            transcript = await self._transcription.transcribe(speech, language, quality, answerable, hints)
             await review.transcript(transcript)
+            hearing, spoken_in = self._transcription.degraded(transcript, language), transcript.language
+            if target is not None:
+                transcript, notes = await self._translated(transcript, target, review)
+                hearing = (*hearing, *notes)
             account.event = replace(
                 account.event,
-                source_language=transcript.language,
+                source_language=spoken_in,
+                target_language=target,
                 seconds_in=speech.source_duration_seconds,
                 transcription_engine=self._transcription.engine_name,
             )
         return Heard(
             transcript,
             self._transcription.engine_name,
-            (*speech.notes, *review.degraded, *self._transcription.degraded(transcript, language)),
+            (*speech.notes, *review.degraded, *hearing),
             speech.source_duration_seconds,
             (time.perf_counter() - start) * 1000,
             review.report,
@@ -161,6 +183,18 @@ class OnDemand:
     def require_hearable(self, language: str | None, hints: Hints) -> None:
         """Raises UnsupportedLanguage, before a job is made of it."""
         self._transcription.require_languages(language, hints)
+
+    async def _translated(
+        self, transcript: Transcript, target: str, review: Review
+    ) -> tuple[Transcript, tuple[str, ...]]:
+        texts = tuple(segment.text for segment in transcript.segments)
+        spoken_in = tuple(segment.language or transcript.language for segment in transcript.segments)
+        translation = await self._translation.translate(texts, spoken_in, target, approve=review.translation)
+        segments = tuple(
+            replace(segment, text=text, words=(), language=None)
+            for segment, text in zip(transcript.segments, translation.texts, strict=True)
+        )
+        return replace(transcript, segments=segments, language=target), translation.degraded
 
     async def clone(self, user_id: str, request: CloneRequest, request_id: str | None = None) -> Spoken:
         """Raises ConsentRequired, UnsupportedLanguage, RequestInvalid for a text with nothing to say, ContentBlocked,
@@ -235,6 +269,9 @@ class OnDemand:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 yield account
+        except LongRecording:
+            account.counts = False
+            raise
         except TimeoutError:
             account.event = replace(account.event, outcome=DeadlineExceeded.code)
             raise DeadlineExceeded(f"The work took longer than {self._timeout_seconds:g} s. {advice}") from None

@@ -1,8 +1,9 @@
 """A given text in a given voice: what `clone` does while its caller waits, or as a job."""
 
+import asyncio
 from dataclasses import dataclass
 
-from src.domain.audio import AudioFormat
+from src.domain.audio import Audio, AudioFormat
 from src.domain.errors import about
 from src.domain.moderation import ReviewStage
 from src.domain.ports import AudioDecoder
@@ -12,6 +13,7 @@ from src.services.profiles.profiles import Profiles
 from src.services.safeguards.moderation import Review
 from src.services.safeguards.provenance import Marking
 from src.services.voice_cloning import LearnedVoice, VoiceCloning, require_sayable
+from src.utils.encoding import stretched
 from src.utils.text import split_sentences
 
 
@@ -25,12 +27,13 @@ class RecordedSpeech:
 
 @dataclass(frozen=True, slots=True)
 class CloneRequest:
-    """`voice` is a recording, or the id of a stored profile."""
+    """`voice` is a recording, or the id of a stored profile. `speed`: 0.25 to 4 times the engine's own."""
 
     text: str
     language: str
     voice: RecordedSpeech | str
     quality: Quality
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,10 @@ class Saying:
         spoken = await self.voices.speak(asked, voice)
         match = await self.voices.match(voice, spoken)
         degraded = (*notes, *review.degraded, *spoken.degraded)
-        return Said(await self.marking.encode(spoken.audio), spoken.audio.duration_seconds, match, degraded)
+        audio: Audio = spoken.audio
+        if request.speed != 1:
+            audio = await asyncio.to_thread(stretched, audio, request.speed)
+        return Said(await self.marking.encode(audio), audio.duration_seconds, match, degraded)
 
     async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> tuple[LearnedVoice, tuple[str, ...]]:
         """And what of its recording could not be used."""

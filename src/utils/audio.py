@@ -21,6 +21,9 @@ CLICK_FRAMES = 4
 PEAK = 10 ** (-3 / 20)
 """-3 dB of full scale."""
 
+_FULL_SCALE = 32_767
+"""Of 16 bits."""
+
 _DATA_PREFIX = re.compile(rb"\s*data:[^;,]{0,100}(?:;[^;]{0,100}){0,8};\s*base64\s*,", re.IGNORECASE)
 """A recorder's media type may name several codecs, with commas between them."""
 _PYTHON_BYTES = re.compile(r"\s*b'([^']*)'\s*")
@@ -98,14 +101,25 @@ def _pluses_were_lost(digits: bytes) -> bool:
 
 def encode_wav(audio: Audio) -> bytes:
     """A WAV file: 16-bit PCM, mono. Samples beyond [-1, 1] are clipped."""
-    pcm = np.rint(np.clip(audio.samples, -1, 1) * 32_767).astype("<i2")
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
         writer.setsampwidth(2)
         writer.setframerate(audio.sample_rate)
-        writer.writeframes(pcm.tobytes())
+        writer.writeframes(encode_pcm(audio.samples))
     return file.getvalue()
+
+
+def encode_pcm(samples: Samples) -> bytes:
+    """16 bits, little-endian. Samples beyond [-1, 1] are clipped."""
+    return np.rint(np.clip(samples, -1, 1) * _FULL_SCALE).astype("<i2").tobytes()
+
+
+def samples_of_wav(wav: bytes) -> Audio:
+    """What `encode_wav` wrote, whatever chunks were added since."""
+    with wave.open(io.BytesIO(wav)) as reader:
+        pcm = np.frombuffer(reader.readframes(reader.getnframes()), "<i2")
+        return Audio(pcm.astype(np.float32) / np.float32(_FULL_SCALE), reader.getframerate())
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:

@@ -13,7 +13,7 @@ from src.services.jobs.ending import JobEnding
 from src.services.jobs.jobs import Jobs
 from src.services.jobs.runner import JobRunner
 from src.services.jobs.upkeep import JobUpkeep
-from src.services.on_demand import CloneStore, OnDemand, Safeguards
+from src.services.on_demand import CloneStore, Hearing, OnDemand, Safeguards
 from src.services.pipeline import Pipeline
 from src.services.profiles.challenges import Challenges
 from src.services.profiles.profiles import NewProfile, Profiles
@@ -132,7 +132,7 @@ class Bench:
         )
         self.on_demand = OnDemand(
             decoder,
-            self.transcription,
+            Hearing(self.transcription, self.pipeline.translation),
             self.voices,
             self.profiles,
             CloneStore(self.storage, self.deletion_rows, 3600.0),

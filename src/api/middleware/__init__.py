@@ -36,9 +36,10 @@ from src.domain.identity import SCOPE_ADMIN, SCOPE_VOICE
 from src.domain.ports import RateCounter
 from src.utils.limits import LocalSlots, WindowCounter
 
-_WORK = ("/api/v1/voice",)
+_WORK = ("/api/v1/voice", "/v1/audio")
 TRANSLATE_PATH = "/api/v1/voice/translate"
-_WITH_AUDIO = frozenset({TRANSLATE_PATH, "/api/v1/voice/transcribe", "/api/v1/voice/profile"})
+_FORMS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations"})
+_WITH_AUDIO = frozenset({TRANSLATE_PATH, "/api/v1/voice/transcribe", "/api/v1/voice/profile", *_FORMS})
 """Not `clone`, which may go without."""
 _PROBES = ("/health",)
 _SIGNED_AUDIO = ("/api/v1/audio",)
@@ -115,6 +116,7 @@ def install(app: FastAPI, edge: Edge) -> None:
         max_bytes=edge.max_body_bytes,
         timeout_seconds=edge.body_timeout_seconds,
         max_held_bytes=edge.max_held_bytes,
+        forms=_FORMS,
     )
     if edge.audio_quota:
         app.add_middleware(LimitMiddleware, audio_of_a_day(edge.audio_quota), user_of(_WITH_AUDIO.__contains__))

@@ -1,4 +1,6 @@
-"""Request bodies, before they are parsed: not too large, not too slow, declared as JSON, not too many at once."""
+"""Request bodies, before they are parsed: not too large, not too slow, declared as what is read there, not too many at
+once.
+"""
 
 import asyncio
 
@@ -17,11 +19,15 @@ class BodyLimitMiddleware:
 
     Raises AudioTooLarge above `max_bytes` (on Content-Length, before a byte is read), RequestTimeout when the body
     takes longer than `timeout_seconds`, Overloaded when the bodies held at one time exceed `max_held_bytes`,
-    UnsupportedMediaType for a body that is not JSON, MalformedJson for one with more than `MAX_JSON_VALUES`.
+    UnsupportedMediaType for a body that is not JSON, MalformedJson for one with more than `MAX_JSON_VALUES`. Paths of
+    `forms` take forms (multipart) instead.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, timeout_seconds: float, max_held_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, timeout_seconds: float, max_held_bytes: int, forms: frozenset[str]
+    ) -> None:
         self.app = app
+        self._forms = forms
         self._max_bytes = max_bytes
         self._timeout_seconds = timeout_seconds
         self._max_held_bytes = max_held_bytes
@@ -32,16 +38,17 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         self._require_size(int(headers.get("content-length", "0")))
-        _require_json(headers)
+        is_form = scope["path"] in self._forms
+        _require_type(headers, is_form=is_form)
         body = _Body()
         try:
-            if await self._read(receive, body):
+            if await self._read(receive, body, is_form=is_form):
                 await self.app(scope, _replay(body, receive), send)
         finally:
             self._held_bytes -= body.size
             body.take()  # also where an error, which remembers this body, is being answered
 
-    async def _read(self, receive: Receive, body: "_Body") -> bool:
+    async def _read(self, receive: Receive, body: "_Body", *, is_form: bool) -> bool:
         """Fill `body` to its end; False when the caller went away."""
         values = 0
         try:
@@ -52,7 +59,8 @@ class BodyLimitMiddleware:
                     if message["type"] == "http.disconnect":
                         return False
                     chunk: bytes = message.get("body", b"")
-                    values += sum(chunk.count(mark) for mark in (b",", b"[", b"{"))
+                    if not is_form:
+                        values += sum(chunk.count(mark) for mark in (b",", b"[", b"{"))
                     self._hold(body, chunk)
                     self._require_size(body.size)
                     _require_simple(values)
@@ -80,9 +88,12 @@ def _has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
-def _require_json(headers: Headers) -> None:
+def _require_type(headers: Headers, *, is_form: bool) -> None:
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not (
+    if is_form:
+        if media_type != "multipart/form-data":
+            raise UnsupportedMediaType("Send a form (`multipart/form-data`) with the audio as its `file`.")
+    elif media_type != "application/json" and not (
         media_type.startswith("application/") and media_type.endswith("+json")
     ):
         raise UnsupportedMediaType(

@@ -4,13 +4,15 @@ import asyncio
 import math
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator
 
 from src.api import cursor as cursors
 from src.api import presenters
 from src.api.dependencies import LinksDep, Owner, ServicesDep
 from src.api.error_handlers import problems
+from src.api.job_events import MEDIA_TYPE, STREAM_HEADERS, job_events
 from src.api.schemas.jobs import JobList
 from src.api.schemas.voice import TranslateResponse
 from src.domain.accounts import DeletionKind
@@ -24,6 +26,9 @@ Cursor = Annotated[
     str | None,
     Query(max_length=cursors.MAX_LENGTH, description="The `next_cursor` of the page before this one."),
     AfterValidator(lambda given: given if given is None else cursors.checked(given)),
+]
+LastEventId = Annotated[
+    str | None, Header(alias="Last-Event-ID", max_length=100, description="The id of the last event that arrived.")
 ]
 Statuses = Annotated[list[JobStatus], Query(description="Only jobs in this state, or in one of several: repeat it.")]
 
@@ -69,6 +74,27 @@ async def get_job(
     if (wait := job.retry_after_seconds()) is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(wait)))
     return await presenters.job_response(job, services.storage, links, await services.board.forecast(job))
+
+
+@router.get(
+    "/job/{job_id}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {MEDIA_TYPE: {}}}, **problems(404, 422, 429)},
+)
+async def watch_job(
+    job_id: JobId,
+    caller: Owner,
+    services: ServicesDep,
+    links: LinksDep,
+    request: Request,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """The job as server-sent events: `progress` until it has ended, then `transcript`, `translation`, `audio` and
+    `done`, or `error`.
+    """
+    job = await services.jobs.get(job_id, caller.user_id)
+    events = job_events(job, services, links, request, last_event_id)
+    return StreamingResponse(events, media_type=MEDIA_TYPE, headers=STREAM_HEADERS)
 
 
 @router.delete("/job/{job_id}", status_code=204, responses=problems(404, 422, 429))

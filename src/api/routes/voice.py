@@ -1,10 +1,14 @@
 """Speech in, speech out. `translate` makes a job; `services/pipeline.py` tells what happens to it."""
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 
 from src.api import presenters
 from src.api.dependencies import Caller, LinksDep, ServicesDep, on_behalf_of
 from src.api.error_handlers import problems, request_id_of
+from src.api.job_events import MEDIA_TYPE, STREAM_HEADERS, job_events
 from src.api.requests import JsonRoute, claim_of, decode_audio, unless_gone
 from src.api.schemas.callbacks import job_ended
 from src.api.schemas.provenance import DetectRequest, DetectResponse
@@ -29,6 +33,9 @@ from src.services.saying import RecordedSpeech
 
 router = APIRouter(prefix="/api/v1/voice", tags=["voice"], route_class=JsonRoute)
 
+_HEARD_AT_ONCE_SECONDS = 30.0
+"""Of a recording, one window of the recogniser: heard within any server's limit, and needs no place in the line."""
+
 _SPOKEN_AT_ONCE = 300
 """Characters, about 20 s of speech: that little is spoken within any server's limit, and needs no place in the line."""
 
@@ -51,6 +58,9 @@ async def translate(
     Answers when the work is done. With `Prefer: respond-async`, or when it takes longer than the server holds a
     request, or the server ends meanwhile, the answer is 202 with the job as it is, to be fetched at `Location`. Jobs of
     callers who wait are begun before those of callers who do not, unless `priority` says otherwise.
+
+    With `Accept: text/event-stream` the answer is the job's events, as of `/job/{job_id}/events`; who leaves finds the
+    job there.
     """
     caller = await on_behalf_of(body.user_id, caller, services)
     wanted = _job_request(body)
@@ -60,8 +70,12 @@ async def translate(
     if wanted.voice_profile_id is not None:
         await services.profiles.require_usable(wanted.voice_profile_id, caller.user_id)
     audio = await decode_audio(body.audio)
-    job = await waiting.job(caller, "translate", wanted, audio, body.priority)
-    return job if isinstance(job, Response) else await presenters.job_response(job, services.storage, links)
+    job = await waiting.submit(caller, "translate", wanted, audio, body.priority)
+    if MEDIA_TYPE in waiting.request.headers.get("accept", ""):
+        events = job_events(job, services, links, waiting.request)
+        return StreamingResponse(events, media_type=MEDIA_TYPE, headers=STREAM_HEADERS)
+    done = await waiting.answer(job, caller)
+    return done if isinstance(done, Response) else await presenters.job_response(done, services.storage, links)
 
 
 @router.post(
@@ -88,13 +102,20 @@ async def transcribe(
     at_once = waiting.prefer.applied is None and waiting.key is None
     if at_once:
         recorded, request_id = RecordedSpeech(audio, body.audio_format), request_id_of(waiting.request.scope)
-        hearing = services.on_demand.transcribe(caller.user_id, recorded, language, body.quality, request_id, hints)
-        heard = await unless_gone(waiting.request, hearing)
-        if heard is not None:
-            return presenters.transcribed(heard)
+        hearing = services.on_demand.transcribe(
+            caller.user_id,
+            recorded,
+            language,
+            body.quality,
+            request_id,
+            hints,
+            at_most_seconds=_HEARD_AT_ONCE_SECONDS,
+        )
+        with suppress(on_demand.LongRecording):
+            return presenters.transcribed(await unless_gone(waiting.request, hearing))
     wanted = _hearing_request(body, language, hints, audio_counted=at_once)
-    job = await waiting.job(caller, "transcribe", wanted, audio)
-    return job if isinstance(job, Response) else presenters.transcribed_by_job(job)
+    done = await waiting.answer(await waiting.submit(caller, "transcribe", wanted, audio), caller)
+    return done if isinstance(done, Response) else presenters.transcribed_by_job(done)
 
 
 @router.post(
@@ -123,8 +144,9 @@ async def clone(
     recordings = () if isinstance(voice, str) else (voice.data,)
     if waiting.prefer.applied is not None or len(body.text) > _SPOKEN_AT_ONCE:
         await services.on_demand.require_sayable(caller.user_id, wanted)
-        job = await waiting.job(caller, "say", _text_request(body, language), b"".join(recordings))
-        return job if isinstance(job, Response) else await presenters.spoken_by_job(job, services.storage, links)
+        job = await waiting.submit(caller, "say", _text_request(body, language), b"".join(recordings))
+        done = await waiting.answer(job, caller)
+        return done if isinstance(done, Response) else await presenters.spoken_by_job(done, services.storage, links)
     speaking = run_once(
         services.idempotency,
         await claim_of(caller, waiting.key, "clone", body.model_dump(exclude={"reference_audio"}), recordings),

@@ -16,6 +16,18 @@ from src.utils.audio import resample
 ENGINE = "xtts-v2"
 _MIN_SECONDS = 0.33
 """Of a chunk; the stock package leaves shorter ones out."""
+_MEL = {
+    "n_fft": 2048,
+    "hop_length": 256,
+    "win_length": 1024,
+    "power": 2,
+    "normalized": False,
+    "sample_rate": WORKING_SAMPLE_RATE,
+    "f_min": 0,
+    "f_max": 8000,
+    "n_mels": 80,
+}
+"""Of the spectrograms that the stock package learns latents from."""
 _REFERENCE_PEAK = 0.75
 """Of full scale: what the stock package brings references to when config.json has `sound_norm_refs`."""
 
@@ -68,10 +80,23 @@ class Conditioner:
             return self._own_voice()
         recordings = [self._prepared(reference) for reference in references]
         speakers = [self._model.get_speaker_embedding(recording, WORKING_SAMPLE_RATE) for recording in recordings]
-        latents = self._model.get_gpt_cond_latents(
-            torch.cat(recordings, dim=-1), WORKING_SAMPLE_RATE, length=self._seconds, chunk_length=self._chunk_seconds
-        )
-        return Voice(latents, torch.stack(speakers).mean(dim=0))
+        return Voice(self._latents(torch.cat(recordings, dim=-1)), torch.stack(speakers).mean(dim=0))
+
+    def _latents(self, audio: Tensor) -> Tensor:
+        """[1, 32, D] of audio [1, samples]: as `Xtts.get_gpt_cond_latents`, but the whole chunks as one batch."""
+        from TTS.tts.models.xtts import wav_to_mel_cloning  # noqa: PLC0415 - importable once load_xtts has run
+
+        audio = audio[:, : self._seconds * WORKING_SAMPLE_RATE]
+        size = self._chunk_seconds * WORKING_SAMPLE_RATE
+        whole = audio.shape[1] // size * size
+        styles = [
+            self._model.gpt.get_style_emb(
+                wav_to_mel_cloning(chunks, mel_norms=self._model.mel_stats.cpu(), **_MEL).to(self._model.device)
+            )
+            for chunks in (audio[:, :whole].reshape(-1, size), audio[:, whole:])
+            if len(chunks) and chunks.shape[1] >= _MIN_SECONDS * WORKING_SAMPLE_RATE
+        ]  # [chunks, D, 32] each
+        return torch.cat(styles).mean(dim=0, keepdim=True).transpose(1, 2)
 
     def _own_voice(self) -> Voice:
         speakers = getattr(self._model.speaker_manager, "speakers", {})

@@ -6,6 +6,7 @@
 import asyncio
 import hashlib
 import logging
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from uuid import uuid4
@@ -24,6 +25,10 @@ logger = logging.getLogger(__name__)
 _CANCEL_SECONDS = 5.0
 """How long to wait for a worker to let go of a job. It does within a step of its engine, if it lives."""
 _ERASED_SECONDS = 60.0
+_WATCH_SECONDS = 0.25
+"""How often to look whether a job has come to its next stage, of which no event tells."""
+_SILENCE_SECONDS = 15.0
+"""After which a watcher is told the same again: proxies close connections on which nothing passes."""
 
 
 @dataclass(eq=False)
@@ -104,6 +109,22 @@ class Jobs:
         if not job.ended:
             logger.info("job %s goes on after its caller's wait", job_id)
         return job
+
+    async def watch(self, job_id: str, user_id: str, ending: asyncio.Event) -> AsyncIterator[Job]:
+        """The job now, each time that it has another state, and every 15 s, until it, or this server, ends. Raises
+        NotFound.
+        """
+        clock = asyncio.get_running_loop().time
+        told, told_at = None, clock()
+        with self.events.listening(job_id) as wake:
+            while not ending.is_set():
+                job = await self.jobs.get(job_id, user_id)
+                if (job.status, job.stage) != told or clock() >= told_at + _SILENCE_SECONDS:
+                    told, told_at = (job.status, job.stage), clock()
+                    yield job
+                if job.ended:
+                    return
+                await wake.wait(min(_WATCH_SECONDS, self.events.patience_seconds))
 
     async def cancel(self, job_id: str) -> None:
         """Stop the job if it has not ended: the engine stops, and the job fails with `cancelled`.

@@ -247,7 +247,6 @@ async def test_transcribing_is_moderated() -> None:
     recorded = RecordedSpeech(b"bytes", AudioFormat.WAV)
     bench = Bench(moderation=moderation(Policy.FLAG, WordModerator()))
     heard = await bench.on_demand.transcribe("ann", recorded, "en", Quality.FAST)
-    assert heard is not None
     assert heard.moderation is not None
     assert set(heard.moderation.stages) == {ReviewStage.TRANSCRIPT}
     assert heard.moderation.flagged is True

@@ -1,0 +1,93 @@
+"""A job as server-sent events: how far it is, and when it is done, what came of it in pieces.
+
+progress      each new state: `status`, `stage`, `position`, `estimated_wait_seconds`
+transcript    each segment as it was heard
+translation   each segment in the target language
+audio         half seconds of the answer: 16 bits, 24 kHz, mono, in base64; where `return_base64` asks for it
+done          the whole answer without its audio
+error         the problem, instead of all but `progress`
+
+Every event has an id. A caller that comes back with `Last-Event-ID` gets what follows that one, from any process.
+"""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+
+from src.api import presenters
+from src.api.dependencies import Links, Services
+from src.api.error_handlers import problem
+from src.domain.errors import VoiceServiceError, error_kind
+from src.domain.jobs import Job, TranslationResult
+from src.utils.audio import encode_pcm, samples_of_wav
+
+MEDIA_TYPE = "text/event-stream"
+STREAM_HEADERS = {"X-Accel-Buffering": "no"}
+"""nginx would hold events back until its buffer is full."""
+_PIECE_SECONDS = 0.5
+
+
+async def job_events(
+    job: Job, services: Services, links: Links, request: Request, last_id: str | None = None
+) -> AsyncIterator[str]:
+    """Until the job has ended, the caller goes away, or this server ends: then the caller comes back."""
+    try:
+        async for state in services.jobs.watch(job.id, job.user_id, request.app.state.ending):
+            if state.ended:
+                for event in await _ended(state, services, links, last_id):
+                    yield event
+            elif (key := f"progress-{state.status}-{state.stage}") != last_id:
+                last_id = key
+                forecast = await services.board.forecast(state)
+                told = await presenters.job_response(state, services.storage, links, forecast)
+                wanted = {"job_id", "status", "stage", "position", "estimated_wait_seconds"}
+                yield _event("progress", key, told.model_dump(mode="json", include=wanted))
+            else:
+                yield ": nothing new\n\n"
+    except VoiceServiceError as error:
+        yield _event("error", "error", problem(error).body(request.scope))
+
+
+async def _ended(job: Job, services: Services, links: Links, last_id: str | None) -> Iterator[str]:
+    """Raises the error of a job that failed."""
+    if job.error is not None:
+        raise error_kind(job.error.code)(job.error.detail, retry_after_seconds=job.retry_after_seconds())
+    assert job.result is not None  # noqa: S101 - it is completed
+    wav = await services.storage.get(job.result.audio_key) if job.request.return_base64 else None
+    silent = replace(job, request=replace(job.request, return_base64=False))
+    done = (await presenters.job_response(silent, services.storage, links)).model_dump(mode="json")
+    return _pieces(job.result, wav, done, last_id)
+
+
+def _pieces(result: TranslationResult, wav: bytes | None, done: dict[str, Any], last_id: str | None) -> Iterator[str]:
+    passed = last_id is None or last_id.startswith("progress-")
+    for kind, key, members in _all_pieces(result, wav, done):
+        if passed:
+            yield _event(kind, key, members)
+        passed = passed or key == last_id
+
+
+def _all_pieces(
+    result: TranslationResult, wav: bytes | None, done: dict[str, Any]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for kind in ("transcript", "translation"):
+        for index, segment in enumerate(result.segments):
+            text = segment.text if kind == "transcript" else segment.translated_text
+            members = {"index": index, "start": segment.start, "end": segment.end, "text": text}
+            yield kind, f"{kind}-{index}", members
+    if wav is not None:
+        audio = samples_of_wav(wav)
+        size = int(audio.sample_rate * _PIECE_SECONDS)
+        for index, start in enumerate(range(0, len(audio.samples), size)):
+            sound = base64.b64encode(encode_pcm(audio.samples[start : start + size])).decode()
+            members = {"sequence": index, "start": start / audio.sample_rate, "audio": sound}
+            yield "audio", f"audio-{index}", members
+    yield "done", "done", done
+
+
+def _event(kind: str, key: str, members: dict[str, Any]) -> str:
+    return f"event: {kind}\nid: {key}\ndata: {json.dumps(members)}\n\n"

@@ -1,0 +1,212 @@
+"""OpenAI's audio endpoints, for clients that are there: they change their base URL and nothing else.
+
+Voices are profiles. What these endpoints cannot say (jobs, consent, `degraded` of a sound) /api/v1 does; `X-Degraded`
+has the sentences of `degraded` as a JSON list where the answer has no place for them.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response, UploadFile
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import BaseModel
+from starlette.formparsers import MultiPartParser
+
+from src.api import presenters
+from src.api.dependencies import Caller, Services, ServicesDep
+from src.api.error_handlers import request_id_of
+from src.api.requests import MAX_AUDIO_BYTES, JsonRoute, unless_gone
+from src.api.schemas import openai as schemas
+from src.api.subtitles import srt, vtt
+from src.domain.audio import Audio, AudioFormat
+from src.domain.errors import AudioTooLarge, NotFound, RequestInvalid
+from src.domain.identity import Identity
+from src.domain.languages import canonical
+from src.domain.provenance import SYNTHETIC_SOURCE
+from src.domain.speech import Hints, Quality
+from src.services.on_demand import Heard, Spoken
+from src.services.saying import CloneRequest, RecordedSpeech
+from src.utils.audio import encode_pcm, samples_of_wav
+from src.utils.encoding import encode_as
+from src.utils.text_language import text_language
+
+router = APIRouter(
+    prefix="/v1", tags=["openai"], responses={"default": {"model": schemas.OpenAiError, "description": "The error."}}
+)
+json_router = APIRouter(route_class=JsonRoute)
+
+MultiPartParser.spool_max_size = MAX_AUDIO_BYTES  # a voice is not written to a disk on its way
+
+_MAX_PROMPT = 200
+_PIECE_BYTES = 16_384
+_MEDIA_TYPES = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+_MODELS = ("whisper-1", "tts-1")
+
+FormText = Annotated[str | None, Form()]
+
+
+class TranscriptionForm(BaseModel):
+    """`model` is any name, as there is one engine; `temperature` and other fields that it has no use for are left
+    aside.
+    """
+
+    file: UploadFile
+    model: str = "whisper-1"
+    language: str | None = None
+    prompt: str | None = None
+    response_format: schemas.TranscriptFormat = "json"
+    stream: bool = False
+
+
+@router.post("/audio/transcriptions", response_model=schemas.Transcription | schemas.VerboseTranscription)
+async def transcriptions(
+    form: Annotated[TranscriptionForm, Form()],
+    caller: Caller,
+    services: ServicesDep,
+    request: Request,
+) -> Response:
+    """Speech to text. `stream`: the segments as events, when all of them were heard. The prompt's last 200 characters
+    count.
+    """
+    granularities = frozenset((await request.form()).getlist("timestamp_granularities[]"))
+    if unknown := granularities - {"segment", "word"}:
+        raise RequestInvalid(f"timestamp_granularities: {min(map(str, unknown))!r} is neither 'segment' nor 'word'.")
+    heard = await _hear(form, caller, services, request)
+    if form.stream:
+        return StreamingResponse(_transcript_events(heard), media_type="text/event-stream")
+    return _transcript(heard, form.response_format, "transcribe", frozenset(map(str, granularities)))
+
+
+@router.post("/audio/translations", response_model=schemas.Transcription | schemas.VerboseTranscription)
+async def translations(
+    form: Annotated[TranscriptionForm, Form()], caller: Caller, services: ServicesDep, request: Request
+) -> Response:
+    """Speech to English text."""
+    return _transcript(
+        await _hear(form, caller, services, request, target="en"), form.response_format, "translate", frozenset()
+    )
+
+
+@json_router.post(
+    "/audio/speech",
+    response_class=Response,
+    responses={200: {"content": {kind: {} for kind in (*sorted(set(_MEDIA_TYPES.values())), "text/event-stream")}}},
+)
+async def speech(body: schemas.SpeechRequest, caller: Caller, services: ServicesDep, request: Request) -> Response:
+    """A text in the voice of a profile. `pcm` is 16 bits, 24 kHz, mono."""
+    language = canonical(body.language) if body.language else None
+    if language is None:
+        language = await asyncio.to_thread(text_language, body.input, services.languages.voice.languages) or "en"
+    wanted = CloneRequest(body.input, language, body.voice, Quality.BALANCED, body.speed)
+    speaking = services.on_demand.clone(caller.user_id, wanted, request_id_of(request.scope))
+    spoken = await unless_gone(request, speaking)
+    sound = await asyncio.to_thread(_sound, spoken, body.response_format)
+    headers = _degraded(spoken.degraded)
+    if body.stream_format == "sse":
+        return StreamingResponse(_speech_events(sound), media_type="text/event-stream", headers=headers)
+    return Response(sound, media_type=_MEDIA_TYPES[body.response_format], headers=headers)
+
+
+@router.get("/audio/voices")
+async def voices(caller: Caller, services: ServicesDep) -> schemas.VoiceList:
+    """The caller's profiles. Not OpenAI's, but asked for by its clients."""
+    stored = await services.profiles.of_user(caller.user_id)
+    found = [schemas.Voice(id=each.id, name=each.name, created_at=int(each.created_at.timestamp())) for each in stored]
+    return schemas.VoiceList(data=found)
+
+
+@router.get("/models")
+async def models(services: ServicesDep) -> schemas.ModelList:
+    """The names under which clients know the two engines."""
+    return schemas.ModelList(data=[_model(name, services) for name in _MODELS])
+
+
+@router.get("/models/{name}")
+async def model(name: str, services: ServicesDep) -> schemas.Model:
+    """One of them."""
+    if name not in _MODELS:
+        raise NotFound(f"There is no such model here, but {' and '.join(_MODELS)}.")
+    return _model(name, services)
+
+
+router.include_router(json_router)
+
+
+def _model(name: str, services: Services) -> schemas.Model:
+    engine = services.languages.transcription if name == "whisper-1" else services.languages.voice
+    return schemas.Model(id=name, owned_by=engine.engine)
+
+
+async def _hear(
+    form: TranscriptionForm, caller: Identity, services: Services, request: Request, target: str | None = None
+) -> Heard:
+    data = await form.file.read()
+    if len(data) > MAX_AUDIO_BYTES:
+        raise AudioTooLarge(f"The audio is {len(data)} bytes long; at most {MAX_AUDIO_BYTES} are accepted.")
+    hearing = services.on_demand.transcribe(
+        caller.user_id,
+        RecordedSpeech(data, AudioFormat.AUTO),
+        canonical(form.language) if form.language else None,
+        Quality.BALANCED,
+        request_id_of(request.scope),
+        Hints(prompt=(form.prompt or "").strip()[-_MAX_PROMPT:]),
+        target,
+    )
+    return await unless_gone(request, hearing)
+
+
+def _transcript(heard: Heard, wanted: schemas.TranscriptFormat, task: str, granularities: frozenset[str]) -> Response:
+    transcript = heard.transcript
+    if wanted in ("text", "srt", "vtt"):
+        written = {"text": lambda: f"{transcript.text}\n", "srt": lambda: srt(transcript.segments)}
+        text = written[wanted]() if wanted in written else vtt(transcript.segments)
+        media_type = "text/vtt" if wanted == "vtt" else "text/plain"
+        return PlainTextResponse(text, media_type=media_type, headers=_degraded(heard.degraded))
+    answer: BaseModel = presenters.openai_transcription(heard)
+    if wanted == "verbose_json":
+        answer = presenters.openai_verbose(heard, task, granularities)
+    return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+
+
+def _degraded(sentences: tuple[str, ...]) -> dict[str, str]:
+    return {"X-Degraded": json.dumps(sentences)} if sentences else {}
+
+
+def _sound(spoken: Spoken, wanted: schemas.SpeechFormat) -> bytes:
+    """WAV as it is stored, with all its marks; the others say that they are synthetic in a tag, where they have any."""
+    if wanted == "wav":
+        return spoken.wav
+    audio: Audio = samples_of_wav(spoken.wav)
+    if wanted == "pcm":
+        return encode_pcm(audio.samples)
+    return encode_as(audio, wanted, f"Synthetic speech ({SYNTHETIC_SOURCE})")
+
+
+def _transcript_events(heard: Heard) -> Iterator[str]:
+    done = presenters.openai_transcription(heard)
+    rest = done.text
+    for segment in heard.transcript.segments:
+        ends = rest.find(segment.text) + len(segment.text)
+        yield _event("transcript.text.delta", delta=rest[:ends])
+        rest = rest[ends:]
+    yield _event("transcript.text.done", **done.model_dump())
+
+
+def _speech_events(sound: bytes) -> Iterator[str]:
+    for start in range(0, len(sound), _PIECE_BYTES):
+        yield _event("speech.audio.delta", audio=base64.b64encode(sound[start : start + _PIECE_BYTES]).decode())
+    yield _event("speech.audio.done", usage={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0})
+
+
+def _event(kind: str, **members: Any) -> str:
+    return f"data: {json.dumps({'type': kind, **members})}\n\n"

@@ -1,0 +1,114 @@
+"""A job as server-sent events, on fake engines."""
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from src.config.settings import Settings
+from src.domain.errors import TranslationUnavailable
+from src.main import create_app
+from src.utils.audio import encode_pcm, samples_of_wav
+from tests.conftest import serving
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice
+
+BODY = {"audio": base64.b64encode(b"any bytes: the decoder is a fake").decode(), "target_language": "es"}
+STREAM = {"Accept": "text/event-stream"}
+
+
+@pytest.fixture(scope="module")
+def translator() -> FakeTranslator:
+    return FakeTranslator()
+
+
+@pytest.fixture(scope="module")
+def voice() -> FakeVoice:
+    return FakeVoice()
+
+
+@pytest.fixture(scope="module")
+def http(
+    tmp_path_factory: pytest.TempPathFactory, translator: FakeTranslator, voice: FakeVoice
+) -> Iterator[httpx.Client]:
+    engines = fake_engines(transcriber=FakeTranscriber(), translators=(translator,), voice=voice)
+    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("data"))
+    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        yield client
+
+
+def events(answer: httpx.Response) -> list[tuple[str, str, Any]]:
+    """Kind, id and members of each."""
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    found = []
+    for block in answer.text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            found.append((fields["event"], fields["id"], json.loads(fields["data"])))
+    return found
+
+
+def test_a_message_is_told_in_pieces_that_join_to_its_answer(http: httpx.Client) -> None:
+    told = events(http.post("/api/v1/voice/translate", json=BODY, headers=STREAM))
+    kinds = [kind for kind, _, _ in told]
+    assert kinds == sorted(kinds, key=["progress", "transcript", "translation", "audio", "done"].index)
+    assert set(kinds) == {"progress", "transcript", "translation", "audio", "done"}
+    done = told[-1][2]
+    assert (done["status"], done["audio_base64"]) == ("completed", None)
+    assert [members["text"] for kind, _, members in told if kind == "transcript"] == [
+        "good morning",
+        "the train is late",
+    ]
+    job = http.get(f"/api/v1/voice/job/{done['job_id']}").json()
+    sound = b"".join(base64.b64decode(members["audio"]) for kind, _, members in told if kind == "audio")
+    assert sound == encode_pcm(samples_of_wav(base64.b64decode(job["audio_base64"])).samples)
+
+
+def test_whoever_comes_back_gets_what_follows_the_last_event(http: httpx.Client) -> None:
+    whole = events(http.post("/api/v1/voice/translate", json=BODY, headers=STREAM))
+    path = f"/api/v1/voice/job/{whole[-1][2]['job_id']}/events"
+    pieces = [event for event in whole if event[0] != "progress"]
+    assert events(http.get(path)) == pieces
+    assert events(http.get(path, headers={"Last-Event-ID": pieces[2][1]})) == pieces[3:]
+    assert events(http.get(path, headers={"Last-Event-ID": "done"})) == []
+    assert http.get("/api/v1/voice/job/nobodys/events").status_code == 404
+
+
+def test_each_stage_is_told_once_when_it_begins(http: httpx.Client, voice: FakeVoice) -> None:
+    voice.gate.opened.clear()
+    opening = threading.Timer(1.0, voice.gate.opened.set)
+    opening.start()
+    told = events(http.post("/api/v1/voice/translate", json=BODY, headers=STREAM))
+    opening.join()
+    stages = [members["stage"] for kind, _, members in told if kind == "progress"]
+    assert "voice_cloning" in stages
+    assert len(stages) == len(set(stages))
+
+
+def test_a_job_that_fails_ends_with_its_problem(http: httpx.Client, translator: FakeTranslator) -> None:
+    translator.error = TranslationUnavailable("Nobody answered.")
+    try:
+        body = {**BODY, "source_language": "fr", "target_language": "en"}
+        kind, _, problem = events(http.post("/api/v1/voice/translate", json=body, headers=STREAM))[-1]
+    finally:
+        translator.error = None
+    assert (kind, problem["code"], problem["status"]) == ("error", "translation_unavailable", 502)
+
+
+def test_a_server_that_ends_lets_go_of_those_who_watch(tmp_path: Any) -> None:
+    voice = FakeVoice()
+    voice.gate.opened.clear()
+    engines = fake_engines(transcriber=FakeTranscriber(), translators=(FakeTranslator(),), voice=voice)
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path), engines)
+    with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+        threading.Timer(1.0, app.state.ending.set).start()
+        begun = time.monotonic()
+        told = events(client.post("/api/v1/voice/translate", json=BODY, headers=STREAM))
+        assert {kind for kind, _, _ in told} == {"progress"}
+        assert time.monotonic() - begun < 20
+        voice.gate.opened.set()
