@@ -100,7 +100,7 @@ class RequestTimeout(InvalidRequest):
 
 
 _OF_STATUS: dict[int, type[VoiceServiceError]] = {
-    400: MalformedJson,  # the framework's own 400 is a body that it could not read: not UTF-8, nested too deep
+    400: MalformedJson,  # the framework's own 400 is a body that it could not read: not UTF-8, nested too deep, no form
     401: Unauthenticated,
     404: NotFound,
     405: MethodNotAllowed,
@@ -111,7 +111,8 @@ _OF_STATUS: dict[int, type[VoiceServiceError]] = {
 }
 
 _DETAILS = {
-    400: "The body could not be read as JSON. Send UTF-8 JSON, not nested deeper than a few levels.",
+    400: "The body could not be read. Send UTF-8 JSON, not nested deeper than a few levels; or a whole form, with a "
+    "boundary, at the addresses that take forms.",
     404: "There is nothing at this address. /openapi.json lists what there is.",
     405: "This address does not take this method: `Allow` lists those that it takes.",
 }
