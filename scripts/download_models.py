@@ -37,7 +37,7 @@ from scripts.parts.model_sources import (  # noqa: E402 - found only now
     opened,
     reported,
 )
-from src.models.espeak_voice import kokoro_files  # noqa: E402
+from src.models.embedded_voice import kokoro_files  # noqa: E402
 
 if TYPE_CHECKING:
     from src.config.settings import Settings

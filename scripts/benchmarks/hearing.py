@@ -1,5 +1,5 @@
 """Suite `hearing`: people's prompts in five languages, heard by ours in each quality, by stock openai-whisper and by
-faster-whisper, in turns; the language is not given. With `--messages`: see `messages.py`.
+faster-whisper, in turns; the language is not given. With `--messages` or `--bounds`: see there.
 
 Word error rate without case, punctuation and accents, over all words of a language. All have Whisper base's weights.
 """
@@ -18,7 +18,7 @@ import torch
 import whisper
 from faster_whisper import WhisperModel as FasterWhisper
 
-from scripts.benchmarks import messages
+from scripts.benchmarks import bounds, messages
 from scripts.parts import people, whisper_packages
 from src.config.settings import Settings
 from src.domain.audio import Audio
@@ -52,6 +52,9 @@ class Score:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--messages", type=int, nargs="?", const=30, metavar="N", help="N messages of up to --longest seconds (30)")
+    add(
+        "--bounds", type=int, nargs="?", const=16, metavar="N", help="when a language is believed, by N prompts of each"
+    )
     add("--longest", type=float, default=300.0, metavar="S", help="seconds of a message")
     add("--every", type=int, default=1, metavar="N", help="each N-th prompt of a language alone")
     add("--languages", nargs="+", choices=people.LANGUAGES, default=people.LANGUAGES)
@@ -63,6 +66,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Of each contender, by language and over all."""
     if arguments.messages is not None:
         return messages.run(arguments)
+    if arguments.bounds is not None:
+        return bounds.run(arguments)
     weights = weights_file("base", Settings().whisper_dir)
     contenders = {} if arguments.no_stock else _stock(weights, arguments.device)
     model = WhisperModel(weights, arguments.device, arguments.precision)

@@ -27,8 +27,8 @@ from src.config.settings import Settings
 from src.domain.audio import Audio, Samples
 from src.domain.languages import LANGUAGES
 from src.domain.speech import SpeechRequest, VoicePrint, compare
-from src.models.espeak_voice import unit_selection
-from src.models.espeak_voice.engine import EspeakVoice, converted
+from src.models.embedded_voice import unit_selection
+from src.models.embedded_voice.engine import EmbeddedVoice, converted
 from src.models.speaker_analysis import SpeakerAnalysis
 from src.models.whisper_model import weights_file
 from src.utils.audio import join, levelled, resample
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = Settings()
     hearer = Hearer(weights_file(settings.whisper_model, settings.whisper_dir), arguments.device)
     kokoro = None if arguments.espeak else settings.kokoro_dir
-    engine, analysis = EspeakVoice(kokoro), SpeakerAnalysis()
+    engine, analysis = EmbeddedVoice(kokoro), SpeakerAnalysis()
     unit_selection.SHARE[:] = np.where(unit_selection.COARSE, arguments.coarse, arguments.fine)
     references = {name: reference(name) for name in _VOICES[: arguments.voices]}
     prints = {name: analysis.analyze(audio) for name, audio in references.items()}
@@ -129,7 +129,7 @@ class Hearer:
 
 
 def measure(
-    engine: EspeakVoice,
+    engine: EmbeddedVoice,
     analysis: SpeakerAnalysis,
     hearer: Hearer,
     speaker: tuple[str, Audio, VoicePrint],

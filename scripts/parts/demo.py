@@ -206,7 +206,7 @@ def start(data_dir: Path) -> Service:
         "WHISPER_DIR": weights("WHISPER_DIR"),
         "KOKORO_DIR": weights("KOKORO_DIR"),
         "TRANSLATION_ENGINES": "apertium",
-        "VOICE_ENGINE": "espeak",
+        "VOICE_ENGINE": "embedded",
         "LOG_FORMAT": "text",
         "PYTHONPATH": str(ROOT),
     }

@@ -1,4 +1,4 @@
-"""Write src/models/espeak_voice/kokoro_likeness.npz: what each of Kokoro's voices is like, from a sentence it says.
+"""Write src/models/embedded_voice/kokoro_likeness.npz: what each of Kokoro's voices is like, from a sentence it says.
 
 .venv/bin/python -m scripts.parts.kokoro_likeness
 """
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from src.config.settings import Settings
-from src.models.espeak_voice import likeness
-from src.models.espeak_voice.kokoro import Kokoro
-from src.models.espeak_voice.kokoro_files import VOICES
-from src.models.espeak_voice.phonemes import phonemes
+from src.models.embedded_voice import likeness
+from src.models.embedded_voice.kokoro import Kokoro
+from src.models.embedded_voice.kokoro_files import VOICES
+from src.models.embedded_voice.phonemes import phonemes
 from src.models.speaker_analysis import SpeakerAnalysis
 
 TEXT = "The meeting starts early in the morning. The doctor said that he should stay in bed."

@@ -29,7 +29,7 @@ from huggingface_hub.utils.sha import git_hash
 from tqdm import tqdm
 
 from src.config.values import is_loopback
-from src.models.espeak_voice import kokoro_files
+from src.models.embedded_voice import kokoro_files
 
 HUB = "https://huggingface.co"
 WHISPER_HOST = "https://openaipublic.azureedge.net"

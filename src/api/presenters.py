@@ -29,7 +29,7 @@ async def job_response(
 ) -> voice.TranslateResponse:
     """A job in any state. Reads the spoken answer from storage when the caller asked for it in the body."""
     wav = await storage.get(job.result.audio_key) if job.result and job.request.return_base64 else None
-    found = {**_job_fields(job, links), "audio_base64": encode(wav)}
+    found = {**_job_fields(job, links), "audio_base64": encode(wav), "transcript": _heard_by(job)}
     if forecast is not None:
         found["position"] = forecast.position
         found["estimated_wait_seconds"] = forecast.wait_seconds and round(forecast.wait_seconds, 2)
@@ -63,7 +63,7 @@ def _job_fields(job: Job, links: Links) -> dict[str, Any]:
 def _result_fields(result: TranslationResult) -> dict[str, Any]:
     return {
         **_fields(result),
-        "voice_similarity": result.voice_match.similarity,
+        "voice_similarity": result.voice_match and result.voice_match.similarity,
         "timestamps": {f"{stage}_ms": value for stage, value in result.timestamps.items()},
     }
 
@@ -80,6 +80,29 @@ def transcribed(heard: Heard) -> voice.TranscribeResponse:
     found = {**_fields(heard.transcript), **_fields(heard), "text": heard.transcript.text}
     found |= {"source_language": heard.transcript.language, "duration_seconds": heard.source_seconds}
     return voice.TranscribeResponse.model_validate(found, from_attributes=True)
+
+
+def transcribed_by_job(job: Job) -> voice.TranscribeResponse:
+    """As `transcribed`, of a completed job that heard a recording."""
+    heard = _heard_by(job)
+    assert heard is not None  # noqa: S101 - it is completed
+    return heard
+
+
+def _heard_by(job: Job) -> voice.TranscribeResponse | None:
+    result = job.result
+    if result is None or result.transcript is None:
+        return None
+    return transcribed(
+        Heard(
+            result.transcript,
+            result.engines.transcription,
+            result.degraded,
+            result.source_seconds,
+            result.processing_time_ms,
+            result.moderation,
+        )
+    )
 
 
 def openai_transcription(heard: Heard) -> openai.Transcription:

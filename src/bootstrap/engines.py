@@ -199,18 +199,17 @@ def _recogniser(settings: Settings) -> _Chosen:
 
 
 def _voice(settings: Settings) -> _Chosen:
-    """XTTS-v2 when named, or with `auto` when its checkpoint is there and its licence accepted; else espeak-ng."""
+    """XTTS-v2 when named, or with `auto` when its checkpoint is there and its licence accepted; else the embedded."""
     if not _takes_xtts(settings):
-        from src.models.espeak_voice import engine as espeak  # noqa: PLC0415
-        from src.models.espeak_voice import kokoro_files  # noqa: PLC0415
+        from src.models.embedded_voice import engine, kokoro_files  # noqa: PLC0415
 
         missing = kokoro_files.missing(settings.kokoro_dir)
-        name = espeak.ESPEAK_ALONE if missing else espeak.NAME
+        name = engine.ESPEAK_ALONE if missing else engine.NAME
         logger.info("voice: %s (VOICE_ENGINE=%s)", name, settings.voice_engine)
         if missing:
             logger.warning("voice: espeak-ng speaks without Kokoro: %s", missing)
-        embedded = partial(espeak.EspeakVoice, None if missing else settings.kokoro_dir)
-        abilities = Abilities(name, espeak.spoken_languages())
+        embedded = partial(engine.EmbeddedVoice, None if missing else settings.kokoro_dir)
+        abilities = Abilities(name, engine.spoken_languages())
         return _Chosen(abilities, embedded, notices=(_ESPEAK_ALONE,) if missing else ())
     # Imported here: coqui-tts is no part of an embedded installation.
     from src.models.xtts.batch import load_xtts_batch  # noqa: PLC0415
@@ -245,7 +244,7 @@ def _runners(settings: Settings, recogniser: _Chosen, voice: _Chosen) -> tuple[R
 def _takes_xtts(settings: Settings) -> bool:
     if settings.voice_engine == "xtts":
         return True
-    if settings.voice_engine == "espeak" or not (settings.xtts_dir / "model.pth").is_file():
+    if settings.voice_engine == "embedded" or not (settings.xtts_dir / "model.pth").is_file():
         return False
     if not settings.coqui_tos_agreed:
         logger.warning("voice: not xtts, although its checkpoint is there: COQUI_TOS_AGREED is not set")

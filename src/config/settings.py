@@ -97,11 +97,11 @@ class Settings(BaseSettings):
     """Another one for quality `high`. Unset: the same."""
     whisper_dir: Path = Path("checkpoints")
     """Folder of the .pt files. scripts/setup brings base, scripts/download_models.py the others; a start, none."""
-    voice_engine: Literal["auto", "espeak", "xtts"] = "auto"
-    """auto: XTTS-v2 when its checkpoint is there and its licence accepted, else espeak. An engine that is named never
+    voice_engine: Literal["auto", "embedded", "xtts"] = "auto"
+    """auto: XTTS-v2 when its checkpoint is there and its licence accepted, else embedded. An engine that is named never
     falls back: the start fails with what is missing."""
     kokoro_dir: Path = Path("checkpoints/kokoro")
-    """Folder of Kokoro-82M, which speaks for `espeak`; scripts/setup brings it."""
+    """Folder of Kokoro-82M, which speaks for `embedded`; scripts/setup brings it."""
     xtts_dir: Path = Path("checkpoints/xtts")
     """Folder of XTTS-v2's published files; scripts/download_models.py xtts fills it."""
     xtts_slots: int = Field(8, ge=1, le=256)

@@ -10,7 +10,7 @@ from src.domain.consent import Consent
 from src.domain.identity import Trace
 from src.domain.moderation import ModerationReport
 from src.domain.provenance import Mark
-from src.domain.speech import AS_CONFIGURED, NO_HINTS, Hints, Quality, VoiceMatch, VoiceType, Wording
+from src.domain.speech import AS_CONFIGURED, NO_HINTS, Hints, Quality, Transcript, VoiceMatch, VoiceType, Wording
 
 
 def now() -> datetime:
@@ -47,10 +47,11 @@ class JobRequest:
     """What the caller asked for. Languages are canonical codes.
 
     `text`: what to say, in the voice of the recording or of the profile; None: what is heard, translated.
+    `target_language` None: what is heard, as it is. `audio_counted`: in the budget of the user, when it was sent.
     """
 
     audio_format: AudioFormat
-    target_language: str
+    target_language: str | None
     source_language: str | None = None
     voice_profile_id: str | None = None
     quality: Quality = Quality.BALANCED
@@ -61,6 +62,14 @@ class JobRequest:
     callback_url: str | None = None  # where to say that the job has ended
     text: str | None = None
     hints: Hints = NO_HINTS
+    audio_counted: bool = False
+
+    @property
+    def operation(self) -> str:
+        """As usage counts it."""
+        if self.text is not None:
+            return "clone"
+        return "transcribe" if self.target_language is None else "translate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,10 @@ class Engines:
 
 @dataclass(frozen=True, slots=True)
 class TranslationResult:
-    """A completed translation. `audio_key` names the spoken answer in storage."""
+    """A completed translation. `audio_key` names the spoken answer in storage; of a transcription there is none.
+
+    `transcript`: only of a transcription, which has it in the place of `segments`.
+    """
 
     original_text: str
     translated_text: str
@@ -92,7 +104,7 @@ class TranslationResult:
     confidence: float
     source_seconds: float  # of the caller's audio
     duration_seconds: float  # of the spoken answer
-    voice_match: VoiceMatch
+    voice_match: VoiceMatch | None
     engines: Engines
     degraded: tuple[str, ...]
     timestamps: dict[Stage, float]  # milliseconds
@@ -101,6 +113,7 @@ class TranslationResult:
     target_variant: str | None = None  # of the translation, where its engine tells variants apart
     provenance: tuple[Mark, ...] = ()  # the marks in the answer; none: made by a release that did not mark
     moderation: ModerationReport | None = None  # None: it is off
+    transcript: Transcript | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ file has the marks of synthetic speech.
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -31,6 +32,10 @@ from src.services.voice_cloning import VoiceCloning
 
 _ERASED = '{"audio_key": "clones/erased"}'
 """In the place of the facts about an answer whose voice was deleted."""
+
+
+class LongRecording(Exception):
+    """A recording that a job shall hear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +141,22 @@ class OnDemand:
         request_id: str | None = None,
         hints: Hints = NO_HINTS,
         target: str | None = None,
+        at_most_seconds: float = math.inf,
     ) -> Heard:
         """What was said; with `target`, its segments in that language, without the times of words.
 
-        Raises decoding errors, NoSpeechDetected, UnsupportedLanguage, ContentBlocked, TranslationUnavailable,
-        DeadlineExceeded.
+        Raises LongRecording, its audio counted, for more than `at_most_seconds`; decoding errors, NoSpeechDetected,
+        UnsupportedLanguage, ContentBlocked, TranslationUnavailable, DeadlineExceeded.
         """
         start = time.perf_counter()
         review = self._moderation.review(user_id, "transcribe", request_id or uuid4().hex)
-        async with self._accounted(UsageEvent(user_id, "transcribe", "completed", source_language=language)) as account:
+        asked = UsageEvent(user_id, "transcribe", "completed", source_language=language)
+        async with self._accounted(
+            asked, "A job hears it: `/api/v1/voice/transcribe` with `Prefer: respond-async`."
+        ) as account:
             speech = await self._decoder.decode(recorded.data, recorded.audio_format)
+            if speech.source_duration_seconds > at_most_seconds:
+                raise LongRecording
             answerable = self._translation.sources_of(target) if target is not None else None
             transcript = await self._transcription.transcribe(speech, language, quality, answerable, hints)
             await review.transcript(transcript)
@@ -168,6 +179,10 @@ class OnDemand:
             (time.perf_counter() - start) * 1000,
             review.report,
         )
+
+    def require_hearable(self, language: str | None, hints: Hints) -> None:
+        """Raises UnsupportedLanguage, before a job is made of it."""
+        self._transcription.require_languages(language, hints)
 
     async def _translated(
         self, transcript: Transcript, target: str, review: Review
@@ -254,6 +269,9 @@ class OnDemand:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 yield account
+        except LongRecording:
+            account.counts = False
+            raise
         except TimeoutError:
             account.event = replace(account.event, outcome=DeadlineExceeded.code)
             raise DeadlineExceeded(f"The work took longer than {self._timeout_seconds:g} s. {advice}") from None
@@ -264,8 +282,9 @@ class OnDemand:
             account.event = replace(account.event, outcome=error.code)
             raise
         finally:
-            with suppress(NotFound):  # whoever was deleted meanwhile is not counted
-                await self._usage.add(account.event)
+            if account.counts:
+                with suppress(NotFound):  # whoever was deleted meanwhile is not counted
+                    await self._usage.add(account.event)
 
 
 def _answer_key(voice: RecordedSpeech | str) -> str:
@@ -277,3 +296,4 @@ def _answer_key(voice: RecordedSpeech | str) -> str:
 @dataclass(slots=True)
 class _Account:
     event: UsageEvent
+    counts: bool = True

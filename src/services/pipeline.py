@@ -41,6 +41,10 @@ class StageClock:
         yield
         self.milliseconds[stage] = (time.perf_counter() - start) * 1000
 
+    def all_stages(self) -> dict[Stage, float]:
+        """Those that were left out took no time."""
+        return {stage: self.milliseconds.get(stage, 0.0) for stage in Stage}
+
     def total(self) -> float:
         return (time.perf_counter() - self.started) * 1000
 
@@ -61,8 +65,11 @@ class Pipeline:
         clock = StageClock(on_stage)
         wanted = job.request
         review = self.moderation.review(job.user_id, "job", job.id)
+        target = wanted.target_language
+        if target is None:
+            return await self._hear(job, review, clock)
         if wanted.text is not None:
-            return await self._say(job, wanted.text, review, clock)
+            return await self._say(job, wanted.text, target, review, clock)
 
         # 1. Untrusted bytes become 22 050 Hz mono speech, trimmed and levelled.
         async with clock.stage(Stage.PREPROCESSING):
@@ -73,7 +80,7 @@ class Pipeline:
         async with self._unlearned_when_blocked(speech), background_task(self._learn_voice(job, speech)) as learning:
             # 2. Speech to text, in segments with times. What may not pass ends here, before it is sent anywhere.
             async with clock.stage(Stage.TRANSCRIPTION):
-                answerable = self.translation.sources_of(wanted.target_language)
+                answerable = self.translation.sources_of(target)
                 transcript = await self.transcription.transcribe(
                     speech, wanted.source_language, wanted.quality, answerable, wanted.hints
                 )
@@ -84,16 +91,14 @@ class Pipeline:
                 texts = tuple(segment.text for segment in transcript.segments)
                 spoken_in = tuple(segment.language or transcript.language for segment in transcript.segments)
                 translation = await self.translation.translate(
-                    texts, spoken_in, wanted.target_language, wanted.wording, review.translation
+                    texts, spoken_in, target, wanted.wording, review.translation
                 )
 
             # 4. Text to speech, in the speaker's voice.
             async with clock.stage(Stage.VOICE_CLONING):
                 voice, prosody, notes = await learning
                 spoken = await self.voices.speak(
-                    SpeechRequest(
-                        translation.texts, wanted.target_language, voice.conditioning, prosody, wanted.quality
-                    ),
+                    SpeechRequest(translation.texts, target, voice.conditioning, prosody, wanted.quality),
                     voice,
                 )
                 spoken = replace(spoken, degraded=(*notes, *spoken.degraded))
@@ -108,7 +113,7 @@ class Pipeline:
         degraded = (*hearing, *review.degraded, *result.degraded)
         return replace(result, provenance=marked.marks, moderation=review.report, degraded=degraded)
 
-    async def _say(self, job: Job, text: str, review: Review, clock: StageClock) -> TranslationResult:
+    async def _say(self, job: Job, text: str, language: str, review: Review, clock: StageClock) -> TranslationResult:
         """A given text needs no steps 2 and 3, and takes no time in them; no engine did them."""
         wanted, audio_key = job.request, job.result_key()
         saying = Saying(self.decoder, self.voices, self.profiles, self.marking)
@@ -116,14 +121,14 @@ class Pipeline:
             voice: RecordedSpeech | str = wanted.voice_profile_id or ""
             if wanted.voice_profile_id is None:
                 voice = RecordedSpeech(await self.storage.get(job.input_key), wanted.audio_format)
-            asked = CloneRequest(text, wanted.target_language, voice, wanted.quality)
+            asked = CloneRequest(text, language, voice, wanted.quality)
             said = await saying.say(job.user_id, asked, review)
         async with clock.stage(Stage.POSTPROCESSING):
             await self.storage.put(audio_key, said.file.data)
         return TranslationResult(
             original_text=text,
             translated_text=text,
-            source_language=wanted.target_language,
+            source_language=language,
             segments=(),
             confidence=1.0,
             source_seconds=0.0,
@@ -131,11 +136,40 @@ class Pipeline:
             voice_match=said.match,
             engines=Engines("none", "none", self.voices.engine_name),
             degraded=said.degraded,
-            timestamps={stage: clock.milliseconds.get(stage, 0.0) for stage in Stage},
+            timestamps=clock.all_stages(),
             processing_time_ms=clock.total(),
             audio_key=audio_key,
             provenance=said.file.marks,
             moderation=review.report,
+        )
+
+    async def _hear(self, job: Job, review: Review, clock: StageClock) -> TranslationResult:
+        """Steps 1 and 2 alone."""
+        wanted = job.request
+        async with clock.stage(Stage.PREPROCESSING):
+            speech = await self.decoder.decode(await self.storage.get(job.input_key), wanted.audio_format)
+        async with clock.stage(Stage.TRANSCRIPTION):
+            transcript = await self.transcription.transcribe(
+                speech, wanted.source_language, wanted.quality, hints=wanted.hints
+            )
+            await review.transcript(transcript)
+        hearing = self.transcription.degraded(transcript, wanted.source_language)
+        return TranslationResult(
+            original_text=transcript.text,
+            translated_text="",
+            source_language=transcript.language,
+            segments=(),
+            confidence=transcript.confidence,
+            source_seconds=speech.source_duration_seconds,
+            duration_seconds=0.0,
+            voice_match=None,
+            engines=Engines(self.transcription.engine_name, "none", "none"),
+            degraded=(*speech.notes, *review.degraded, *hearing),
+            timestamps=clock.all_stages(),
+            processing_time_ms=clock.total(),
+            audio_key=job.result_key(),
+            moderation=review.report,
+            transcript=transcript,
         )
 
     @asynccontextmanager
@@ -182,7 +216,7 @@ class Pipeline:
         )
         return TranslationResult(
             original_text=transcript.text,
-            translated_text=joined(translation.texts, job.request.target_language),
+            translated_text=joined(translation.texts, job.request.target_language or ""),
             source_language=transcript.language,
             segments=segments,
             confidence=transcript.confidence,

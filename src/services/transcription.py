@@ -33,13 +33,7 @@ class Transcription:
         `language` None: the engine detects it, or assumes its only one; where it is not sure of it, one of `answerable`
         is preferred. Raises UnsupportedLanguage before any work, NoSpeechDetected, SpeechNotUnderstood.
         """
-        named = hints.languages if language is None else (language,)
-        unheard = [code for code in named if code not in self._transcriber.languages]
-        if unheard:
-            heard = ", ".join(sorted(self._transcriber.languages)) or "nothing"
-            raise UnsupportedLanguage(
-                f"The recogniser {self.engine_name} hears {heard}, not {unheard[0]!r}. {HEARING_HINT}"
-            )
+        self.require_languages(language, hints)
         try:
             transcript = await self._transcriber.transcribe(speech.audio, language, quality, hints)
         except (NoSpeechDetected, SpeechNotUnderstood) as error:  # what was damaged or cut off may be why
@@ -53,6 +47,16 @@ class Transcription:
             foreign=tuple((begin + offset, end + offset, code) for begin, end, code in transcript.foreign),
             unheard=tuple((begin + offset, end + offset) for begin, end in transcript.unheard),
         )
+
+    def require_languages(self, language: str | None, hints: Hints) -> None:
+        """Raises UnsupportedLanguage when the recogniser does not hear one that was named."""
+        named = hints.languages if language is None else (language,)
+        unheard = [code for code in named if code not in self._transcriber.languages]
+        if unheard:
+            heard = ", ".join(sorted(self._transcriber.languages)) or "nothing"
+            raise UnsupportedLanguage(
+                f"The recogniser {self.engine_name} hears {heard}, not {unheard[0]!r}. {HEARING_HINT}"
+            )
 
     async def _in_another(
         self,

@@ -216,6 +216,26 @@ def test_a_waiting_caller_sees_how_many_are_before(watched: Watched, spoken: Pat
     expect_state(page, "ready")
 
 
+def test_a_message_in_two_languages_is_shown_in_both(watched: Watched, spoken: Path) -> None:
+    """The second sentence is played: the service hears one."""
+    page = watched.page
+
+    def answer(route: Route) -> None:
+        job = route.fetch().json()
+        if job["status"] == "completed":
+            job["segments"].append(job["segments"][0] | {"text": "Buenos días.", "language": "es"})
+        route.fulfill(json=job)
+
+    page.route("**/api/v1/voice/job/**", answer)
+    page.locator("#file").set_input_files(as_upload("spoken.wav", spoken.read_bytes()))
+    expect_state(page, "ready")
+    page.get_by_role("button", name="Translate").click()
+    expect_state(page, "done")
+    expect(page.locator("#facts")).to_contain_text("English and Spanish, by whisper")
+    expect(page.locator("#original [lang=en]")).to_contain_text("Thursday")
+    expect(page.locator("#original [lang=es]")).to_contain_text("Buenos días.")
+
+
 @pytest.mark.parametrize(
     ("error", "said"), [("NotAllowedError", "The microphone is blocked"), ("NotFoundError", "No microphone was found")]
 )

@@ -76,13 +76,15 @@ def tone(seconds: float, sample_rate: int, frequency: float = 220.0) -> Audio:
 
 
 class FakeDecoder:
-    """One second of a tone whose pitch is a hash of the bytes; nothing of `b"silence"`, a tenth of `b"short"`."""
+    """One second of a tone whose pitch is a hash of the bytes; nothing of `b"silence"`, a tenth of `b"short"`. What is
+    `b"long"` says that it has four minutes.
+    """
 
     async def decode(self, data: bytes, declared: AudioFormat) -> DecodedSpeech:
         if data == b"silence":
             raise NoSpeechDetected("Nobody speaks.")
         audio = tone(0.1 if data == b"short" else 1.0, WORKING_SAMPLE_RATE, pitch_of(data.hex()))
-        return DecodedSpeech(audio, source_duration_seconds=1.5, offset_seconds=0.25)
+        return DecodedSpeech(audio, source_duration_seconds=240.0 if data == b"long" else 1.5, offset_seconds=0.25)
 
     async def read_marks(self, data: bytes, declared: AudioFormat, trust: Trust, *, with_audio: bool) -> FileMarks:
         audio = (await self.decode(data, declared)).audio if with_audio else None

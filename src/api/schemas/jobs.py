@@ -19,7 +19,7 @@ class JobSummary(BaseModel):
     job_id: str
     status: JobStatus
     stage: Annotated[Stage | None, Field(description="The step that runs now.")] = None
-    target_language: str
+    target_language: Annotated[str | None, Field(description="Null of a job of `transcribe`.")]
     target_variant: str | None = None
     source_language: str | None = None
     original_text: str | None = None

@@ -159,67 +159,6 @@ class Engines(BaseModel):
     voice: str
 
 
-class TranslateResponse(BaseModel):
-    """A job. Everything from `original_text` on is null until `status` is `completed`. One that says a text, of
-    `clone`, has it as `original_text` and `translated_text`, and `none` for the engines that it did without.
-    """
-
-    job_id: str
-    status: JobStatus
-    stage: Annotated[Stage | None, Field(description="The step that runs now.")] = None
-    position: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            le=LAST_POSITION,
-            description=(
-                f"In the line, while `status` is `pending`: 1 is taken next, {LAST_POSITION} is that or further back. "
-                "It grows when others come whose turn is before."
-            ),
-        ),
-    ] = None
-    estimated_wait_seconds: Annotated[
-        float | None,
-        Field(
-            ge=0,
-            description=(
-                "Until the job is begun, while `status` is `pending`: its position times what the last jobs took, "
-                "shared among those that are done at the same time. Null while there is nothing to judge by."
-            ),
-        ),
-    ] = None
-    target_language: str
-    target_variant: Annotated[
-        str | None,
-        Field(
-            description=(
-                "The variant that the translation is in, such as `pt-BR`; null where the engine that translated does "
-                "not tell variants apart. Until the job is completed: the one that was asked for."
-            )
-        ),
-    ] = None
-    source_language: str | None = None
-    original_text: str | None = None
-    translated_text: str | None = None
-    audio_base64: Annotated[str | None, Field(description="WAV, 24 kHz, mono, 16-bit. Null when not asked for.")] = None
-    audio_url: Annotated[str | None, Field(description="The same file at a signed address that expires.")] = None
-    duration_seconds: Seconds | None = None
-    voice_similarity: Share | None = None
-    voice_match: VoiceMatch | None = None
-    confidence: Annotated[Share | None, Field(description="Of the transcription.")] = None
-    segments: list[TranslatedSegment] | None = None
-    provenance: Provenance = []
-    engines: Engines | None = None
-    degraded: Annotated[list[str], Field(description="What was not done as asked or not by the first choice.")] = []
-    moderation: Moderated = None
-    processing_time_ms: Milliseconds | None = None
-    timestamps: Timestamps | None = None
-    error: Annotated[JobProblem | None, Field(description="Set when `status` is `failed`.")] = None
-    created_at: datetime
-
-    model_config = example("TranslateResponse")
-
-
 class TranscribeRequest(Listening):
     audio: EncodedAudio
     audio_format: Format = AudioFormat.WAV
@@ -257,6 +196,71 @@ class TranscribeResponse(BaseModel):
     processing_time_ms: Milliseconds
 
     model_config = example("TranscribeResponse")
+
+
+class TranslateResponse(BaseModel):
+    """A job. Everything from `original_text` on is null until `status` is `completed`. One that says a text, of
+    `clone`, has it as `original_text` and `translated_text`; one of `transcribe` has `transcript`, and no audio. Both
+    have `none` for the engines that they did without.
+    """
+
+    job_id: str
+    status: JobStatus
+    stage: Annotated[Stage | None, Field(description="The step that runs now.")] = None
+    position: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=LAST_POSITION,
+            description=(
+                f"In the line, while `status` is `pending`: 1 is taken next, {LAST_POSITION} is that or further back. "
+                "It grows when others come whose turn is before."
+            ),
+        ),
+    ] = None
+    estimated_wait_seconds: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            description=(
+                "Until the job is begun, while `status` is `pending`: its position times what the last jobs took, "
+                "shared among those that are done at the same time. Null while there is nothing to judge by."
+            ),
+        ),
+    ] = None
+    target_language: Annotated[str | None, Field(description="Null of a job of `transcribe`.")]
+    target_variant: Annotated[
+        str | None,
+        Field(
+            description=(
+                "The variant that the translation is in, such as `pt-BR`; null where the engine that translated does "
+                "not tell variants apart. Until the job is completed: the one that was asked for."
+            )
+        ),
+    ] = None
+    source_language: str | None = None
+    original_text: str | None = None
+    translated_text: str | None = None
+    audio_base64: Annotated[str | None, Field(description="WAV, 24 kHz, mono, 16-bit. Null when not asked for.")] = None
+    audio_url: Annotated[str | None, Field(description="The same file at a signed address that expires.")] = None
+    duration_seconds: Seconds | None = None
+    voice_similarity: Share | None = None
+    voice_match: VoiceMatch | None = None
+    confidence: Annotated[Share | None, Field(description="Of the transcription.")] = None
+    segments: list[TranslatedSegment] | None = None
+    provenance: Provenance = []
+    engines: Engines | None = None
+    degraded: Annotated[list[str], Field(description="What was not done as asked or not by the first choice.")] = []
+    moderation: Moderated = None
+    processing_time_ms: Milliseconds | None = None
+    timestamps: Timestamps | None = None
+    transcript: Annotated[
+        TranscribeResponse | None, Field(description="Of a job of `transcribe`: what the call answers in time.")
+    ] = None
+    error: Annotated[JobProblem | None, Field(description="Set when `status` is `failed`.")] = None
+    created_at: datetime
+
+    model_config = example("TranslateResponse")
 
 
 class CloneRequest(BaseModel):

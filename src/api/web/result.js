@@ -10,6 +10,16 @@ function showText(element, text, language) {
   element.hidden = false;
 }
 
+/** What was said; where several languages were, each sentence is marked with its own. */
+function showSpoken(element, job, languages) {
+  showText(element, job.original_text, job.source_language);
+  if (languages.length < 2) return;
+  const sentences = job.segments.map(({ text, language }) =>
+    Object.assign(document.createElement("span"), { textContent: `${text} `, lang: language }),
+  );
+  element.replaceChildren(...sentences);
+}
+
 function likeness(value) {
   const meter = Object.assign(document.createElement("meter"), { min: 0, max: 1, value });
   meter.setAttribute("aria-label", "Likeness of the two voices");
@@ -30,7 +40,8 @@ function facts(rows) {
  * @param {(code: string) => string} nameOf a language's name
  */
 export function showResult(job, nameOf) {
-  showText($("original"), job.original_text, job.source_language);
+  const spoken = [...new Set(job.segments.map(({ language }) => language ?? job.source_language))];
+  showSpoken($("original"), job, spoken);
   showText($("translated"), job.translated_text, job.target_language);
   $("answer-title").textContent = `In ${nameOf(job.target_language)}`;
   $("degraded").hidden = job.degraded.length === 0;
@@ -38,7 +49,7 @@ export function showResult(job, nameOf) {
   $("facts").replaceChildren(
     ...facts([
       ["Voice likeness", ...likeness(job.voice_similarity)],
-      ["Heard", `${nameOf(job.source_language)}, by ${job.engines.transcription}`],
+      ["Heard", `${spoken.map(nameOf).join(" and ")}, by ${job.engines.transcription}`],
       ["Translated", `by ${job.engines.translation}`],
       ["Spoken", `by ${job.engines.voice}`],
       ["Marked as synthetic", job.provenance.map(({ kind }) => MARKS[kind] ?? kind).join(", ") || "no"],

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 MODEL_RATE = 16_000
 
-_FOREIGN, _FOREIGN_SECONDS = 0.7, 3.0
-"""Probability of a language that the service does not have at which it says so, instead of taking the next likely, and
-the speech that it takes to be sure.
+TELLING_SECONDS = 1.5
+"""Speech that it takes to tell languages apart. `benchmark.py --suite hearing --bounds` has the figures."""
+_FOREIGN = 0.6
+"""Probability of a language that the service does not have at which it says so, instead of taking the next likely."""
+_OTHER, _OTHER_BRIEFLY, DECLARED = 0.6, 0.8, 0.05
+"""The named language is not what is spoken: another one has this probability (the second for less speech), and it has
+no more than that.
 """
-_OTHER, _DECLARED = 0.8, 0.05
-"""The named language is not what is spoken: another one has this probability, and it has no more than that."""
 _FLOOR, _FLOOR_OF_ANOTHER = 0.12, 0.3
 """Confidence below which a text is not what was said; the second where it sounds like another language than the named
 one. English taken for Japanese has 0.003, clear speech 0.5 to 0.9.
@@ -150,9 +152,11 @@ class Hearing:
 
     def judge_declared(self, language: str) -> None:
         """The caller names the language: that is the one, and when it plainly sounds like another, that is said."""
-        detected = _mean(self.parts)
-        self.sounds_like = _other({code: detected[code] for code in detected if code in self.languages}, language)
+        self.sounds_like = self._other(self.parts, language)
         self.choose(language)
+
+    def _other(self, parts: Sequence[Part], language: str) -> str | None:
+        return _other(among(_mean(parts), self.languages), language, _seconds(parts))
 
     def judge_declared_phrases(self, language: str) -> "list[Stretch]":
         """Phrases that plainly are in another language than the one that the caller named are told. Those that are by
@@ -161,7 +165,7 @@ class Hearing:
         told = [among(part.detected or {}, self.languages) for part in self.parts]
         surely = languages_of([(each, part.seconds) for each, part in zip(told, self.parts, strict=True)], language)
         for part, probabilities, sure in zip(self.parts, told, surely, strict=True):
-            other = _other(probabilities, language) if sure == language else sure
+            other = _other(probabilities, language, part.seconds) if sure == language else sure
             if other is not None:
                 self.foreign.append((part.begin, part.end, other))
         others = {code for _, _, code in self.foreign}
@@ -169,14 +173,16 @@ class Hearing:
             self.sounds_like, self.foreign = others.pop(), []
             self._join(language)
             return []
+        if not self.foreign:  # a phrase alone is less sure than all of them
+            self.sounds_like = self._other(self.whole, language)
         return self._stretches(surely)
 
     def judge_one(self) -> None:
         """All is in the language that is the likeliest for all parts together, or in none of the service's."""
         detected = _mean(self.parts)
         heard, sure = max(detected.items(), key=lambda pair: pair[1])
-        others = heard not in self.languages and not self.clip.hints.languages
-        if others and sure >= _FOREIGN and sum(part.seconds for part in self.parts) >= _FOREIGN_SECONDS:
+        others, seconds = heard not in self.languages and not self.clip.hints.languages, _seconds(self.parts)
+        if others and sure >= _FOREIGN and seconds >= TELLING_SECONDS:
             names = ", ".join(SERVICE_LANGUAGES)
             self.result = UnsupportedLanguage(
                 f"The recording sounds like {heard!r}, which is not one of {names}. If it is one of them, send"
@@ -184,7 +190,7 @@ class Hearing:
             )
             return
         known = {code: detected.get(code, 0.0) for code in self.languages}
-        if self.clip.hints.languages and sure >= _OTHER and sum(known.values()) <= _DECLARED:
+        if self.clip.hints.languages and sure >= _sure_of_another(seconds) and sum(known.values()) <= DECLARED:
             self.sounds_like = heard
         self.alternatives = sorted(known.items(), key=lambda pair: pair[1], reverse=True)[:_ALTERNATIVES]
         best, self.probability = self.alternatives[0]
@@ -297,10 +303,20 @@ class Hearing:
         )
 
 
-def _other(probabilities: Probabilities, language: str) -> str | None:
-    """The language that is plainly spoken instead of the one that was named."""
+def _other(probabilities: Probabilities, language: str, seconds: float) -> str | None:
+    """The language that is plainly spoken instead of the one that was named, for that long."""
     best = likeliest(probabilities)
-    return best if probabilities[best] >= _OTHER and probabilities.get(language, 0.0) <= _DECLARED else None
+    plain = probabilities[best] >= _sure_of_another(seconds) and probabilities.get(language, 0.0) <= DECLARED
+    return best if plain else None
+
+
+def _sure_of_another(seconds: float) -> float:
+    return _OTHER if seconds >= TELLING_SECONDS else _OTHER_BRIEFLY
+
+
+def _seconds(parts: Sequence[Part]) -> float:
+    """Of speech."""
+    return sum(part.seconds for part in parts)
 
 
 def _doubted(segment: Segment, speech: list[Span]) -> Doubt | None:
@@ -314,7 +330,7 @@ def _alike(one: str, other: str) -> bool:
 
 def _mean(parts: Sequence[Part]) -> Probabilities:
     """Over all parts, each by its speech."""
-    total = sum(part.seconds for part in parts)
+    total = _seconds(parts)
     codes = parts[0].detected or {}
     return {code: sum((part.detected or {})[code] * part.seconds for part in parts) / total for code in codes}
 

@@ -59,7 +59,7 @@ def _usage_event(job: Job) -> UsageEvent:
     result, error = job.result, job.error
     return UsageEvent(
         user_id=job.user_id,
-        operation="translate" if job.request.text is None else "clone",
+        operation=job.request.operation,
         outcome=error.code if error else "completed",
         source_language=result.source_language if result else job.request.source_language,
         target_language=job.request.target_language,

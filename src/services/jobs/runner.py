@@ -177,7 +177,7 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
                 logger.warning("the stage of job %s was not written: %s", row.id, error.code)
 
         current_user.set(row.user_id)
-        audio_counted.set(row.fence > 1)
+        audio_counted.set(row.request.audio_counted or row.fence > 1)
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 return await self.pipeline.run(row, on_stage)

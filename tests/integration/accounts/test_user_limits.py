@@ -26,7 +26,7 @@ from src.main import create_app
 from tests.conftest import serving
 from tests.fakes.engines import fake_engines
 from tests.fakes.fakes import FakeTranscriber, Gate
-from tests.integration.api.test_http_contract import AUDIO, BODY, CONSENT
+from tests.integration.api.test_http_contract import AUDIO, BODY, CONSENT, MINUTES
 from tests.integration.redis.test_redis_link import linked
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
@@ -215,6 +215,12 @@ async def _not_refused(caller: httpx.AsyncClient, **headers: str) -> httpx.Respo
             return answer
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
+
+
+def test_a_recording_that_becomes_a_job_is_counted_once(tmp_path: Path) -> None:
+    with serving_users(tmp_path, rate_limit_audio_seconds_per_day=400) as http:
+        answers = [http.post("/api/v1/voice/transcribe", json=MINUTES) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 429]  # 240 s each
 
 
 def test_waiting_jobs_over_http(tmp_path: Path) -> None:

@@ -293,6 +293,67 @@ def test_transcribe_gives_segments_and_words(service: Service) -> None:
     assert answer["engine"] == "fake-transcriber"
 
 
+LATER = {"Prefer": "respond-async"}
+MINUTES = {"audio": base64.b64encode(b"long").decode(), "source_language": "en"}
+
+
+def transcribe(service: Service, headers: dict[str, str] | None = None, **changes: object) -> httpx.Response:
+    return service.http.post("/api/v1/voice/transcribe", json=MINUTES | changes, headers=headers)
+
+
+def test_a_long_recording_is_transcribed_as_a_short_one_while_there_is_time(service: Service) -> None:
+    short, long = transcribe(service, audio=AUDIO).json(), transcribe(service).json()
+    differing = {"duration_seconds", "processing_time_ms"}
+    assert {name for name in long if long[name] != short[name]} <= differing
+    assert set(long) == set(short)
+    assert long["duration_seconds"] == 240
+
+
+def test_a_transcription_that_takes_longer_than_the_wait_goes_on_as_a_job(service: Service) -> None:
+    service.transcriber.gate.opened.clear()
+    accepted = transcribe(service)
+    service.transcriber.gate.opened.set()
+    assert (accepted.status_code, accepted.json()["status"]) == (202, "processing")
+    job = service.job_when_ended(accepted.headers["location"])
+    again = transcribe(service).json()
+    assert job["transcript"] | {"processing_time_ms": 0} == again | {"processing_time_ms": 0}
+    assert (job["status"], job["target_language"], job["original_text"]) == ("completed", None, again["text"])
+    assert (job["audio_base64"], job["audio_url"], job["voice_match"]) == (None, None, None)
+
+
+def test_who_does_not_wait_for_a_transcript_gets_a_job_however_short_it_is(service: Service) -> None:
+    answer = transcribe(service, LATER, audio=AUDIO)
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
+    assert service.job_when_ended(answer.headers["location"])["transcript"]["segments"][0]["words"]
+    listed = service.http.get("/api/v1/voice/jobs").json()["jobs"]
+    assert answer.json()["job_id"] in [job["job_id"] for job in listed]
+    _problem(transcribe(service, LATER, source_language="ko"), 422, "unsupported_language")
+
+
+def test_a_recording_without_speech_is_refused_alike_now_and_later(service: Service) -> None:
+    silence = base64.b64encode(b"silence").decode()
+    _problem(transcribe(service, audio=silence), 422, "no_speech_detected")
+    _problem(transcribe(service, {"Prefer": "wait=30"}, audio=silence), 422, "no_speech_detected")
+
+
+def test_a_repeated_recording_with_a_key_is_heard_once(service: Service) -> None:
+    key = {"Idempotency-Key": uuid4().hex}
+    first, again = (transcribe(service, key, audio=AUDIO).json() for _ in range(2))
+    assert first == again
+    assert service.transcriber.gate.entered == 1
+    _problem(transcribe(service, key), 422, "idempotency_key_reused")
+
+
+def test_a_transcription_counts_once(service: Service) -> None:
+    def counted() -> tuple[int, float]:
+        today = service.http.get("/api/v1/usage").json()["days"][-1]
+        return today["requests"], today["seconds_in"]
+
+    requests, seconds = counted()
+    transcribe(service).raise_for_status()
+    assert counted() == (requests + 1, seconds + 240)
+
+
 def test_clone_speaks_a_text_with_a_recording_or_a_profile(service: Service) -> None:
     body = {"text": "Hola.", "target_language": "es"}
     answer = service.http.post("/api/v1/voice/clone", json=body | {"reference_audio": AUDIO}).json()
@@ -330,8 +391,7 @@ def test_a_text_that_takes_longer_than_the_wait_goes_on_as_a_job(service: Servic
 
 def test_who_does_not_wait_for_a_text_gets_a_job_however_short_it_is(service: Service) -> None:
     body = {"text": "Hola.", "target_language": "es"}
-    later = {"Prefer": "respond-async"}
-    answer = service.http.post("/api/v1/voice/clone", json=body | {"reference_audio": AUDIO}, headers=later)
+    answer = service.http.post("/api/v1/voice/clone", json=body | {"reference_audio": AUDIO}, headers=LATER)
     assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
     job = service.job_when_ended(answer.headers["location"])
     assert (job["status"], job["duration_seconds"]) == ("completed", 0.5)
@@ -340,7 +400,7 @@ def test_who_does_not_wait_for_a_text_gets_a_job_however_short_it_is(service: Se
         (body | {"reference_audio": AUDIO, "target_language": "de"}, 422, "unsupported_language"),
         (body | {"reference_audio": AUDIO, "text": "…"}, 422, "validation_error"),
     ):
-        _problem(service.http.post("/api/v1/voice/clone", json=wrong, headers=later), status, code)
+        _problem(service.http.post("/api/v1/voice/clone", json=wrong, headers=LATER), status, code)
 
 
 def test_a_repeated_text_with_a_key_is_said_once(service: Service) -> None:

@@ -25,7 +25,7 @@ from scripts.parts.model_sources import File
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.models import audioseal_files, whisper_model
-from src.models.espeak_voice import kokoro_files
+from src.models.embedded_voice import kokoro_files
 from src.models.whisper import checkpoint
 from src.models.xtts import coqui
 from tests.checkpoints.xtts_checkpoint import quiet, tiny_checkpoint

@@ -44,7 +44,7 @@ from src.domain.jobs import (
     now,
 )
 from src.domain.repositories import Claim, JobRepository, ProfileRepository, UsageRepository
-from src.domain.speech import Formality, VoiceMatch, VoiceType, Wording
+from src.domain.speech import Formality, Segment, Transcript, VoiceMatch, VoiceType, Word, Wording
 from tests.support.job_rows import MANY, RESULT, USED, job
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -91,6 +91,14 @@ times = st.datetimes(
     datetime(2200, 1, 1),  # noqa: DTZ001
     timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-11))]),
 )
+words = st.lists(st.builds(Word, st.text(), finite, finite, finite), max_size=2).map(tuple)
+transcripts = st.builds(
+    Transcript,
+    segments=st.lists(st.builds(Segment, st.text(), finite, finite, words), max_size=2).map(tuple),
+    language_probability=st.none() | finite,
+    confidence=finite,
+    foreign=st.lists(st.tuples(finite, finite, st.text()), max_size=2).map(tuple),
+)
 results = st.builds(
     TranslationResult,
     segments=st.lists(st.builds(TranslatedSegment, finite, finite, st.text(), st.text()), max_size=3).map(tuple),
@@ -102,6 +110,7 @@ results = st.builds(
     timestamps=st.dictionaries(st.sampled_from(Stage), finite),
     processing_time_ms=finite,
     target_variant=st.none() | st.text(),
+    transcript=st.none() | transcripts,
 )
 wordings = st.builds(
     Wording,

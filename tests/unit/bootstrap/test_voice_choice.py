@@ -8,7 +8,7 @@ import pytest
 from src.bootstrap.engines import _recogniser, _runners, _voice, build_engines
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
-from src.models.espeak_voice import kokoro_files
+from src.models.embedded_voice import kokoro_files
 from src.workers.process_pool import ProcessPool
 
 KOKORO = Path(__file__).resolve().parents[3] / "checkpoints" / "kokoro"
@@ -82,13 +82,13 @@ def test_whisper_and_xtts_live_in_one_process_and_an_embedded_voice_in_a_pool_of
     production = Settings.model_validate(values)
     transcription, voice = _runners(production, _recogniser(production), _voice(production))
     assert transcription is voice
-    embedded = Settings.model_validate({**values, "voice_engine": "espeak"})
+    embedded = Settings.model_validate({**values, "voice_engine": "embedded"})
     transcription, voice = _runners(embedded, _recogniser(embedded), _voice(embedded))
     assert type(voice) is ProcessPool
     assert transcription is not voice
 
 
-@pytest.mark.parametrize(("engine", "varies"), [("espeak", False), ("xtts", True)])
+@pytest.mark.parametrize(("engine", "varies"), [("embedded", False), ("xtts", True)])
 async def test_only_xtts_says_the_same_in_several_ways(tmp_path: Path, engine: str, varies: bool) -> None:
     engines = build_engines(_settings(tmp_path, engine, agreed=True))
     assert engines.voice.varies is varies

@@ -8,12 +8,12 @@ import pytest
 from src.domain.audio import Audio
 from src.domain.languages import LANGUAGES
 from src.domain.speech import SpeechRequest, VoiceConditioning
-from src.models.espeak_voice import kokoro as network
-from src.models.espeak_voice.engine import ESPEAK_ALONE, NAME, EspeakVoice
-from src.models.espeak_voice.kokoro import Kokoro
-from src.models.espeak_voice.kokoro_files import VOICES
-from src.models.espeak_voice.likeness import mixture
-from src.models.espeak_voice.phonemes import phonemes
+from src.models.embedded_voice import kokoro as network
+from src.models.embedded_voice.engine import ESPEAK_ALONE, NAME, EmbeddedVoice
+from src.models.embedded_voice.kokoro import Kokoro
+from src.models.embedded_voice.kokoro_files import VOICES
+from src.models.embedded_voice.likeness import mixture
+from src.models.embedded_voice.phonemes import phonemes
 from src.models.speaker_analysis import SpeakerAnalysis
 from tests.recordings import audio_files
 
@@ -27,8 +27,8 @@ def kokoro() -> Kokoro:
 
 
 @pytest.fixture(scope="module")
-def engine() -> EspeakVoice:
-    return EspeakVoice(FOLDER)
+def engine() -> EmbeddedVoice:
+    return EmbeddedVoice(FOLDER)
 
 
 class TestPhonemes:
@@ -117,7 +117,7 @@ class TestTheVoicesThatAreTaken:
 
 
 class TestTheEngine:
-    def test_the_speaker_chooses_the_base_voice(self, engine: EspeakVoice) -> None:
+    def test_the_speaker_chooses_the_base_voice(self, engine: EmbeddedVoice) -> None:
         unconverted = engine.condition(())
         embeddings = np.load(Path(network.__file__).with_name("kokoro_likeness.npz"))
         speakers = [
@@ -127,12 +127,12 @@ class TestTheEngine:
         assert not np.array_equal(said[0].samples, said[1].samples)
 
     @pytest.mark.parametrize("language", ["es", "ko"])
-    def test_without_the_network_espeak_speaks(self, engine: EspeakVoice, language: str) -> None:
+    def test_without_the_network_espeak_speaks(self, engine: EmbeddedVoice, language: str) -> None:
         request = SpeechRequest(("Buenos días.",), language, engine.condition(()))
-        assert not np.array_equal(engine.speak(request).samples, EspeakVoice().speak(request).samples)
+        assert not np.array_equal(engine.speak(request).samples, EmbeddedVoice().speak(request).samples)
 
-    def test_a_voice_learned_without_the_network_is_spoken_with_it(self, engine: EspeakVoice) -> None:
-        learned = EspeakVoice().condition((Audio(audio_files.speech(22_050), 22_050),))
+    def test_a_voice_learned_without_the_network_is_spoken_with_it(self, engine: EmbeddedVoice) -> None:
+        learned = EmbeddedVoice().condition((Audio(audio_files.speech(22_050), 22_050),))
         assert (learned.engine, engine.name) == (ESPEAK_ALONE, NAME)
         audio = engine.speak(SpeechRequest(("Buenos días.",), "es", VoiceConditioning(NAME, learned.data)))
         assert 0.4 < audio.duration_seconds < 3

@@ -172,11 +172,27 @@ def test_candidates_of_which_none_is_plainly_spoken_are_told() -> None:
     assert "'es', not 'ja, ko'" in str(whole.result)
 
 
-@pytest.mark.parametrize(("japanese", "told"), [(0.01, "en"), (0.3, None)])
-def test_a_named_language_that_is_plainly_not_spoken_is_told(japanese: float, told: str | None) -> None:
-    whole = hearing(part(0, 8, None, en=0.95, ja=japanese), language="ja")
-    whole.judge_declared("ja")
-    assert (whole.sounds_like, whole.parts[0].language) == (told, "ja")
+@pytest.mark.parametrize(
+    ("spanish", "italian", "told"), [(0.95, 0.01, "es"), (0.65, 0.03, "es"), (0.4, 0.03, None), (0.65, 0.3, None)]
+)
+def test_a_named_language_that_is_plainly_not_spoken_is_told(spanish: float, italian: float, told: str | None) -> None:
+    whole = hearing(part(0, 8, None, es=spanish, it=italian, pt=1 - spanish - italian), language="it")
+    whole.judge_declared("it")
+    assert (whole.sounds_like, whole.parts[0].language) == (told, "it")
+
+
+@pytest.mark.parametrize(("spanish", "told"), [(0.65, None), (0.95, "es")])
+def test_of_one_word_another_language_must_be_surer(spanish: float, told: str | None) -> None:
+    whole = hearing(part(0, 0.8, None, es=spanish, it=0.01, pt=0.99 - spanish), language="it")
+    whole.judge_declared("it")
+    assert whole.sounds_like == told
+
+
+def test_what_all_phrases_together_say_is_told_where_none_of_them_is_sure() -> None:
+    whole = hearing(part(0, 4, None, es=0.5, it=0.3, pt=0.2), part(5, 9, None, es=0.5, it=0.3, fr=0.2), language="it")
+    whole.whole = [part(0, 9, None, es=0.9, it=0.01)]
+    whole.judge_declared_phrases("it")
+    assert (whole.sounds_like, whole.foreign, whole.whole[0].language) == ("es", [], "it")
 
 
 def test_a_text_that_is_most_unlikely_is_not_answered() -> None:

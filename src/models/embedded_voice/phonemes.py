@@ -6,9 +6,9 @@ espeak-ng gives them where the network learned from espeak-ng; Chinese and Japan
 import re
 from collections.abc import Callable
 
-from src.models.espeak_voice.base_voice import ESPEAK_NAMES, espeak_ipa
-from src.models.espeak_voice.chinese import chinese_ipa
-from src.models.espeak_voice.japanese import japanese_ipa
+from src.models.embedded_voice.base_voice import ESPEAK_NAMES, espeak_ipa
+from src.models.embedded_voice.chinese import chinese_ipa
+from src.models.embedded_voice.japanese import japanese_ipa
 
 _PUNCTUATION = re.compile(r"\s*([.,;:!?—…]+)\s*")
 _OTHER_LANGUAGE = re.compile(r"\([^)]*\)")

@@ -10,9 +10,9 @@ from src.domain.audio import Audio
 from src.domain.errors import InternalError, ReferenceTooShort, UnsupportedLanguage
 from src.domain.languages import LANGUAGES
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, compare
-from src.models.espeak_voice.base_voice import espeak, say
-from src.models.espeak_voice.engine import ESPEAK_ALONE, NAME, EspeakVoice, spoken_languages
-from src.models.espeak_voice.japanese import kana
+from src.models.embedded_voice.base_voice import espeak, say
+from src.models.embedded_voice.engine import ESPEAK_ALONE, NAME, EmbeddedVoice, spoken_languages
+from src.models.embedded_voice.japanese import kana
 from src.models.speaker_analysis import SpeakerAnalysis
 from src.utils.audio import beginning
 from tests.recordings import audio_files
@@ -39,8 +39,8 @@ GREETINGS = {
 
 
 @pytest.fixture(scope="module")
-def engine() -> EspeakVoice:
-    return EspeakVoice()
+def engine() -> EmbeddedVoice:
+    return EmbeddedVoice()
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +54,17 @@ def recording(voice: str) -> Audio:
 
 
 @pytest.fixture(scope="module")
-def man(engine: EspeakVoice) -> VoiceConditioning:
+def man(engine: EmbeddedVoice) -> VoiceConditioning:
     return engine.condition((recording("awb"),))
 
 
 @pytest.fixture(scope="module")
-def woman(engine: EspeakVoice) -> VoiceConditioning:
+def woman(engine: EmbeddedVoice) -> VoiceConditioning:
     return engine.condition((recording("slt"),))
 
 
 @pytest.fixture(scope="module")
-def spoken(engine: EspeakVoice, woman: VoiceConditioning) -> Audio:
+def spoken(engine: EmbeddedVoice, woman: VoiceConditioning) -> Audio:
     return engine.speak(SpeechRequest(SPANISH, "es", woman))
 
 
@@ -99,7 +99,7 @@ def test_the_sound_is_whole(spoken: Audio) -> None:
     assert np.abs(np.diff(spoken.samples)).max() < 0.6
 
 
-def test_sentences_are_parted_by_a_pause(engine: EspeakVoice, man: VoiceConditioning) -> None:
+def test_sentences_are_parted_by_a_pause(engine: EmbeddedVoice, man: VoiceConditioning) -> None:
     audio = engine.speak(SpeechRequest(("Uno.", "Dos."), "es", man))
     quiet = np.abs(audio.samples) < 10 ** (-50 / 20)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.view(np.int8), [0]])))
@@ -107,7 +107,7 @@ def test_sentences_are_parted_by_a_pause(engine: EspeakVoice, man: VoiceConditio
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
-def test_every_language_makes_sound(engine: EspeakVoice, man: VoiceConditioning, language: str) -> None:
+def test_every_language_makes_sound(engine: EmbeddedVoice, man: VoiceConditioning, language: str) -> None:
     audio = engine.speak(SpeechRequest((GREETINGS[language],), language, man, quality=Quality.FAST))
     assert_sound(audio)
     assert 0.5 < audio.duration_seconds < 6
@@ -117,7 +117,7 @@ def test_every_language_makes_sound(engine: EspeakVoice, man: VoiceConditioning,
 @pytest.mark.parametrize("language", ["en", "ja"])
 @pytest.mark.parametrize("text", ["", "   ", "...", "¡¿!?", "\x00\x1b[31m", "🙂", "-v", "--help"])
 def test_text_without_words_does_not_break(
-    engine: EspeakVoice, man: VoiceConditioning, language: str, text: str
+    engine: EmbeddedVoice, man: VoiceConditioning, language: str, text: str
 ) -> None:
     audio = engine.speak(SpeechRequest((text,), language, man, quality=Quality.FAST))
     assert_sound(audio)
@@ -162,7 +162,7 @@ def test_an_endless_word_or_clause_is_said_to_its_end(language: str, word: str, 
     assert many > 0.7 * 40 * (two - one)
 
 
-def test_no_texts_are_a_pause(engine: EspeakVoice, man: VoiceConditioning) -> None:
+def test_no_texts_are_a_pause(engine: EmbeddedVoice, man: VoiceConditioning) -> None:
     audio = engine.speak(SpeechRequest((), "es", man))
     assert audio.duration_seconds > 0
     assert not audio.samples.any()
@@ -179,7 +179,7 @@ def test_phoneme_codes_and_markup_in_a_text_are_not_obeyed() -> None:
 
 
 def test_the_melody_comes_from_the_prosody(
-    engine: EspeakVoice, man: VoiceConditioning, woman: VoiceConditioning, analysis: SpeakerAnalysis
+    engine: EmbeddedVoice, man: VoiceConditioning, woman: VoiceConditioning, analysis: SpeakerAnalysis
 ) -> None:
     own = analysis.analyze(engine.speak(SpeechRequest(SPANISH, "es", man)))
     lent = analysis.analyze(engine.speak(SpeechRequest(SPANISH, "es", man, prosody=woman)))
@@ -192,13 +192,13 @@ def test_the_melody_comes_from_the_prosody(
 
 @pytest.mark.parametrize("quality", [Quality.FAST, Quality.HIGH])
 def test_every_quality_keeps_the_words_and_the_pitch(
-    engine: EspeakVoice, woman: VoiceConditioning, spoken: Audio, quality: Quality
+    engine: EmbeddedVoice, woman: VoiceConditioning, spoken: Audio, quality: Quality
 ) -> None:
     audio = engine.speak(SpeechRequest(SPANISH, "es", woman, quality=quality))
     assert audio.duration_seconds == pytest.approx(spoken.duration_seconds, abs=0.01)
 
 
-def test_the_same_request_has_the_same_answer(engine: EspeakVoice, woman: VoiceConditioning, spoken: Audio) -> None:
+def test_the_same_request_has_the_same_answer(engine: EmbeddedVoice, woman: VoiceConditioning, spoken: Audio) -> None:
     assert np.array_equal(engine.speak(SpeechRequest(SPANISH, "es", woman)).samples, spoken.samples)
 
 
@@ -212,19 +212,19 @@ def test_the_same_request_has_the_same_answer(engine: EspeakVoice, woman: VoiceC
     ],
     ids=["silence", "nothing", "noise", "a word"],
 )
-def test_a_reference_without_enough_voice_is_refused(engine: EspeakVoice, samples: np.ndarray) -> None:
+def test_a_reference_without_enough_voice_is_refused(engine: EmbeddedVoice, samples: np.ndarray) -> None:
     with pytest.raises(ReferenceTooShort):
         engine.condition((Audio(samples, 22_050),))
 
 
-def test_a_narrow_and_quiet_reference_will_do(engine: EspeakVoice) -> None:
+def test_a_narrow_and_quiet_reference_will_do(engine: EmbeddedVoice) -> None:
     telephone = Audio(audio_files.speech(8_000, voice="awb") * np.float32(0.01), 8_000)
     audio = engine.speak(SpeechRequest(SPANISH, "es", engine.condition((telephone,))))
     assert_sound(audio)
     assert np.sqrt(np.mean(audio.samples**2)) > 0.02
 
 
-def test_several_references_all_give_to_the_voice(engine: EspeakVoice, woman: VoiceConditioning) -> None:
+def test_several_references_all_give_to_the_voice(engine: EmbeddedVoice, woman: VoiceConditioning) -> None:
     audio = recording("slt")
     half = len(audio.samples) // 2
     halves = (Audio(audio.samples[:half], 22_050), Audio(audio.samples[half:], 22_050))
@@ -237,9 +237,9 @@ def test_several_references_all_give_to_the_voice(engine: EspeakVoice, woman: Vo
 
 
 def test_references_have_equal_shares_of_the_most_that_is_kept(
-    engine: EspeakVoice, monkeypatch: pytest.MonkeyPatch
+    engine: EmbeddedVoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("src.models.espeak_voice.engine.MAX_REFERENCE_SECONDS", 4.0)
+    monkeypatch.setattr("src.models.embedded_voice.engine.MAX_REFERENCE_SECONDS", 4.0)
     woman, man = recording("slt"), recording("awb")
     alone = engine.condition((woman,))
     both = engine.condition((woman, man))
@@ -249,12 +249,12 @@ def test_references_have_equal_shares_of_the_most_that_is_kept(
     assert len(alone.data) < 130_000  # a minute is 2 MB
 
 
-def test_a_language_that_is_not_spoken_is_refused(engine: EspeakVoice, man: VoiceConditioning) -> None:
+def test_a_language_that_is_not_spoken_is_refused(engine: EmbeddedVoice, man: VoiceConditioning) -> None:
     with pytest.raises(UnsupportedLanguage):
         engine.speak(SpeechRequest(("Hei.",), "fi", man))
 
 
-def test_foreign_conditioning_is_refused_and_never_unpickled(engine: EspeakVoice, man: VoiceConditioning) -> None:
+def test_foreign_conditioning_is_refused_and_never_unpickled(engine: EmbeddedVoice, man: VoiceConditioning) -> None:
     file = io.BytesIO()
     np.savez(file, pitch=np.array([100.0]), cepstrum=np.array([print], dtype=object))
     hostile = [b"", b"garbage", pickle.dumps([1.0]), file.getvalue(), man.data[: len(man.data) // 2]]
@@ -266,9 +266,9 @@ def test_foreign_conditioning_is_refused_and_never_unpickled(engine: EspeakVoice
 
 
 def test_a_text_longer_than_one_call_takes_is_said_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = EspeakVoice()
+    engine = EmbeddedVoice()
     voice = engine.condition((Audio(audio_files.speech(22_050), 22_050),))
-    monkeypatch.setattr("src.models.espeak_voice.base_voice.MAX_CHARACTERS", 30)
+    monkeypatch.setattr("src.models.embedded_voice.base_voice.MAX_CHARACTERS", 30)
     whole = engine.speak(SpeechRequest(("uno dos tres cuatro cinco seis siete ocho nueve diez",), "es", voice))
     part = engine.speak(SpeechRequest(("uno dos tres cuatro cinco",), "es", voice))
     assert whole.duration_seconds > 1.7 * part.duration_seconds

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from src.models.espeak_voice.world import COEFFICIENTS, HIGHEST_PITCH, LOWEST_PITCH, Array, Frames
+from src.models.embedded_voice.world import COEFFICIENTS, HIGHEST_PITCH, LOWEST_PITCH, Array, Frames
 
 Mask = NDArray[np.bool_]
 

@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from src.domain.audio import Audio, Samples
-from src.models.espeak_voice.kokoro_files import NETWORK_FILE, VOICES, VOICES_FILE
+from src.models.embedded_voice.kokoro_files import NETWORK_FILE, VOICES, VOICES_FILE
 
 SAMPLE_RATE = 24_000
 Style = NDArray[np.float32]

@@ -11,16 +11,16 @@ import numpy as np
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio, Samples, SpokenAudio
 from src.domain.errors import InternalError, ReferenceTooShort, UnsupportedLanguage
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
-from src.models.espeak_voice import base_voice
-from src.models.espeak_voice.base_voice import spoken_languages
-from src.models.espeak_voice.kokoro import Kokoro, Style
-from src.models.espeak_voice.likeness import mixture
-from src.models.espeak_voice.phonemes import phonemes
-from src.models.espeak_voice.unit_selection import convert
-from src.models.espeak_voice.world import BANDS, COEFFICIENTS, FRAME_SECONDS, Frames, analyse, synthesise
+from src.models.embedded_voice import base_voice
+from src.models.embedded_voice.base_voice import spoken_languages
+from src.models.embedded_voice.kokoro import Kokoro, Style
+from src.models.embedded_voice.likeness import mixture
+from src.models.embedded_voice.phonemes import phonemes
+from src.models.embedded_voice.unit_selection import convert
+from src.models.embedded_voice.world import BANDS, COEFFICIENTS, FRAME_SECONDS, Frames, analyse, synthesise
 from src.utils.audio import beginning, join, resample
 
-__all__ = ["ESPEAK_ALONE", "NAME", "EspeakVoice", "spoken_languages"]
+__all__ = ["ESPEAK_ALONE", "NAME", "EmbeddedVoice", "spoken_languages"]
 
 NAME, ESPEAK_ALONE = "kokoro+world", "espeak-ng+world"
 """With Kokoro's network, and without it. Both read what the other has learned of a voice."""
@@ -39,7 +39,7 @@ _PEAK = 10 ** (-3 / 20)
 _SILENCE = 10 ** (-50 / 20)
 
 
-class EspeakVoice:
+class EmbeddedVoice:
     """Implements `condition` and `speak` of `domain.ports.VoiceEngine` as blocking calls: run it in a child process.
 
     `kokoro`: the folder of the network that speaks; None: espeak-ng does, which is hard to understand.
@@ -88,7 +88,7 @@ class EspeakVoice:
 
 
 def converted(request: SpeechRequest, spoken: list[list[Audio]]) -> SpokenAudio:
-    """What `EspeakVoice.plain` said, in the voice that was asked for."""
+    """What `EmbeddedVoice.plain` said, in the voice that was asked for."""
     joined = _joined(_sounds([audio for parts in spoken for audio in parts], request))
     seconds = tuple(sum(audio.duration_seconds for audio in parts) for parts in spoken)
     return SpokenAudio(joined.samples, joined.sample_rate, seconds)

@@ -18,7 +18,7 @@ import numpy as np
 from src.domain.audio import Audio
 from src.domain.errors import DeadlineExceeded, EngineUnavailable
 from src.domain.languages import LANGUAGES
-from src.models.espeak_voice.japanese import kana
+from src.models.embedded_voice.japanese import kana
 
 MAX_CHARACTERS = 1500
 """Of one call: about two minutes of speech."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from src.domain.errors import DeadlineExceeded, EngineUnavailable
-from src.models.espeak_voice import base_voice
-from src.models.espeak_voice.engine import EspeakVoice
+from src.models.embedded_voice import base_voice
+from src.models.embedded_voice.engine import EmbeddedVoice
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def put(folder: Path, name: str, script: str) -> None:
 def test_without_espeak_no_language_is_spoken_and_the_package_is_named(programs: Path) -> None:
     assert base_voice.spoken_languages() == frozenset()
     with pytest.raises(EngineUnavailable, match="espeak-ng"):
-        EspeakVoice()
+        EmbeddedVoice()
     with pytest.raises(EngineUnavailable, match="Debian's espeak-ng"):
         base_voice.say("Hola.", "es")
 
