@@ -12,6 +12,7 @@ from babel.units import format_unit
 
 from src.services.spoken_text.characters import LETTERS
 from src.services.spoken_text.numbers import NUMBER, cardinal, gender_of, parse, say
+from src.services.spoken_text.ordinals import RUSSIAN_CASES
 from src.services.spoken_text.vocabulary import Vocabulary, shared, vocabulary
 
 _CODES = frozenset(
@@ -60,6 +61,11 @@ UNIT = rf"(?:{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0620-\u06d3]))"
 _PER = re.compile(
     rf"((?:{_CURRENCY})\s?{NUMBER}|(?:{NUMBER}|{_MAGNITUDES})\s?(?:{_CURRENCY}))\s?/\s?(?:({UNIT})|(?=[^\W\d]))"
 )
+_RUSSIAN_GENITIVE = re.compile(
+    rf"(?<!\w)({'|'.join(word for word, case in RUSSIAN_CASES.items() if case == 'g')})\s([0-9]{{1,9}})\s?"
+    rf"(?:({UNIT})|({_CURRENCY})(?![{LETTERS}]))",
+    re.IGNORECASE,
+)
 _MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{UNIT})")
 
 
@@ -77,6 +83,7 @@ def say_amounts(text: str, language: str) -> str:
     text = _PER.sub(lambda match: f"{match[1]} {names.per} {_counted_by(match[2], language)}", text)
     if language == "it":
         text = re.sub(r"\bal (?=[aeiou])", "all'", text)
+    text = _RUSSIAN_GENITIVE.sub(_russian_genitive, text) if language == "ru" else text
     text = _MONEY.sub(lambda match: _spaced(_money(match, language), match), text)
     text = _ALONE.sub(lambda match: f" {_currency(_iso(match[0], language), 5, language)} ", text)
     if language == "tr":  # the unit says it
@@ -123,6 +130,23 @@ def _money(match: re.Match[str], language: str) -> str:
     *first, last = re.split(r"\s?[–—-]\s?", match["n1"] or match["n2"])
     words = _sum(last, match["m1"] or match["m2"], code, language)
     return join_range([say(first[0], language), words], language) if first else words
+
+
+def _russian_genitive(match: re.Match[str]) -> str:
+    """до пяти рублей, около двадцати одного километра: the noun as behind two, or behind five."""
+    before, number, unit, sign = match.groups()
+    like = 2 if number.endswith("1") and not number.endswith("11") else 5
+    if unit not in _UNITS and sign not in _SIGNS and sign not in _CODES:
+        return match[0]
+    if unit:
+        one = format_unit(1, _UNITS[unit], locale="ru")
+        noun, feminine = (
+            _plain_unit(_DIGITS.sub("", format_unit(like, _UNITS[unit], locale="ru"), count=1), "ru"),
+            one[-1:] == "а",
+        )
+    else:
+        noun, feminine = _currency(_iso(sign, "ru"), like, "ru"), _gender(_iso(sign, "ru"), "ru") == "f"
+    return f"{before} {cardinal(int(number), 'ru', 'fg' if feminine else 'mg')} {noun.strip()}"
 
 
 def _sum(number: str, magnitude: str | None, code: str, language: str) -> str:

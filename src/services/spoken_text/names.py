@@ -88,7 +88,8 @@ def _full(match: re.Match[str], table: dict[str, str], language: str, *, capital
     space = " " if before[-1:].isdigit() else ""
     if "|" in word:
         count = re.search(r"\d[\d., ]*$", before)
-        word = inflected(word, count[0] if count else "5", language)
+        point = "." if word.endswith(".") else ""
+        word = inflected(word.removesuffix("."), count[0] if count else "5", language) + point
     if before.rstrip()[-1:] in (".", "!", "?") and match[0][0].isupper():
         word = _capitalised(word)
     if not behind.split("\n")[0].strip():
