@@ -1,186 +1,76 @@
-"""Suite `consent`: what the bounds of the spoken challenge let through, and what they refuse, in English.
+"""Suite `consent`: what the bounds of the spoken challenge let through, and what they refuse, on people's prompts.
 
-Words: sentences of challenges spoken by four voices of flite, heard by Whisper; the word error rate against the
-sentence that was spoken, and against those that were not. Voices: GE2E cosines between recordings of about the length
-of a challenge, of the same voice and of different ones: four voices of flite, and a woman who recorded the channel
-names of Debian's alsa-utils; and between variants of one synthesiser, espeak-ng's. The same with a microphone that
-differs: the challenge through a telephone's band, or in noise. Chance: how often one sentence would pass for another,
-over pairs of texts.
+Five people, one for each language. Words: the word error rate of what Whisper hears in a prompt against its own text,
+and against the texts of others. Voices: cosines of GE2E embeddings between pieces of about the length of a challenge,
+of the same person and of different ones; the same with a challenge that comes through another microphone. Chance: how
+often one challenge's sentence would pass for another.
 """
 
 import argparse
-import io
 import itertools
-import math
-import subprocess
-import wave
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import soundfile as sf
-import soxr
 from scipy.signal import butter, lfilter
 
+from scripts.parts import people
 from src.config.settings import Settings
-from src.domain.audio import WORKING_SAMPLE_RATE, Audio, Samples
+from src.domain.audio import Audio, Samples
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood
 from src.domain.speech import Quality
 from src.models.speaker_analysis import SpeakerAnalysis
 from src.models.whisper_model import WhisperModel, weights_file
 from src.services.profiles.challenge_sentences import load_grammars
-from src.services.profiles.verification import Bounds
-from src.utils.audio import levelled
+from src.services.profiles.verification import Bounds, pieces
+from src.utils.audio import levelled, resample
 from src.utils.words import word_error_rate
-from tests.recordings import audio_files
 
-_ALSA_SOUNDS = Path("/usr/share/sounds/alsa")
-_FLITE_VOICES = ("rms", "slt", "kal16", "awb")
-_GRAMMAR = load_grammars()["en"]
 _NOISE_DECIBELS = 20
-_VARIANTS = ("m1", "m3", "f2", "f4")
-"""Of espeak-ng's English voice: its formants moved."""
-_ALSA_AT_ONCE = 4
-"""Channel names of a second and a half each, joined to the length of a challenge."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sentences", type=int, default=25, help="of each voice (suite consent)")
-    parser.add_argument("--pairs", type=int, default=200_000, help="of texts (suite consent)")
+    parser.add_argument("--prompts", type=int, default=25, help="of each person")
+    parser.add_argument("--pairs", type=int, default=200_000, help="of texts of challenges")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     bounds = Bounds()
-    spoken = {
-        voice: [(text, _flite(text, voice)) for text in (_GRAMMAR.make() for _ in range(arguments.sentences))]
-        for voice in _FLITE_VOICES
-    }
-    words = _words(spoken, bounds.word_error_rate)
-    voices = _voices(
-        {f"flite {voice}": [audio for _, audio in said] for voice, said in spoken.items()},
-        bounds.similarity,
-    )
-    variants = _variants([_GRAMMAR.make() for _ in range(6)], bounds.similarity)
+    clips = {code: people.clips(code, 3.0, 10.0)[: arguments.prompts] for code in people.LANGUAGES}
     return {
-        "words": words,
-        "voices": voices,
-        "variants": variants,
+        "words": _words(clips, bounds.word_error_rate),
+        "voices": _voices(clips, bounds.similarity),
         "chance": _chance(arguments.pairs, bounds.word_error_rate),
     }
 
 
-def _flite(text: str, voice: str) -> Audio:
-    return _ready(audio_files.speech(WORKING_SAMPLE_RATE, text, voice))
-
-
-def _read(path: Path) -> Audio:
-    """As the service would have it: mono, peak at -3 dB."""
-    samples, sample_rate = sf.read(path, dtype="float32", always_2d=True)
-    return Audio(levelled(samples.mean(axis=1), sample_rate), sample_rate)
-
-
-def _ready(samples: Samples) -> Audio:
-    return Audio(levelled(samples.astype(np.float32), WORKING_SAMPLE_RATE), WORKING_SAMPLE_RATE)
-
-
-# --- words
-
-
-def _words(spoken: dict[str, list[tuple[str, Audio]]], bound: float) -> dict[str, Any]:
+def _words(clips: dict[str, list[people.Clip]], bound: float) -> dict[str, Any]:
     settings = Settings()
     recogniser = WhisperModel(weights_file(settings.whisper_model, settings.whisper_dir))
-    print(f"Word error rates; {bound:g} and less passes")
     right: list[float] = []
     wrong: list[float] = []
-    for voice, said in spoken.items():
-        heard = [_hear(recogniser, audio) for _, audio in said]
-        own = [word_error_rate(text, one, "en") for (text, _), one in zip(said, heard, strict=True)]
-        print(f"  {voice:<8}{_told(own)}  passed {sum(rate <= bound for rate in own)} of {len(own)}", flush=True)
-        right += own
-        texts = [text for text, _ in said]
-        wrong += [word_error_rate(text, one, "en") for one, text in itertools.product(heard, texts)]
-    wrong = sorted(wrong)[len(right) :]  # each recording once meets its own sentence
-    print(f"  other sentences {_told(wrong)}  passed {sum(rate <= bound for rate in wrong)} of {len(wrong)}")
-    return {"right": right, "passed": sum(rate <= bound for rate in right), "least_of_others": min(wrong)}
+    for language, said in clips.items():
+        for clip in said:
+            heard = _hear(recogniser, clip)
+            right.append(word_error_rate(clip.text, heard, language))
+            wrong += [word_error_rate(other.text, heard, language) for other in said if other.text != clip.text]
+    print(f"Word error rates; {bound:g} and less passes")
+    return {
+        "own": _told("own text", right, [rate <= bound for rate in right]),
+        "others": _told("texts of others", wrong, [rate <= bound for rate in wrong]),
+    }
 
 
-def _hear(recogniser: WhisperModel, audio: Audio) -> str:
+def _hear(recogniser: WhisperModel, clip: people.Clip) -> str:
     try:
-        return recogniser.transcribe(audio, "en", Quality.BALANCED).text
+        audio = resample(Audio(clip.samples, people.RATE), 16_000)
+        return recogniser.transcribe(audio, clip.language, Quality.BALANCED).text
     except (NoSpeechDetected, SpeechNotUnderstood):
         return ""
 
 
-# --- voices
-
-
-def _voices(recordings: dict[str, list[Audio]], bound: float) -> dict[str, Any]:
-    analysis = SpeakerAnalysis()
-    if alsa := list(_alsa(len(next(iter(recordings.values()))))):
-        recordings = recordings | {"alsa-utils": alsa}
-    prints = {name: [_print(analysis, audio) for audio in audios] for name, audios in recordings.items()}
-    measured = {}
-    print(f"Speaker similarity; {bound:g} and more passes")
-    for kind, change in _CHANNELS.items():
-        changed = prints if kind == "as it is" else _changed(analysis, recordings, change)
-        pairs = [
-            (name, other, float(one @ two))
-            for name, other in itertools.product(prints, changed)
-            for one, two in itertools.product(prints[name], changed[other])
-            if one is not two
-        ]
-        same = [cosine for name, other, cosine in pairs if name == other]
-        others = [cosine for name, other, cosine in pairs if name != other]
-        passed = sum(cosine >= bound for cosine in same), sum(cosine >= bound for cosine in others)
-        print(f"  {kind:<18} same    {_told(same)}  passed {passed[0]} of {len(same)}", flush=True)
-        print(f"  {'':<18} others  {_told(others)}  passed {passed[1]} of {len(others)}")
-        measured[kind] = {"same": _quantiles(same), "others": _quantiles(others), "passed": passed}
-    return measured
-
-
-def _variants(texts: list[str], bound: float) -> list[float]:
-    analysis = SpeakerAnalysis()
-    prints = {variant: [_print(analysis, _espeak(text, variant)) for text in texts] for variant in _VARIANTS}
-    others = [
-        float(one @ two)
-        for name, other in itertools.combinations(_VARIANTS, 2)
-        for one, two in itertools.product(prints[name], prints[other])
-    ]
-    passed = sum(cosine >= bound for cosine in others)
-    print(f"  {'espeak-ng variants':<18} others  {_told(others)}  passed {passed} of {len(others)}", flush=True)
-    return _quantiles(others)
-
-
-def _espeak(text: str, variant: str) -> Audio:
-    command = ["espeak-ng", "-v", f"en+{variant}", "--stdout", text]
-    spoken = subprocess.run(command, check=True, capture_output=True, timeout=30).stdout
-    with wave.open(io.BytesIO(spoken)) as file:
-        samples = np.frombuffer(file.readframes(len(spoken)), np.int16).astype(np.float32) / 32_768
-        return _ready(soxr.resample(samples, file.getframerate(), WORKING_SAMPLE_RATE))
-
-
-def _changed(
-    analysis: SpeakerAnalysis, recordings: dict[str, list[Audio]], change: Callable[[Samples], Samples]
-) -> dict[str, list[Samples]]:
-    few = {name: audios[:6] for name, audios in recordings.items()}
-    return {name: [_print(analysis, _ready(change(audio.samples))) for audio in audios] for name, audios in few.items()}
-
-
-def _print(analysis: SpeakerAnalysis, audio: Audio) -> Samples:
-    return np.array(analysis.analyze(audio).embedding, np.float32)
-
-
-def _alsa(count: int) -> Iterator[Audio]:
-    files = [_read(path) for path in sorted(_ALSA_SOUNDS.glob("*.wav")) if path.stem != "Noise"]
-    chosen = itertools.combinations(files, _ALSA_AT_ONCE)
-    for sounds in itertools.islice(chosen, 0, None, max(1, math.comb(len(files), _ALSA_AT_ONCE) // count)):
-        joined = np.concatenate([sound.samples for sound in sounds])
-        yield _ready(soxr.resample(joined, sounds[0].sample_rate, WORKING_SAMPLE_RATE))
-
-
 def _telephone(samples: Samples) -> Samples:
-    low, high = (frequency / (WORKING_SAMPLE_RATE / 2) for frequency in (300, 3400))
+    low, high = (frequency / (people.RATE / 2) for frequency in (300, 3400))
     numerator, denominator = butter(4, [low, high], "band")
     return np.asarray(lfilter(numerator, denominator, samples), np.float32)
 
@@ -198,21 +88,51 @@ _CHANNELS: dict[str, Callable[[Samples], Samples]] = {
 """What happens to the challenge, while the reference stays as it is."""
 
 
-# --- chance
+def _voices(clips: dict[str, list[people.Clip]], bound: float) -> dict[str, Any]:
+    """Pieces as `Verification` compares them, each of several prompts."""
+    analysis = SpeakerAnalysis()
+    spoken = {
+        code: [piece.samples for piece in pieces(Audio(np.concatenate([clip.samples for clip in said]), people.RATE))]
+        for code, said in clips.items()
+    }
+    print(f"Speaker similarity; {bound:g} and more passes")
+    measured = {}
+    references = _prints(analysis, spoken, _CHANNELS["as it is"])
+    for channel, change in _CHANNELS.items():
+        answers = _prints(analysis, spoken, change)
+        pairs = [
+            (one == other, float(references[one][number] @ answers[other][index]))
+            for one, other in itertools.product(references, answers)
+            for number, index in itertools.product(range(len(references[one])), range(len(answers[other])))
+            if one != other or number != index
+        ]
+        for name, same in (("same", True), ("others", False)):
+            cosines = [cosine for is_same, cosine in pairs if is_same is same]
+            passed = [cosine >= bound for cosine in cosines]
+            measured[f"{channel}, {name}"] = _told(f"{channel}, {name}", cosines, passed)
+    return measured
+
+
+def _prints(
+    analysis: SpeakerAnalysis, spoken: dict[str, list[Samples]], change: Callable[[Samples], Samples]
+) -> dict[str, list[Samples]]:
+    def of(samples: Samples) -> Samples:
+        audio = resample(Audio(levelled(change(samples), people.RATE), people.RATE), 16_000)
+        return np.array(analysis.analyze(audio).embedding, np.float32)
+
+    return {code: [of(samples) for samples in said] for code, said in spoken.items()}
 
 
 def _chance(pairs: int, bound: float) -> dict[str, Any]:
-    passed = sum(word_error_rate(_GRAMMAR.make(), _GRAMMAR.make(), "en") <= bound for _ in range(pairs))
-    print(f"{_GRAMMAR.count} sentences, {math.log2(_GRAMMAR.count):.1f} bits")
-    print(f"One passes for another, every word heard right: {passed} of {pairs} pairs", end="")
-    print(f", {math.log2(pairs / passed):.1f} bits" if passed else "")
-    return {"sentences": _GRAMMAR.count, "pairs": pairs, "passed": passed}
+    grammar = load_grammars()["en"]
+    passed = sum(word_error_rate(grammar.make(), grammar.make(), "en") <= bound for _ in range(pairs))
+    print(f"{grammar.count} English sentences; one passes for another, heard right, in {passed} of {pairs} pairs")
+    return {"sentences": grammar.count, "pairs": pairs, "passed": passed}
 
 
-def _told(values: list[float]) -> str:
-    least, low, middle, high, most = _quantiles(values)
-    return f"least {least:.2f}, 5 % {low:.2f}, median {middle:.2f}, 95 % {high:.2f}, most {most:.2f}"
-
-
-def _quantiles(values: list[float]) -> list[float]:
-    return [float(np.quantile(values, share)) for share in (0, 0.05, 0.5, 0.95, 1)]
+def _told(name: str, values: list[float], passed: list[bool]) -> dict[str, Any]:
+    quantiles = [float(np.quantile(values, share)) for share in (0, 0.05, 0.5, 0.95, 1)]
+    least, low, middle, high, most = quantiles
+    figures = f"least {least:.2f}, 5 % {low:.2f}, median {middle:.2f}, 95 % {high:.2f}, most {most:.2f}"
+    print(f"  {name:<26}{figures}  passed {sum(passed)} of {len(passed)}", flush=True)
+    return {"quantiles": quantiles, "passed": sum(passed), "of": len(passed)}

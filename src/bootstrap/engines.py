@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
 from src.bootstrap.translators import build_translators
 from src.config.settings import Settings
+from src.domain.leases import Abilities
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceEngine
 from src.domain.provenance import MarkReader
-from src.services.audio_processing import AudioProcessing
 from src.services.safeguards.provenance import MarkProcessing
 from src.utils.named import Named
 from src.workers.engines import RemoteDecoder, RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice, assemble
@@ -93,14 +92,12 @@ class SpeechEngines:
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """An engine that the settings name. `batches`: its factory makes a BatchEngine, for the owner of a device.
-    `varies`: of a voice, as in `domain.ports.VoiceEngine`. `notices`: what is less than it could be.
+    `notices`: what is less than it could be.
     """
 
-    name: str
-    languages: frozenset[str]
+    abilities: Abilities
     factory: Callable[[], Any]
     batches: bool = False
-    varies: bool = False
     notices: tuple[str, ...] = ()
 
 
@@ -148,8 +145,8 @@ def _speech_engines(settings: Settings) -> SpeechEngines:
     recogniser, voice = _recogniser(settings), _voice(settings)
     hearing, speaking = _runners(settings, recogniser, voice)
     return SpeechEngines(
-        RemoteTranscriber(hearing, recogniser.name, recogniser.languages),
-        RemoteVoice(speaking, voice.name, voice.languages, varies=voice.varies),
+        RemoteTranscriber(hearing, lambda: recogniser.abilities),
+        RemoteVoice(speaking, lambda: voice.abilities),
         {"transcription": hearing, "voice": speaking},
         _BATCHED_JOBS,
         voice.notices,
@@ -158,16 +155,17 @@ def _speech_engines(settings: Settings) -> SpeechEngines:
 
 def decoder_pool(settings: Settings) -> ProcessPool:
     """The decoder, not yet started: also for benchmarks whose other engines are stand-ins."""
+    pyav = Named("src.adapters.decoding.pyav_decoder", "PyAvDecoder")
     return ProcessPool(
         partial(
             assemble,
-            AudioProcessing,
-            partial(PyAvDecoder, _MIN_AUDIO_SECONDS, settings.max_audio_seconds),
+            Named("src.services.audio_processing", "AudioProcessing"),  # loads scipy, which is a third of a start
+            partial(pyav, _MIN_AUDIO_SECONDS, settings.max_audio_seconds),
             Named("src.models.silero_vad", "SileroVad"),
             partial(
                 assemble,
                 MarkProcessing,
-                partial(PyAvDecoder, 0.0, settings.max_audio_seconds),
+                partial(pyav, 0.0, settings.max_audio_seconds),
                 Named("src.adapters.provenance.mark_reading", "MarkFiles"),
             ),
         ),
@@ -197,7 +195,7 @@ def _recogniser(settings: Settings) -> _Chosen:
         threads=os.cpu_count(),
     )
     logger.info("transcription: whisper with %s", weights)
-    return _Chosen(whisper_model.NAME, whisper_model.languages_of(weights), factory, batches=True)
+    return _Chosen(Abilities(whisper_model.NAME, whisper_model.languages_of(weights)), factory, batches=True)
 
 
 def _voice(settings: Settings) -> _Chosen:
@@ -211,7 +209,8 @@ def _voice(settings: Settings) -> _Chosen:
         if missing:
             logger.warning("voice: espeak-ng speaks without Kokoro: %s", missing)
         embedded = partial(engine.EmbeddedVoice, None if missing else settings.kokoro_dir)
-        return _Chosen(name, engine.spoken_languages(), embedded, notices=(_ESPEAK_ALONE,) if missing else ())
+        abilities = Abilities(name, engine.spoken_languages())
+        return _Chosen(abilities, embedded, notices=(_ESPEAK_ALONE,) if missing else ())
     # Imported here: coqui-tts is no part of an embedded installation.
     from src.models.xtts.batch import load_xtts_batch  # noqa: PLC0415
     from src.models.xtts.conditioning import ENGINE  # noqa: PLC0415
@@ -226,7 +225,7 @@ def _voice(settings: Settings) -> _Chosen:
         threads=os.cpu_count(),
     )
     logger.info("voice: %s from %s (VOICE_ENGINE=%s)", ENGINE, settings.xtts_dir, settings.voice_engine)
-    return _Chosen(ENGINE, spoken_languages(), factory, batches=True, varies=True)
+    return _Chosen(Abilities(ENGINE, spoken_languages(), varies=True), factory, batches=True)
 
 
 def _runners(settings: Settings, recogniser: _Chosen, voice: _Chosen) -> tuple[Runner, Runner]:

@@ -28,7 +28,8 @@ from src.domain.repositories import LeaseRepository
 from src.services.jobs.call_runner import CallRunner, CallUpkeep
 from src.services.jobs.queued_calls import QueuedCalls
 from src.utils.concurrency import start_background
-from src.workers.fleet import Fleet, FleetTranscriber, FleetVoice
+from src.workers.engines import RemoteTranscriber, RemoteVoice
+from src.workers.fleet import Fleet
 from src.workers.job_worker import JobWorker
 from src.workers.lease_keeper import LeaseKeeper
 
@@ -68,7 +69,8 @@ async def start_remote_workers(settings: Settings, stores: Stores, stack: AsyncE
     await fleet.look()
     start_background(_watch(fleet, events, settings.job_lease_seconds / LOOKS_PER_LEASE), stack)
     _start_recovery(settings, rows, stores, stack)
-    return RemoteWorkers(fleet, SpeechEngines(FleetTranscriber(calls, fleet), FleetVoice(calls, fleet)))
+    hearing, speaking = RemoteTranscriber(calls, lambda: fleet.hears), RemoteVoice(calls, lambda: fleet.speaks)
+    return RemoteWorkers(fleet, SpeechEngines(hearing, speaking))
 
 
 async def _watch(fleet: Fleet, events: JobEvents, seconds: float) -> None:

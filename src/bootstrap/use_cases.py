@@ -9,7 +9,6 @@ from src.adapters.database.accounts.audio_ledger import SqlAudioLedger
 from src.adapters.database.accounts.deletions import SqlDeletions
 from src.adapters.database.accounts.usage import SqlUsageRepository
 from src.adapters.database.profiles.challenges import SqlChallengeRepository
-from src.adapters.database.profiles.consents import SqlConsentRepository
 from src.adapters.database.profiles.profile_repository import SqlProfileRepository
 from src.bootstrap.database import pseudonym_notices
 from src.bootstrap.engines import Engines
@@ -89,7 +88,6 @@ def _profiles(
 ) -> Profiles:
     return Profiles(
         SqlProfileRepository(stores.database),
-        SqlConsentRepository(stores.database),
         stores.storage,
         decoder,
         voices,

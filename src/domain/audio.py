@@ -1,5 +1,6 @@
 """Audio as it travels through the service: samples together with their rate."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,20 +37,26 @@ class AudioFormat(StrEnum):
         that say nothing, are AUTO. Raises ValueError for an unknown one.
         """
         kind = name.strip().lower().partition(";")[0].strip()
-        bare = kind.rpartition("/")[2].rpartition(".")[2].removeprefix("x-")
-        return cls(_OTHER_NAMES.get(bare, bare))
+        named = "mp4a" if kind.startswith("mp4a") else kind.rpartition("/")[2].rpartition(".")[2].removeprefix("x-")
+        bare = re.sub("[-_+ ]", "", named)
+        return cls(_OTHER_NAMES.get(bare, _OTHER_NAMES.get(bare.removesuffix("audio"), bare.removesuffix("audio"))))
 
 
 _OTHER_NAMES = {
-    **dict.fromkeys(("wave", "pcm-wav"), "wav"),
-    **dict.fromkeys(("mpeg", "mpeg3", "mpga"), "mp3"),
-    **dict.fromkeys(("aacp", "adts"), "aac"),
-    **dict.fromkeys(("mp4", "mp4a-latm", "mov", "quicktime", "caf-m4a", "3gp", "3gpp", "3gpp2", "3g2"), "m4a"),
-    **dict.fromkeys(("opus", "oga"), "ogg"),
-    **dict.fromkeys(("weba", "matroska", "mkv"), "webm"),
-    **dict.fromkeys(("amr-wb", "amr-nb", "awb"), "amr"),
-    **dict.fromkeys(("", "*", "octet-stream"), "auto"),
+    **dict.fromkeys(("wave", "waveform", "pcmwav", "pnwav", "riff", "rf64", "bwf"), "wav"),
+    **dict.fromkeys(("mpeg", "mpg", "mpeg3", "mpga", "mpeglayer3"), "mp3"),
+    **dict.fromkeys(("aacp", "adts", "aacadts", "aaclc", "heaac"), "aac"),
+    **dict.fromkeys(
+        ("mp4", "mp4a", "mp4alatm", "mpeg4", "mpeg4aac", "mpeg4generic", "m4b", "m4p", "m4r", "m4v"), "m4a"
+    ),
+    **dict.fromkeys(("mov", "quicktime", "qt", "cafm4a", "alac", "isom", "f4a"), "m4a"),
+    **dict.fromkeys(("3gp", "3gpp", "3gpp2", "3g2", "3ga", "threegpp"), "m4a"),
+    **dict.fromkeys(("opus", "oga", "oggopus", "opusogg", "vorbis", "oggvorbis"), "ogg"),
+    **dict.fromkeys(("weba", "webmopus", "matroska", "mkv", "mka"), "webm"),
+    **dict.fromkeys(("amrwb", "amrnb", "awb"), "amr"),
+    **dict.fromkeys(("", "*", "octetstream"), "auto"),
 }
+"""Of those, without marks between letters, that the members themselves are not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,5 @@
 """The speaker's agreement to a voice profile, and the challenge by which a speaker shows to be there."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -42,19 +41,6 @@ class Consent:
     def verified_at(self) -> datetime | None:
         """When the speaker was heard to be the one whose voice it is; None: not by this consent."""
         return self.received_at if self.method is ConsentMethod.SPOKEN_CHALLENGE else None
-
-
-class ConsentRepository(Protocol):
-    """Every consent of the profiles that are there. Those of a profile go with it."""
-
-    async def add(self, profile_id: str, user_id: str, consent: Consent, *, instead_of: str) -> None:
-        """Let it be the consent of this profile, in the place of the one with the id `instead_of`, which is kept.
-
-        Raises NotFound: the profile is gone, is another's, or has another consent by now.
-        """
-
-    async def of_profile(self, profile_id: str) -> Sequence[Consent]:
-        """Newest first."""
 
 
 @dataclass(frozen=True, slots=True)

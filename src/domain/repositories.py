@@ -6,6 +6,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from src.domain.accounts import PlannedErasures
+from src.domain.consent import Consent
 from src.domain.identity import Revocation
 from src.domain.jobs import AuditEvent, DailyUsage, Job, Stage, UsageEvent, VoiceProfile
 from src.domain.leases import LeasedRepository
@@ -72,6 +73,12 @@ class ProfileRepository(PlannedErasures, Protocol):
         was planned, and is called off. Raises NotFound when it is another user's, or was deleted meanwhile.
         """
 
+    async def add_consent(self, profile_id: str, user_id: str, consent: Consent, *, instead_of: str) -> None:
+        """Let it be the consent of this profile, in the place of the one with the id `instead_of`, which is kept.
+
+        Raises NotFound: the profile is gone, is another's, or has another consent by now.
+        """
+
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
         """Raises NotFound."""
 
@@ -92,9 +99,6 @@ class UsageRepository(Protocol):
 
 class AuditLog(Protocol):
     async def add(self, event: AuditEvent) -> None: ...
-
-    async def of_user(self, user_id: str, limit: int = 100) -> list[AuditEvent]:
-        """The newest `limit` events, newest first."""
 
     async def forget_older_than(self, seconds: float) -> int:
         """Delete what is older, and say how many."""

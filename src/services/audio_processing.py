@@ -3,7 +3,7 @@
 import numpy as np
 
 from src.domain.audio import Audio, AudioFormat, Recording, Samples
-from src.domain.errors import EngineUnavailable, NoSpeechDetected
+from src.domain.errors import AudioUndecodable, EngineUnavailable, NoSpeechDetected
 from src.domain.ports import FileDecoder, SpeechDetector
 from src.domain.provenance import FileMarks, Trust
 from src.domain.speech import DecodedSpeech
@@ -51,6 +51,8 @@ class AudioProcessing:
 
         # 2. Find where somebody speaks, also when it was recorded far too quietly.
         extent = self._detector.extent(_audible(audio))
+        if extent is None and recording.notes:
+            raise AudioUndecodable(" ".join(("Nobody can be heard in what is left of the audio.", *recording.notes)))
         if extent is None:
             raise NoSpeechDetected("Nobody speaks in the audio: it is silence, noise or music.")
 

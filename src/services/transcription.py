@@ -34,7 +34,10 @@ class Transcription:
         is preferred. Raises UnsupportedLanguage before any work, NoSpeechDetected, SpeechNotUnderstood.
         """
         self.require_languages(language, hints)
-        transcript = await self._transcriber.transcribe(speech.audio, language, quality, hints)
+        try:
+            transcript = await self._transcriber.transcribe(speech.audio, language, quality, hints)
+        except (NoSpeechDetected, SpeechNotUnderstood) as error:  # what was damaged or cut off may be why
+            raise type(error)(" ".join((str(error), *speech.notes))) from error
         if language is None and answerable and transcript.language not in answerable:
             transcript = await self._in_another(transcript, speech, quality, answerable, hints)
         offset = speech.offset_seconds

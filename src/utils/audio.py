@@ -13,6 +13,7 @@ import soxr
 
 from src.domain.audio import Audio, Samples
 from src.domain.errors import AudioTooLarge, InvalidBase64
+from src.utils.audio_formats import sniff_format
 
 FRAME_SECONDS = 0.02
 CLICK_FRAMES = 4
@@ -34,6 +35,8 @@ _NOT_BASE64 = (
     "The audio has characters that are not base64. Send the bytes of the file, encoded in base64 and nothing else: as "
     "`base64 -w0 message.m4a` writes them."
 )
+_HEXADECIMAL = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
+_HEX_PROBE = 40_000
 _WHITESPACE = b" \t\r\n\v\f"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -54,6 +57,8 @@ def decode_base64(text: str, max_bytes: int) -> bytes:
         raise InvalidBase64("The audio is empty.")
     if len(unpadded) % 4 == 1 or (padding and len(digits) % 4) or padding > 2:
         raise InvalidBase64("The audio is not base64: its length or padding is wrong. It may have been cut off.")
+    if _HEXADECIMAL.fullmatch(unpadded) and sniff_format(bytes.fromhex(unpadded[:_HEX_PROBE].decode())) is not None:
+        raise InvalidBase64("The audio is in hexadecimal. Send the bytes of the file in base64 instead.")
     try:
         return pybase64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)
     except ValueError:

@@ -36,10 +36,6 @@ class MemoryCache:
             max_bytes, _expires_at, timer=clock, getsizeof=lambda entry: entry.size
         )
 
-    @property
-    def size_bytes(self) -> int:
-        return int(self._entries.currsize)
-
     async def get(self, key: str, owner: str = "") -> bytes | None:
         """None: never set, expired, or pushed out."""
         entry = self._entries.get((owner, key))

@@ -59,12 +59,14 @@ def _begins_a_sentence(piece: str, before: str, language: str) -> bool:
     """sentencex cuts behind ordinals ("5. napján") and some abbreviations: no sentence begins with a small letter."""
     *_, earlier, last = ("", "", *before.split())
     short = last.rstrip(".")
+    ordinals = re.fullmatch(r"\d{1,2}\.?[-–/]\d{1,2}", short)
     abbreviated = last.endswith(".") and (
         short.lower() in _ABBREVIATIONS
         or (short.lower() in _OF_LANGUAGE.get(language, ()) and not earlier[-1:].isdigit())
         or (piece[:1].isdigit() and short.replace(".", "").isalpha() and len(short) <= 4)
         or (short.isdigit() and (piece[:1].isdigit() or earlier in ("", "und", "oder") or earlier[-1] == ","))
         or (short.isdigit() and earlier.lower() in _GERMAN_DETERMINERS)
+        or (ordinals and ("." in short or earlier.lower() in _GERMAN_DETERMINERS))
         or re.fullmatch("[IVX]+|Av" if language in ("hu", "tr") else "[A-Z]", short)
     )
     return not (abbreviated or piece[:1].islower() or re.match(r"と|-\w", piece))

@@ -25,8 +25,8 @@ NO_ENGINE = "none"
 """The name of an engine that no worker has."""
 
 
-class RunnerEngine:
-    """`abilities` may raise EngineUnavailable, and so do `languages` and `varies`."""
+class _RemoteEngine:
+    """`abilities`: what it can do now. They may raise EngineUnavailable, and so do `languages` and `varies`."""
 
     def __init__(self, runner: Runner, abilities: Callable[[], Abilities]) -> None:
         self._runner = runner
@@ -44,7 +44,7 @@ class RunnerEngine:
         return self._abilities().languages
 
 
-class RunnerTranscriber(RunnerEngine):
+class RemoteTranscriber(_RemoteEngine):
     """`domain.ports.Transcriber` for a model whose `transcribe` runs in `runner`."""
 
     async def transcribe(
@@ -53,7 +53,7 @@ class RunnerTranscriber(RunnerEngine):
         return cast("Transcript", await self._runner.run("transcribe", audio, language, quality, hints))
 
 
-class RunnerVoice(RunnerEngine):
+class RemoteVoice(_RemoteEngine):
     """`domain.ports.VoiceEngine` for a model whose `condition` and `speak` run in `runner`."""
 
     @property
@@ -65,16 +65,6 @@ class RunnerVoice(RunnerEngine):
 
     async def speak(self, request: SpeechRequest) -> Audio:
         return cast("Audio", await self._runner.run("speak", request))
-
-
-class RemoteTranscriber(RunnerTranscriber):
-    def __init__(self, runner: Runner, name: str, languages: frozenset[str]) -> None:
-        super().__init__(runner, lambda: Abilities(name, languages))
-
-
-class RemoteVoice(RunnerVoice):
-    def __init__(self, runner: Runner, name: str, languages: frozenset[str], *, varies: bool = False) -> None:
-        super().__init__(runner, lambda: Abilities(name, languages, varies))
 
 
 class RemoteSpeakerAnalyzer:

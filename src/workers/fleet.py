@@ -7,8 +7,6 @@ from functools import reduce
 
 from src.domain.errors import EngineUnavailable, Unavailable
 from src.domain.leases import Abilities, WorkerRegistry, WorkerState
-from src.domain.ports import Runner
-from src.workers.engines import RunnerTranscriber, RunnerVoice
 
 logger = logging.getLogger(__name__)
 
@@ -94,17 +92,3 @@ class Fleet:
             raise EngineUnavailable(detail, retry_after_seconds=self._live_seconds)
         languages = reduce(frozenset.intersection, (abilities.languages for abilities in every))
         return Abilities(every[0].engine, languages, all(abilities.varies for abilities in every))
-
-
-class FleetTranscriber(RunnerTranscriber):
-    """What the workers hear, by whichever of them takes the call."""
-
-    def __init__(self, runner: Runner, fleet: Fleet) -> None:
-        super().__init__(runner, lambda: fleet.hears)
-
-
-class FleetVoice(RunnerVoice):
-    """What the workers speak, by whichever of them takes the call."""
-
-    def __init__(self, runner: Runner, fleet: Fleet) -> None:
-        super().__init__(runner, lambda: fleet.speaks)

@@ -1,4 +1,4 @@
-"""What is done to a fleet, and what is counted: long by `scripts/test chaos`, short in every run of the tests."""
+"""What is done to a fleet, and what is counted."""
 
 import asyncio
 import random

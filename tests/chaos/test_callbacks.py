@@ -18,8 +18,9 @@ from tests.servers.receiver import SECRET, Receiver, verified
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
 from tests.support.options import environment
+from tests.support.reporting import long_only, say
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), long_only]
 
 JOBS, API_KILLS, WORKER_KILLS = 100, 3, 3
 
@@ -98,12 +99,8 @@ async def test_every_callback_arrives_whoever_is_killed(two_apis: Fleet, capsys:
             await until(lambda: set(receiver.taken) >= set(jobs), 400)
         messages = {len(ids) for ids in receiver.taken.values()}
         twice = sum(ids.total() - 1 for ids in receiver.taken.values())
-    with capsys.disabled():
-        attempts = len(receiver.requests)
-        print(  # noqa: T201 - the figures are what this suite is run for
-            f"\ncallbacks: {JOBS} jobs, {API_KILLS} API and {WORKER_KILLS} worker kills, {attempts} attempts, "
-            f"0 lost, {twice} taken twice"
-        )
+    kills = f"{API_KILLS} API and {WORKER_KILLS} worker kills"
+    say(capsys, f"callbacks: {JOBS} jobs, {kills}, {len(receiver.requests)} attempts, 0 lost, {twice} taken twice")
     assert set(receiver.taken) == set(jobs)
     assert messages == {1}, "a job has one message, however often it is sent"
     assert twice <= 16 * API_KILLS

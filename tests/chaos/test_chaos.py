@@ -1,4 +1,4 @@
-"""RELIABILITY's list at full length, with its figures printed: `scripts/test chaos`."""
+"""Nothing is lost, whoever is killed and whatever is away."""
 
 import asyncio
 import random
@@ -21,11 +21,17 @@ from tests.servers.fleet import Fleet, attempts, fleet
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.support.options import environment
+from tests.support.reporting import LONG, either, say
 
 pytestmark = pytest.mark.timeout(900)
 
-LEASE_SECONDS = 5.0
-WORKERS, SLOTS = 4, 4
+LEASE_SECONDS = either(5.0, 2.0)
+WORKERS, SLOTS = either((4, 4), (2, 2))
+STORM = either(
+    Storm(requests=100, jobs=200, worker_kills=20, redis_kills=2, postgres_kills=2, flushes=1),
+    Storm(requests=12, jobs=24, worker_kills=3, redis_kills=1, postgres_kills=1, flushes=1, seconds_each=0.5),
+)
+SUBMITS, SECONDS = either((1000, 60), (60, 3))
 
 
 @contextmanager
@@ -46,21 +52,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) ->
         yield made
 
 
-def say(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    with capsys.disabled():
-        print(f"\n{text}")  # noqa: T201 - the figures are what this suite is run for
-
-
 def test_1_nothing_is_lost_in_a_storm(
     tmp_path: Path, postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With more attempts than by default: where all kills fall on few workers, three may well hit the same job."""
-    storm = Storm(requests=100, jobs=200, worker_kills=20, redis_kills=2, postgres_kills=2, flushes=1)
     with crew(tmp_path, postgres, **environment(attempts(20))) as whole:
-        figures = asyncio.run(weather(whole, storm, random.Random(1)))
+        figures = asyncio.run(weather(whole, STORM, random.Random(1)))
     say(capsys, f"storm: {figures}")
     assert (figures.lost, figures.wrong, figures.duplicated) == (0, 0, 0)
-    assert figures.worst_recovery_seconds <= 2 * LEASE_SECONDS
+    assert figures.kills == STORM.worker_kills + 1
+    assert figures.worst_recovery_seconds <= 2 * LEASE_SECONDS or not LONG
 
 
 def test_2a_a_job_three_times_as_long_as_its_lease_runs_once(whole: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,25 +71,28 @@ def test_2a_a_job_three_times_as_long_as_its_lease_runs_once(whole: Fleet, capsy
 
 
 def test_2b_a_job_that_kills_its_workers_is_dead(whole: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
-    dead, begun = asyncio.run(poison(whole, others=50))
-    say(capsys, f"poisoned job: begun {begun} times, then {dead['error']['code']}; 50 others done")
+    dead, begun = asyncio.run(poison(whole, others=either(50, 4)))
+    say(capsys, f"poisoned job: begun {begun} times, then {dead['error']['code']}; the others done")
     assert (begun, dead["status"], dead["error"]["code"]) == (3, "failed", "job_dead")
 
 
-def test_4_a_thousand_submits_with_one_key_make_one_job(whole: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
-    jobs = asyncio.run(one_key(whole, 1000))
-    say(capsys, f"1000 submits with one key: {len(jobs)} job(s)")
+def test_4_many_submits_with_one_key_make_one_job(whole: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = asyncio.run(one_key(whole, SUBMITS))
+    say(capsys, f"{SUBMITS} submits with one key: {len(jobs)} job(s)")
     assert len(jobs) == 1
 
 
-def test_10_a_minute_without_redis(whole: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
-    done, refused = asyncio.run(without_redis(whole, 60))
-    say(capsys, f"60 s without Redis: {done} messages done, refused: {dict(refused)}")
+def test_10_without_redis_jobs_go_on(whole: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    done, refused = asyncio.run(without_redis(whole, SECONDS))
+    say(capsys, f"{SECONDS} s without Redis: {done} messages done, refused: {dict(refused)}")
     assert done
     assert not refused
+    log = whole.log(whole.workers[0])
+    assert log.count("redis: does not serve") == 1
+    assert "Restarting consumer" not in log  # Dramatiq would say it twice a second
 
 
 def test_11_workers_drain_when_they_are_told_to_end(whole: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     whole.start_workers(WORKERS - len(whole.workers))
-    answers = asyncio.run(terminate_in_the_middle(whole, 40))
+    answers = asyncio.run(terminate_in_the_middle(whole, either(40, 8)))
     say(capsys, f"SIGTERM to {WORKERS - 1} of {WORKERS} workers: {len(answers)} jobs done")

@@ -91,7 +91,6 @@ class Bench:
         )
         self.profiles = Profiles(
             self.profile_rows,
-            self.profile_rows,
             self.storage,
             decoder,
             self.voices,

@@ -159,15 +159,11 @@ class MemoryProfiles(MemoryPlans):
     async def of_user(self, user_id: str) -> list[VoiceProfile]:
         return [profile for profile in self.rows.values() if profile.user_id == user_id]
 
-    async def add(self, profile_id: str, user_id: str, consent: Consent, *, instead_of: str) -> None:
-        """As ConsentRepository has it."""
+    async def add_consent(self, profile_id: str, user_id: str, consent: Consent, *, instead_of: str) -> None:
         profile = await self.get(profile_id, user_id)
         if profile.consent is None or profile.consent.id != instead_of:
             raise NotFound("Replaced.")
         self.rows[profile_id] = replace(profile, consent=consent)
-
-    async def of_profile(self, profile_id: str) -> list[Consent]:
-        raise NotImplementedError("the record is tested on the database")
 
 
 @dataclass
@@ -304,9 +300,6 @@ class MemoryAuditLog:
         if self.error is not None:
             raise self.error
         self.events.append(event)
-
-    async def of_user(self, user_id: str, limit: int = 100) -> list[AuditEvent]:
-        return [event for event in self.events if event.user_id == user_id][::-1][:limit]
 
     async def forget_older_than(self, seconds: float) -> int:
         self.forgotten.append(seconds)

@@ -1,4 +1,4 @@
-"""RELIABILITY: four processes of the service share each limit exactly, and do without Redis for a while."""
+"""Four processes of the service share each limit exactly, and do without Redis for a while."""
 
 import asyncio
 import time
@@ -18,9 +18,9 @@ from tests.fakes.stand_in import Message
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.support.options import environment
-from tests.support.reporting import say
+from tests.support.reporting import long_only, say
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), long_only]
 
 PROCESSES = 4
 LIMIT = 200

@@ -1,6 +1,4 @@
-"""Secrets and words planted in the traffic of whole services, and looked for in every line that their processes write:
-the long form of `tests/slow/test_planted_logs.py`. It prints how much was searched for how much.
-"""
+"""Secrets and words planted in the traffic of whole services, and looked for in every line of their logs."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from src.utils.words import words
 from tests.attacks.planting import PROGRAM, Plants, Sender, encoded, settings, token, wav
 from tests.conftest import service_process
 from tests.fakes.stand_in import Message
@@ -16,7 +15,7 @@ from tests.recordings import audio_files
 from tests.servers.fleet import fleet
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
-from tests.support.reporting import say
+from tests.support.reporting import either, say
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -24,9 +23,9 @@ SENTENCES = (
     "my sister will arrive at the airport tomorrow evening",
     "Two trains leave the old station every hour, and both are usually full.",
 )
-ROUNDS = 10
+ROUNDS = either(10, 1)
 FAILURES = ("", "defect", "no_speech_detected", "audio_undecodable", "overloaded", "deadline_exceeded")
-CALLERS = 4
+CALLERS = either(4, 1)
 
 
 def told(capsys: pytest.CaptureFixture[str], what: str, log: str, senders: list[Sender], plants: Plants) -> None:
@@ -60,15 +59,17 @@ def test_the_embedded_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]
             with httpx.Client(base_url=url, timeout=120, headers=headers) as http:
                 sender = Sender(http, plants)
                 senders.append(sender)
-                answer = sender.translate(spoken, audio_format=kind)
-                if answer.is_success:
-                    plants.also(f"the translation of round {number}", answer.json()["translated_text"])
+                answer = sender.translate(spoken, audio_format=kind).raise_for_status()
+                assert words(answer.json()["original_text"]) == words(sentence)
+                plants.also(f"the translation of round {number}", answer.json()["translated_text"])
                 sender.fetch(answer)
                 sender.send("POST", "/api/v1/voice/transcribe", json={"audio": spoken, "audio_format": kind})
                 sender.translate(encoded(wav(plants.new(f"samples of round {number}"))))
                 if kind == "wav":
                     sender.voice(spoken)
                 sender.mistakes()
+                health = sender.send("GET", "/health").text
+    assert plants.found(health) == []
     told(capsys, "embedded", (tmp_path / "data.log").read_text(), senders, plants)
 
 

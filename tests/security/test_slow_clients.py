@@ -1,4 +1,4 @@
-"""RELIABILITY: 200 slow clients, and a prober that hardly notices."""
+"""Slow clients, and a prober that hardly notices."""
 
 import asyncio
 import os
@@ -11,22 +11,26 @@ import pytest
 from tests.attacks.slow_clients import Crowd, established, percentile, probe, time_limits
 from tests.conftest import service_process
 from tests.fakes.stand_in import Message
+from tests.servers.waiting import until
 from tests.support.options import environment
-from tests.support.reporting import say
+from tests.support.reporting import LONG, either, say
 
 pytestmark = pytest.mark.timeout(300)
 
-CLIENTS, SECONDS = 201, 40.0
-LIMITS = environment(time_limits(5))
+CLIENTS, SECONDS, PATIENCE = either((201, 40.0, 5), (30, 4.0, 2))
+KINDS = ("heads", "bodies", "readers")
+LIMITS = environment(time_limits(PATIENCE))
 
 
-async def test_200_slow_clients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_slow_clients_are_sent_away_and_keep_nobody_waiting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with service_process(tmp_path / "data", ("tests.fakes.stand_in", "api"), **LIMITS) as (url, process):
         port = urlsplit(url).port
         assert port
-        alone = await probe(port, 5.0)
+        alone = await probe(port, PATIENCE)
         crowd = Crowd(port)
-        crowd.come(CLIENTS // 3, within_seconds=5.0)
+        crowd.come(CLIENTS // 3, within_seconds=PATIENCE)
         most = 0
         try:
             working = asyncio.create_task(_translate(url, SECONDS))
@@ -35,6 +39,7 @@ async def test_200_slow_clients(tmp_path: Path, capsys: pytest.CaptureFixture[st
                 most = max(most, len(established(port)))
                 await asyncio.sleep(0.5)
             took, served = await probing, await working
+            await until(lambda: all(crowd.sent_away[kind] >= CLIENTS // 3 for kind in KINDS), 100)
         finally:
             await crowd.leave()
         assert process.poll() is None
@@ -47,8 +52,7 @@ async def test_200_slow_clients(tmp_path: Path, capsys: pytest.CaptureFixture[st
         f"p99 {_ms(took, 0.99)}, longest {_ms(took, 1)}, {len(took)} times; {served} translations, none failed; "
         f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores",
     )
-    assert most >= CLIENTS
-    assert all(crowd.sent_away[kind] >= CLIENTS // 3 for kind in ("heads", "bodies", "readers"))
+    assert most >= CLIENTS or not LONG
     assert set(crowd.statuses) == {408}
     assert served > 0
 

@@ -18,8 +18,13 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
+from src.adapters.database import consent_tables, deletion_tables
 from src.adapters.database.migrate import migrate
+from src.adapters.database.tables import metadata
 from tests.servers.ports import free_port
+
+_TABLES = [table.name for table in metadata.sorted_tables]
+assert {consent_tables.consents.name, deletion_tables.deletions.name} <= {*_TABLES}
 
 HOW_TO_INSTALL = "Postgres is not installed: run scripts/setup --dev, or apt-get install postgresql."
 
@@ -56,6 +61,7 @@ class PostgresServer:
         self._user = pwd.getpwnam("postgres") if os.getuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
         self._ready: str | None = None
+        self._clean: str | None = None
         self.port = free_port()
 
     def url(self, database: str) -> str:
@@ -136,6 +142,15 @@ class PostgresServer:
             with ThreadPoolExecutor(1) as thread:  # this one may have a loop that runs
                 thread.submit(migrate, make_url(self._ready)).result()
         return self.new_database(name_of(self._ready))
+
+    def clean_database(self) -> str:
+        """The same one each time, with the newest schema: whoever was there is thrown out, and all rows are gone."""
+        if self._clean is None:
+            self._clean = self.ready_database()
+        database = name_of(self._clean)
+        self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")  # noqa: S608
+        self.sql(f"TRUNCATE {', '.join(_TABLES)} RESTART IDENTITY CASCADE", database)
+        return self._clean
 
     def new_owner(self, password: str) -> tuple[str, str]:
         """A role that the server asks for its password, and a database of its own. Returns their names."""
@@ -219,4 +234,4 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path / 'voice.db'}"
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.ready_database()
+    return server.clean_database()

@@ -1,10 +1,7 @@
-"""Workers in processes of their own, over a real Postgres and Redis, and what is done to them: the short form of
-`scripts/test chaos`.
-"""
+"""Workers in processes of their own, over a real Postgres and Redis. What is done to them is in tests/chaos."""
 
 import asyncio
 import json
-import random
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,27 +11,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.attacks.planting import Plants, Sender
-from tests.chaos.scenarios import (
-    Storm,
-    caller,
-    one_key,
-    outlast_the_lease,
-    poison,
-    terminate_in_the_middle,
-    weather,
-    without_redis,
-)
+from tests.chaos.scenarios import caller
 from tests.fakes.stand_in import Message
-from tests.servers.fleet import Fleet, attempts, fleet
+from tests.servers.fleet import Fleet, fleet
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
-from tests.support.options import environment
 
 pytestmark = pytest.mark.timeout(400)
 
 LEASE_SECONDS = 2.0
-ATTEMPTS = 4  # more than there are kills in the storm, of which all may hit the same job
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +37,6 @@ def small(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) ->
             JOB_LEASE_SECONDS=str(LEASE_SECONDS),
             JOB_CONCURRENCY="2",
             LOG_LEVEL="debug",
-            **environment(attempts(ATTEMPTS)),
         ) as made,
     ):
         yield made
@@ -96,22 +80,6 @@ async def test_one_request_is_followed_through_the_logs_of_api_and_worker(small:
     assert [line for line in mine if line["role"] == "worker" and "engine call" in line["message"]]
 
 
-def test_no_process_logs_what_is_said_or_what_opens_doors(small: Fleet) -> None:
-    plants = Plants()
-    with httpx.Client(base_url=small.url, timeout=60) as http:
-        sender = Sender(http, plants)
-        for fails in ("", "defect", "no_speech_detected"):
-            said = Message(plants.new(f"a message that ends with {fails or 'an answer'}"), fails=fails).encode()
-            sender.fetch(sender.translate(said, callback_url=None))
-        sender.voice(Message(plants.new("a recording of a voice")).encode())
-        sender.mistakes()
-    assert {200, 500, 422, 400, 404} <= sender.statuses.keys()
-    plants.also("the storage key", small.environment["STORAGE_KEYS"])
-    logs = "".join(small.log(process) for process in small.processes)
-    assert plants.found(logs) == []
-    assert [line for line in logs.splitlines() if not line.startswith("{")] == []
-
-
 def test_a_caller_who_goes_away_stops_the_work(small: Fleet) -> None:
     message = Message("nobody listens", 1000.0)
     body = {"audio": message.encode(), "target_language": "es", "source_language": "en"}
@@ -131,38 +99,3 @@ async def test_whatever_is_in_redis_has_our_prefix_and_a_time_to_live(small: Fle
         keys = [key.decode() for key in client.scan_iter()]
     assert [key for key in keys if key.startswith("voice-translation:dramatiq:")]
     assert not [key for key in keys if not key.startswith("voice-translation:")]
-
-
-async def test_a_job_that_outlasts_its_lease_runs_once(small: Fleet) -> None:
-    assert await outlast_the_lease(small, LEASE_SECONDS) == 1
-
-
-async def test_many_submits_with_one_key_make_one_job(small: Fleet) -> None:
-    assert len(await one_key(small, 60)) == 1
-
-
-async def test_without_redis_jobs_go_on(small: Fleet) -> None:
-    done, refused = await without_redis(small, 3)
-    assert done >= 1
-    assert not refused
-    log = small.log(small.workers[0])
-    assert log.count("redis: does not serve") == 1
-    assert "Restarting consumer" not in log  # Dramatiq would say it twice a second
-
-
-async def test_a_worker_that_is_told_to_end_drains(small: Fleet) -> None:
-    answers = await terminate_in_the_middle(small, 8)
-    assert len(answers) == 8
-    small.start_workers(1)
-
-
-async def test_a_storm_loses_nothing_and_does_nothing_twice(small: Fleet) -> None:
-    storm = Storm(requests=12, jobs=24, worker_kills=3, redis_kills=1, postgres_kills=1, flushes=1, seconds_each=0.5)
-    figures = await weather(small, storm, random.Random(2))
-    assert (figures.lost, figures.wrong, figures.duplicated) == (0, 0, 0)
-    assert figures.kills == 4
-
-
-async def test_a_job_that_kills_its_workers_is_dead_and_others_go_on(small: Fleet) -> None:
-    dead, begun = await poison(small, others=4)
-    assert (begun, dead["status"], dead["error"]["code"]) == (ATTEMPTS, "failed", "job_dead")

@@ -1,14 +1,11 @@
 """A service whose API process has no engines: everything that needs one is done by workers, over real servers."""
 
-import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -133,16 +130,6 @@ def test_what_the_workers_can_do_is_what_the_service_offers(http: httpx.Client) 
     assert (health["checks"]["workers"]["status"], health["workers"]["live"]) == ("ok", 1)
 
 
-def test_the_engines_own_errors_reach_the_caller(workplace: Fleet, http: httpx.Client) -> None:
-    refused = post(http, "transcribe", audio=Message("", fails="no_speech_detected").encode())
-    assert (refused.status_code, refused.json()["code"]) == (422, "no_speech_detected")
-    assert refused.json()["detail"] == "as the message says"
-    defect = post(http, "transcribe", audio=Message("what was said", fails="defect").encode())
-    assert (defect.status_code, defect.json()["code"]) == (500, "internal_error")
-    assert "what was said" not in defect.text
-    assert left(workplace) == ("0", [])
-
-
 @pytest.mark.parametrize(("how", "times"), [(signal.SIGKILL, 2), (signal.SIGTERM, 1)], ids=["killed", "told to end"])
 def test_a_call_survives_the_end_of_its_worker(
     workplace: Fleet, http: httpx.Client, how: signal.Signals, times: int
@@ -161,17 +148,6 @@ def test_a_call_survives_the_end_of_its_worker(
     assert left(workplace) == ("0", [])
 
 
-def test_a_call_that_kills_its_workers_is_given_up(workplace: Fleet, http: httpx.Client) -> None:
-    workplace.start_workers(3)
-    message = Message("poison", kills=True)
-    answer = post(http, "transcribe", audio=message.encode())
-    workplace.workers = [worker for worker in workplace.workers if worker.poll() is None]
-    assert len(workplace.workers) == 1
-    assert (answer.status_code, answer.json()["code"]) == (503, "engine_unavailable")
-    assert "3 workers" in answer.json()["detail"]
-    assert len([start for start in workplace.starts() if start.words == "poison"]) == 3
-
-
 def started(workplace: Fleet, words: str, times: int) -> int:
     """The process that began with it."""
     deadline = time.monotonic() + 60
@@ -179,20 +155,6 @@ def started(workplace: Fleet, words: str, times: int) -> int:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return found[times - 1].process
-
-
-def test_a_caller_that_leaves_stops_the_engine(workplace: Fleet, http: httpx.Client) -> None:
-    message = Message("left", seconds=1000)
-    body = json.dumps({"audio": message.encode()})
-    with closing(HTTPConnection(workplace.url.removeprefix("http://"))) as caller:
-        caller.request("POST", "/api/v1/voice/transcribe", body, {"Content-Type": "application/json"})
-        process = started(workplace, "left", 1)
-    assert left(workplace) == ("0", [])
-    deadline = time.monotonic() + 60
-    while "left" not in workplace.cancelled():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    assert process == workplace.workers[0].pid
 
 
 def test_without_workers_callers_are_told_so_and_translations_wait_for_the_next(

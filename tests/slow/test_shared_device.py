@@ -13,6 +13,7 @@ import pytest_asyncio
 from scripts.checkpoints.whisper import make
 from src.domain.audio import Audio
 from src.domain.errors import NoSpeechDetected
+from src.domain.leases import Abilities
 from src.domain.speech import Quality, SpeechRequest, Transcript
 from src.models.whisper.batch import load_whisper
 from src.models.xtts.batch import load_xtts_batch
@@ -68,7 +69,7 @@ def requests() -> list[SpeechRequest]:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_sixteen_distinct_messages_at_once_sound_as_each_alone(worker: GpuWorker) -> None:
-    engine = RemoteVoice(worker, "xtts-v2", frozenset({"en"}))
+    engine = RemoteVoice(worker, lambda: Abilities("xtts-v2", frozenset({"en"})))
     together = await asyncio.gather(*(engine.speak(request) for request in requests()))
     for request, mixed in zip(requests(), together, strict=True):
         alone = await engine.speak(request)
@@ -90,8 +91,8 @@ async def test_hearing_and_speaking_at_once_change_nothing_and_the_cancelled_dis
     worker: GpuWorker,
 ) -> None:
     ears, mouth = (
-        RemoteTranscriber(worker, "whisper", frozenset({"en"})),
-        RemoteVoice(worker, "xtts-v2", frozenset({"en"})),
+        RemoteTranscriber(worker, lambda: Abilities("whisper", frozenset({"en"}))),
+        RemoteVoice(worker, lambda: Abilities("xtts-v2", frozenset({"en"}))),
     )
 
     async def hear(clip: Audio) -> str:

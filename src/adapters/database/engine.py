@@ -12,8 +12,8 @@ answered is done again only when doing it twice is the same as doing it once.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -150,16 +150,6 @@ class Database:
 
         with _translated():
             return await self._served(once)
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction, committed at the end, rolled back by an exception; unlike `write`, never tried again.
-
-        Raises Overloaded, EngineUnavailable.
-        """
-        with _translated():
-            async with self._writer.begin() as connection:
-                yield connection
 
     def later(self, seconds: float) -> datetime | ColumnElement[datetime]:
         """The time in `seconds` from now, by the clock that all who share this database have in common."""

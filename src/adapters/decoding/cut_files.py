@@ -1,5 +1,11 @@
-"""Whether a file ends before its own structure does. A hint for the caller; no file is refused for it."""
+"""Whether a file ends before its own structure does, or lacks a part. A hint for the caller; no file is refused for
+it.
+"""
 
+import re
+from itertools import pairwise
+
+from src.adapters.decoding.wav_chunks import wav_sound
 from src.domain.audio import AudioFormat
 from src.utils.audio_formats import MP3_RATES, ends_within_frame
 
@@ -8,9 +14,10 @@ _MISSING_SECONDS = 0.1
 _MP3_MISSING_SECONDS = 0.5
 """Besides what encoders put before and behind the sound."""
 
-_NO_SOUND_BYTES = 64
-"""No sound that matters is shorter."""
-
+_NUMBERED = {
+    AudioFormat.M4A: re.compile(rb"moof.{4}mfhd(?P<stream>.{4})(?P<number>.{4})", re.DOTALL),
+    AudioFormat.OGG: re.compile(rb"OggS\0.{9}(?P<stream>.{4})(?P<number>.{4})", re.DOTALL),
+}
 _OGG_PAGE_HEADER = 27
 _OGG_LAST_PAGE = 0x04
 
@@ -28,36 +35,22 @@ def was_cut(data: bytes, kind: AudioFormat, seconds: float, max_seconds: float) 
     return promised is not None and seconds + least < promised <= max_seconds
 
 
+def lacks_a_part(data: bytes, kind: AudioFormat) -> bool:
+    """Whether the parts of a fragmented MP4 or an OGG, which are numbered, leave out a number."""
+    pattern = _NUMBERED.get(kind)
+    numbers: dict[bytes, list[int]] = {}
+    for found in pattern.finditer(data) if pattern else ():
+        number = int.from_bytes(found["number"], "little" if kind is AudioFormat.OGG else "big")
+        numbers.setdefault(found["stream"], []).append(number)
+    return any(later > earlier + 1 for each in numbers.values() for earlier, later in pairwise(each))
+
+
 def _promised_seconds(data: bytes, kind: AudioFormat, seconds: float) -> float | None:
     if kind is AudioFormat.WAV:
         return _wav_seconds(data, seconds)
     if kind is AudioFormat.FLAC:
         return _flac_seconds(data)
     return _mp3_seconds(data) if kind is AudioFormat.MP3 else None
-
-
-def wav_sound(data: bytes) -> tuple[int, int] | None:
-    """Where the data chunk's content begins, and its size as the header says."""
-    position = 12
-    while position + 8 <= len(data):
-        name, size = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "little")
-        position += 8
-        if name == b"data":
-            return position, size
-        position += size + size % 2
-    return None
-
-
-def states_too_little(data: bytes) -> bool:
-    """Whether sound follows behind the end of a WAV's data chunk, where only another chunk may."""
-    found = wav_sound(data)
-    if found is None:
-        return False
-    rest = data[sum(found) + found[1] % 2 :]
-    name, size = rest[:4], int.from_bytes(rest[4:8], "little")
-    return len(rest) > _NO_SOUND_BYTES and not (
-        name.isascii() and name.decode("ascii").isprintable() and size <= len(rest)
-    )
 
 
 def _wav_seconds(data: bytes, seconds: float) -> float | None:

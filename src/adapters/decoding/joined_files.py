@@ -1,23 +1,28 @@
-"""Several files one after the other in one, as `cat` makes them, of kinds of which ffmpeg reads the first alone."""
+"""Several files one after the other in one, as `cat` makes them, of kinds of which ffmpeg reads the first alone,
+or takes the beginnings of the others for damage.
+"""
 
 import re
 from itertools import islice, pairwise
 
-from src.adapters.decoding.cut_files import wav_sound
+from src.adapters.decoding.wav_chunks import wav_sound
 from src.domain.audio import AudioFormat
 
 _MOST = 100
 """Files in one, and chunks between them."""
 
-_WEBM_BEGINS = re.compile(rb"\x1a\x45\xdf\xa3.{1,60}?(?:webm|matroska)", re.DOTALL)
+_BEGINS = {
+    AudioFormat.FLAC: re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"),
+    AudioFormat.WEBM: re.compile(rb"\x1a\x45\xdf\xa3.{1,60}?(?:webm|matroska)", re.DOTALL),
+}
 
 
 def files_in(data: bytes, kind: AudioFormat) -> list[bytes]:
     if kind is AudioFormat.AMR:
         header = data[: data.find(b"\n") + 1]
         return [header + each for each in data.split(header, _MOST)[1:]]
-    if kind is AudioFormat.WEBM:
-        starts = [found.start() for found in islice(_WEBM_BEGINS.finditer(data), _MOST)]
+    if kind in _BEGINS:
+        starts = [found.start() for found in islice(_BEGINS[kind].finditer(data), _MOST)]
         return _split(data, starts)
     starts = [0]
     while len(starts) < _MOST and (length := _length(data[starts[-1] :], kind)) > 0:

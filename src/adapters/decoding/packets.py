@@ -10,7 +10,6 @@ import numpy as np
 from src.adapters.decoding.part_shapes import amr_frame_bytes
 
 AMR = frozenset({"amrnb", "amrwb", "amr_nb", "amr_wb"})
-_BYTES_PER_SAMPLE = 8  # of the widest plain numbers
 _AMR_FRAME_SECONDS = 0.02
 _AMR_PAUSE_BYTES = 6
 """A frame that says what silence sounds like; shorter ones say that nothing was sent."""
@@ -20,11 +19,13 @@ _AMR_PAUSE_BYTES = 6
 class Packets:
     """A damaged packet is left out: the decoder goes on with the next.
 
+    `begins_at`: where in the file the first one is.
     `passed_over_bytes` are in packets that say less than they are long. `gap_seconds`: what the time stamps have more
     than was decoded. `ended_early`: nothing behind a place in the file could be read.
     """
 
     seconds: float = 0.0
+    begins_at: int = 0
     good_bytes: int = 0
     bad_bytes: int = 0
     passed_over_bytes: int = 0
@@ -39,6 +40,7 @@ class Packets:
         if codec.name == "flac":
             codec.options = {"err_detect": "crccheck+explode"}  # else a frame with a wrong checksum is noise
         for packet in self._demuxed(container, stream):
+            self.begins_at = self.begins_at or packet.pos or 0
             self._note_time(packet)
             if codec.name in AMR:
                 yield from self._amr_frames(packet, codec)
@@ -62,8 +64,8 @@ class Packets:
         if frames is None or self._is_other_length(frames, packet, codec):
             self._count_bad(packet)
             return
-        samples = sum(frame.samples * frame.layout.nb_channels for frame in frames)
-        surplus = max(0, packet.size - samples * _BYTES_PER_SAMPLE) if samples else 0
+        plain_bytes = sum(frame.samples * frame.layout.nb_channels * frame.format.bytes for frame in frames)
+        surplus = max(0, packet.size - plain_bytes) if plain_bytes else 0
         self.good_bytes += packet.size - surplus
         self.passed_over_bytes += surplus
         self.seconds += sum(frame.samples / frame.sample_rate for frame in frames)

@@ -1,10 +1,9 @@
 """How the small parts look that files of some formats are rows of."""
 
 import re
-import zlib
-from itertools import accumulate
 from typing import Protocol
 
+from src.adapters.decoding.ogg_pages import OggPages
 from src.domain.audio import AudioFormat
 from src.utils.audio_formats import SYNC, mpeg_frame
 
@@ -15,6 +14,10 @@ class Shape(Protocol):
     """How the parts of a format look. `sure`: a damaged part is known by itself, and not by what is behind it."""
 
     sure: bool
+    mended_parts: int
+    """Those of `joined` that are damaged within."""
+    dropped_bytes: int
+    """Of these: what `joined` left out."""
 
     def end(self, data: bytes, position: int) -> int | None:
         """Behind the part that begins at `position`. None: no whole part does."""
@@ -31,7 +34,7 @@ class Shape(Protocol):
 
 def shape_of(data: bytes, kind: AudioFormat) -> Shape | None:
     if kind is AudioFormat.OGG:
-        return _OggPages(data)
+        return OggPages(data)
     if kind is AudioFormat.WEBM:
         return _WebmElements()
     if kind is AudioFormat.AMR:
@@ -43,60 +46,10 @@ def shape_of(data: bytes, kind: AudioFormat) -> Shape | None:
 
 class _Joined:
     sure = False
+    mended_parts = dropped_bytes = 0
 
     def joined(self, data: bytes, stretches: list[tuple[int, int]]) -> bytes:
         return b"".join(data[start:end] for start, end in stretches)
-
-
-class _OggPages(_Joined):
-    """Each has a checksum: a CRC-32 that begins with 0 and takes the bits the other way round than zlib does."""
-
-    sure = True
-    _HEADER_BYTES = 27
-    _CHECKSUM = slice(22, 26)
-    _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-    def __init__(self, data: bytes) -> None:
-        self._unread_bytes = 4 * len(data)  # pages that overlap are made to be slow to read
-
-    def end(self, data: bytes, position: int) -> int | None:
-        header = data[position : position + self._HEADER_BYTES]
-        if len(header) < self._HEADER_BYTES or header[:4] != b"OggS":
-            return None
-        body = position + self._HEADER_BYTES
-        end = body + header[26] + sum(data[body : body + header[26]])
-        page = data[position:end]
-        self._unread_bytes -= len(page)
-        if self._unread_bytes < 0:
-            return None
-        return end if end <= len(data) and page[self._CHECKSUM] == self._checksum(page) else None
-
-    def begins(self, data: bytes, position: int) -> bool:
-        return data.startswith(b"OggS", position)
-
-    def search(self, data: bytes, position: int) -> int:
-        found = data.find(b"OggS", position)
-        return len(data) if found < 0 else found
-
-    def joined(self, data: bytes, stretches: list[tuple[int, int]]) -> bytes:
-        return super().joined(data, stretches) + self._begun(data[stretches[-1][1] :])
-
-    def _begun(self, page: bytes) -> bytes:
-        """A page with the whole packets of one that the file's end cuts off. 255 says that the packet goes on."""
-        lengths = page[self._HEADER_BYTES :][: page[26]] if len(page) >= self._HEADER_BYTES else b""
-        body = page[self._HEADER_BYTES + len(lengths) :]
-        there = [count for count, size in enumerate(accumulate(lengths), 1) if size <= len(body)]
-        whole = next((count for count in reversed(there) if lengths[count - 1] < 255), 0)
-        if page[:4] != b"OggS" or not whole:
-            return b""
-        made = bytearray(page[:26] + bytes((whole,)) + lengths[:whole] + body[: sum(lengths[:whole])])
-        made[self._CHECKSUM] = self._checksum(made)
-        return bytes(made)
-
-    def _checksum(self, page: bytes | bytearray) -> bytes:
-        bare = bytes(page[:22]) + bytes(4) + bytes(page[26:])
-        found = zlib.crc32(bare.translate(self._REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-        return int(f"{found:032b}"[::-1], 2).to_bytes(4, "little")
 
 
 class _WebmElements(_Joined):
@@ -207,6 +160,7 @@ class _Fragments:
     """
 
     sure = True
+    mended_parts = dropped_bytes = 0
     _NAME = re.compile(rb"[ -~\xa9]{4}")
 
     def end(self, data: bytes, position: int) -> int | None:

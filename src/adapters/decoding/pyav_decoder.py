@@ -9,9 +9,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from src.adapters.decoding.cut_files import states_too_little, was_cut
+from src.adapters.decoding.cut_files import lacks_a_part, was_cut
 from src.adapters.decoding.joined_files import files_in
 from src.adapters.decoding.packets import AMR, Packets
+from src.adapters.decoding.wav_chunks import tidied
 from src.adapters.decoding.whole_parts import WholeParts, whole_parts
 from src.domain.audio import WORKING_SAMPLE_RATE, AudioFormat, Recording, Samples
 from src.domain.errors import AudioTooLong, AudioTooShort, AudioUndecodable, UnsupportedAudioFormat
@@ -118,17 +119,19 @@ class PyAvDecoder:
         """By the bytes that were left out; or by the time stamps, where they have more. These alone say nothing, but in
         FLAC, which counts its frames: a pause of the recorder is in them, too.
         """
-        seconds = packets.seconds
+        seconds, lacking = packets.seconds, lacks_a_part(parts.data, kind)
+        read = packets.good_bytes + packets.bad_bytes + packets.passed_over_bytes
         passed_over = parts.left_out_bytes + packets.passed_over_bytes
+        if kind is AudioFormat.FLAC:  # its parser knows where frames are, and passes over anything else
+            passed_over += max(0, parts.whole_bytes - packets.begins_at - read)
         bad = seconds * packets.bad_bytes / max(1, packets.good_bytes)
-        missing = seconds * passed_over / max(1, parts.whole_bytes - packets.passed_over_bytes)
+        missing = seconds * passed_over / max(1, packets.good_bytes)
         lost = bad + missing
-        if (passed_over or kind is AudioFormat.FLAC) and seconds + packets.gap_seconds < self._max_seconds:
+        if (passed_over or lacking or kind is AudioFormat.FLAC) and seconds + packets.gap_seconds < self._max_seconds:
             lost = bad + max(missing, packets.gap_seconds)
         cut = parts.cut or was_cut(parts.data, kind, seconds + lost, self._max_seconds)
-        read = packets.good_bytes + packets.bad_bytes + packets.passed_over_bytes
         unread = packets.ended_early and not cut and read < _MOSTLY * parts.whole_bytes  # the rest is tags and headers
-        return _Loss(lost, bad + missing, parts.broken or unread, cut)
+        return _Loss(lost, bad + missing, parts.broken or lacking or unread, cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +199,7 @@ def _opened(data: bytes, reader: _Reader) -> "Iterator[av.container.InputContain
         "protocol_whitelist": "",
         "probesize": "32",  # bytes decoded in advance to guess at the stream: the header and the frames say it all
     }
-    if reader.demuxer == "wav" and states_too_little(data):
-        options["ignore_length"] = "1"
-    file = io.BytesIO(data)
+    file = io.BytesIO(tidied(data) if reader.demuxer == "wav" else data)
     with av.open(file, "r", format=reader.demuxer, options=options, metadata_errors="ignore") as container:
         yield container
 

@@ -20,8 +20,8 @@ _CONFIRMED_BY = 4
 
 @dataclass(frozen=True, slots=True)
 class WholeParts:
-    """A file without its damaged parts. `broken`: some were between whole ones. `cut`: the last one is not whole, or
-    zeros stand in its place.
+    """A file without its damaged parts. `broken`: some were between whole ones, or what is left is damaged within.
+    `cut`: the last one is not whole, or zeros stand in its place.
     """
 
     data: bytes
@@ -36,16 +36,18 @@ def whole_parts(data: bytes, kind: AudioFormat) -> WholeParts:
         return _without_filling(data)
     shape = shape_of(data, kind)
     stretches = _walk(data, shape) if shape is not None else [(0, len(data))]
-    if shape is None or stretches == [(0, len(data))] or not any(end > start for start, end in stretches):
+    if shape is None or not any(end > start for start, end in stretches):
         return WholeParts(data, len(data))
+    joined = shape.joined(data, stretches)
     tail = stretches[-1][1]
     filled, begun = not any(data[tail:]), tail < len(data) and shape.begins(data, tail)
     between = tail - sum(end - start for start, end in stretches)
+    whole_bytes = sum(end - start for start, end in stretches) - shape.dropped_bytes
     return WholeParts(
-        shape.joined(data, stretches),
-        sum(end - start for start, end in stretches),
-        left_out_bytes=between + (0 if filled or begun else len(data) - tail),
-        broken=len([end for start, end in stretches if end > start]) > 1,
+        joined,
+        whole_bytes,
+        left_out_bytes=between + shape.dropped_bytes + (0 if filled or begun else len(data) - tail),
+        broken=shape.mended_parts > 0 or len([end for start, end in stretches if end > start]) > 1,
         cut=begun or (filled and len(data) - tail > _PADDING_BYTES),
     )
 

@@ -45,11 +45,6 @@ class RedisJobEvents:
         self._closed = False
 
     @property
-    def subscribed(self) -> bool:
-        """Whether events of other processes arrive now."""
-        return self._subscribed
-
-    @property
     def patience_seconds(self) -> float:
         return self._patience_seconds if self._subscribed else self._poll_seconds
 

@@ -25,8 +25,6 @@ _ID_BYTES = 8
 _NONCE_BYTES = 12
 _HEADER_BYTES = len(_MAGIC) + _ID_BYTES
 _START = _HEADER_BYTES + _NONCE_BYTES
-OVERHEAD_BYTES = _START + 16
-"""So much longer is a sealed file."""
 
 
 class Keyring:

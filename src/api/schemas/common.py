@@ -76,11 +76,16 @@ OwnerId = Annotated[
 ProfileId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-def _format(value: object) -> object:
-    return AudioFormat.of(value or "") if isinstance(value, str | None) else value
-
-
 FORMAT_NAMES = ("wav", "mp3", "m4a", "mp4", "aac", "flac", "ogg", "opus", "webm", "amr", "3gp", "auto")
+
+
+def _format(value: object) -> object:
+    try:
+        return AudioFormat.of(value or "") if isinstance(value, str | None) else value
+    except ValueError:
+        raise ValueError(f"no accepted format has this name; send one of {', '.join(FORMAT_NAMES)}") from None
+
+
 Format = Annotated[
     AudioFormat,
     BeforeValidator(_format),

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from src.domain.accounts import audio_counted
 from src.domain.audio import Audio, AudioFormat
-from src.domain.consent import Consent, ConsentMethod, ConsentRepository
+from src.domain.consent import Consent, ConsentMethod
 from src.domain.errors import (
     AudioTooLong,
     ConsentRequired,
@@ -79,7 +79,6 @@ class Profiles:
     """
 
     profiles: ProfileRepository
-    consents: ConsentRepository
     storage: Storage
     decoder: AudioDecoder
     voices: VoiceCloning
@@ -142,7 +141,7 @@ class Profiles:
             ConsentMethod.SPOKEN_CHALLENGE,
             await asyncio.to_thread(_checksums, tuple(recordings)),
         )
-        await self.consents.add(profile_id, user_id, consent, instead_of=profile.consent.id)
+        await self.profiles.add_consent(profile_id, user_id, consent, instead_of=profile.consent.id)
         return replace(profile, consent=consent, updated_at=consent.received_at)
 
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:

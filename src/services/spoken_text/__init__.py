@@ -1,8 +1,8 @@
 """What is said of a text: the one front end of every voice engine.
 
 characters.py reads characters, names.py abbreviations and addresses, romans.py Roman numerals, telephones.py telephone
-numbers, times.py times and dates, ordinals.py ordinals, amounts.py money and measures, numbers.py numbers, lengths.py
-how long it takes to say; vocabulary.toml has the words of each language.
+numbers, times.py times and dates, ordinals.py ordinals, amounts.py money and measures, shorthand.py what is short
+round a number, numbers.py numbers, lengths.py how long it takes to say; vocabulary.toml has the words of each language.
 """
 
 from src.services.spoken_text.lengths import least_seconds

@@ -4,27 +4,44 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 
 from babel import Locale
-from babel.numbers import get_currency_name
+from babel.numbers import format_decimal, get_currency_name, get_currency_symbol
 from babel.units import format_unit
 
 from src.services.spoken_text.characters import LETTERS
 from src.services.spoken_text.numbers import NUMBER, cardinal, gender_of, parse, say
 from src.services.spoken_text.vocabulary import Vocabulary, shared, vocabulary
 
-_SIGNS = shared("currency_signs")
 _CODES = frozenset(
-    """EUR USD GBP CHF JPY CNY RUB TRY KRW SAR BRL PLN CZK HUF INR CAD AUD NZD SEK NOK DKK MXN ARS ZAR ILS AED
-    EGP""".split()  # noqa: SIM905 - words read better than strings
+    """EUR USD GBP CHF JPY CNY RUB TRY KRW SAR BRL PLN CZK HUF INR CAD AUD NZD SEK NOK DKK MXN ARS ZAR ILS AED EGP KWD
+    QAR JOD IQD DZD MAD TND LBP SYP OMR BHD YER LYD SDG HKD SGD TWD COP CLP PEN THB UAH RON BGN XOF XAF""".split()  # noqa: SIM905
 )
+
+
+def _symbols(language: str) -> dict[str, str]:
+    """Codes of CLDR's symbols: `MX$`, `ر.س`. One of letters alone is no symbol, but for those of the vocabulary."""
+    found = {
+        get_currency_symbol(code, language).strip("\u200f").rstrip(".").replace("\u202f", " "): code
+        for code in sorted(_CODES)
+    }
+    return {symbol: code for symbol, code in found.items() if not symbol.isalpha()}
+
+
+_SIGNS = _symbols("ar") | _symbols("fr") | _symbols("en") | shared("currency_signs")
+_POINTED = re.compile("|".join(re.escape(sign) + r"\.?" for sign in _SIGNS if "." in sign[:-1]))
 _MAGNITUDES = (
-    "thousand|million|billion|trillion|mille|millions?|milliards?|mil|millón|millones|milhão|milhões|bilhão|bilhões|"
+    "thousand|million|billion|trillion|mille|millions?|milliards?|mil millones|mila?|"
+    "millón|millones|milhão|milhões|bilhão|bilhões|"
     "Millionen|Million|Milliarden?|Mio\\.|Mrd\\.|milioni|milione|miliardi|miliardo|tys\\.|mln|mld|тыс\\.|млн|млрд|"
     "тысяч[аи]?|миллион(?:а|ов)?|миллиард(?:а|ов)?|tysi[ąę]c[ea]?|tysięcy|miliard(?:y|ów|a)?|tisíce?|miliard[yu]?|miliona|miljoen|miljard|milion[yůau]?|milionów|bin|milyon|milyar|ezer|millió|milliárd|"
     "万|億|亿|만|억|مليون|مليار|ألف"
 )
+_THOUSANDS = frozenset(("mil", "mille", "mila"))
+"""Behind these no *of* stands."""
+_POWERS = {3: ("tsd", "tys"), 6: ("mln", "mio", "mn"), 9: ("mld", "mrd", "mia", "mlr")}
+_SHORT = re.compile(rf"({NUMBER})\s?({'|'.join(sum(_POWERS.values(), ()))})(?!\w)\.?", re.IGNORECASE)
 _UNITS = shared("units")
 _RANGE = rf"{NUMBER}(?:\s?[–—-]\s?{NUMBER})?"
 
@@ -35,12 +52,14 @@ def _any(words: Iterable[str]) -> str:
 
 _CURRENCY = rf"(?:{_any(_SIGNS)})|(?:{_any(_CODES)})(?![A-Za-z])"
 _MONEY = re.compile(
-    rf"(?<![A-Za-z])(?P<before>(?:{_CURRENCY}))\s?(?P<n1>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m1>{_MAGNITUDES})(?!\w))?"
+    rf"(?<![{LETTERS}])(?P<before>(?:{_CURRENCY}))\s?(?P<n1>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m1>{_MAGNITUDES})(?!\w))?"
     rf"|(?P<n2>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m2>{_MAGNITUDES}))?\s?(?P<after>{_CURRENCY})(?![{LETTERS}])"
 )
 _ALONE = re.compile(_any(sign for sign in _SIGNS if unicodedata.category(sign[-1]) == "Sc"))
 UNIT = rf"(?:{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0620-\u06d3]))"
-_PER = re.compile(rf"((?:{_CURRENCY})\s?{NUMBER}|{NUMBER}\s?(?:{_CURRENCY}))\s?/\s?(?:({UNIT})|(?=[^\W\d]))")
+_PER = re.compile(
+    rf"((?:{_CURRENCY})\s?{NUMBER}|(?:{NUMBER}|{_MAGNITUDES})\s?(?:{_CURRENCY}))\s?/\s?(?:({UNIT})|(?=[^\W\d]))"
+)
 _MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{UNIT})")
 
 
@@ -51,13 +70,41 @@ def say_amounts(text: str, language: str) -> str:
     text = re.sub(r"(\d+)\s?¢", lambda m: f"{say(m[1], language, 'm')} {inflected(cent, m[1], language)}", text)
     if table := names.thousand_letters:
         letters = "|".join(table)
-        short = rf"((?:[$€£]\s?){_RANGE})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?[$€£])"
+        short = rf"((?:[$€£]\s?){_RANGE})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?(?:{_CURRENCY}))"
         text = re.sub(short, lambda match: f"{match[1] or match[3]} {table[match[2] or match[4]]}", text)
+    text = re.sub(rf"[$]\s?({NUMBER})(?=\s?(?:{_any(_CODES)})\b)", r"\1", text)
     text = re.sub(rf"([$€£])(\s?{NUMBER})\s?[–-]\s?\1\s?(?=\d)", r"\1\2–", text)
-    text = _PER.sub(lambda match: f"{match[1]} {names.per} {unit_name(match[2], language) if match[2] else ''}", text)
+    text = _PER.sub(lambda match: f"{match[1]} {names.per} {_counted_by(match[2], language)}", text)
+    if language == "it":
+        text = re.sub(r"\bal (?=[aeiou])", "all'", text)
     text = _MONEY.sub(lambda match: _spaced(_money(match, language), match), text)
     text = _ALONE.sub(lambda match: f" {_currency(_iso(match[0], language), 5, language)} ", text)
+    if language == "tr":  # the unit says it
+        text = re.sub(r"\b[Ss]aatte (?=\d+ ?km/h)", "", text)
     return _MEASURE.sub(lambda match: _spaced(_measure(match["number"], match["unit"], language), match), text)
+
+
+def code_pointed_signs(text: str) -> str:
+    """`ج.م` as EGP: its point ends no sentence."""
+    return _POINTED.sub(lambda match: _SIGNS[match[0].removesuffix(".")], text)
+
+
+def say_magnitudes(text: str, language: str) -> str:
+    """`mln`, `Mrd.` and the like behind a number in CLDR's words."""
+    return text if language in ("ar", "zh", "ja", "ko") else _SHORT.sub(partial(_magnitude, language=language), text)
+
+
+def _magnitude(match: re.Match[str], language: str) -> str:
+    number, zeros = match[1], str(10 ** next(power for power, names in _POWERS.items() if match[2].lower() in names))
+    words = Locale(language).compact_decimal_formats["long"]
+    pattern = words.get(_plural(number, language), words["other"])[zeros]
+    end = "." if match[0].endswith(".") and not match.string[match.end() :].split("\n")[0].strip() else ""
+    return f"{number} {str(pattern.pattern).replace('0', '').strip()}{end}"
+
+
+def _plural(number: str, language: str) -> str:
+    parts = parse(number.replace(" ", "").rstrip(".,"), language) or ("5", "")
+    return str(Locale(language).plural_form(Decimal(".".join(filter(None, parts)))))
 
 
 def _spaced(words: str, match: re.Match[str]) -> str:
@@ -86,8 +133,9 @@ def _sum(number: str, magnitude: str | None, code: str, language: str) -> str:
     gender = _gender(code, language)
     if magnitude or len(integer) > 15 or len(fraction) > 2:
         value = say(number, language, gender_of(magnitude, number, language) if magnitude else gender)
-        words = f"{value} {magnitude}" if magnitude else value
-        return _glued(words, _linked(_currency(code, 5, language), names, large=bool(magnitude)), language)
+        words = f"{value}{'' if magnitude == 'mila' else ' '}{magnitude}" if magnitude else value
+        large = bool(magnitude) and magnitude not in _THOUSANDS
+        return _glued(words, _linked(_currency(code, 5, language), names, large=large), language)
     count = int(integer)
     large = count >= 1_000_000 and count % 1_000_000 == 0
     noun = _linked(_currency(code, count, language), names, large=large)
@@ -155,24 +203,39 @@ def _measure(number: str, unit: str, language: str) -> str:
     words = join_range(
         [*(say(each, language) for each in first), say(last, language, "f" if feminine else "m")], language
     )
-    if unit == "%" and language in ("zh", "tr"):  # before the number
-        return f"百分之{words}" if language == "zh" else f"yüzde {words}"
+    if (unit == "%" and language in ("zh", "tr")) or (unit == "‰" and language == "zh"):  # before the number
+        return f"{vocabulary(language).signs[unit]}{' ' if language == 'tr' else ''}{words}"
+    if _UNITS[unit] == "speed-kilometer-per-hour" and language == "tr":
+        return f"saatte {words} kilometre"
     value = Decimal(f"{parts[0]}.{parts[1]}") if parts[1] else int(parts[0])
     sentence = format_unit(value, _UNITS[unit], locale=language)
     if first and not re.search(r"\d", sentence):  # Arabic has a word for two of them
         sentence = format_unit(5, _UNITS[unit], locale=language)
-    said = _DIGITS.sub(lambda _: words, sentence, count=1)
+    written = re.escape(format_decimal(value, locale=language))
+    said = re.sub(rf"(?<!\d){written}(?!\d)", words, sentence, count=1)
     return _plain_unit(said, language)
 
 
-def unit_name(unit: str, language: str) -> str:
-    """What stands behind a fraction of it."""
-    return _plain_unit(_DIGITS.sub("", format_unit(1, _UNITS[unit], locale=language)), language).strip()
+def _counted_by(unit: str | None, language: str) -> str:
+    """The unit behind *per*, in the accusative."""
+    name = unit_name(unit, language) if unit else ""
+    ending = {"pl": "ę", "cs": "u", "ru": "у"}.get(language, "")
+    return name[:-1] + ending if ending and name.endswith(("a", "а")) else name
+
+
+def unit_name(unit: str, language: str, *, half: bool = False) -> str:
+    """The unit alone; `half`: in the form that stands behind a fraction."""
+    count = Decimal("0.5") if half else 1
+    return _plain_unit(_DIGITS.sub("", format_unit(count, _UNITS[unit], locale=language)), language).strip()
 
 
 def _plain_unit(said: str, language: str) -> str:
     said = said.replace("boog", "") if language == "nl" else said  # degrees of an angle
-    return re.sub("[%٪]", f" {vocabulary(language).signs['%']}", said).replace("/", " ")
+    names = vocabulary(language)
+    said = re.sub("[%٪‰]", lambda match: f" {names.signs.get(match[0], names.signs['%'])}", said)
+    said = re.sub(r"\d", lambda match: str(int(match[0])), said)  # Arabic ones
+    said = re.sub(r"100\s?km\b", format_unit(100, _UNITS["km"], locale=language), said)
+    return said.replace("/", names.per if language == "zh" else f" {names.per} " if names.per else " ")
 
 
 def join_range(ends: list[str], language: str) -> str:
@@ -183,7 +246,5 @@ def join_range(ends: list[str], language: str) -> str:
 
 def inflected(forms: str, number: str, language: str) -> str:
     """That of `one|few|many|other` which stands behind a number as it is written. The last is for all that are not."""
-    parts = parse(number.replace(" ", "").rstrip(".,"), language) or ("5", "")
-    kind = Locale(language).plural_form(Decimal(f"{parts[0]}.{parts[1]}" if parts[1] else parts[0]))
     known = dict(zip(("one", "few", "many"), forms.split("|")[:-1], strict=False))
-    return known.get(str(kind), forms.rsplit("|", maxsplit=1)[-1])
+    return known.get(_plural(number, language), forms.rsplit("|", maxsplit=1)[-1])

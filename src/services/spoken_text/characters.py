@@ -12,7 +12,7 @@ _APOSTROPHES = frozenset("'’‘‛ʼ＇`´′")
 _QUOTES = frozenset('"“”„‟«»‹›「」『』《》〈〉〝〞〟＂″‚')
 _SILENT = frozenset("™®©℠•◦‣¶†‡") | {chr(each) for each in range(0xFE00, 0xFE10)}
 """Nobody says them: marks of trade, bullets, selectors of a form."""
-_KEPT_FORMS = frozenset("﷼°²³½¼¾⅓⅔№…§ªº")
+_KEPT_FORMS = frozenset("﷼°²³½¼¾⅓⅔№…§ªº″")
 _GROUPING_SPACES = frozenset("\u00a0\u2009\u202f")
 LETTERS = "A-Za-zÀ-ɏЀ-ӿ"
 """Those that stand in words between spaces: units and abbreviations end where none follows."""
@@ -23,6 +23,7 @@ _NATIVE = {
     "ja": "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff",
     "ko": "\uac00-\ud7a3\u1100-\u11ff\u3130-\u318f",
 }
+_HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
 _MARKS = re.compile("[\u0600-\u06ff\u3040-\u30ff]")
 _PUNCTUATION = ".,;:!?'-()¿¡،؛؟。，、！？；：（）ー…–—"
 _PAUSES = str.maketrans({"…": ".", "(": ",", ")": ",", "[": ",", "]": ",", "{": ",", "}": ",", "（": "，", "）": "，"})
@@ -95,6 +96,8 @@ def sayable(text: str, language: str, unsaid: dict[str, None]) -> str:
 
     Letters of other alphabets are transliterated. Adds to `unsaid` what cannot be said.
     """
+    if language == "ja":
+        text = _HAN.sub(lambda match: _japanese(match[0], unsaid), text)
     if language in ("zh", "ja"):
         text = text.replace("…", "，" if language == "zh" else "、")
     text = _foreign(language).sub(lambda match: _transliterated(match[0], unsaid), text.translate(_PAUSES))
@@ -111,6 +114,12 @@ def _foreign(language: str) -> re.Pattern[str]:
     known = f"a-zA-Z{extra}{extra.upper()}{_NATIVE.get(language, '')}"
     letter = f"[^\\W\\d_{known}]"
     return re.compile(rf"{letter}(?:{letter}|[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u109f\u17b4-\u17d3])*")
+
+
+def _japanese(run: str, unsaid: dict[str, None]) -> str:
+    """Chinese characters that a Japanese character set lacks are Chinese, and so are those beside them."""
+    known = all(any(each.encode(charset, "ignore") for charset in ("shift_jisx0213", "cp932")) for each in run)
+    return run if known else f" {_transliterated(run, unsaid)} "
 
 
 def _syllable(jamo: str) -> str:
@@ -144,6 +153,7 @@ def _tidied(text: str, language: str) -> str:
         text = re.sub(r"\s+[–—]\s*|\s*[–—]\s+|[–—]", ", ", text)
         text = re.sub(r"(?<![^\W\d_])'|'(?![^\W\d_])|(?<![^\W\d_])-|-(?![^\W\d_])", " ", text)
     if language in ("zh", "ja"):
+        text = re.sub(r"\s*[–—]+\s*", "，" if language == "zh" else "、", text)
         text = re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\s+(?=[\u3000-\u9fff\uff00-\uffef])", "", text)
     text = re.sub(r"\s*[.,;:!?،؛؟。，、！？；：](?:\s*[.,;:!?،؛؟。，、！？；：])*", _strongest, text)
     text = re.sub(r"([.,;:!?])(?=[^\W\d_])", r"\1 ", text)

@@ -16,11 +16,13 @@ _ADDRESS = re.compile(
     r"(?:/[A-Za-z0-9\-._~/?#=&%]*)?"
 )
 _VOWELS = frozenset("AEIOUYÁÉÍÓÚÀÈÄÖÜŐŰÂÊÎÔÛĄĘĚÝАЕЁИОУЫЭЮЯIİ")
-_SPELT = frozenset("USA CEO VIP SOS DIY USB UFO ID TV PC IT AI EU UN UK US UE OK".split())  # noqa: SIM905
+_SPELT = frozenset("USA CEO VIP SOS DIY FYI USB UFO ID TV PC IT AI EU UN UK US UE OK".split())  # noqa: SIM905
 _CAPITALS = re.compile(rf"(?<![{LETTERS}])[A-ZÀ-ÞĀ-ɏА-ЯЁ]{{2,}}(?![{LETTERS}])")
 _STARTERS = "He|She|It|They|We|You|I|The|This|That|My|But|And|In|On|Then|There|When|If|What"
 _INITIALS = re.compile(rf"(?<![\w.])((?:[A-Z]\.){{2,}})(?!\w)( (?=(?:{_STARTERS})\b)| ?$)?", re.MULTILINE)
 """Of what it may be the end of a sentence, where a word that begins one follows: U.S."""
+_LETTERS_WITH_POINTS = re.compile(r"(?<![\w.@/])(?![ap]\.m\.)((?:[^\W\d_]{1,2}\.){2,})(?!\w|\n)")
+"""An abbreviation that no table has: S.L., o.g."""
 _SHOUTED = re.compile(rf"(?:{_CAPITALS.pattern}\s+)+{_CAPITALS.pattern}")
 
 
@@ -44,7 +46,9 @@ def _address(address: str, language: str) -> str:
 def _short(language: str) -> tuple[tuple[re.Pattern[str], dict[str, str], bool], ...]:
     """Patterns, what is said for each way of writing what they find, and whether a capital must follow."""
     patterns = []
-    for short, word in sorted(vocabulary(language).short.items(), key=lambda pair: len(pair[0]), reverse=True):
+    for short, word in sorted(
+        vocabulary(language).short.items(), key=lambda pair: (len(pair[0]), pair[0][0] == "#"), reverse=True
+    ):
         written = re.sub("^# |^-| [#A]$", "", short)
         said = {written: word}
         if written[1:] != written[1:].upper() or short[-2:] == " #":  # else D. C. is initials
@@ -52,6 +56,7 @@ def _short(language: str) -> tuple[tuple[re.Pattern[str], dict[str, str], bool],
             said = said if "." in written[:-1] else {written.upper(): word.upper(), **said}
         body = "|".join(re.escape(form).replace(r"\ ", r"\s?") for form in said)
         before = {"#": r"(?<=\d)\s?", "-": r"(?<=[^\W\d_])"}.get(short[0], r"(?<![^\W\d])(?<!\.)")
+        before = "" if short[0] == "/" else before
         after = r"(?=\s?\d)" if short[-2:] == " #" else r"(?!\w)"
         table = {re.sub(r"\s", "", form): word for form, word in said.items()}
         patterns.append((re.compile(f"{before}(?:{body}){after}"), table, short[-2:] == " A"))
@@ -71,7 +76,7 @@ def say_abbreviations(text: str, language: str) -> str:
     text = _say_calendar(text, language)
     for pattern, table, capital in _short(language):
         text = pattern.sub(partial(_full, table=table, language=language, capital=capital), text)
-    return text
+    return _LETTERS_WITH_POINTS.sub(lambda match: match[1].replace(".", " ").rstrip() + _end(match), text)
 
 
 def _full(match: re.Match[str], table: dict[str, str], language: str, *, capital: bool) -> str:
@@ -117,11 +122,15 @@ def _say_calendar(text: str, language: str) -> str:
         lambda match: f"{days[match[1]]} {to} {days[match[2]]}",
         text,
     )
-    both = _calendar(language, "months") | (days if language in ("de", "en") else {})  # elsewhere they are words, too
+    # Elsewhere they are words, too; and `mar.` is a month before it is a day.
+    both = (days if language in ("de", "en", "fr", "es", "it", "pt", "pl", "ru") else {}) | _calendar(
+        language, "months"
+    )
     short = "|".join(both)
     point = r"(?:\.|(?<!Sun)(?<!Sat)(?=\s\d{1,2}\b))" if language == "en" else r"\."
-    beside = rf"(?<!\w)({short}){point}(?=,?\s?(?:\d|(?:{at or chr(0)})\s))|(?<=\d\s)({short})\.|(?<=\d\.\s)({short})\."
-    return re.sub(beside, lambda match: both[match[1] or match[2] or match[3]] + _end(match), text)
+    beside = rf"(?<!\w)({short}){point}(?=,?\s?(?:\d|(?:{at or chr(0)})\s))"
+    after = rf"(?:(?<=\d\s)|(?<=\d\.\s)|(?<=1er\s)|(?<=\dº\s)|(?<=\d\sde\s))({short})\."
+    return re.sub(rf"{beside}|{after}", lambda match: both[match[1] or match[2]] + _end(match), text)
 
 
 def _end(match: re.Match[str]) -> str:

@@ -26,6 +26,8 @@ _CZECH_ONES = """nultý první druhý třetí čtvrtý pátý šestý sedmý osm
     čtrnáctý patnáctý šestnáctý sedmnáctý osmnáctý devatenáctý""".split()  # noqa: SIM905 - words read better than strings
 _CZECH_TENS = "dvacátý třicátý čtyřicátý padesátý šedesátý sedmdesátý osmdesátý devadesátý".split()  # noqa: SIM905
 
+_CZECH_TIMES = ("", "", "dvou", "tří", "čtyř", "pěti", "šesti", "sedmi", "osmi", "devíti")
+
 
 def parse(number: str, language: str) -> tuple[str, str] | None:
     """Digits before and after the decimal sign. None when the separators make no number: a date, a version."""
@@ -92,6 +94,8 @@ def cardinal(number: int, language: str, gender: str = "") -> str:
     """0 or more in words; `gender` m, f or n where a noun of that gender follows, empty where none does. In Russian,
     the case may follow the gender: g (genitive), d (dative).
     """
+    if number >= 10**_LONGEST:
+        return digits(str(number), language)
     if language == "zh":
         return _chinese(number, before_noun=bool(gender))
     if language == "ru" and gender:
@@ -101,6 +105,10 @@ def cardinal(number: int, language: str, gender: str = "") -> str:
         words = " ".join(_TURKISH.findall(words))
     for wrong, right in vocabulary(language).repairs.items():
         words = words.replace(wrong, right)
+    return _before_noun(words, language, gender)
+
+
+def _before_noun(words: str, language: str, gender: str) -> str:
     if gender == "f":  # Spanish and Portuguese hundreds
         words = re.sub(r"entos\b", "entas", words)
     for ending, before_noun in vocabulary(language).before.get(gender, {}).items():
@@ -118,11 +126,14 @@ def year(number: int, language: str) -> str:
 
 def ordinal(number: int, language: str, form: str = "") -> str:
     """`form`: what the language inflects by: m, f or n, g (genitive), d (dative), p (prepositional) or l (that of a
-    feminine noun); es: apocope; de: the ending. Raises NotImplementedError where the language has no ordinals.
+    feminine noun); es: apocope; de: the ending. The cardinal where num2words has no ordinal.
     """
-    if language in _ORDINALS:
-        return _ORDINALS[language](number, form)
-    return str(num2words(number, lang=language, to="ordinal"))
+    try:
+        known = _ORDINALS.get(language)
+        words = known(number, form) if known else str(num2words(number, lang=language, to="ordinal"))
+    except (NotImplementedError, OverflowError, IndexError, KeyError):
+        words = ""
+    return words.strip() or cardinal(number, language)
 
 
 def _russian_ordinal(number: int, form: str) -> str:
@@ -155,8 +166,13 @@ def _czech_ordinal(number: int) -> str:
     words = [tens[0], tens[1] if rest % 10 or not tens[0] else ""]
     if number < 100:
         return " ".join(filter(None, words))
-    if not rest:
+    if not rest and number >= 10_000:
         raise NotImplementedError
+    if not rest:
+        thousands, hundreds = divmod(number, 1000)
+        if not hundreds:
+            return _CZECH_TIMES[thousands] + "tisící"
+        return f"{cardinal(number - hundreds, 'cs')} " * (thousands > 0) + _CZECH_TIMES[hundreds // 100] + "stý"
     return " ".join(filter(None, [cardinal(number - rest, "cs"), *words]))
 
 

@@ -11,19 +11,32 @@ from src.services.spoken_text.vocabulary import vocabulary
 
 _SUFFIXES = {
     "en": (r"(\d{1,3}(?:,\d{3})+|\d+)(st|nd|rd|th)\b", {}),
-    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|n?de?|e|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
+    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|n?de?|es?|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
     "es": (r"(\d+)\.?(?:(º|ª|°)(?!C)|(er|ro|ra|do|da|to|ta|vo|va|mo|ma|no|na)\b)", {"er": "apocope"}),
-    "it": (r"(\d+)(º|ª|°(?=\s?[a-z])|°$)", {}),
-    "pt": (r"(\d+)\.?(º|ª|°(?=\s?[a-z])|[oa]\b)", {}),
+    "it": (r"(\d+)(º|ª|°(?!\s?[cf]\b)(?=\s?[a-z])|°$|[ao](?=\s[a-z]))", {}),
+    "pt": (r"(\d+)\.?(º|ª|°(?!\s?[cf]\b)(?=\s?[a-z])|[oa]\b)", {}),
+    "de": (r"(\d+)(s?te[rnms]?)\b", {f"{s}te{each}": each for s in ("", "s") for each in "rnms"}),
     "nl": (r"(\d+)(ste|de|e)\b", {}),
+    "pl": (r"(\d+)-?(szy|gi|ci|ty|my|sza|ga|cia|ta|ma|sze|gie|cie|te|me|(?:sz|gi|ci|t|m)e(?:go|j))\b", {
+        "sze": "n", "gie": "n", "cie": "n", "te": "n", "me": "n", "szego": "g", "giego": "g", "ciego": "g", "tego": "g",
+        "mego": "g", "szej": "l", "giej": "l", "ciej": "l", "tej": "l", "mej": "l",
+    }),
     "ru": (r"(\d+)-(ого|его|го|ому|му|ый|ий|ой|й|ая|я|ое|е|ом|м)\b", {
         "го": "g", "ого": "g", "его": "g", "му": "d", "ому": "d", "м": "p", "ом": "p", "я": "f", "ая": "f", "е": "n",
         "ое": "n",
     }),
 }  # fmt: skip
 """What is written behind an ordinal, and the form that it stands for."""
+_SUFFIXED = {
+    language: re.compile(rf"({pattern})\s?[–—-]\s?(?=\d)", re.IGNORECASE)
+    for language, (pattern, _) in _SUFFIXES.items()
+}
+_POINTED_RANGE = re.compile(r"(?<![\d.,])(\d{1,3})\.?\s?([–—/-])\s?(\d{1,3})\.(?=\s+[^\W\d_])")
 _ORDINAL_POINT = re.compile(r"(?<![\d.,])(\d{1,4})\.(?=\s+[^\W\d_]|,\s\d{1,4}\.\s)")
 
+
+RUSSIAN_CASES = {"к": "d"} | dict.fromkeys(("от", "до", "с", "около", "после", "из", "без", "более", "менее"), "g")
+"""Of a number behind these words."""
 
 _YEARS = {
     "ru": (r"(?:\b([Вв]о?)\s)?(?<!\d)(\d{4})\s(году|года|год|г)(?!\w)", ("год", "году", "года")),
@@ -60,14 +73,32 @@ def _months(language: str) -> str:
     return "|".join(sorted(words, key=len, reverse=True))
 
 
-def _centuries(text: str, language: str) -> str:
+def _bound(text: str, language: str) -> str:
     if language == "ru":
+        text = re.sub(_RUSSIAN_COMPOUND, lambda match: _russian_compound(int(match[1])), text)
+        text = re.sub(r"(?<!\d)(\d|\d?[1-9])-(?:х|ти|и|ми)\b", lambda match: cardinal(int(match[1]), "ru", "mg"), text)
         return re.sub(r"(?<!\d)(\d+0)-ы?([ех])(?!\w)", lambda match: _plural_ordinal(int(match[1])) + match[2], text)
     if language == "it":
         return re.sub(
             r"(?<!\d)(\d{1,2})(?=\ssecolo\b)|(?<=\bsecolo\s)(\d{1,2})", lambda match: ordinal(int(match[0]), "it"), text
         )
+    if language == "de":
+        return re.sub(r"(?<![\d.,])(\d{1,2}\.)(?=[A-ZÄÖÜ][a-zäöü])", r"\1 ", text)
+    if language == "tr":
+        return re.sub(r"(?<!\d)(\d{1,3})\.'(?=[^\W\d_])", lambda match: ordinal(int(match[1]), "tr"), text)
     return text
+
+
+_RUSSIAN_COMPOUND = (
+    r"(?<!\d)(\d{1,2}|100)-(?=(?:лет|час|минут|днев|месяч|недел|процент|этаж|комнат|мест|крат|тонн|метров"
+    r"|килограмм|знач)\w)"
+)
+
+
+def _russian_compound(number: int) -> str:
+    """21-летний is двадцатиоднолетний: in the genitive, but for one, ninety and a hundred."""
+    words = cardinal(number, "ru", "mg").replace("одного", "одно").replace(" ", "")
+    return words[:-1] + "о" if number in (90, 100) else words
 
 
 def _any_ordinal(number: int, language: str) -> str:
@@ -77,32 +108,51 @@ def _any_ordinal(number: int, language: str) -> str:
 
 
 def _ordinals(text: str, language: str) -> str:
-    text = _centuries(text, language)
+    text = _bound(text, language)
     if language not in ("es", "it", "pt"):
         text = re.sub(r"(\d+)\s?[ºª](?![A-Za-z])", lambda match: _any_ordinal(int(match[1]), language), text)
     if language in _SUFFIXES:
+        text = _SUFFIXED[language].sub(lambda match: f"{match[1]}{_to(language)}", text)
         pattern, forms = _SUFFIXES[language]
         text = re.sub(pattern, lambda match: _suffixed(match, language, forms), text, flags=re.IGNORECASE)
     months = _months(language)
     if language in ("ru", "pl", "cs"):
-        day = rf"(?<![\d.,])(\d{{1,2}})\.?(?=\s(?:{months})(?!\w))"
-        text = re.sub(
-            day,
-            lambda match: ordinal(int(match[1]), language, "d" if word_before(match) == "к" else "g"),
-            text,
-            flags=re.IGNORECASE,
-        )
+        text = _slavic_days(text, language, months)
     if language == "en":
-        text = re.sub(rf"\b((?:{months})\s)(\d{{1,2}})(?![\d:.]\d|\d)", lambda m: m[1] + ordinal(int(m[2]), "en"), text)
-        text = re.sub(rf"(?<![\d.,])(\d{{1,2}})(?=\s(?:{months})\b)", lambda m: ordinal(int(m[1]), "en"), text)
+        text = _english_days(text, months)
     if language in ("it", "pt"):
         first = rf"(?<![\d.,])1(?=\s(?:de\s)?(?:{months})\b)"
         text = re.sub(first, ordinal(1, language), text, flags=re.IGNORECASE)
-    if language == "hu":
-        text = _hungarian(text, months)
+    text = _hungarian(text, months) if language == "hu" else text
     if language in ("de", "cs", "hu", "pl", "tr"):
+        text = _POINTED_RANGE.sub(lambda match: _pointed_range(match, language), text)
         text = _ORDINAL_POINT.sub(lambda match: _pointed(match, language), text)
     return text
+
+
+def _slavic_days(text: str, language: str, months: str) -> str:
+    """In the genitive: 5 мая, od 1 do 5 maja, 3.–5. května."""
+    number, of_month = r"(?<![\d.,])(\d{1,2})\.?", rf"\d{{1,2}}\.?\s(?:{months})(?!\w)"
+
+    def genitive(match: re.Match[str]) -> str:
+        return ordinal(int(match[1]), language, "g")
+
+    text = re.sub(rf"{number}\s?[–—-]\s?(?={of_month})", lambda match: genitive(match) + _to(language), text)
+    text = re.sub(rf"{number}(?=\s(?:po|do|až do|по|до)\s{of_month})", genitive, text)
+    return re.sub(
+        rf"{number}(?=\s(?:{months})(?!\w))",
+        lambda match: ordinal(int(match[1]), language, {"к": "d", "по": "n"}.get(word_before(match), "g")),
+        text,
+        flags=re.IGNORECASE,
+    )
+
+
+def _english_days(text: str, months: str) -> str:
+    days = r"(?<![\d.,:])(\d{1,2})\s?[–—-]\s?(\d{1,2})(?!\d|[:.,]\d)"
+    text = re.sub(rf"(\b(?:{months})\s){days}", lambda m: f"{m[1]}{_both(m[2], m[3])}", text)
+    text = re.sub(rf"{days}(?=\s(?:{months})\b)", lambda m: _both(m[1], m[2]), text)
+    text = re.sub(rf"\b((?:{months})\s)(\d{{1,2}})(?![\d:.]\d|\d)", lambda m: m[1] + ordinal(int(m[2]), "en"), text)
+    return re.sub(rf"(?<![\d.,])(\d{{1,2}})(?=\s(?:{months})\b)", lambda m: ordinal(int(m[1]), "en"), text)
 
 
 def _plural_ordinal(number: int) -> str:
@@ -112,15 +162,18 @@ def _plural_ordinal(number: int) -> str:
 def _suffixed(match: re.Match[str], language: str, forms: dict[str, str]) -> str:
     suffix = next(group for group in match.groups()[1:] if group).lower()
     form = forms.get(suffix, "f" if suffix.endswith(("ª", "a")) else "")
-    try:
-        return ordinal(int(match[1].replace(",", "")), language, form)
-    except (NotImplementedError, OverflowError):
-        return match[0]
+    space = " " if match.string[match.end() : match.end() + 1].isalpha() else ""  # 2ºB
+    return ordinal(int(match[1].replace(",", "")), language, form) + space
 
 
 def _hungarian(text: str, months: str) -> str:
     """`május 5-én`, `május 5.` and `május 5` are all the fifth; years stand before the month."""
+    text = re.sub(r"(?<=\d)\.\s?§", ". paragrafus", text)
+    case = rf"((?:{months})\s)(\d{{1,2}})-j?é?á?(t[őó]l|ig|r[ea]|h[eo]z)\b"
+    text = re.sub(case, lambda m: m[1] + _lengthened(_day_alone(int(m[2]))) + m[3], text, flags=re.IGNORECASE)
     text = re.sub(rf"(\d{{4}})\.(?=\s(?:{months}))", lambda m: cardinal(int(m[1]), "hu"), text)
+    days = rf"((?:{months})\s)(\d{{1,2}})\.?\s?[–—-]\s?(\d{{1,2}})(?:\.(?=\s\w))?(?![\d:-]|\.\d)"
+    text = re.sub(days, lambda m: f"{m[1]}{_day_alone(int(m[2]))}-{_day_alone(int(m[3]))}", text, flags=re.IGNORECASE)
     ending = r"(?:-j?([aáeé][a-záéíóöőúüű]*)|(\.))?"
     text = re.sub(r"(?<![\d.,])(\d{1,2})-([áé]n)\b", lambda m: ordinal(int(m[1]), "hu") + m[2], text)
     return re.sub(rf"((?:{months})\s)(\d{{1,2}}){ending}(?![\d.:])", _hungarian_day, text, flags=re.IGNORECASE)
@@ -132,15 +185,42 @@ def _hungarian_day(match: re.Match[str]) -> str:
         return match[1] + ("elsej" if day == 1 else ordinal(day, "hu")) + match[3]
     if match[4] and match.string[match.end() :].strip():
         return match[1] + ordinal(day, "hu")
-    back = set(ordinal(day, "hu")) & set("aáoóuú") and day != 1
-    return match[1] + ("elseje" if day == 1 else ordinal(day, "hu") + ("a" if back else "e")) + (match[4] or "")
+    return match[1] + _day_alone(day) + (match[4] or "")
+
+
+def _lengthened(day: str) -> str:
+    return day[:-1] + {"a": "á", "e": "é"}[day[-1]]
+
+
+def _day_alone(day: int) -> str:
+    said = ordinal(day, "hu")
+    return "elseje" if day == 1 else said + ("a" if said.endswith(("adik", "odik")) else "e")
+
+
+def _both(first: str, last: str) -> str:
+    return f"{ordinal(int(first), 'en')} to {ordinal(int(last), 'en')}"
+
+
+def _to(language: str) -> str:
+    to = vocabulary(language).to
+    return to if to == "-" else f" {to} "
+
+
+def _pointed_range(match: re.Match[str], language: str) -> str:
+    """Both ends in the form that the noun asks for."""
+    noun = match.string[match.end() :].split()[0].strip(".,;:!?")
+    said = (agreeing(int(number), _before(match, language), noun, language) for number in (match[1], match[3]))
+    return (", " if match[2] == "/" else _to(language)).join(said)
+
+
+def _before(match: re.Match[str], language: str) -> str:
+    two = word_before(match, 2)
+    return two if two in vocabulary(language).ordinal_behind else word_before(match)
 
 
 def _pointed(match: re.Match[str], language: str) -> str:
     noun = match.string[match.end() :].split()[0].strip(".,;:!?")
-    two = word_before(match, 2)
-    before = two if two in vocabulary(language).ordinal_behind else word_before(match)
-    return agreeing(int(match[1]), before, noun, language)
+    return agreeing(int(match[1]), _before(match, language), noun, language)
 
 
 def agreeing(number: int, before: str, noun: str, language: str) -> str:
@@ -152,6 +232,8 @@ def agreeing(number: int, before: str, noun: str, language: str) -> str:
         return ordinal(number, language, "f" if gender_of(noun, "", language) == "f" else "apocope")
     if language == "ru":
         form = "p" if before in ("в", "во", "на") and noun.endswith("е") else _by_ending(noun.replace("я", "а"))
+    elif language == "pl" and noun.endswith("e") and not asked:
+        form = "n"
     else:
         feminine = asked == "p" and noun.endswith(("ě", "ie") + (("i",) if language == "cs" else ()))
         form = "l" if feminine else asked or _by_ending(noun)

@@ -4,7 +4,14 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from src.services.spoken_text.amounts import UNIT, join_range, say_amounts, unit_name
+from src.services.spoken_text.amounts import (
+    UNIT,
+    code_pointed_signs,
+    join_range,
+    say_amounts,
+    say_magnitudes,
+    unit_name,
+)
 from src.services.spoken_text.characters import LETTERS, readable, sayable
 from src.services.spoken_text.names import (
     say_abbreviations,
@@ -13,8 +20,9 @@ from src.services.spoken_text.names import (
     unshouted,
 )
 from src.services.spoken_text.numbers import NUMBER, cardinal, digits, gender_of, parse, say
-from src.services.spoken_text.ordinals import word_before
+from src.services.spoken_text.ordinals import RUSSIAN_CASES, word_before
 from src.services.spoken_text.romans import say_romans
+from src.services.spoken_text.shorthand import east_asian, feet, fold, hungarian_times, powers, unit_endings
 from src.services.spoken_text.telephones import say_telephones
 from src.services.spoken_text.times import say_times, say_years
 from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
@@ -28,11 +36,10 @@ _FRACTION = re.compile(
 _SPACES = "\u00a0\u2009\u202f"
 _RANGE = re.compile(rf"(?<![A-Za-z\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
 _RANGE_WAVE = re.compile("(?<=[0-9日月年時分点天号시분])\\s?[~〜～]\\s?(?=[0-9])")
+_EMOTICON = re.compile(r"(?<!\S)(?:[:;=8]['^]?-?[DPpOoSsXx3*]|[xX]D+|<3+)(?=\s|$|[.,!?])")
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
 _PRICE_DASH = re.compile(r"(?<=\d)[.,](?:[–—]|--?)(?!\d)")
 """As in 5000.–"""
-_RUSSIAN_CASES = {"к": "d"} | dict.fromkeys(("от", "до", "с", "около", "после", "из", "без", "более", "менее"), "g")
-"""Of a number behind these words."""
 _MINUS = re.compile(rf"(?<![{LETTERS}\d.,)%-])[-−](?=[€$£¥]?\d)")
 
 
@@ -47,13 +54,17 @@ class SpokenText:
 def spoken(text: str, language: str) -> SpokenText:
     """A text of one of the service's languages as a person would read it out."""
     unsaid: dict[str, None] = {}
-    text = re.sub(
-        "(?<=[%日月年時分点天号時월일년명개원])\\s?[~〜～]\\s?(?=[0-9])", join_range(["", ""], language), text
-    )
+    to = join_range(["", ""], language)
+    text = re.sub("(?<=[%日月年時分点天号時월일년명개원])\\s?[~〜～]\\s?(?=[0-9])", to, text)
+    if language in ("zh", "ja", "ko"):  # 3℃~5℃
+        text = re.sub(r"(\d\s?[^\d\s~〜～]{1,4})\s?[~〜～]\s?(?=\d)", rf"\1{to}", text)
     text = re.sub(r"(?<=[\d)])\s?−\s?(?=[\d(])", f" {vocabulary(language).minus} ", text)
     text = re.sub(r"(?<=\d)(\s?)º(?=[CF]\b)", r"\1°", re.sub("(?<=[.,;:!?])\u200b", " ", text))
-    plain = _PRICE_DASH.sub("", readable(_RANGE_WAVE.sub("–", text), unsaid))
-    plain = say_abbreviations(say_romans(_TAG.sub(" ", plain), language), language)
+    text = re.sub(r"(?<![\w.])\.(?=\d)", "0.", text) if language == "en" else text
+    text = text.replace("〒", "郵便番号") if language == "ja" else text
+    text = feet(powers(_RANGE_WAVE.sub("–", text), language), language)
+    plain = code_pointed_signs(_PRICE_DASH.sub("", readable(text, unsaid)))
+    plain = say_magnitudes(say_abbreviations(say_romans(_TAG.sub(" ", plain), language), language), language)
     said = (_sentence(sentence, language, unsaid) for sentence in split_sentences(plain, language))
     return SpokenText(tuple(sentence for sentence in said if any(map(str.isalnum, sentence))), tuple(unsaid))
 
@@ -62,16 +73,24 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     names = vocabulary(language)
     text = say_addresses(text, language)
     text = _markup(unshouted(text, language), names)
+    text = re.sub(r"(?<=\d)\s?[xх]\s?(?=\d)", " × ", text)
+    text = re.sub(r"(\d)\s?[x×](?!\w|\s?\d)", lambda match: fold(match, language), text)
+    if language == "de":  # Schüler:innen
+        text = re.sub(r"(?<=[a-zäöüß])[:*_/]-?(?=in(?:nen)?\b)", " ", text)
     text = say_telephones(text, language)
     text = _without_grouping_spaces(text, names)
+    if language in ("zh", "ja"):
+        text = east_asian(text, language)
     text = say_times(text, language)
     text = _fractions(text, language)
     text = _MINUS.sub(f"{names.minus} ", text)
     if language == "hu":
-        text = re.sub(r"(\d+)\s?[×xX*]\s?(?=\d)", lambda match: f"{_hungarian_times(int(match[1]))} ", text)
-    text = say_amounts(text, language)
+        text = re.sub(r"(\d+)\s?[×xX*]\s?(?=\d)", lambda match: f"{hungarian_times(int(match[1]))} ", text)
+    text = unit_endings(say_amounts(text, language), language)
     text = _ranges(text, language)
     text = _signs(text, names)
+    if language not in ("zh", "ja", "ko"):  # London2024
+        text = re.sub(r"(?<=[^\W\d_])(?=\d)", " ", text)
     text = say_years(text, language)
     text = _numbers(text, language)
     text = say_capitals(text, language)
@@ -80,6 +99,7 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
 
 def _markup(text: str, names: Vocabulary) -> str:
     """What decorates a text goes; `C#`, `#1`, `#topic` and the keys of a telephone are said."""
+    text = _EMOTICON.sub(" ", text)
     text = re.sub(r"[*_=~#^`-]{3,}|(?:[*#-] ){2,}[*#-]|\*\*|__|^\s*[#>]+\s+|^\s*[-*+]\s+", " ", text)
     keys = {"#": names.signs["pound"], "*": names.signs["star"]}
     dialled = r"(?<![\w*])\*(\d+)(?=#|(?!\S))"
@@ -112,9 +132,13 @@ def _fractions(text: str, language: str) -> str:
 
 
 def _fraction_of(match: re.Match[str], language: str) -> str:
-    said = _fraction(match, language)
-    space = "" if language in ("zh", "ja") else " "
-    return said + space + unit_name(match[3], language) if match[3] else said
+    said, names = _fraction(match, language), vocabulary(language)
+    if not match[3]:
+        return said
+    unit = unit_name(match[3], language, half=language in ("pl", "cs", "ru"))
+    if names.of and not match[1] and match[2] != "1/2":  # three quarters of a litre
+        return f"{said} d'{unit}" if language == "fr" and unit[0] in "aeiouh" else f"{said} {names.of} {unit}"
+    return said + ("" if language in ("zh", "ja") else " ") + unit
 
 
 def _fraction(match: re.Match[str], language: str) -> str:
@@ -163,12 +187,6 @@ def _bare(number: str, language: str) -> str:
     return say_years(number, language) if len(number) == 4 and language in ("en", "de", "nl") else say(number, language)
 
 
-def _hungarian_times(number: int) -> str:
-    words = cardinal(number, "hu", "m")
-    vowel = next(letter for letter in reversed(words) if letter in "aáoóuúöőüűeéií")
-    return words + ("szor" if vowel in "aáoóuú" else "ször" if vowel in "öőüű" else "szer")
-
-
 def _signs(text: str, names: Vocabulary) -> str:
     signs = names.signs
     text = re.sub(r"(?<=\d)\s?[*xх]\s?(?=\d)", " × ", text)
@@ -198,8 +216,11 @@ def _number(match: re.Match[str], language: str) -> str:
     number = match[0]
     if number.isdigit() and len(number) > 15:
         return digits(number, language)
-    noun = re.match(r"\s(?!de\b|del\b|di\b|da\b|en\b|et\b|ou\b|und\b|que\b)([^\W\d_]{2,})", match.string[match.end() :])
+    noun = re.match(
+        r"\s(?!(?:de|del|di|da|do|en|et|ou|und|que|al|ao|el|il|la|le|au|aux|du|con|com|por|para|per|par|sur|bis|oder)\b)([^\W\d_]{2,})",
+        match.string[match.end() :],
+    )
     gender = gender_of(noun[1], number, language) if noun else ""
-    if language == "ru" and (case := _RUSSIAN_CASES.get(word_before(match))):
+    if language == "ru" and (case := RUSSIAN_CASES.get(word_before(match))):
         gender = (gender or "m") + case
     return say(number, language, gender)

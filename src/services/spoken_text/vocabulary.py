@@ -15,6 +15,7 @@ class Vocabulary:
     thousands: str
     point: str
     minus: str
+    power: str
     to: str
     time: str
     hour: str
@@ -36,6 +37,8 @@ class Vocabulary:
     of: str = ""
     mixed_half: str = ""
     score: str = ""
+    ratio: str = ""
+    fold: str = ""
     one_and_half: str = ""
     emergency: str = ""
     per: str = ""

@@ -139,7 +139,8 @@ async def test_a_user_goes_with_everything_and_comes_back_as_a_new_one(bench: Be
     assert profile(1).id not in left
     assert "job-ana-1" not in left
     assert "waits" not in left
-    (event,) = [one for one in await bench.audit.of_user(bench.database.pseudonyms.of("ana")) if "user" in one.action]
+    told = await bench.audit.about(bench.database.pseudonyms.of("ana"), 100)
+    (event,) = [one.event for one in told if "user" in one.event.action]
     assert event.subject == f"user:{bench.database.pseudonyms.of('ana')}"
 
 
@@ -153,7 +154,7 @@ async def test_of_a_user_who_does_not_come_back_only_hashes_are_left(bench: Benc
     assert profile(1).id not in left
     assert bench.database.pseudonyms.of("ana@example.org") in left
     assert await bench.files() == []
-    assert bench.cache.size_bytes == 0
+    assert bench.cache._entries.currsize == 0
 
 
 async def test_what_was_begun_before_a_user_was_deleted_comes_to_nothing(database: Database, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def audited(url: str, user_id: str) -> list[AuditEvent]:
     async def read() -> list[AuditEvent]:
         database = Database(url)
         try:
-            return await SqlAuditLog(database).of_user(user_id)
+            return [recorded.event for recorded in await SqlAuditLog(database).about(user_id, 100)]
         finally:
             await database.close()
 

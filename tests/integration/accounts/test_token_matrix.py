@@ -1,27 +1,14 @@
-"""Tokens over HTTP that must not count, for each kind of key; and keys that change. The long form: tests/security."""
+"""Good tokens over HTTP, and keys that change. Those that must not count are in tests/security."""
 
 import time
-from collections import Counter
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.attacks.token_matrix import KINDS, PATH, Target, attacks, bearer, targets
+from tests.attacks.token_matrix import PATH, Target, bearer, targets
 from tests.providers.provider_server import Answer
 from tests.support.tokens import claims
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_attack_is_refused_and_a_good_token_is_not(kind: str, tmp_path: Path) -> None:
-    with targets(kind, tmp_path) as target:
-        tried: Counter[str] = Counter()
-        for name, headers in attacks(target):
-            assert target.answer(headers) == (401, "unauthenticated"), (name, headers)
-            tried[name] += 1
-        assert target.takes(target.signer.token(claims()))
-        assert sum(tried.values()) > 250
-        assert len(tried) == (11 if kind == "key set" else 10)
 
 
 @pytest.mark.parametrize("scheme", [b"Bearer", b"bearer", b"BEARER"])

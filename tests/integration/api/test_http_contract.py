@@ -139,16 +139,13 @@ def test_the_audio_is_the_same_in_the_body_and_at_its_address(service: Service) 
     assert beyond.status_code == 416
 
 
-@pytest.mark.parametrize("way", ["lines of 64", "lines of 76, escaped", "slashes", "plus signs"])
+@pytest.mark.parametrize("way", ["lines of 76, escaped", "slashes"])
 def test_50_mb_of_audio_pass_as_clients_write_base64(service: Service, way: str) -> None:
     """Sent whole before the answer is read. Quiet samples make most of their base64 slashes."""
     audio = base64.b64encode(b"\xff\xff\xfe" * (50_000_000 // 3) if way == "slashes" else b"\xfb" * 50_000_000)
     if "lines" in way:
-        width = 64 if "64" in way else 76
-        between = rb"\r\n" if "64" in way else rb"\u000D\u000A"
-        audio = between.join(audio[start : start + width] for start in range(0, len(audio), width)) + between
-    if way == "plus signs":
-        audio = audio[: len(audio) // 16 * 8].replace(b"+", rb"\u002B", 2_000_000) + audio[len(audio) // 16 * 8 :]
+        between = rb"\u000D\u000A"
+        audio = between.join(audio[start : start + 76] for start in range(0, len(audio), 76)) + between
     body = b'{"source_language": "en", "target_language": "es", "audio": "%s"}' % audio.replace(b"/", rb"\/")
     with closing(HTTPConnection(service.http.base_url.netloc.decode(), timeout=60)) as connection:
         connection.request("POST", "/api/v1/voice/translate", body, {"Content-Type": "application/json"})
@@ -232,17 +229,6 @@ def test_a_caller_that_goes_away_stops_the_engine(service: Service) -> None:
     while not service.voice.gate.cancelled:
         time.sleep(0.01)
     assert service.voice.gate.cancelled == 1
-
-
-def test_deleting_a_job_stops_it_and_erases_it(service: Service) -> None:
-    service.voice.gate.opened.clear()
-    location = service.translate({"Prefer": "respond-async"}).headers["location"]
-    while not service.voice.gate.inside:
-        time.sleep(0.01)
-    assert service.http.delete(location).status_code == 204
-    assert service.voice.gate.cancelled == 1
-    _problem(service.http.get(location), 404, "not_found")
-    _problem(service.http.delete(location), 404, "not_found")
 
 
 def test_a_full_queue_is_said_with_retry_after_and_recovers(service: Service) -> None:
@@ -493,12 +479,6 @@ def test_a_short_reference_is_refused(service: Service) -> None:
     _problem(service.http.post("/api/v1/voice/profile", json=body), 422, "reference_too_short")
 
 
-def test_naming_another_user_needs_the_service_scope_only_where_callers_have_scopes(service: Service) -> None:
-    body = {"reference_audio": AUDIO, "consent": CONSENT, "user_id": "somebody"}
-    response = service.http.post("/api/v1/voice/profile", json=body)
-    assert response.json()["code"] == "reference_too_short"  # without tokens the caller holds every scope
-
-
 def test_usage_counts_what_was_done(service: Service) -> None:
     service.translate()
     before = service.http.get("/api/v1/usage").json()["days"][0]
@@ -543,35 +523,6 @@ def test_bad_fields_are_named_and_not_repeated(
     response = service.translate(**changes)
     _problem(response, status, code)
     assert AUDIO not in response.text
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        (b"", 422, "validation_error"),
-        (b"{", 400, "malformed_json"),
-        (b"\xff\xfe", 400, "malformed_json"),
-        (b"[" * 100_000, 400, "malformed_json"),
-        (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, 400, "malformed_json"),
-        (b"[]", 422, "validation_error"),
-        (b"null", 422, "validation_error"),
-    ],
-)
-def test_bad_bodies(service: Service, body: bytes, status: int, code: str) -> None:
-    response = service.http.post("/api/v1/voice/translate", content=body, headers={"Content-Type": "application/json"})
-    _problem(response, status, code)
-
-
-def test_a_wrong_content_type_is_415(service: Service) -> None:
-    response = service.http.post(
-        "/api/v1/voice/translate", content=json.dumps(BODY), headers={"Content-Type": "text/plain"}
-    )
-    _problem(response, 415, "unsupported_media_type")
-
-
-def test_unknown_paths_and_methods_are_problems(service: Service) -> None:
-    _problem(service.http.get("/api/v1/nothing"), 404, "not_found")
-    _problem(service.http.put("/api/v1/voice/translate"), 405, "method_not_allowed")
 
 
 def test_the_openapi_document_describes_every_path_with_an_example(service: Service) -> None:

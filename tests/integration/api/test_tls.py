@@ -133,7 +133,7 @@ async def is_encrypted(url: str, **tls: object) -> bool:
     database = open_database(made(database_url=with_query(url, **tls)))
     try:
         await database.start()
-        async with database.writing() as connection:
+        async with database._writer.begin() as connection:
             used = text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
             return bool((await connection.execute(used)).scalar_one())
     finally:
@@ -167,9 +167,9 @@ async def test_a_postgres_without_tls(postgres: PostgresServer, right: Pair) -> 
 # --- Redis
 
 
-async def is_up(url: str, **tls: object) -> bool:
+async def is_up(url: str, /, seconds: float = 5.0, **tls: Any) -> bool:
     """`tls` as redis-py names it."""
-    link = RedisLink(with_query(url, **tls), 5.0)
+    link = RedisLink(with_query(url, **tls), seconds)
     await link.start()
     try:
         return link.up and await ask(link) == b"there"
@@ -186,8 +186,8 @@ async def test_redis(tmp_path: Path, right: Pair, wrong: Pair) -> None:
         "tls-ca-cert-file": str(right.certificate),
         "tls-auth-clients": "yes",
     }
-    own = {"ssl_certfile": right.certificate, "ssl_keyfile": right.key}
-    other = {"ssl_certfile": wrong.certificate, "ssl_keyfile": wrong.key}
+    own: dict[str, Any] = {"ssl_certfile": right.certificate, "ssl_keyfile": right.key}
+    other: dict[str, Any] = {"ssl_certfile": wrong.certificate, "ssl_keyfile": wrong.key}
     url = f"rediss://127.0.0.1:{port}/0?health_check_interval=30"
     with RedisServer(tmp_path, options=options) as server:
         assert await is_up(url, ssl_ca_certs=right.certificate, **own)
@@ -196,7 +196,7 @@ async def test_redis(tmp_path: Path, right: Pair, wrong: Pair) -> None:
         assert not await is_up(url, ssl_ca_certs=right.certificate)
         assert not await is_up(url, **own)
         plain = f"rediss://127.0.0.1:{server.port}/0"
-        assert not await is_up(plain, ssl_ca_certs=right.certificate)
+        assert not await is_up(plain, seconds=1.0, ssl_ca_certs=right.certificate)  # it waits for more
 
 
 # --- S3

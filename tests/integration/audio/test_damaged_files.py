@@ -1,5 +1,6 @@
 """Files that are cut, overwritten or filled up: what is whole is heard, and what is missing is said."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -40,6 +41,7 @@ MESSAGES = {
     "amr": files.mux(SPEECH[8_000], 8_000, "amr", "libopencore_amrnb", options={"b": "12200"}),
     "3gp": files.mux(SPEECH[8_000], 8_000, "3gp", "libopencore_amrnb", options={"b": "12200"}),
 }
+VORBIS = files.mux(SPEECH[48_000], 48_000, "ogg", "vorbis", 2, options={"strict": "experimental"})
 INDEX_LAST = ("m4a", "alac", "3gp", "Opus in MP4")
 STREAMED = [name for name in MESSAGES if name not in INDEX_LAST]
 OWN_NAMES = [name for name in MESSAGES if name != "wav"]  # of which damage is no sound
@@ -183,6 +185,47 @@ def test_frames_of_a_flac_with_a_wrong_checksum_are_no_sound(decoder: PyAvDecode
     found = decoder.decode(bytes(file), AudioFormat.FLAC)
     assert found.seconds < 0.95 * SECONDS
     assert any("Damaged places" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2)])
+@pytest.mark.parametrize("begin", [0.02, 0.15, 0.25])
+def test_a_flac_of_which_most_is_zeros_is_refused(begin: float, rate: int, channels: int, decoder: PyAvDecoder) -> None:
+    data = files.encode(files.seconds_of_speech(20, rate), rate, "flac", channels)
+    with pytest.raises(AudioUndecodable):
+        decoder.decode(damaged(data, begin, 0.7, OVERWRITTEN["zeros"]), AudioFormat.FLAC)
+
+
+@pytest.mark.parametrize("name", ["opus", "vorbis"])
+@pytest.mark.parametrize("flips", [1, 10, 60])
+def test_flipped_bits_cost_an_ogg_no_whole_page(flips: int, name: str, decoder: PyAvDecoder) -> None:
+    data = bytearray(MESSAGES["opus"] if name == "opus" else VORBIS)
+    for place in np.random.default_rng(flips).integers(len(data) // 5, len(data), flips):
+        data[place] ^= 0x10
+    recording = decoder.decode(bytes(data), AudioFormat.OGG)
+    assert recording.seconds > (1 - flips / 400) * SECONDS
+    assert len(recording.notes) == 1
+
+
+def test_packets_of_a_damaged_ogg_page_that_are_plainly_others_are_left_out(decoder: PyAvDecoder) -> None:
+    """A page of which all but the header is overwritten is no sound."""
+    data = MESSAGES["opus"]
+    begin = data.index(b"OggS", len(data) // 2)
+    end = data.index(b"OggS", begin + 4)
+    body = begin + 27 + data[begin + 26]
+    for damage in OVERWRITTEN.values():
+        recording = decoder.decode(data[:body] + damage(data[body:end]) + data[end:], AudioFormat.OGG)
+        assert recording.seconds < SECONDS - 0.8
+        assert left_out_seconds(recording) == pytest.approx(1.0, abs=0.5)
+
+
+@pytest.mark.parametrize("name", ["fragments", "fragments of Opus", "opus"])
+def test_parts_that_are_missing_between_whole_ones_are_said(name: str, decoder: PyAvDecoder) -> None:
+    mark, offset = (b"OggS", 0) if name == "opus" else (b"moof", -4)
+    data = MESSAGES[name]
+    starts = [found.start() + offset for found in re.finditer(mark, data)]
+    for first, behind in ((5, 6), (8, 10)):
+        recording = decoder.decode(data[: starts[first]] + data[starts[behind] :], AudioFormat.AUTO)
+        assert left_out_seconds(recording) == pytest.approx(SECONDS - recording.seconds, abs=0.1)
 
 
 def test_what_no_demuxer_can_go_on_with_is_told(decoder: PyAvDecoder) -> None:

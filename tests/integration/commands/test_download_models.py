@@ -3,14 +3,12 @@
 import hashlib
 import io
 import os
-import pty
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
-import termios
 import zipfile
 from collections import deque
 from collections.abc import Iterator
@@ -363,7 +361,7 @@ class TestBreaks:
         assert Path("a/audioseal/detector_base.pth").read_bytes() == BODY
         assert server.gets().count(blob) == 3, "detector twice, generator once"
 
-    @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+    @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
     def test_a_stopped_run_gives_no_half_file_its_name_and_the_next_brings_it(
         self, end: signal.Signals, server: DownloadServer, tmp_path: Path
     ) -> None:
@@ -408,23 +406,14 @@ class TestS3:
             monkeypatch.setenv(name, value)
 
     @pytest.mark.usefixtures("agreed")
-    def test_xtts_from_a_bucket(
-        self, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_xtts_from_a_bucket(self, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint)
         published, bucket = xtts_like(tmp_path / "published"), s3_server.new_bucket()
         for name in files_in(published):
             s3_server.client.upload_file(str(published / name), bucket, f"some/models/{name}")
-        order = ["xtts", "--from", f"s3://{bucket}/some/models/", "--to", "a"]
-        assert main(order) == 0
+        assert main(["xtts", "--from", f"s3://{bucket}/some/models/", "--to", "a"]) == 0
         assert files_in(tmp_path / "a") == files_in(published) - {"SHA256SUMS"}
         assert Path("a/xtts/model.pth").read_bytes() == (published / "xtts/model.pth").read_bytes()
-
-        s3_server.client.put_object(Bucket=bucket, Key="some/models/xtts/model.pth", Body=OTHER)
-        Path("a/xtts/model.pth").unlink()
-        assert main(order) == 1
-        assert "xtts/model.pth came with a wrong digest" in capsys.readouterr().err
-        assert files_in(tmp_path / "a") == {f"xtts/{name}" for name in download_models.XTTS_FILES[:-1]}
 
     def test_what_is_not_there_and_who_is_not_reached(
         self, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -524,19 +513,3 @@ class TestRefusals:
         Path("a").write_bytes(b"a file")
         assert main(["whisper:tiny", "--whisper-host", server.url, "--to", "a"]) == 1
         assert "a cannot be written" in capsys.readouterr().err
-
-
-def test_a_terminal_gets_bars(server: DownloadServer, tmp_path: Path) -> None:
-    url = mirror_of(xtts_like(tmp_path / "published"), server)
-    order = [sys.executable, str(SCRIPT), "xtts", "--from", url, "--to", "a"]
-    ours, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 80))
-    try:
-        environment = {**os.environ, "COQUI_TOS_AGREED": "1"}
-        subprocess.run(order, env=environment, stderr=terminal, check=True, timeout=120)
-        said = os.read(ours, 2**16).decode()
-    finally:
-        os.close(ours)
-        os.close(terminal)
-    assert "100%" in said
-    assert "xtts/model.pth: verified" in said

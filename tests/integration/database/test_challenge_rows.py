@@ -85,6 +85,6 @@ async def test_expired_challenges_make_room(challenges: SqlChallengeRepository, 
 
 async def test_challenges_are_deleted_with_their_user(challenges: SqlChallengeRepository, database: Database) -> None:
     await challenges.add(challenge(), MANY)
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         await connection.execute(users.delete().where(users.c.id == "ann"))
     assert await database.read(select(voice_challenges)) == []

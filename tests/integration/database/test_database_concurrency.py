@@ -58,14 +58,14 @@ async def test_32_writers_and_a_second_owner_of_the_file_are_all_served(database
 async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     jobs = SqlJobRepository(database)
     await jobs.add(job("a"), MANY)
-    async with database.writing():
+    async with database._writer.begin():
         assert (await asyncio.wait_for(jobs.get("a"), 60)).id == "a"
 
 
 async def test_writer_that_waits_too_long_is_told_to_come_back(url: str) -> None:
     database = Database(url, pool_size=1, timeout_seconds=0.2)
     await database.start()
-    async with database.writing():
+    async with database._writer.begin():
         with pytest.raises(Overloaded) as refusal:
             await SqlJobRepository(database).add(job("a"), MANY)
     assert refusal.value.retry_after_seconds
@@ -78,7 +78,7 @@ async def test_writer_that_waits_for_another_process_is_told_to_come_back(tmp_pa
     url = f"sqlite+aiosqlite:///{tmp_path / 'voice.db'}"
     database, other = Database(url, timeout_seconds=0.2), Database(url)
     await database.start()
-    async with other.writing():
+    async with other._writer.begin():
         with pytest.raises(Unavailable):
             await SqlJobRepository(database).add(job("a"), MANY)
     await SqlJobRepository(database).add(job("a"), MANY)
@@ -102,13 +102,13 @@ async def test_transaction_that_fails_is_undone(database: Database) -> None:
     jobs = SqlJobRepository(database)
 
     async def fail_half_way() -> None:
-        async with database.writing() as connection:
+        async with database._writer.begin() as connection:
             await connection.exec_driver_sql("INSERT INTO users VALUES ('eve', '2026-01-01 00:00:00')")
             raise LookupError
 
     with pytest.raises(LookupError):
         await fail_half_way()
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         assert (await connection.exec_driver_sql("SELECT count(*) FROM users")).scalar_one() == 0
     await jobs.add(job("a"), MANY)
 

@@ -145,7 +145,7 @@ async def test_rows_of_earlier_releases_are_read(empty_database_url: str) -> Non
     )
     job = Job("j", "ann", JobRequest(AudioFormat.WAV, "es"), "inputs/j.wav")
     database = Database(empty_database_url)
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         await connection.execute(users.insert(), {"id": "ann", "created_at": now()})
         old = {name: value for name, value in profile_to_values(profile).items() if name in old_profiles.c}
         old |= {"consent_statement": "I agree.", "consent_recorded_at": agreed}
@@ -203,7 +203,7 @@ async def test_migration_waits_for_the_lock_of_another(
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT_SECONDS", 0.3)
     address = postgres.new_database()
     database, other = Database(address), Database(address)
-    async with other.writing() as connection:
+    async with other._writer.begin() as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": migrate._POSTGRES_LOCK})
         with pytest.raises(Overloaded):
             await database.start()

@@ -217,7 +217,7 @@ async def test_error_text_does_not_show_what_people_said(jobs: JobRepository, da
 
 
 async def insert(database: Database, values: dict[str, Any]) -> None:
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         await connection.execute(translation_jobs.insert(), values)
 
 
@@ -235,7 +235,7 @@ async def test_user_with_jobs_cannot_be_lost(jobs: JobRepository, database: Data
 
 
 async def delete_users(database: Database) -> None:
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         await connection.exec_driver_sql("DELETE FROM users")
 
 
@@ -327,25 +327,13 @@ async def test_usage_counts_to_the_utc_day(usage: UsageRepository) -> None:
 # --- the audit log
 
 
-async def test_audit_log_gives_a_users_events_newest_first(database: Database) -> None:
-    log = SqlAuditLog(database)
-    events = [
-        AuditEvent("ana", "profile.save", "profile:p", details={"consent": "recorded"}, at=NOON),
-        AuditEvent("ana", "profile.delete", "profile:p", "not_found", at=NOON),  # at the same time: the later one
-        AuditEvent("ana", "profile.save", "profile:q", at=NOON + timedelta(hours=1)),
-    ]
-    for event_ in (*events, AuditEvent("eve", "profile.save", "profile:r", at=NOON)):
-        await log.add(event_)
-    assert await log.of_user("ana") == events[::-1]
-    assert await log.of_user("ana", limit=1) == events[2:]
-
-
 async def test_audit_log_tells_what_a_user_did_and_what_was_done_to_the_user_page_by_page(database: Database) -> None:
     log = SqlAuditLog(database)
     events = [
         AuditEvent("ana", "profile.save", "profile:p", details={"by": "gateway"}, at=NOON),
         AuditEvent("admin", "token.revoke", "user:ana", at=NOON),
         AuditEvent("ana", "token.revoke", "user:ana", at=NOON),  # both, and told once
+        AuditEvent("ana", "profile.delete", "profile:p", "not_found", at=NOON),
         AuditEvent("ana", "profile.delete", "profile:p", at=NOON + timedelta(hours=1)),
         AuditEvent("admin", "token.revoke", "user:ana", at=NOON + timedelta(hours=2)),
     ]
@@ -358,7 +346,7 @@ async def test_audit_log_tells_what_a_user_did_and_what_was_done_to_the_user_pag
     while page := await log.about("ana", 2, after):
         pages.append(page)
         after = page[-1].place
-    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [len(page) for page in pages] == [2, 2, 2]
     assert [recorded for page in pages for recorded in page] == everything
     assert await log.about("nobody", 100) == []
 
@@ -368,7 +356,7 @@ async def test_audit_log_forgets_what_is_old(database: Database) -> None:
     for days in (1, 400, 500):
         await log.add(AuditEvent("ana", "profile.save", f"profile:{days}", at=now() - timedelta(days=days)))
     assert await log.forget_older_than(365 * 86_400) == 2
-    assert [kept.subject for kept in await log.of_user("ana")] == ["profile:1"]
+    assert [kept.event.subject for kept in await log.about("ana", 9)] == ["profile:1"]
 
 
 # --- queries
@@ -432,7 +420,6 @@ def every_query(database: Database) -> list[Callable[[], Awaitable[object]]]:
         lambda: keys.release(claim),
         lambda: revocations.add(Revocation("user:ana", now(), now())),
         lambda: revocations.of(["user:ana", "token:t"]),
-        lambda: log.of_user("ana"),
         lambda: log.forget_older_than(10),
         lambda: jobs.is_erased("a"),
         lambda: deletions.plan(["a"], "ana", "p", 10, since=now()),

@@ -207,7 +207,7 @@ async def test_pool_without_a_free_connection_is_said_and_not_waited_for(url: st
     await database.start()
     jobs = SqlJobRepository(database)
     await jobs.add(job("a"), MANY)
-    async with database.writing(), database.writing():
+    async with database._writer.begin(), database._writer.begin():
         answers = await asyncio.gather(*(jobs.get("a") for _ in range(20)), return_exceptions=True)
     assert all(isinstance(answer, Overloaded) and answer.retry_after_seconds for answer in answers)
     assert (await jobs.get("a")).id == "a"

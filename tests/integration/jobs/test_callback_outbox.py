@@ -43,7 +43,7 @@ async def stored(database: Database) -> list[Any]:
 
 
 async def make_due(database: Database) -> None:
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         await connection.execute(callbacks.update().values(next_attempt_at=now()))
 
 
@@ -85,12 +85,12 @@ async def test_a_final_state_and_its_callback_are_stored_together_or_not_at_all(
     jobs = SqlJobRepository(database)
     job = Job("j", "ann", JobRequest(AudioFormat.WAV, "es", callback_url="https://one.example/"), "k")
     await jobs.add(job, 100)
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         await connection.execute(text("ALTER TABLE callbacks RENAME TO elsewhere"))
     with pytest.raises((DBAPIError, EngineUnavailable)):
         await jobs.finish(replace(job, status=JobStatus.COMPLETED), USE)
     assert (await jobs.get("j")).status is JobStatus.PENDING
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         await connection.execute(text("ALTER TABLE elsewhere RENAME TO callbacks"))
     assert await outbox.claim(30) is None
     await jobs.finish(replace(job, status=JobStatus.COMPLETED), USE)
@@ -193,7 +193,7 @@ async def test_a_callback_that_another_process_is_claiming_is_skipped(postgres: 
     await database.start()
     await ended_job(database, "a")
     await ended_job(database, "b")
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         await connection.execute(select(callbacks.c.id).where(callbacks.c.job_id == "a").with_for_update())
         async with asyncio.timeout(60):
             assert (await claimed(SqlCallbackOutbox(database))).job_id == "b"

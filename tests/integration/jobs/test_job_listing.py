@@ -12,7 +12,6 @@ import pytest
 from jose import jwt
 from pydantic import SecretStr
 
-from src.api import cursor as cursors
 from src.config.settings import Settings
 from src.domain.errors import TranslationUnavailable
 from src.main import create_app
@@ -154,15 +153,6 @@ def test_states_may_be_chosen(ann: Caller) -> None:
     assert ann.ids(status=["pending", "processing"]) == []
 
 
-def test_nobody_pages_through_the_jobs_of_others(ann: Caller, bob: Caller) -> None:
-    for _ in range(3):
-        ann.translate()
-    mine = bob.translate()
-    cursor = ann.get(limit=1).json()["next_cursor"]
-    assert bob.ids() == [mine]
-    assert bob.ids(cursor=cursor) == []  # it says a time, and opens nothing
-
-
 def test_a_wrong_field_is_named(ann: Caller) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"cursor": ""}, "cursor"),
@@ -179,10 +169,3 @@ def test_a_wrong_field_is_named(ann: Caller) -> None:
         assert (answer.status_code, answer.json()["code"]) == (422, "validation_error"), query
         assert [error["field"] for error in answer.json()["errors"]] == [field]
         assert answer.json()["detail"].startswith(field)
-
-
-def test_a_cursor_is_the_place_of_the_last_job_of_its_page(ann: Caller) -> None:
-    for _ in range(2):
-        ann.translate()
-    answer = ann.get(limit=1).json()
-    assert cursors.decode(answer["next_cursor"]).id == answer["jobs"][0]["job_id"]

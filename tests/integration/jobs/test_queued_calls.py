@@ -218,7 +218,7 @@ async def test_without_a_worker_callers_are_told_so_at_once(road: Road) -> None:
 async def test_a_call_that_no_worker_takes_is_given_up(road: Road) -> None:
     with pytest.raises(Overloaded):
         await road.calls(patience=0.2).run("echo")
-    calls = road.calls(patience=5)
+    calls = road.calls(patience=1)
     waiting = asyncio.create_task(calls.run("echo"))
     await asyncio.sleep(0.1)
     road.somebody = False
@@ -302,6 +302,6 @@ async def test_a_call_of_a_process_that_is_gone_is_taken_away_when_its_time_is_o
 async def test_calls_are_done_while_redis_is_away(road: Road, redis_server: RedisServer) -> None:
     async with road.worker():
         await asyncio.to_thread(redis_server.kill)
-        await until(lambda: not road.events.subscribed)
+        await until(lambda: not road.events._subscribed)
         assert await road.calls().run("echo", "slower") == ("slower",)
     await road.is_empty()

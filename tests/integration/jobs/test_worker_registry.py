@@ -37,7 +37,7 @@ async def test_the_newest_comes_first_and_who_was_not_seen_lately_not_at_all(dat
     for worker in (WORKER, newer):
         await registry.seen(worker)
     assert [worker.id for worker in await registry.within(60)] == ["two", "one"]
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         await connection.execute(workers.update().values(seen_at=now() - timedelta(minutes=2)))
     await registry.seen(WORKER)
     assert [worker.id for worker in await registry.within(60)] == ["one"]
@@ -46,7 +46,7 @@ async def test_the_newest_comes_first_and_who_was_not_seen_lately_not_at_all(dat
 async def test_who_has_been_gone_for_more_than_a_day_is_forgotten(database: Database) -> None:
     registry = SqlWorkerRegistry(database)
     await registry.seen(WORKER)
-    async with database.writing() as connection:
+    async with database._writer.begin() as connection:
         await connection.execute(workers.update().values(seen_at=now() - timedelta(hours=25)))
     await registry.seen(replace(WORKER, id="two"))
     assert [worker.id for worker in await registry.within(1e6)] == ["two"]

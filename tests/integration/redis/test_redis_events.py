@@ -34,7 +34,7 @@ async def subscribed(url: str, poll: float = 0.1) -> AsyncIterator[tuple[RedisJo
         )
         await events.start()
         try:
-            await until(lambda: events.subscribed)
+            await until(lambda: events._subscribed)
             yield events, link
         finally:
             await events.close()
@@ -124,7 +124,7 @@ async def test_a_stopped_redis_is_replaced_by_looking_at_the_row(redis_server: R
         assert (await asyncio.wait_for(first, 60)).ended
         second = await waiting(rows, waiter, "two")
         await asyncio.to_thread(redis_server.start)
-        await until(lambda: waiter.subscribed and there.up)
+        await until(lambda: waiter._subscribed and there.up)
         await end(rows, worker, "two")
         assert (await asyncio.wait_for(second, 60)).ended
 
@@ -137,7 +137,7 @@ async def test_an_end_that_nobody_could_hear_is_found_when_the_subscription_is_b
             task = await waiting(rows, waiter)
             proxy.fault = Fault(reset_after=0)
             proxy.cut()
-            await until(lambda: not waiter.subscribed)
+            await until(lambda: not waiter._subscribed)
             await asyncio.sleep(0.2)  # it has looked at the row after the loss
             await end(rows, worker)
             proxy.fault = NO_FAULT
@@ -149,11 +149,11 @@ async def test_a_subscription_that_falls_silent_is_given_up(redis_server: RedisS
     with FaultyProxy(redis_server.port) as proxy:
         async with subscribed(f"redis://127.0.0.1:{proxy.port}") as (waiter, _):
             await asyncio.sleep(1)
-            assert waiter.subscribed, "silence alone is no loss: nothing ended"
+            assert waiter._subscribed, "silence alone is no loss: nothing ended"
             task = await waiting(rows, waiter)
             proxy.fault = Fault(blackhole=True)
-            await until(lambda: not waiter.subscribed)
+            await until(lambda: not waiter._subscribed)
             await end(rows, None)
             assert (await asyncio.wait_for(task, 60)).ended
             proxy.fault = NO_FAULT
-            await until(lambda: waiter.subscribed)
+            await until(lambda: waiter._subscribed)

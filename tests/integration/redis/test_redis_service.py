@@ -70,7 +70,8 @@ def test_two_services_share_translations_and_limits(redis_server: RedisServer, t
 
 
 def test_a_service_goes_on_without_redis_and_says_so(redis_server: RedisServer, tmp_path: Path) -> None:
-    app = create_app(settings(tmp_path / "data", redis_server.url), engines(FakeTranslator()))
+    with applied({"src.bootstrap.shared.RedisLink": {"timeout_seconds": 1.0, "calm_seconds": 0.5}}):
+        app = create_app(settings(tmp_path / "data", redis_server.url), engines(FakeTranslator()))
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         assert degraded(http) == []
         redis_server.stop()

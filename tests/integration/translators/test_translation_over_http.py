@@ -3,9 +3,6 @@ fakes.
 """
 
 import base64
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +14,6 @@ import pytest
 
 from src.bootstrap.translators import build_translators
 from src.config.settings import Settings
-from tests.conftest import ROOT
 from tests.fakes.engines import fake_engines, served
 from tests.fakes.fakes import FakeTranscriber
 from tests.providers.deepl_server import DeepLServer
@@ -196,13 +192,3 @@ def test_languages_are_those_that_can_be_heard_and_spoken(http: httpx.Client) ->
     }
     for pair in pairs:
         assert translate(http, pair["target"], pair["source"]).json()["engines"]["translation"] == "deepl"
-
-
-def test_a_named_engine_without_its_key_stops_the_start(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DEEPL")}
-    environment |= {"TRANSLATION_ENGINES": "deepl", "PORT": "0", "DATA_DIR": str(tmp_path / "data")}
-    done = subprocess.run(
-        [sys.executable, "-m", "src.main"], cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False
-    )
-    assert done.returncode != 0
-    assert b"TRANSLATION_ENGINES names deepl, which needs DEEPL_API_KEY." in done.stderr

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from src.domain.errors import AudioTooLarge, InvalidBase64
 from src.utils.audio import decode_base64
+from tests.recordings.audio_files import voice_message
 
 LIMIT = 1_000_000
 
@@ -100,6 +101,13 @@ def test_lines_without_a_plus_stay_lines() -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(InvalidBase64):
         decode_base64(text, LIMIT)
+
+
+def test_a_file_in_hexadecimal_is_told_what_to_send() -> None:
+    """Its digits are those of base64, too."""
+    for text in (voice_message("mp3").hex(), voice_message("wav").hex().upper()):
+        with pytest.raises(InvalidBase64, match="hexadecimal"):
+            decode_base64(text, LIMIT)
 
 
 def test_the_limit_is_on_decoded_bytes() -> None:

@@ -1,4 +1,4 @@
-"""Tokens: one right one, and each way to be wrong. RELIABILITY's attacks are all 401."""
+"""Good tokens, and how the edge asks for one. Every way to be wrong is in tests/attacks/token_matrix.py."""
 
 import base64
 import hashlib
@@ -8,8 +8,6 @@ import time
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from jose import jwt
 
 from src.api.middleware import Edge, is_public
@@ -56,51 +54,6 @@ async def test_a_good_token_names_its_user_and_scopes() -> None:
     assert (await verifier().verify(jwt.encode(GOOD, SECRET, "HS256"))).user_id == "anna"
 
 
-@pytest.mark.parametrize("name", ["exp", "iat", "aud", "iss", "sub"])
-async def test_each_claim_is_required(name: str) -> None:
-    with pytest.raises(Unauthenticated):
-        await verifier().verify(token(**{name: ...}))
-
-
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"exp": NOW - 10},
-        {"exp": "soon"},
-        {"exp": str(NOW + 600)},
-        {"exp": None},
-        {"exp": True},
-        {"exp": [NOW + 600]},
-        {"exp": float("inf")},
-        {"exp": float("nan")},
-        {"iat": NOW + 11},
-        {"iat": "x"},
-        {"iat": None},
-        {"iat": True},
-        {"nbf": NOW + 11},
-        {"nbf": "now"},
-        {"nbf": None},
-        {"aud": "other"},
-        {"aud": ["other"]},
-        {"aud": None},
-        {"aud": {"voice": 1}},
-        {"aud": "voice2"},
-        {"iss": "https://other"},
-        {"iss": ["https://id"]},
-        {"sub": ""},
-        {"sub": 7},
-        {"sub": "a b\n"},
-        {"sub": "x" * 201},
-        {"jti": 7},
-        {"jti": ""},
-        {"jti": "x" * 201},
-    ],
-)
-async def test_each_wrong_claim_is_refused(claims: dict[str, Any]) -> None:
-    with pytest.raises(Unauthenticated):
-        await verifier().verify(token(**claims))
-
-
 async def test_leeway_is_kept() -> None:
     assert (await verifier().verify(token(exp=NOW - 9, nbf=NOW + 9, iat=NOW + 9))).user_id == "anna"
 
@@ -118,50 +71,6 @@ async def test_a_token_that_lives_too_long_is_refused() -> None:
     for claims in ({"exp": NOW + 601}, {"iat": NOW - 6}, {"iat": -1e300}, {"exp": 1e300}):
         with pytest.raises(Unauthenticated):
             await strict.verify(token(**claims))
-
-
-def _forgeries() -> dict[str, str]:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    spki = serialization.PublicFormat.SubjectPublicKeyInfo
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem = key.public_key().public_bytes(serialization.Encoding.PEM, spki)
-    der = key.public_key().public_bytes(serialization.Encoding.DER, spki)
-    good = token()
-    unsigned = signed({"alg": "none"}, GOOD).rpartition(".")[0] + "."
-    return {
-        "alg none": unsigned,
-        "alg None, signed": signed({"alg": "None"}, GOOD),
-        "no alg": signed({"typ": "JWT"}, GOOD),
-        "alg of another kind": signed({"alg": ["HS256"]}, GOOD),
-        "alg part of HS256": signed({"alg": "HS"}, GOOD),
-        "HS512": jwt.encode(GOOD, SECRET, "HS512"),
-        "RS256": jwt.encode(GOOD, private.decode(), "RS256"),
-        "HMAC with a public PEM": signed({"alg": "HS256"}, GOOD, pem),
-        "HMAC with a public DER": signed({"alg": "HS256"}, GOOD, der),
-        "RS256 header, HMAC": signed({"alg": "RS256"}, GOOD),
-        "empty secret": signed({"alg": "HS256"}, GOOD, b""),
-        "wrong secret": signed({"alg": "HS256"}, GOOD, b"x" * 32),
-        "crit": signed({"alg": "HS256", "crit": ["b64"], "b64": False}, GOOD),
-        "header is a list": signed(b"[]", GOOD),
-        "claims are a list": signed({"alg": "HS256"}, b"[1]"),
-        "claims are no JSON": signed({"alg": "HS256"}, b"\xff\x00"),
-        "deep header": signed(b"[" * 3000, GOOD),
-        "deep claims": signed({"alg": "HS256"}, b"[" * 3000),
-        "changed claims": good.replace(good.split(".")[1], token(sub="bert").split(".")[1]),
-        "no signature": good.rpartition(".")[0] + ".",
-        "two parts": good.rpartition(".")[0],
-        "not base64": "a.b.c",
-        "long": token(pad="x" * 9000),
-        "not ASCII": "é.é.é",
-    }
-
-
-@pytest.mark.parametrize(("name", "forged"), _forgeries().items(), ids=lambda value: value if len(value) < 30 else "")
-async def test_forgeries_are_refused(name: str, forged: str) -> None:
-    with pytest.raises(Unauthenticated):
-        await verifier().verify(forged)
 
 
 async def test_a_secret_is_never_read_as_a_list_of_keys() -> None:

@@ -6,10 +6,11 @@ import logging
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from src.api.error_handlers import STATUS
+from src.api.error_handlers import STATUS, problem
 from src.api.middleware import Edge
 from src.api.middleware.errors import ErrorMiddleware
 from src.domain.errors import Overloaded, RateLimited, Unauthenticated, VoiceServiceError
@@ -76,6 +77,14 @@ async def test_401_names_the_scheme() -> None:
         assert (await http.get("/api/v1/failing")).headers["www-authenticate"] == "Bearer"
 
 
+def test_a_field_in_another_spelling_is_told_its_name() -> None:
+    missing = {"type": "missing", "loc": ("body", "target_language"), "msg": "Field required"}
+    for name, told in (("targetLanguage", True), ("TargetLanguage", True), ("target", False)):
+        body = {"audio": "", name: "es"}
+        told_what = problem(RequestValidationError([missing | {"input": body}])).detail
+        assert (told_what == f"target_language: Field required: it is named target_language, not {name}") is told
+
+
 async def test_unknown_address_and_method() -> None:
     async with client(edge_app()) as http:
         check_problem(await http.get("/api/v1/nothing"), 404, "not_found")
@@ -102,27 +111,6 @@ async def test_wrong_fields_are_named_without_their_values() -> None:
     assert "U0VDUkVU" not in response.text
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"audio": "QUJD"',
-        b"not json",
-        b'{"audio": "\xff\xfe\xfa"}',
-        b"[" * 900,
-        b'{"a":' * 400_000,
-        b"[" * 40_000 + b"]" * 40_000,
-        b'{"audio": ' + b"1" * 5000 + b"}",
-    ],
-    ids=["cut", "text", "not utf-8", "deep", "deep objects, many", "deep and closed", "long number"],
-)
-async def test_a_body_that_is_not_readable_json_is_malformed(body: bytes) -> None:
-    async with client(edge_app(Edge(max_body_bytes=10_000_000))) as http:
-        headers = {"content-type": "application/json"}
-        response = await http.post("/api/v1/voice/translate", content=body, headers=headers)
-        check_problem(response, 400, "malformed_json")
-        assert (await http.post("/api/v1/voice/translate", json={"audio": "QUJD"})).status_code == 200
-
-
 @pytest.mark.parametrize("depth", [10, 100, 300, 500, 700, 800, 850, 900, 950, 1000, 2000, 20_000])
 async def test_depth_is_never_a_defect_of_the_service(depth: int) -> None:
     async with client(edge_app(Edge(max_body_bytes=10_000_000))) as http:
@@ -130,14 +118,6 @@ async def test_depth_is_never_a_defect_of_the_service(depth: int) -> None:
         for body in (b"[" * depth + b"]" * depth, b'{"extra":' * depth + b"1" + b"}" * depth):
             response = await http.post("/api/v1/voice/translate", content=body, headers=headers)
             assert response.status_code in (400, 422)
-
-
-async def test_a_key_that_utf8_cannot_carry() -> None:
-    async with client(edge_app()) as http:
-        content = b'{"audio": "\\ud800", "extra": {"\\ud800": 1}}'
-        headers = {"content-type": "application/json"}
-        response = await http.post("/api/v1/voice/translate", content=content, headers=headers)
-    check_problem(response, 400, "malformed_json")
 
 
 async def test_an_unexpected_error_says_nothing_to_the_caller_nor_its_message_to_the_log(

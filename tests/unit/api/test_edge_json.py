@@ -83,4 +83,5 @@ def test_every_route_with_a_body_parses_it_so(tmp_path: Path) -> None:
     routes = [context.original_route for context in iter_route_contexts(app.routes)]
     with_body = [route for route in routes if isinstance(route, APIRoute) and route.body_field]
     assert len(with_body) >= 4
-    assert [route.path for route in with_body if not isinstance(route, JsonRoute)] == []
+    forms = [route.path for route in with_body if not isinstance(route, JsonRoute)]
+    assert forms == ["/v1/audio/transcriptions", "/v1/audio/translations"]

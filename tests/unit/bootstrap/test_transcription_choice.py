@@ -17,9 +17,9 @@ def test_whisper_is_chosen_with_what_its_model_hears(tmp_path: Path) -> None:
     for name in ("tiny.pt", "tiny.en.pt"):
         (tmp_path / name).touch()
     multilingual, english = _recogniser(settings(tmp_path)), _recogniser(settings(tmp_path, whisper_model="tiny.en"))
-    assert multilingual.name == "whisper"
-    assert {"fr", "ja"} <= multilingual.languages
-    assert english.languages == {"en"}
+    assert multilingual.abilities.engine == "whisper"
+    assert {"fr", "ja"} <= multilingual.abilities.languages
+    assert english.abilities.languages == {"en"}
 
 
 @pytest.mark.parametrize("missing", ["whisper_model", "whisper_model_high"])

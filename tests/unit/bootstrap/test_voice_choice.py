@@ -53,15 +53,15 @@ def test_auto_leaves_a_checkpoint_whose_licence_is_not_accepted_and_says_so(
 ) -> None:
     (tmp_path / "model.pth").touch()
     voice = _voice(_settings(tmp_path, "auto", agreed=False))
-    assert voice.name == "espeak-ng+world"
+    assert voice.abilities.engine == "espeak-ng+world"
     assert "COQUI_TOS_AGREED" in caplog.text
 
 
 def test_auto_takes_xtts_when_all_is_there(tmp_path: Path) -> None:
     (tmp_path / "model.pth").touch()
     voice = _voice(_settings(tmp_path, "auto", agreed=True))
-    assert voice.name == "xtts-v2"
-    assert {"en", "es", "fr"} <= voice.languages
+    assert voice.abilities.engine == "xtts-v2"
+    assert {"en", "es", "fr"} <= voice.abilities.languages
 
 
 @pytest.mark.parametrize(("agreed", "says"), [(False, "COQUI_TOS_AGREED"), (True, "lacks")])

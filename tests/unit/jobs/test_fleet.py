@@ -7,8 +7,8 @@ import pytest
 from src.domain.errors import EngineUnavailable, UnsupportedLanguage
 from src.domain.leases import Abilities, WorkerState
 from src.services.deployment.languages import LanguageCatalog
-from src.workers.engines import NO_ENGINE
-from src.workers.fleet import REMEMBERED_SECONDS, Fleet, FleetTranscriber, FleetVoice
+from src.workers.engines import NO_ENGINE, RemoteTranscriber, RemoteVoice
+from src.workers.fleet import REMEMBERED_SECONDS, Fleet
 from tests.fakes.fakes import FakeTranslator
 
 LIVE_SECONDS = 30.0
@@ -54,8 +54,8 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.fleet = Fleet(self.registry, LIVE_SECONDS, clock=lambda: self.seconds)
-        self.transcriber = FleetTranscriber(NoRunner(), self.fleet)
-        self.voice = FleetVoice(NoRunner(), self.fleet)
+        self.transcriber = RemoteTranscriber(NoRunner(), lambda: self.fleet.hears)
+        self.voice = RemoteVoice(NoRunner(), lambda: self.fleet.speaks)
         self.catalog = LanguageCatalog(self.transcriber, (FakeTranslator(),), self.voice)
 
     def pairs(self) -> list[str]:

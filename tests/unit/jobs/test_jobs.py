@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, NotFound, Overloaded, TranslationUnavailable
+from src.domain.errors import IdempotencyConflict, IdempotencyMismatch, Overloaded, TranslationUnavailable
 from src.domain.jobs import Job, JobStatus, Stage
 from src.domain.repositories import Claim
 from src.domain.speech import Formality, Wording
-from src.services.jobs.ending import JobEnding
 from tests.fakes.assembly import WANTED, Bench
 from tests.fakes.fakes import FakeTranslator, FakeVoice, Gate
 
@@ -154,16 +153,6 @@ async def test_deleting_a_running_job_leaves_nothing() -> None:
     assert bench.storage.files == {}
 
 
-async def test_another_users_job_is_not_found() -> None:
-    bench = Bench()
-    job = await _submit(bench)
-    with pytest.raises(NotFound):
-        await bench.jobs.get(job.id, "bob")
-    with pytest.raises(NotFound):
-        await bench.delete_job(job.id, "bob")
-    assert job.id in bench.rows.rows
-
-
 async def test_cancelling_a_job_that_waits_ends_it_there() -> None:
     bench = Bench()
     job = await _submit(bench)
@@ -221,18 +210,6 @@ async def test_what_a_worker_with_an_old_fence_made_is_dropped() -> None:
     assert done.result is not None
     assert set(bench.storage.files) == {done.result.audio_key} == {f"results/{job.id}/2.wav"}
     assert len(bench.rows.usage) == 1
-
-
-async def test_what_ends_too_late_leaves_no_sound() -> None:
-    bench = Bench()
-    await _submit(bench)
-    stale = await bench.rows.claim(10)
-    assert stale is not None
-    result = await bench.pipeline.run(stale, on_stage=lambda _: asyncio.sleep(0))
-    assert result.audio_key in bench.storage.files
-    bench.rows.rows[stale.id] = replace(stale, fence=stale.fence + 1)
-    assert not await JobEnding(bench.rows, bench.events, bench.storage).complete(stale, result)
-    assert result.audio_key not in bench.storage.files
 
 
 async def test_a_finished_job_waits_for_a_database_that_is_away() -> None:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat, Recording
-from src.domain.errors import NoSpeechDetected
+from src.domain.errors import AudioUndecodable, NoSpeechDetected
 from src.services.audio_processing import PADDING_SECONDS, AudioProcessing
 
 
 class FixedDecoder:
-    def __init__(self, audio: Audio) -> None:
-        self.recording = Recording(audio.samples[None], audio.sample_rate, audio.duration_seconds, ("a note",))
+    def __init__(self, audio: Audio, *notes: str) -> None:
+        self.recording = Recording(audio.samples[None], audio.sample_rate, audio.duration_seconds, notes)
         self.asked: list[tuple[bytes, AudioFormat]] = []
 
     def decode(self, data: bytes, declared: AudioFormat) -> Recording:
@@ -39,7 +39,7 @@ def said(seconds: float, begin: float = 0.0, end: float | None = None, beside: f
 
 
 def test_silence_is_cut_but_for_a_little_and_the_peak_is_set_after_it() -> None:
-    decoder, detector = FixedDecoder(said(10, 2, 5)), FixedDetector((2.0, 5.0))
+    decoder, detector = FixedDecoder(said(10, 2, 5), "a note"), FixedDetector((2.0, 5.0))
     speech = AudioProcessing(decoder, detector).decode(b"file", AudioFormat.FLAC)
     assert decoder.asked == [(b"file", AudioFormat.FLAC)]
     assert detector.level > 0.1, "the detector hears quiet recordings as loud ones"
@@ -59,6 +59,11 @@ def test_speech_at_the_very_ends_keeps_the_whole_recording() -> None:
 def test_nobody_speaks() -> None:
     with pytest.raises(NoSpeechDetected):
         AudioProcessing(FixedDecoder(said(3)), FixedDetector(None)).decode(b"", AudioFormat.WAV)
+
+
+def test_nobody_can_be_heard_in_what_is_left_of_a_damaged_file() -> None:
+    with pytest.raises(AudioUndecodable, match="It is damaged"):
+        AudioProcessing(FixedDecoder(said(3), "It is damaged."), FixedDetector(None)).decode(b"", AudioFormat.WAV)
 
 
 def test_more_is_kept_where_there_is_sound_beside_the_speech() -> None:

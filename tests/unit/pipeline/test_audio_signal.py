@@ -82,13 +82,15 @@ def test_every_accepted_file_is_known_by_its_first_bytes(kind: str) -> None:
      ("audio/wave", "wav"), ("audio/x-wav", "wav"), ("audio/AMR", "amr"), ("audio/x-flac", "flac"), ("Auto", "auto"),
      (".wav", "wav"), ("message.M4A", "m4a"), ("audio/vnd.wave", "wav"), ("application/ogg", "ogg"),
      ("", "auto"), (" ", "auto"), ("application/octet-stream", "auto"), ("binary/octet-stream", "auto"),
-     ("audio/*", "auto")],
+     ("audio/*", "auto"), ("m4b", "m4a"), ("MPEG4", "m4a"), ("mpeg-4", "m4a"), ("MPEG_4", "m4a"), ("mp4a.40.2", "m4a"),
+     ("public.mpeg-4-audio", "m4a"), ("com.apple.m4a-audio", "m4a"), ("THREE_GPP", "m4a"), ("AAC_ADTS", "aac"),
+     ("OGG_OPUS", "ogg"), ("WEBM_OPUS", "webm"), ("AMR_WB", "amr"), ("waveform-audio", "wav")],
 )  # fmt: skip
 def test_a_format_is_known_by_the_names_that_clients_have_for_it(name: str, meant: str) -> None:
     assert AudioFormat.of(name) is AudioFormat(meant)
 
 
-@pytest.mark.parametrize("name", ["docx", "audio/x", "text/plain", "null"])
+@pytest.mark.parametrize("name", ["docx", "audio/x", "text/plain", "null", "x-caf", "audio/L16"])
 def test_other_names_are_no_formats(name: str) -> None:
     with pytest.raises(ValueError, match="not a valid"):
         AudioFormat.of(name)

@@ -52,6 +52,12 @@ async def test_nothing_said_is_passed_on() -> None:
         await service.transcribe(SPEECH, "en", Quality.FAST)
 
 
+async def test_where_nothing_is_made_out_it_is_said_what_of_the_recording_is_missing() -> None:
+    cut = replace(SPEECH, notes=("The file was cut off.",))
+    with pytest.raises(NoSpeechDetected, match="The file was cut off"):
+        await Transcription(FakeTranscriber(sentences=())).transcribe(cut, "en", Quality.FAST)
+
+
 @pytest.mark.parametrize(("language", "text"), [("zh", "你好。再见。"), ("en", "你好。 再见。")])
 def test_segments_are_joined_as_the_language_writes(language: str, text: str) -> None:
     segments = (Segment("你好。", 0, 1), Segment("再见。", 1, 2))

@@ -79,30 +79,9 @@ async def test_replacing_a_profile_keeps_its_id_and_removes_the_old_files() -> N
     assert bench.storage.files[new.reference_audio_path] == b"other"
 
 
-async def test_another_users_profile_cannot_be_read_replaced_or_deleted() -> None:
-    bench = Bench()
-    profile = await bench.profiles.save(NEW)
-    with pytest.raises(NotFound):
-        await bench.profiles.get(profile.id, "bob")
-    with pytest.raises(NotFound):
-        await bench.profiles.save(replace(NEW, user_id="bob", profile_id=profile.id))
-    with pytest.raises(NotFound):
-        await bench.delete_profile(profile.id, "bob")
-    assert await bench.profiles.of_user("ann") == [profile]
-
-
-async def test_deleting_leaves_no_file_and_no_row() -> None:
-    bench = Bench()
-    profile = await bench.profiles.save(NEW)
-    await bench.delete_profile(profile.id, "ann")
-    assert bench.storage.files == {}
-    assert bench.profile_rows.rows == {}
-
-
 async def test_too_little_speech_is_refused_and_nothing_is_kept() -> None:
     bench = Bench()
     strict = Profiles(
-        bench.profile_rows,
         bench.profile_rows,
         bench.storage,
         FakeDecoder(),

@@ -67,6 +67,27 @@ def test_a_long_text_of_one_kind_is_said_within_the_time_of_a_test(text: str) ->
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_whatever_has_a_number_and_a_mark_is_said(language: str) -> None:
+    """Ordinals that num2words lacks, magnitudes and powers of any size."""
+    marks = (
+        "{}. {}. x",
+        "{}º",
+        "{}th",
+        "{}-5. May",
+        "{} mln €",
+        "{}x",
+        "{}⁶",
+        "{}'7\"",
+        "{}:2",
+        "{}–{}",
+        "{} l/100 km",
+    )
+    for number in (0, 1, 2, 10, 21, 99, 100, 101, 200, 1000, 1001, 2000, 12_000, 10**6, 10**9, 10**16):
+        for text in marks:
+            assert spoken(text.replace("{}", str(number)), language).sentences
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_no_sentence_takes_less_than_its_least_time(language: str) -> None:
     for case, _, sentences, _ in cases():
         if case == language:

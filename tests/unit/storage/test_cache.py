@@ -31,7 +31,7 @@ async def test_deleted_is_gone_and_its_room_is_free() -> None:
     await cache.delete("a")
     await cache.delete("a")
     assert await cache.get("a") is None
-    assert cache.size_bytes == 0
+    assert cache._entries.currsize == 0
 
 
 async def test_expires_after_its_time_to_live() -> None:
@@ -42,7 +42,7 @@ async def test_expires_after_its_time_to_live() -> None:
     assert await cache.get("a") == b"one"
     clock.seconds += 0.1
     assert await cache.get("a") is None
-    assert cache.size_bytes == 0
+    assert cache._entries.currsize == 0
 
 
 async def test_least_recently_used_goes_first() -> None:
@@ -86,7 +86,7 @@ async def test_never_exceeds_its_bound_and_never_gives_anything_but_the_last_val
         clock.seconds += pause
         found = {k: v for k in last if (v := await cache.get(k)) is not None}
         assert all(last[k][0] == v and last[k][1] > clock.seconds for k, v in found.items())
-        assert cache.size_bytes == sum(len(k.encode()) + len(v) for k, v in found.items()) <= max_bytes
+        assert cache._entries.currsize == sum(len(k.encode()) + len(v) for k, v in found.items()) <= max_bytes
 
 
 async def test_values_of_one_owner_are_separate_and_forgotten_together() -> None:
@@ -96,6 +96,6 @@ async def test_values_of_one_owner_are_separate_and_forgotten_together() -> None
     assert [await cache.get("a", owner) for owner in ("ann", "eve", "")] == [b"ann", b"eve", None]
     await cache.forget("ann")
     assert [await cache.get("a", owner) for owner in ("ann", "eve")] == [None, b"eve"]
-    assert cache.size_bytes == len(b"aeveeve")
+    assert cache._entries.currsize == len(b"aeveeve")
     await cache.forget_here()
-    assert cache.size_bytes == 0
+    assert cache._entries.currsize == 0

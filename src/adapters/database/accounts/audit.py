@@ -1,9 +1,8 @@
 """The log of who did what to whose data. Raises Overloaded and EngineUnavailable when the database cannot answer."""
 
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, literal, select, tuple_, union_all
+from sqlalchemy import BigInteger, ColumnElement, Select, literal, select, tuple_, union_all
 
 from src.adapters.database.engine import Database
 from src.adapters.database.mapping import columns
@@ -25,11 +24,6 @@ class SqlAuditLog:
             self._database, audit_log.insert().values(columns(audit_log, event, details=event.details or None))
         )
 
-    async def of_user(self, user_id: str, limit: int = 100) -> list[AuditEvent]:
-        query = select(audit_log).where(audit_log.c.user_id == user_id)
-        newest_first = query.order_by(audit_log.c.at.desc(), audit_log.c.id.desc()).limit(limit)
-        return [_event(row) for row in await self._database.read(newest_first)]
-
     async def about(self, user_id: str, most: int, after: Place | None = None) -> list[Recorded]:
         """The newest `most` events that the user did, or that were done to the user, newest first; those after a
         place of this log. Each of the two is read through its own index, as far as the page goes.
@@ -39,7 +33,13 @@ class SqlAuditLog:
         parts.append(_newest([audit_log.c.subject == user_subject(user_id), ~did], most, after))
         found = union_all(*(select(part.subquery()) for part in parts)).subquery()
         query = select(found).order_by(found.c.at.desc(), found.c.id.desc()).limit(most)
-        return [Recorded(Place(row.at, str(row.id)), _event(row)) for row in await self._database.read(query)]
+        return [
+            Recorded(
+                Place(row.at, str(row.id)),
+                AuditEvent(row.user_id, row.action, row.subject, row.outcome, row.details or {}, row.at),
+            )
+            for row in await self._database.read(query)
+        ]
 
     async def forget_older_than(self, seconds: float) -> int:
         old = audit_log.delete().where(audit_log.c.at <= now() - timedelta(seconds=seconds))
@@ -51,7 +51,3 @@ def _newest(wanted: list[ColumnElement[bool]], most: int, after: Place | None) -
         there = tuple_(literal(after.created_at, UtcDateTime), literal(int(after.id), BigInteger))
         wanted = [*wanted, tuple_(audit_log.c.at, audit_log.c.id) < there]
     return select(audit_log).where(*wanted).order_by(audit_log.c.at.desc(), audit_log.c.id.desc()).limit(most)
-
-
-def _event(row: Row[Any]) -> AuditEvent:
-    return AuditEvent(row.user_id, row.action, row.subject, row.outcome, row.details or {}, row.at)

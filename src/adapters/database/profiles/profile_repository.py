@@ -7,10 +7,12 @@ All raise Overloaded and EngineUnavailable when the database cannot answer.
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.accounts.erasure_plans import SqlPlans, call_off, plan_now
-from src.adapters.database.mapping import profile_to_values
+from src.adapters.database.consent_tables import consents
+from src.adapters.database.mapping import consent_to_values, profile_to_values
 from src.adapters.database.profiles.consents import keep_consent, profile_of, profiles_with_consents
 from src.adapters.database.statements import know_user, only
 from src.adapters.database.tables import voice_profiles as profiles
+from src.domain.consent import Consent
 from src.domain.errors import NotFound
 from src.domain.jobs import VoiceProfile
 
@@ -45,6 +47,18 @@ class SqlProfileRepository(SqlPlans):
                 await plan_now(self._database, connection, _files_of(replaced), profile)
 
         await self._database.write(work)  # once: else a profile that was deleted since might come back
+
+    async def add_consent(self, profile_id: str, user_id: str, consent: Consent, *, instead_of: str) -> None:
+        row = consents.insert().values(consent_to_values(consent, profile_id, user_id))
+        this = (profiles.c.id == profile_id) & (profiles.c.user_id == user_id) & (profiles.c.consent_id == instead_of)
+        change = profiles.update().where(this).values(consent_id=consent.id, updated_at=consent.received_at)
+
+        async def work(connection: AsyncConnection) -> None:
+            if (await connection.execute(change)).rowcount == 0:
+                raise NotFound("The voice profile is not there any more, or was replaced meanwhile.")
+            await connection.execute(row)
+
+        await self._database.write(work)
 
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
         query = profiles_with_consents().where(profiles.c.id == profile_id, profiles.c.user_id == user_id)
