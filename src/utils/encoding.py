@@ -1,11 +1,14 @@
 """Speech as files of the formats that players take, beside WAV."""
 
 import io
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
 from src.domain.audio import Audio
+
+if TYPE_CHECKING:
+    import av
 
 _CODECS = {"mp3": ("mp3", "libmp3lame"), "opus": ("ogg", "libopus"), "aac": ("adts", "aac"), "flac": ("flac", "flac")}
 """FFmpeg's names of the container and of the codec in it."""
@@ -15,6 +18,8 @@ _TEMPO = (0.5, 2.0)
 
 def encode_as(audio: Audio, name: str, comment: str) -> bytes:
     """A file in the format mp3, opus (in Ogg), aac (ADTS) or flac. `comment` is its tag of that name; ADTS has none."""
+    import av  # noqa: PLC0415 - as below: 80 MB that a service without such callers does without
+
     container, codec = _CODECS[name]
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
@@ -28,6 +33,8 @@ def encode_as(audio: Audio, name: str, comment: str) -> bytes:
 
 def stretched(audio: Audio, speed: float) -> Audio:
     """The same speech `speed` times as fast (0.25 to 4), at the same pitch."""
+    import av  # noqa: PLC0415
+
     graph = av.filter.Graph()
     chain = [graph.add_abuffer(format="flt", sample_rate=audio.sample_rate, layout="mono")]
     while speed != 1.0:
@@ -49,7 +56,9 @@ def stretched(audio: Audio, speed: float) -> Audio:
     return Audio(np.concatenate(pieces).astype(np.float32), audio.sample_rate)
 
 
-def _frame(audio: Audio) -> av.AudioFrame:
+def _frame(audio: Audio) -> "av.AudioFrame":
+    import av  # noqa: PLC0415
+
     frame = av.AudioFrame.from_ndarray(audio.samples[None].astype(np.float32), format="flt", layout="mono")
     frame.sample_rate = audio.sample_rate
     return frame

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(1500)
 
 WAV = AudioFormat.WAV
 POSITIONS = either(2_000, 20)
-MUTATIONS = either(5_000, 40)
+MUTATIONS = either(5_000, 100)
 
 
 def test_any_changed_byte_is_noticed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,8 +174,10 @@ class _Pieces:
         self.blocks += _arrays(self._resampler.resample(frame))
 
     def joined(self) -> Samples:
-        """[C, T]; mono pieces between stereo ones are on both channels."""
+        """[C, T]; mono pieces between stereo ones are on both channels. Raises AudioUndecodable where there is none."""
         self._flush()
+        if not self.blocks:
+            raise AudioUndecodable("What can be decoded of the recording is too short to be a sound.")
         most = max(len(block) for block in self.blocks)
         wide = [block if len(block) == most else np.repeat(block, most, axis=0) for block in self.blocks]
         sound: NDArray[np.float32] = np.concatenate(wide, axis=1)

@@ -70,7 +70,14 @@ def call(http: httpx.Client, operation: str, headers: dict[str, str]) -> httpx.R
 
 
 def _is(answer: httpx.Response, status: int, code: str) -> None:
-    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert (answer.status_code, _problem(answer)["code"]) == (status, code), answer.text
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    """OpenAI's clients get theirs in OpenAI's form."""
+    said: dict[str, Any] = answer.json()
+    error: dict[str, Any] = said.get("error", said)
+    return error
 
 
 def test_every_operation_asks_for_a_token_with_the_scope_that_it_declares(http: httpx.Client) -> None:
@@ -78,12 +85,13 @@ def test_every_operation_asks_for_a_token_with_the_scope_that_it_declares(http: 
     assert {name for name, operation in served.items() if "security" not in operation} == OPEN
     for name in served.keys() - OPEN:
         ((_, (scope,)),) = served[name]["security"][0].items()
-        assert {"401", "403", "422"} <= served[name]["responses"].keys(), name
+        described = served[name]["responses"].keys()
+        assert {"401", "403", "422"} <= described or "default" in described, name
         _is(call(http, name, {}), 401, "unauthenticated")
         for held in ("", " ".join(ALL_SCOPES - {scope}), f"{scope}s", scope.upper()):
             refused = call(http, name, as_user("ann", held))
             _is(refused, 403, "forbidden")
-            assert f"`{scope}`" in refused.json()["detail"]
+            assert f"`{scope}`" in refused.text
         assert call(http, name, as_user("ann", scope)).status_code not in (401, 403), name
 
 

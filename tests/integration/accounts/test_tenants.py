@@ -87,9 +87,13 @@ def case(*operations: str) -> Callable[[Case], Case]:
     return add
 
 
-@case("GET /api/v1/voice/job/{job_id}", "GET /api/v1/voice/translate/{job_id}", "DELETE /api/v1/voice/job/{job_id}")
+@case(
+    *(f"GET /api/v1/voice/{path}" for path in ("job/{job_id}", "job/{job_id}/events", "translate/{job_id}")),
+    "DELETE /api/v1/voice/job/{job_id}",
+)
 def jobs(world: World) -> None:
     world.refused("GET", f"{VOICE}/job/{world.job_id}")
+    world.refused("GET", f"{VOICE}/job/{world.job_id}/events")
     world.refused("GET", f"{VOICE}/translate/{world.job_id}")
     world.refused("DELETE", f"{VOICE}/job/{world.job_id}")
 

@@ -1,0 +1,176 @@
+"""The service from the command line: python -m src.cli translate message.m4a --to es -o answer.wav
+
+It speaks to the server at --server, or at $VOICE_SERVER, or at http://127.0.0.1:8000; $VOICE_TOKEN is its bearer token.
+Exit codes: 0 done, 1 the service refused or failed, 2 wrong usage, 3 no service there.
+"""
+
+import argparse
+import base64
+import json
+import os
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tqdm import tqdm
+
+from src.domain.jobs import Stage
+
+REFUSED, UNREACHABLE = 1, 3
+_SECONDS = httpx.Timeout(30, read=330)
+_STAGES = list(Stage)
+
+
+class Refused(Exception):
+    """The service answered with a problem."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(str(problem.get("detail", problem)))
+        self.problem = problem
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = _parser().parse_args(arguments)
+    if args.command == "serve":
+        runpy.run_module("src.main", run_name="__main__")
+        return 0
+    headers = {"Authorization": f"Bearer {os.environ['VOICE_TOKEN']}"} if "VOICE_TOKEN" in os.environ else {}
+    try:
+        with httpx.Client(base_url=f"{args.server}/api/v1/voice", headers=headers, timeout=_SECONDS) as http:
+            answer: dict[str, Any] = args.run(http, args)
+    except Refused as error:
+        _tell(error.problem if args.json else f"{error}", file=sys.stderr)
+        return REFUSED
+    except httpx.TransportError as error:
+        _tell(f"No service answers at {args.server} ({type(error).__name__}).", file=sys.stderr)
+        return UNREACHABLE
+    for sentence in answer.get("degraded") or ():
+        _tell(f"note: {sentence}", file=sys.stderr)
+    sound = answer.pop("audio_base64", None)
+    if sound is not None:
+        args.output.write_bytes(base64.b64decode(sound))
+    _tell(answer if args.json else args.say(answer, args))
+    return 0
+
+
+def _translate(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
+    body = {
+        "audio": _encoded(args.file),
+        "target_language": args.to,
+        "source_language": args.source,
+        "voice_profile_id": args.voice,
+        "options": {"return_audio_url": False},
+    }
+    with http.stream("POST", "/translate", json=body, headers={"Accept": "text/event-stream"}) as response:
+        if response.is_error:
+            response.read()
+        _checked(response)
+        with tqdm(total=len(_STAGES), disable=args.json or None, leave=False, bar_format="{desc} {bar}") as bar:
+            for kind, members in _events(response):
+                if kind == "error":
+                    raise Refused(members)
+                if kind == "done":
+                    return _checked(http.get(f"/job/{members['job_id']}"))
+                if kind == "progress" and members["stage"] is not None:
+                    bar.n = _STAGES.index(members["stage"])
+                    bar.set_description(members["stage"].replace("_", " "))
+    raise httpx.RemoteProtocolError("the events ended before the answer")
+
+
+def _transcribe(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
+    body = {"audio": _encoded(args.file), "source_language": args.source}
+    return _checked(http.post("/transcribe", json=body))
+
+
+def _clone(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
+    body = {"text": args.text, "target_language": args.to, "voice_profile_id": args.voice, "return_audio_url": False}
+    if args.reference is not None:
+        body["reference_audio"] = _encoded(args.reference)
+    return _checked(http.post("/clone", json=body))
+
+
+def _profile(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
+    return _checked(http.post("/profile", json={"reference_audio": _encoded(args.file), "name": args.name}))
+
+
+def _checked(response: httpx.Response) -> dict[str, Any]:
+    """The body, if there is one to be read by now. Raises Refused; a 202 of a job that goes on is refused, too."""
+    if response.is_error:
+        raise Refused(response.json())
+    if response.status_code == httpx.codes.ACCEPTED:
+        raise Refused(
+            {"detail": f"It takes longer than the server waits, and goes on at {response.headers['location']}."}
+        )
+    return dict(response.json()) if response.is_closed else {}
+
+
+def _events(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
+    kind = ""
+    for line in response.iter_lines():
+        name, _, value = line.partition(": ")
+        if name == "event":
+            kind = value
+        elif name == "data":
+            yield kind, json.loads(value)
+
+
+def _encoded(file: Path) -> str:
+    return base64.b64encode(file.read_bytes()).decode()
+
+
+def _tell(told: object, file: Any = None) -> None:
+    text = told if isinstance(told, str) else json.dumps(told, ensure_ascii=False, indent=2)
+    print(text, file=file or sys.stdout)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    server = os.environ.get("VOICE_SERVER", "http://127.0.0.1:8000")
+    common.add_argument("--server", default=server, help="%(default)s")
+    common.add_argument("--json", action="store_true", help="print the whole answer, without its sound")
+    file = argparse.ArgumentParser(add_help=False)
+    file.add_argument("file", type=_readable, help="a recording")
+    spoken = argparse.ArgumentParser(add_help=False)
+    spoken.add_argument("--to", required=True, metavar="LANGUAGE", help="BCP-47: es, pt-BR")
+    spoken.add_argument("-o", "--output", type=Path, default=Path("answer.wav"), help="%(default)s")
+    heard = argparse.ArgumentParser(add_help=False)
+    heard.add_argument("--from", dest="source", metavar="LANGUAGE", help="of the recording; else it is detected")
+
+    description, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m src.cli",
+        description=description,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    translate = commands.add_parser("translate", parents=[common, file, spoken, heard], help="speech to speech")
+    translate.add_argument("--voice", metavar="PROFILE", help="a profile's id; else the speaker's own")
+    translate.set_defaults(run=_translate, say=lambda answer, args: f"{answer['translated_text']}\n{args.output}")
+    transcribe = commands.add_parser("transcribe", parents=[common, file, heard], help="speech to text")
+    transcribe.set_defaults(run=_transcribe, say=lambda answer, _: answer["text"])
+    clone = commands.add_parser("clone", parents=[common, spoken], help="text to speech in a voice")
+    clone.add_argument("text")
+    voice = clone.add_mutually_exclusive_group(required=True)
+    voice.add_argument("--voice", metavar="PROFILE", help="a profile's id")
+    voice.add_argument("--reference", type=_readable, metavar="FILE", help="a recording of the voice")
+    clone.set_defaults(run=_clone, say=lambda _, args: str(args.output))
+    profile = commands.add_parser("profile", parents=[common, file], help="keep a voice; prints its id")
+    profile.add_argument("--name")
+    profile.set_defaults(run=_profile, say=lambda answer, _: answer["profile_id"])
+    commands.add_parser("serve", help="run the service, as `python -m src.main`")
+    return parser
+
+
+def _readable(name: str) -> Path:
+    path = Path(name)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {name}")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

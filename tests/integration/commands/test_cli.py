@@ -1,0 +1,71 @@
+"""python -m src.cli against a service on fake engines."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from src import cli
+from src.config.settings import Settings
+from src.main import create_app
+from src.utils.audio import samples_of_wav
+from tests.conftest import serving
+from tests.fakes.engines import fake_engines
+from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice
+from tests.servers.ports import free_port
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    engines = fake_engines(transcriber=FakeTranscriber(), translators=(FakeTranslator(),), voice=FakeVoice())
+    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("data"), min_reference_seconds=0.5)
+    with serving(create_app(settings, engines)) as url:
+        yield url
+
+
+@pytest.fixture
+def message(tmp_path: Path) -> str:
+    path = tmp_path / "message.m4a"
+    path.write_bytes(b"any bytes: the decoder is a fake")
+    return str(path)
+
+
+def test_a_message_is_translated_into_a_file(
+    server: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.wav"
+    assert cli.main(["translate", message, "--to", "es", "-o", str(output), "--server", server]) == 0
+    assert samples_of_wav(output.read_bytes()).duration_seconds > 0.1
+    said = capsys.readouterr()
+    assert said.out == f"gninrom doog etal si niart eht\n{output}\n"
+    assert "note: The language was not detected" in said.err
+
+
+def test_a_kept_voice_says_a_text_and_a_recording_is_written_down(
+    server: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.wav"
+    assert cli.main(["profile", message, "--name", "Ana", "--server", server]) == 0
+    profile = capsys.readouterr().out.strip()
+    assert re.fullmatch(r"[0-9a-f]{32}", profile)
+    words = ["clone", "Hola.", "--to", "es", "-o", str(output), "--server", server]
+    for voice in (["--voice", profile], ["--reference", message]):
+        output.unlink(missing_ok=True)
+        assert cli.main([*words, *voice]) == 0
+        assert output.stat().st_size > 1000
+    capsys.readouterr()
+    assert cli.main(["transcribe", message, "--from", "en", "--json", "--server", server]) == 0
+    assert json.loads(capsys.readouterr().out)["text"] == "good morning the train is late"
+
+
+def test_exit_codes_tell_refusals_from_wrong_usage_and_from_no_service(
+    server: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["translate", message, "--to", "xx", "--server", server]) == cli.REFUSED
+    assert "'xx' is not one of the service's languages" in capsys.readouterr().err
+    assert cli.main(["transcribe", message, "--server", f"http://127.0.0.1:{free_port()}"]) == cli.UNREACHABLE
+    with pytest.raises(SystemExit) as wrong:
+        cli.main(["translate", "no-such-file.m4a", "--to", "es"])
+    assert wrong.value.code == 2
