@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 MODEL_RATE = 16_000
 
 TELLING_SECONDS = 1.5
-"""Speech that it takes to tell languages apart. `benchmark.py --suite hearing --bounds` has the figures."""
+"""Speech that it takes to tell languages apart. The bounds below are from `benchmark.py --suite hearing --bounds`: 100
+prompts in five languages, whole and their first 1 to 3 s; 208 windows with as much speech, and 189 with less.
+"""
 _FOREIGN = 0.6
-"""Probability of a language that the service does not have at which it says so, instead of taking the next likely."""
+"""Probability of a language that the service does not have at which it says so, instead of taking the next likely. No
+window is refused wrongly (at 0.5, 1 of 208; of the shorter ones, 1 of 189 up to 0.8), and 17 of 208 would not be
+refused were their language not the service's (at 0.7, 22; at 0.9, 38).
+"""
 _OTHER, _OTHER_BRIEFLY, DECLARED = 0.6, 0.8, 0.05
 """The named language is not what is spoken: another one has this probability (the second for less speech), and it has
-no more than that.
+no more than that. Named rightly, 1 of 208 windows is said to be in another language (at 0.8, too); named as each of
+three near languages, 570 of 624 are (at 0.8, 545). Of the shorter ones 3 of 189 and 377 of 567 (at 0.6, 8 and 446).
 """
 _FLOOR, _FLOOR_OF_ANOTHER = 0.12, 0.3
 """Confidence below which a text is not what was said; the second where it sounds like another language than the named
