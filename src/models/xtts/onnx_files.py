@@ -34,6 +34,12 @@ def step_session(gpt: Any, directory: Path) -> ort.InferenceSession:
     kept = directory / _FOLDER / _name(directory)
     try:
         _keep(gpt, kept)
+        try:
+            return _session(kept / _GRAPH)
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's have no base of their own
+            logger.warning("xtts: the converted network cannot be read, and is made again: %s", error)
+            rmtree(kept)
+            _keep(gpt, kept)
     except OSError as error:
         logger.warning("xtts: %s cannot keep the converted network (%s): each start converts it", directory, error)
         with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,7 @@ Weights have a scale for each block of 32 inputs, and ONNX Runtime gives activat
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import onnx
@@ -29,7 +30,7 @@ _IR_VERSION = 10
 
 
 def write_step_graph(gpt: Any, path: Path) -> None:
-    """Write the graph of a stock `GPT` to `path`, and its weights beside it, to `path` with ".data" appended."""
+    """Write the graph of a stock `GPT` to `path`, and its weights to another file beside it."""
     graph = _Graph()
     x = "x"
     caches = []
@@ -133,5 +134,5 @@ class _Graph:
             helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION),
             path,
             save_as_external_data=True,
-            location=path.name + ".data",
+            location=f"{uuid4().hex}.data",  # onnx refuses a name that some file of the working directory has
         )

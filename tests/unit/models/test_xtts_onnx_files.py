@@ -1,5 +1,6 @@
 """The converted network beside its checkpoint."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ def test_the_second_start_converts_nothing_and_maps_the_packed_weights(
     assert "packs its own copy" not in caplog.text
     monkeypatch.setattr(onnx_files, "write_step_graph", refuse)
     assert step_session(load().gpt, checkpoint).get_inputs()
+
+
+def test_a_kept_network_that_was_cut_off_is_made_again(checkpoint: Path) -> None:
+    step_session(load().gpt, checkpoint)
+    [weights] = kept(checkpoint)[0].glob("*.data")
+    os.truncate(weights, 1000)
+    assert step_session(load().gpt, checkpoint).get_inputs()
+    assert weights.stat().st_size > 1000
 
 
 def test_another_checkpoint_replaces_the_network_of_the_first(checkpoint: Path) -> None:
