@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import logging
 import tempfile
+import zipfile
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -109,8 +110,17 @@ def _options() -> ort.SessionOptions:
 
 
 def _name(directory: Path) -> str:
-    with (directory / "model.pth").open("rb") as file:
-        checkpoint = hashlib.file_digest(file, "sha256").hexdigest()
+    checkpoint = _digest(directory / "model.pth")
     instructions = sorted(name for name, has in torch.cpu.get_capabilities().items() if has is True)
     processor = hashlib.sha256(" ".join(instructions).encode()).hexdigest()
     return f"{processor[:8]}-{ort.__version__}-{checkpoint[:16]}"
+
+
+def _digest(checkpoint: Path) -> str:
+    """Of the checksums that a zip file has of its entries, as torch writes them: 2 GB need not be read for it."""
+    if not zipfile.is_zipfile(checkpoint):
+        with checkpoint.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    with zipfile.ZipFile(checkpoint) as archive:
+        entries = [(entry.filename, entry.file_size, entry.CRC) for entry in archive.infolist()]
+    return hashlib.sha256(repr(entries).encode()).hexdigest()

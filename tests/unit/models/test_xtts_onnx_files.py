@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from src.models.xtts import onnx_files
 from src.models.xtts.onnx_files import step_session
@@ -48,8 +49,9 @@ def test_another_checkpoint_replaces_the_network_of_the_first(checkpoint: Path) 
     step_session(load().gpt, checkpoint)
     [first] = kept(checkpoint)
     (checkpoint / ".converted" / "unfinished.by-a-killed-process").mkdir()
-    with (checkpoint / "model.pth").open("ab") as file:
-        file.write(b"another")
+    weights = torch.load(checkpoint / "model.pth", weights_only=True)
+    weights["model"]["gpt.mel_head.bias"][0] += 1
+    torch.save(weights, checkpoint / "model.pth")
     step_session(load().gpt, checkpoint)
     [second] = kept(checkpoint)
     assert second != first
