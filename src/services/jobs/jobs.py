@@ -6,12 +6,13 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import KW_ONLY, dataclass, field
 from uuid import uuid4
 
-from src.domain.errors import IdempotencyConflict, JobCancelled, NotFound, Unavailable
+from src.domain.errors import IdempotencyConflict, JobCancelled, NotFound, RateLimited, Unavailable
 from src.domain.identity import current_trace
 from src.domain.jobs import Job, JobRequest, JobStatus, Priority
 from src.domain.ports import JobEvents, JobQueue, Storage
@@ -27,6 +28,7 @@ _CANCEL_SECONDS = 5.0
 _ERASED_SECONDS = 60.0
 _WATCH_SECONDS = 0.25
 """How often to look whether a job has come to its next stage, of which no event tells."""
+_MOST_WATCHED = 20
 _SILENCE_SECONDS = 15.0
 """After which a watcher is told the same again: proxies close connections on which nothing passes."""
 
@@ -44,6 +46,7 @@ class Jobs:
     _: KW_ONLY
     most_waiting: int
     most_waiting_of_user: int | None = None
+    _watchers: Counter[str] = field(default_factory=Counter, init=False)  # by user
 
     async def submit(
         self,
@@ -112,11 +115,11 @@ class Jobs:
 
     async def watch(self, job_id: str, user_id: str, ending: asyncio.Event) -> AsyncIterator[Job]:
         """The job now, each time that it has another state, and every 15 s, until it, or this server, ends. Raises
-        NotFound.
+        NotFound, and RateLimited for a user who watches 20 jobs here.
         """
         clock = asyncio.get_running_loop().time
         told, told_at = None, clock()
-        with self.events.listening(job_id) as wake:
+        with self._watching(user_id), self.events.listening(job_id) as wake:
             while not ending.is_set():
                 job = await self.jobs.get(job_id, user_id)
                 if (job.status, job.stage) != told or clock() >= told_at + _SILENCE_SECONDS:
@@ -125,6 +128,18 @@ class Jobs:
                 if job.ended:
                     return
                 await wake.wait(min(_WATCH_SECONDS, self.events.patience_seconds))
+
+    @contextmanager
+    def _watching(self, user_id: str) -> Iterator[None]:
+        if self._watchers[user_id] >= _MOST_WATCHED:
+            raise RateLimited(f"You watch {_MOST_WATCHED} jobs. Wait until one of them has ended.")
+        self._watchers[user_id] += 1
+        try:
+            yield
+        finally:
+            self._watchers[user_id] -= 1
+            if not self._watchers[user_id]:
+                del self._watchers[user_id]
 
     async def cancel(self, job_id: str) -> None:
         """Stop the job if it has not ended: the engine stops, and the job fails with `cancelled`.

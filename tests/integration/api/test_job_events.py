@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -98,6 +99,24 @@ def test_a_job_that_fails_ends_with_its_problem(http: httpx.Client, translator: 
     finally:
         translator.error = None
     assert (kind, problem["code"], problem["status"]) == ("error", "translation_unavailable", 502)
+
+
+def test_nobody_watches_jobs_without_bound(http: httpx.Client, voice: FakeVoice) -> None:
+    voice.gate.opened.clear()
+    job = http.post("/api/v1/voice/translate", json=BODY, headers={"Prefer": "respond-async"}).json()["job_id"]
+    path = f"/api/v1/voice/job/{job}/events"
+    with ExitStack() as watching:
+        streams = [watching.enter_context(http.stream("GET", path)).iter_lines() for _ in range(20)]
+        assert [next(lines) for lines in streams] == ["event: progress"] * 20
+        [(kind, _, problem)] = events(http.get(path))
+        assert (kind, problem["code"]) == ("error", "rate_limited")
+    voice.gate.opened.set()
+    for _ in range(100):
+        told = events(http.get(path))
+        if told[-1][0] == "done":
+            break
+        time.sleep(0.1)
+    assert told[-1][0] == "done"
 
 
 def test_a_server_that_ends_lets_go_of_those_who_watch(tmp_path: Any) -> None:
