@@ -12,7 +12,7 @@ Every event has an id. A caller that comes back with `Last-Event-ID` gets what f
 
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,8 @@ from src.api import presenters
 from src.api.dependencies import Links, Services
 from src.api.error_handlers import problem
 from src.domain.errors import VoiceServiceError, error_kind
-from src.domain.jobs import Job, TranslationResult
+from src.domain.jobs import Job, TranslatedSegment, TranslationResult
+from src.domain.speech import Segment
 from src.utils.audio import encode_pcm, samples_of_wav
 
 MEDIA_TYPE = "text/event-stream"
@@ -57,7 +58,8 @@ async def _ended(job: Job, services: Services, links: Links, last_id: str | None
     if job.error is not None:
         raise error_kind(job.error.code)(job.error.detail, retry_after_seconds=job.retry_after_seconds())
     assert job.result is not None  # noqa: S101 - it is completed
-    wav = await services.storage.get(job.result.audio_key) if job.request.return_base64 else None
+    with_sound = job.request.return_base64 and job.result.audio_key
+    wav = await services.storage.get(job.result.audio_key) if with_sound else None
     silent = replace(job, request=replace(job.request, return_base64=False))
     done = (await presenters.job_response(silent, services.storage, links)).model_dump(mode="json")
     return _pieces(job.result, wav, done, last_id)
@@ -74,11 +76,13 @@ def _pieces(result: TranslationResult, wav: bytes | None, done: dict[str, Any], 
 def _all_pieces(
     result: TranslationResult, wav: bytes | None, done: dict[str, Any]
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for kind in ("transcript", "translation"):
-        for index, segment in enumerate(result.segments):
-            text = segment.text if kind == "transcript" else segment.translated_text
-            members = {"index": index, "start": segment.start, "end": segment.end, "text": text}
-            yield kind, f"{kind}-{index}", members
+    said: Sequence[Segment | TranslatedSegment] = result.transcript.segments if result.transcript else result.segments
+    for index, heard in enumerate(said):
+        members = {"index": index, "start": heard.start, "end": heard.end, "text": heard.text}
+        yield "transcript", f"transcript-{index}", members
+    for index, segment in enumerate(result.segments):
+        members = {"index": index, "start": segment.start, "end": segment.end, "text": segment.translated_text}
+        yield "translation", f"translation-{index}", members
     if wav is not None:
         audio = samples_of_wav(wav)
         size = int(audio.sample_rate * _PIECE_SECONDS)

@@ -80,6 +80,14 @@ def test_whoever_comes_back_gets_what_follows_the_last_event(http: httpx.Client)
     assert http.get("/api/v1/voice/job/nobodys/events").status_code == 404
 
 
+def test_a_transcription_has_events_too(http: httpx.Client) -> None:
+    body = {"audio": BODY["audio"]}
+    begun = http.post("/api/v1/voice/transcribe", json=body, headers={"Prefer": "respond-async"})
+    told = events(http.get(f"{begun.headers['location']}/events"))
+    pieces = [(kind, members.get("text")) for kind, _, members in told if kind != "progress"]
+    assert pieces == [("transcript", "good morning"), ("transcript", "the train is late"), ("done", None)]
+
+
 def test_each_stage_is_told_once_when_it_begins(http: httpx.Client, voice: FakeVoice) -> None:
     voice.gate.opened.clear()
     opening = threading.Timer(1.0, voice.gate.opened.set)
