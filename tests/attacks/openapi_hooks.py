@@ -116,6 +116,8 @@ def filter_failure(
     if not isinstance(failure, RejectedPositiveData):
         return True
     problem = response.json()
+    if openai := problem.get("error"):
+        problem = {"code": openai["code"], "detail": f"{openai['param'] or openai['message']}:"}
     wrong = {error["field"] for error in problem.get("errors", [])} or {problem["detail"].partition(":")[0]}
     return problem["code"] not in _SEMANTIC_CODES and not wrong <= _SEMANTIC_FIELDS
 
@@ -128,7 +130,8 @@ def after_call(
     if response.status_code == 200 and case.operation.path in _SPEAKING and (address := response.json()["audio_url"]):
         url = urlsplit(address)
         _heard.append(({"key": url.path.removeprefix("/api/v1/audio/")}, dict(parse_qsl(url.query))))
-    if response.status_code in (200, 202) and response.request.method == "POST":
+    is_json = "application/json" in response.headers.get("content-type", [""])[0]
+    if is_json and response.status_code in (200, 202) and response.request.method == "POST":
         for name, ids in _made.items():
             if made := response.json().get(name):
                 ids.append(made)

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from scripts.checkpoints.whisper import make
 from src.domain.audio import Audio
-from src.domain.errors import NoSpeechDetected
+from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood
 from src.domain.leases import Abilities
 from src.domain.speech import Quality, SpeechRequest, Transcript
 from src.models.whisper.batch import load_whisper
@@ -98,7 +98,7 @@ async def test_hearing_and_speaking_at_once_change_nothing_and_the_cancelled_dis
     async def hear(clip: Audio) -> str:
         try:
             transcript: Transcript = await ears.transcribe(clip, "en", Quality.FAST)
-        except NoSpeechDetected as error:
+        except (NoSpeechDetected, SpeechNotUnderstood) as error:
             return error.detail
         return transcript.text
 

@@ -68,9 +68,13 @@ class TranscriptionForm(BaseModel):
     stream: bool = False
 
 
-@router.post("/audio/transcriptions", response_model=schemas.Transcription | schemas.VerboseTranscription)
+@router.post(
+    "/audio/transcriptions",
+    response_model=schemas.Transcription | schemas.VerboseTranscription,
+    responses={200: {"content": {"text/plain": {}, "text/vtt": {}, "text/event-stream": {}}}},
+)
 async def transcriptions(
-    form: Annotated[TranscriptionForm, Form()],
+    form: Annotated[TranscriptionForm, Form(media_type="multipart/form-data")],
     caller: Caller,
     services: ServicesDep,
     request: Request,
@@ -87,9 +91,16 @@ async def transcriptions(
     return _transcript(heard, form.response_format, "transcribe", frozenset(map(str, granularities)))
 
 
-@router.post("/audio/translations", response_model=schemas.Transcription | schemas.VerboseTranscription)
+@router.post(
+    "/audio/translations",
+    response_model=schemas.Transcription | schemas.VerboseTranscription,
+    responses={200: {"content": {"text/plain": {}, "text/vtt": {}}}},
+)
 async def translations(
-    form: Annotated[TranscriptionForm, Form()], caller: Caller, services: ServicesDep, request: Request
+    form: Annotated[TranscriptionForm, Form(media_type="multipart/form-data")],
+    caller: Caller,
+    services: ServicesDep,
+    request: Request,
 ) -> Response:
     """Speech to English text."""
     return _transcript(
