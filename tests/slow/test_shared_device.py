@@ -97,7 +97,7 @@ async def test_hearing_and_speaking_at_once_change_nothing_and_the_cancelled_dis
 
     async def hear(clip: Audio) -> str:
         try:
-            transcript: Transcript = await ears.transcribe(clip, "en", Quality.FAST)
+            transcript: Transcript = await ears.transcribe(clip, None, Quality.FAST)
         except (NoSpeechDetected, SpeechNotUnderstood) as error:
             return error.detail
         return transcript.text
