@@ -37,9 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
     if args.command == "serve":
         runpy.run_module("src.main", run_name="__main__")
         return 0
-    headers = {"Authorization": f"Bearer {os.environ['VOICE_TOKEN']}"} if "VOICE_TOKEN" in os.environ else {}
+    token = os.environ.get("VOICE_TOKEN", "").strip()
+    headers = {b"Authorization": f"Bearer {token}".encode()} if token else {}
+    server = args.server.rstrip("/")
     try:
-        with httpx.Client(base_url=f"{args.server}/api/v1/voice", headers=headers, timeout=_SECONDS) as http:
+        with httpx.Client(base_url=f"{server}/api/v1/voice", headers=headers, timeout=_SECONDS) as http:
             answer: dict[str, Any] = args.run(http, args)
     except Refused as error:
         _tell(error.problem if args.json else f"{error}", file=sys.stderr)
@@ -68,16 +70,18 @@ def _translate(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
         if response.is_error:
             response.read()
         _checked(response)
+        job_id = "that was not named"
         with tqdm(total=len(_STAGES), disable=args.json or None, leave=False, bar_format="{desc} {bar}") as bar:
             for kind, members in _events(response):
                 if kind == "error":
                     raise Refused(members)
                 if kind == "done":
                     return _checked(http.get(f"/job/{members['job_id']}"))
+                job_id = members.get("job_id", job_id)
                 if kind == "progress" and members["stage"] is not None:
                     bar.n = _STAGES.index(members["stage"])
                     bar.set_description(members["stage"].replace("_", " "))
-    raise httpx.RemoteProtocolError("the events ended before the answer")
+    raise Refused({"detail": f"The service was stopped. The message goes on as job {job_id}."})
 
 
 def _transcribe(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
@@ -99,7 +103,8 @@ def _profile(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
 def _checked(response: httpx.Response) -> dict[str, Any]:
     """The body, if there is one to be read by now. Raises Refused; a 202 of a job that goes on is refused, too."""
     if response.is_error:
-        raise Refused(response.json())
+        is_json = "json" in response.headers.get("content-type", "")
+        raise Refused(response.json() if is_json else {"detail": f"{response.status_code} {response.reason_phrase}"})
     if response.status_code == httpx.codes.ACCEPTED:
         raise Refused(
             {"detail": f"It takes longer than the server waits, and goes on at {response.headers['location']}."}
@@ -128,14 +133,14 @@ def _tell(told: object, file: Any = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    server = os.environ.get("VOICE_SERVER", "http://127.0.0.1:8000")
-    common.add_argument("--server", default=server, help="%(default)s")
+    server = os.environ.get("VOICE_SERVER") or "http://127.0.0.1:8000"
+    common.add_argument("--server", type=_address, default=server, help="%(default)s")
     common.add_argument("--json", action="store_true", help="print the whole answer, without its sound")
     file = argparse.ArgumentParser(add_help=False)
     file.add_argument("file", type=_readable, help="a recording")
     spoken = argparse.ArgumentParser(add_help=False)
     spoken.add_argument("--to", required=True, metavar="LANGUAGE", help="BCP-47: es, pt-BR")
-    spoken.add_argument("-o", "--output", type=Path, default=Path("answer.wav"), help="%(default)s")
+    spoken.add_argument("-o", "--output", type=_writable, default=Path("answer.wav"), help="%(default)s")
     heard = argparse.ArgumentParser(add_help=False)
     heard.add_argument("--from", dest="source", metavar="LANGUAGE", help="of the recording; else it is detected")
 
@@ -163,6 +168,19 @@ def _parser() -> argparse.ArgumentParser:
     profile.set_defaults(run=_profile, say=lambda answer, _: answer["profile_id"])
     commands.add_parser("serve", help="run the service, as `python -m src.main`")
     return parser
+
+
+def _address(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError("it begins with http:// or https://")
+    return url
+
+
+def _writable(name: str) -> Path:
+    path = Path(name)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{name} cannot be written")
+    return path
 
 
 def _readable(name: str) -> Path:

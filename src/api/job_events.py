@@ -66,11 +66,11 @@ async def _ended(job: Job, services: Services, links: Links, last_id: str | None
 
 
 def _pieces(result: TranslationResult, wav: bytes | None, done: dict[str, Any], last_id: str | None) -> Iterator[str]:
-    passed = last_id is None or last_id.startswith("progress-")
-    for kind, key, members in _all_pieces(result, wav, done):
-        if passed:
-            yield _event(kind, key, members)
-        passed = passed or key == last_id
+    """All of them for a last event that is none of these."""
+    pieces = list(_all_pieces(result, wav, done))
+    ids = [key for _, key, _ in pieces]
+    following = ids.index(last_id) + 1 if last_id in ids else 0
+    return (_event(*piece) for piece in pieces[following:])
 
 
 def _all_pieces(

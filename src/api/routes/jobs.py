@@ -92,6 +92,7 @@ async def watch_job(
     """The job as server-sent events: `progress` until it has ended, then `transcript`, `translation`, `audio` and
     `done`, or `error`.
     """
+    services.jobs.require_watchable(caller.user_id)
     job = await services.jobs.get(job_id, caller.user_id)
     events = job_events(job, services, links, request, last_event_id)
     return StreamingResponse(events, media_type=MEDIA_TYPE, headers=STREAM_HEADERS)

@@ -42,6 +42,8 @@ MultiPartParser.spool_max_size = MAX_AUDIO_BYTES  # a voice is not written to a 
 
 _MAX_PROMPT = 200
 _PIECE_BYTES = 16_384
+_SURE_CHARACTERS = 20
+"""Of a text whose language is recognised; of shorter ones it is guessed."""
 _MEDIA_TYPES = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg",
@@ -83,8 +85,8 @@ async def transcriptions(
     count.
     """
     granularities = frozenset((await request.form()).getlist("timestamp_granularities[]"))
-    if unknown := granularities - {"segment", "word"}:
-        raise RequestInvalid(f"timestamp_granularities: {min(map(str, unknown))!r} is neither 'segment' nor 'word'.")
+    if granularities - {"segment", "word"}:
+        raise RequestInvalid("timestamp_granularities: each is 'segment' or 'word'.")
     heard = await _hear(form, caller, services, request)
     if form.stream:
         return StreamingResponse(_transcript_events(heard), media_type="text/event-stream")
@@ -115,14 +117,16 @@ async def translations(
 )
 async def speech(body: schemas.SpeechRequest, caller: Caller, services: ServicesDep, request: Request) -> Response:
     """A text in the voice of a profile. `pcm` is 16 bits, 24 kHz, mono."""
-    language = canonical(body.language) if body.language else None
+    language, notes = canonical(body.language) if body.language else None, tuple[str, ...]()
     if language is None:
         language = await asyncio.to_thread(text_language, body.input, services.languages.voice.languages) or "en"
+        if len(body.input) < _SURE_CHARACTERS:
+            notes = (f"So short a text may be in another language than {language!r}: `language` says which.",)
     wanted = CloneRequest(body.input, language, body.voice, Quality.BALANCED, body.speed)
     speaking = services.on_demand.clone(caller.user_id, wanted, request_id_of(request.scope))
     spoken = await unless_gone(request, speaking)
     sound = await asyncio.to_thread(_sound, spoken, body.response_format)
-    headers = _degraded(spoken.degraded)
+    headers = _degraded((*notes, *spoken.degraded))
     if body.stream_format == "sse":
         return StreamingResponse(_speech_events(sound), media_type="text/event-stream", headers=headers)
     return Response(sound, media_type=_MEDIA_TYPES[body.response_format], headers=headers)

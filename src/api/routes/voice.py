@@ -69,9 +69,12 @@ async def translate(
         services.callbacks.check(wanted.callback_url)
     if wanted.voice_profile_id is not None:
         await services.profiles.require_usable(wanted.voice_profile_id, caller.user_id)
+    watches = MEDIA_TYPE in waiting.request.headers.get("accept", "")
+    if watches:
+        services.jobs.require_watchable(caller.user_id)
     audio = await decode_audio(body.audio)
     job = await waiting.submit(caller, "translate", wanted, audio, body.priority)
-    if MEDIA_TYPE in waiting.request.headers.get("accept", ""):
+    if watches:
         events = job_events(job, services, links, waiting.request)
         return StreamingResponse(events, media_type=MEDIA_TYPE, headers=STREAM_HEADERS)
     done = await waiting.answer(job, caller)

@@ -129,10 +129,14 @@ class Jobs:
                     return
                 await wake.wait(min(_WATCH_SECONDS, self.events.patience_seconds))
 
-    @contextmanager
-    def _watching(self, user_id: str) -> Iterator[None]:
+    def require_watchable(self, user_id: str) -> None:
+        """Raises RateLimited for a user who watches as many jobs here as one may."""
         if self._watchers[user_id] >= _MOST_WATCHED:
             raise RateLimited(f"You watch {_MOST_WATCHED} jobs. Wait until one of them has ended.")
+
+    @contextmanager
+    def _watching(self, user_id: str) -> Iterator[None]:
+        self.require_watchable(user_id)
         self._watchers[user_id] += 1
         try:
             yield

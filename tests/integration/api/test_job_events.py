@@ -77,6 +77,7 @@ def test_whoever_comes_back_gets_what_follows_the_last_event(http: httpx.Client)
     assert events(http.get(path)) == pieces
     assert events(http.get(path, headers={"Last-Event-ID": pieces[2][1]})) == pieces[3:]
     assert events(http.get(path, headers={"Last-Event-ID": "done"})) == []
+    assert events(http.get(path, headers={"Last-Event-ID": "another-jobs"})) == pieces
     assert http.get("/api/v1/voice/job/nobodys/events").status_code == 404
 
 
@@ -116,8 +117,9 @@ def test_nobody_watches_jobs_without_bound(http: httpx.Client, voice: FakeVoice)
     with ExitStack() as watching:
         streams = [watching.enter_context(http.stream("GET", path)).iter_lines() for _ in range(20)]
         assert [next(lines) for lines in streams] == ["event: progress"] * 20
-        [(kind, _, problem)] = events(http.get(path))
-        assert (kind, problem["code"]) == ("error", "rate_limited")
+        assert http.get(path).json()["code"] == "rate_limited"
+        refused = http.post("/api/v1/voice/translate", json=BODY, headers=STREAM)
+        assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
     voice.gate.opened.set()
     for _ in range(100):
         told = events(http.get(path))

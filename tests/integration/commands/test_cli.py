@@ -66,6 +66,11 @@ def test_exit_codes_tell_refusals_from_wrong_usage_and_from_no_service(
     assert cli.main(["translate", message, "--to", "xx", "--server", server]) == cli.REFUSED
     assert "'xx' is not one of the service's languages" in capsys.readouterr().err
     assert cli.main(["transcribe", message, "--server", f"http://127.0.0.1:{free_port()}"]) == cli.UNREACHABLE
-    with pytest.raises(SystemExit) as wrong:
-        cli.main(["translate", "no-such-file.m4a", "--to", "es"])
-    assert wrong.value.code == 2
+    for wrong in (
+        ["translate", "no-such-file.m4a", "--to", "es"],
+        ["translate", message, "--to", "es", "-o", "no-such-folder/out.wav"],
+        ["transcribe", message, "--server", "127.0.0.1:8000"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(wrong)
+        assert ended.value.code == 2
