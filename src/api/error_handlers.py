@@ -155,7 +155,12 @@ class Problem:
         members = self.openai_body() if is_openai else self.body(scope)
         # a field's name is the caller's own text and may hold a lone surrogate, which UTF-8 cannot carry
         content = json.dumps(members, ensure_ascii=False).encode("utf-8", "replace")
-        return Response(content, self.status, self.headers, "application/json" if is_openai else MEDIA_TYPE)
+        if not is_openai:
+            return Response(content, self.status, self.headers, MEDIA_TYPE)
+        # its clients would send again what took too long, twice, and have it take too long again
+        again = self.retryable and self.status != 504
+        headers = {**self.headers, "x-should-retry": str(again).lower()}
+        return Response(content, self.status, headers, "application/json")
 
 
 def request_id_of(scope: Scope) -> str:

@@ -146,6 +146,7 @@ def test_errors_have_openais_shape(url: str, client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as unknown:
         client.audio.speech.create(input="Hello.", model="tts-1", voice="alloy")
     assert unknown.value.code == "not_found"
+    assert unknown.value.response.headers["x-should-retry"] == "false"
     with pytest.raises(openai.UnprocessableEntityError) as wrong:
         client.audio.speech.create(input="Hello.", model="tts-1", voice="alloy", speed=9)
     assert wrong.value.param == "speed"
