@@ -10,7 +10,7 @@ error         the problem, instead of all but `progress`
 Every event has an id. A caller that comes back with `Last-Event-ID` gets what follows that one, from any process.
 """
 
-import base64
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
@@ -21,10 +21,10 @@ from starlette.requests import Request
 from src.api import presenters
 from src.api.dependencies import Links, Services
 from src.api.error_handlers import problem
-from src.domain.errors import VoiceServiceError, error_kind
+from src.domain.errors import VoiceServiceError
 from src.domain.jobs import Job, TranslatedSegment, TranslationResult
 from src.domain.speech import Segment
-from src.utils.audio import encode_pcm, samples_of_wav
+from src.utils.audio import pcm_of_wav
 
 MEDIA_TYPE = "text/event-stream"
 STREAM_HEADERS = {"X-Accel-Buffering": "no"}
@@ -53,27 +53,26 @@ async def job_events(
         yield _event("error", "error", problem(error).body(request.scope))
 
 
-async def _ended(job: Job, services: Services, links: Links, last_id: str | None) -> Iterator[str]:
-    """Raises the error of a job that failed."""
-    if job.error is not None:
-        raise error_kind(job.error.code)(job.error.detail, retry_after_seconds=job.retry_after_seconds())
+async def _ended(job: Job, services: Services, links: Links, last_id: str | None) -> list[str]:
+    """The events of a job that has ended; all of them for a last event that is none of these. Raises the error of a
+    job that failed.
+    """
+    job.require_completed()
     assert job.result is not None  # noqa: S101 - it is completed
     with_sound = job.request.return_base64 and job.result.audio_key
     wav = await services.storage.get(job.result.audio_key) if with_sound else None
     silent = replace(job, request=replace(job.request, return_base64=False))
     done = (await presenters.job_response(silent, services.storage, links)).model_dump(mode="json")
-    return _pieces(job.result, wav, done, last_id)
+    # in a thread, as five minutes of sound take a while
+    return await asyncio.to_thread(_following, last_id, _pieces(job.result, wav, done))
 
 
-def _pieces(result: TranslationResult, wav: bytes | None, done: dict[str, Any], last_id: str | None) -> Iterator[str]:
-    """All of them for a last event that is none of these."""
-    pieces = list(_all_pieces(result, wav, done))
-    ids = [key for _, key, _ in pieces]
-    following = ids.index(last_id) + 1 if last_id in ids else 0
-    return (_event(*piece) for piece in pieces[following:])
+def _following(last_id: str | None, pieces: Iterator[tuple[str, str, dict[str, Any]]]) -> list[str]:
+    events = {key: _event(kind, key, members) for kind, key, members in pieces}
+    return list(events.values())[list(events).index(last_id) + 1 if last_id in events else 0 :]
 
 
-def _all_pieces(
+def _pieces(
     result: TranslationResult, wav: bytes | None, done: dict[str, Any]
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     said: Sequence[Segment | TranslatedSegment] = result.transcript.segments if result.transcript else result.segments
@@ -84,11 +83,14 @@ def _all_pieces(
         members = {"index": index, "start": segment.start, "end": segment.end, "text": segment.translated_text}
         yield "translation", f"translation-{index}", members
     if wav is not None:
-        audio = samples_of_wav(wav)
-        size = int(audio.sample_rate * _PIECE_SECONDS)
-        for index, start in enumerate(range(0, len(audio.samples), size)):
-            sound = base64.b64encode(encode_pcm(audio.samples[start : start + size])).decode()
-            members = {"sequence": index, "start": start / audio.sample_rate, "audio": sound}
+        pcm, rate = pcm_of_wav(wav)
+        size = 2 * int(rate * _PIECE_SECONDS)
+        for index, start in enumerate(range(0, len(pcm), size)):
+            members = {
+                "sequence": index,
+                "start": start / (2 * rate),
+                "audio": presenters.encode(pcm[start : start + size]),
+            }
             yield "audio", f"audio-{index}", members
     yield "done", "done", done
 

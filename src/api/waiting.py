@@ -13,7 +13,6 @@ from src.api.dependencies import Ending, IdempotencyKey, LinksDep, PreferDep, Se
 from src.api.requests import disconnected, fingerprint_of
 from src.api.schemas.voice import TranslateResponse
 from src.domain.callbacks import job_path
-from src.domain.errors import error_kind
 from src.domain.identity import Identity
 from src.domain.jobs import Job, JobRequest, Priority
 from src.services.jobs.board import Forecast
@@ -71,8 +70,7 @@ class _Waiting:
         job = await self._ended(job, self._patience)
         if not job.ended:
             return await self._accepted(job, caller)
-        if job.error is not None:
-            raise error_kind(job.error.code)(job.error.detail, retry_after_seconds=job.retry_after_seconds())
+        job.require_completed()
         return job
 
     @property

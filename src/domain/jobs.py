@@ -7,6 +7,7 @@ from typing import Protocol
 
 from src.domain.audio import AudioFormat
 from src.domain.consent import Consent
+from src.domain.errors import error_kind
 from src.domain.identity import Trace
 from src.domain.moderation import ModerationReport
 from src.domain.provenance import Mark
@@ -164,6 +165,11 @@ class Job:
             return None
         passed = ((at or now()) - self.updated_at).total_seconds()
         return max(0.0, self.error.retry_after_seconds - passed)
+
+    def require_completed(self) -> None:
+        """Raises the error of a job that failed."""
+        if self.error is not None:
+            raise error_kind(self.error.code)(self.error.detail, retry_after_seconds=self.retry_after_seconds())
 
 
 @dataclass(frozen=True, slots=True)

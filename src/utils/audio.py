@@ -120,11 +120,16 @@ def encode_pcm(samples: Samples) -> bytes:
     return np.rint(np.clip(samples, -1, 1) * _FULL_SCALE).astype("<i2").tobytes()
 
 
-def samples_of_wav(wav: bytes) -> Audio:
-    """What `encode_wav` wrote, whatever chunks were added since."""
+def pcm_of_wav(wav: bytes) -> tuple[bytes, int]:
+    """The 16-bit samples that `encode_wav` wrote, whatever chunks were added since, and their rate."""
     with wave.open(io.BytesIO(wav)) as reader:
-        pcm = np.frombuffer(reader.readframes(reader.getnframes()), "<i2")
-        return Audio(pcm.astype(np.float32) / np.float32(_FULL_SCALE), reader.getframerate())
+        return reader.readframes(reader.getnframes()), reader.getframerate()
+
+
+def samples_of_wav(wav: bytes) -> Audio:
+    """As `pcm_of_wav`, in [-1, 1]."""
+    pcm, rate = pcm_of_wav(wav)
+    return Audio(np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(_FULL_SCALE), rate)
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:

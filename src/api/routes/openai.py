@@ -5,14 +5,13 @@ has the sentences of `degraded` as a JSON list where the answer has no place for
 """
 
 import asyncio
-import base64
 import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.formparsers import MultiPartParser
 
 from src.api import presenters
@@ -21,15 +20,15 @@ from src.api.error_handlers import request_id_of
 from src.api.requests import MAX_AUDIO_BYTES, JsonRoute, unless_gone
 from src.api.schemas import openai as schemas
 from src.api.subtitles import srt, vtt
-from src.domain.audio import Audio, AudioFormat
-from src.domain.errors import AudioTooLarge, NotFound, RequestInvalid
+from src.domain.audio import AudioFormat
+from src.domain.errors import AudioTooLarge, NotFound
 from src.domain.identity import Identity
 from src.domain.languages import canonical
 from src.domain.provenance import SYNTHETIC_SOURCE
 from src.domain.speech import Hints, Quality
 from src.services.on_demand import Heard, Spoken
 from src.services.saying import CloneRequest, RecordedSpeech
-from src.utils.audio import encode_pcm, samples_of_wav
+from src.utils.audio import pcm_of_wav, samples_of_wav
 from src.utils.encoding import encode_as
 from src.utils.text_language import text_language
 
@@ -54,8 +53,6 @@ _MEDIA_TYPES = {
 }
 _MODELS = ("whisper-1", "tts-1")
 
-FormText = Annotated[str | None, Form()]
-
 
 class TranscriptionForm(BaseModel):
     """`model` is any name, as there is one engine; `temperature` and other fields that it has no use for are left
@@ -68,6 +65,7 @@ class TranscriptionForm(BaseModel):
     prompt: str | None = None
     response_format: schemas.TranscriptFormat = "json"
     stream: bool = False
+    timestamp_granularities: list[schemas.Granularity] = Field([], alias="timestamp_granularities[]")
 
 
 @router.post(
@@ -84,13 +82,10 @@ async def transcriptions(
     """Speech to text. `stream`: the segments as events, when all of them were heard. The prompt's last 200 characters
     count.
     """
-    granularities = frozenset((await request.form()).getlist("timestamp_granularities[]"))
-    if granularities - {"segment", "word"}:
-        raise RequestInvalid("timestamp_granularities: each is 'segment' or 'word'.")
     heard = await _hear(form, caller, services, request)
     if form.stream:
         return StreamingResponse(_transcript_events(heard), media_type="text/event-stream")
-    return _transcript(heard, form.response_format, "transcribe", frozenset(map(str, granularities)))
+    return _transcript(heard, form.response_format, "transcribe", frozenset(form.timestamp_granularities))
 
 
 @router.post(
@@ -117,11 +112,7 @@ async def translations(
 )
 async def speech(body: schemas.SpeechRequest, caller: Caller, services: ServicesDep, request: Request) -> Response:
     """A text in the voice of a profile. `pcm` is 16 bits, 24 kHz, mono."""
-    language, notes = canonical(body.language) if body.language else None, tuple[str, ...]()
-    if language is None:
-        language = await asyncio.to_thread(text_language, body.input, services.languages.voice.languages) or "en"
-        if len(body.input) < _SURE_CHARACTERS:
-            notes = (f"So short a text may be in another language than {language!r}: `language` says which.",)
+    language, notes = await asyncio.to_thread(_language, body, services)
     wanted = CloneRequest(body.input, language, body.voice, Quality.BALANCED, body.speed)
     speaking = services.on_demand.clone(caller.user_id, wanted, request_id_of(request.scope))
     spoken = await unless_gone(request, speaking)
@@ -157,6 +148,15 @@ async def model(name: str, services: ServicesDep) -> schemas.Model:
 router.include_router(json_router)
 
 
+def _language(body: schemas.SpeechRequest, services: Services) -> tuple[str, tuple[str, ...]]:
+    """Of the text, and what is to be said of that."""
+    if body.language:
+        return canonical(body.language), ()
+    language = text_language(body.input, services.languages.voice.languages) or "en"
+    guessed = f"So short a text may be in another language than {language!r}: `language` says which."
+    return language, (guessed,) if len(body.input) < _SURE_CHARACTERS else ()
+
+
 def _model(name: str, services: Services) -> schemas.Model:
     engine = services.languages.transcription if name == "whisper-1" else services.languages.voice
     return schemas.Model(id=name, owned_by=engine.engine)
@@ -182,14 +182,18 @@ async def _hear(
 
 def _transcript(heard: Heard, wanted: schemas.TranscriptFormat, task: str, granularities: frozenset[str]) -> Response:
     transcript = heard.transcript
-    if wanted in ("text", "srt", "vtt"):
-        written = {"text": lambda: f"{transcript.text}\n", "srt": lambda: srt(transcript.segments)}
-        text = written[wanted]() if wanted in written else vtt(transcript.segments)
-        media_type = "text/vtt" if wanted == "vtt" else "text/plain"
-        return PlainTextResponse(text, media_type=media_type, headers=_degraded(heard.degraded))
-    answer: BaseModel = presenters.openai_transcription(heard)
-    if wanted == "verbose_json":
-        answer = presenters.openai_verbose(heard, task, granularities)
+    headers = _degraded(heard.degraded)
+    match wanted:
+        case "text":
+            return PlainTextResponse(f"{transcript.text}\n", headers=headers)
+        case "srt":
+            return PlainTextResponse(srt(transcript.segments), headers=headers)
+        case "vtt":
+            return PlainTextResponse(vtt(transcript.segments), media_type="text/vtt", headers=headers)
+        case "verbose_json":
+            answer: BaseModel = presenters.openai_verbose(heard, task, granularities)
+        case "json":
+            answer = presenters.openai_transcription(heard)
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
 
@@ -201,10 +205,9 @@ def _sound(spoken: Spoken, wanted: schemas.SpeechFormat) -> bytes:
     """WAV as it is stored, with all its marks; the others say that they are synthetic in a tag, where they have any."""
     if wanted == "wav":
         return spoken.wav
-    audio: Audio = samples_of_wav(spoken.wav)
     if wanted == "pcm":
-        return encode_pcm(audio.samples)
-    return encode_as(audio, wanted, f"Synthetic speech ({SYNTHETIC_SOURCE})")
+        return pcm_of_wav(spoken.wav)[0]
+    return encode_as(samples_of_wav(spoken.wav), wanted, f"Synthetic speech ({SYNTHETIC_SOURCE})")
 
 
 def _transcript_events(heard: Heard) -> Iterator[str]:
@@ -219,7 +222,7 @@ def _transcript_events(heard: Heard) -> Iterator[str]:
 
 def _speech_events(sound: bytes) -> Iterator[str]:
     for start in range(0, len(sound), _PIECE_BYTES):
-        yield _event("speech.audio.delta", audio=base64.b64encode(sound[start : start + _PIECE_BYTES]).decode())
+        yield _event("speech.audio.delta", audio=presenters.encode(sound[start : start + _PIECE_BYTES]))
     yield _event("speech.audio.done", usage={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0})
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,21 @@ def test_a_kept_voice_says_a_text_and_a_recording_is_written_down(
     capsys.readouterr()
     assert cli.main(["transcribe", message, "--from", "en", "--json", "--server", server]) == 0
     assert json.loads(capsys.readouterr().out)["text"] == "good morning the train is late"
+
+
+def test_a_job_that_outlasts_the_call_is_followed(
+    message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voice, output = FakeVoice(), tmp_path / "out.wav"
+    engines = fake_engines(transcriber=FakeTranscriber(), translators=(FakeTranslator(),), voice=voice)
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=0.5)
+    voice.gate.opened.clear()
+    threading.Timer(2.0, voice.gate.opened.set).start()
+    with serving(create_app(settings, engines)) as url:
+        words = ["clone", "One. " * 80, "--to", "es", "--reference", message, "-o", str(output), "--server", url]
+        assert cli.main(words) == 0
+    assert samples_of_wav(output.read_bytes()).duration_seconds > 0.1
+    assert capsys.readouterr().out == f"{output}\n"
 
 
 def test_exit_codes_tell_refusals_from_wrong_usage_and_from_no_service(
