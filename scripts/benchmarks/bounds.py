@@ -22,10 +22,10 @@ from src.config.settings import Settings
 from src.domain.audio import Audio
 from src.domain.languages import LANGUAGES
 from src.models.silero_vad import SileroVad
-from src.models.whisper.hearing import DECLARED, MODEL_RATE, TELLING_SECONDS
+from src.models.whisper.hearing import MODEL_RATE
 from src.models.whisper.precision import Precision
 from src.models.whisper.recogniser import Recogniser
-from src.models.whisper.spoken_languages import among
+from src.models.whisper.spoken_languages import TELLING_SECONDS, among, spoken_instead
 from src.models.whisper_model import weights_file
 from src.utils.audio import resample
 
@@ -53,8 +53,7 @@ class Window:
         return best not in LANGUAGES and self.told[best] >= bound
 
     def unlike(self, named: str, bound: float) -> bool:
-        known = among(self.told, LANGUAGES)
-        return max(known.values()) >= bound and known[named] <= DECLARED
+        return spoken_instead(among(self.told, LANGUAGES), named, self.seconds, bound) is not None
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from src.models.xtts.conditioning import ENGINE, Conditioner, Voice
 from src.models.xtts.coqui import load_xtts, spoken_languages
 from src.models.xtts.decode_loop import DecodeLoop
 from src.models.xtts.linear import Precision
-from src.models.xtts.network import Network
 from src.models.xtts.onnx_files import step_session
 from src.models.xtts.onnx_network import OnnxNetwork
 from src.models.xtts.sampling import SamplingOptions
 from src.models.xtts.text import Tokens
+from src.models.xtts.torch_network import TorchNetwork
 from src.models.xtts.utterance import Utterance, join
 from src.models.xtts.vocoder import Stream, Vocoder
 
@@ -166,11 +166,11 @@ class XttsModel:
         return None
 
 
-def make_network(gpt: Any, precision: Precision, device: torch.device, directory: Path) -> Network | OnnxNetwork:
+def make_network(gpt: Any, precision: Precision, device: torch.device, directory: Path) -> TorchNetwork | OnnxNetwork:
     """What runs the steps: torch, or for int8 ONNX Runtime, whose graph is kept beside the checkpoint."""
     if precision is Precision.INT8:
         return OnnxNetwork(gpt, step_session(gpt, directory))
-    return Network(gpt, precision, device)
+    return TorchNetwork(gpt, precision, device)
 
 
 def _seed(tokens: Tensor, candidate: int) -> int:

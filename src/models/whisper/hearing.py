@@ -12,7 +12,15 @@ from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, Unsupported
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
 from src.domain.speech import NO_HINTS, Hints, Quality, Segment, Transcript
 from src.models.whisper.coverage import repeated, uncovered
-from src.models.whisper.spoken_languages import Probabilities, among, languages_of, likeliest
+from src.models.whisper.spoken_languages import (
+    DECLARED,
+    Probabilities,
+    among,
+    languages_of,
+    spoken_instead,
+    sure_of_another,
+    surely_foreign,
+)
 from src.models.whisper.windows import Span, around, inside, phrases, windows
 
 if TYPE_CHECKING:
@@ -21,20 +29,6 @@ if TYPE_CHECKING:
 
 MODEL_RATE = 16_000
 
-TELLING_SECONDS = 1.5
-"""Speech that it takes to tell languages apart. The bounds below are from `benchmark.py --suite hearing --bounds`: 100
-prompts in five languages, whole and their first 1 to 3 s; 208 windows with as much speech, and 189 with less.
-"""
-_FOREIGN = 0.6
-"""Probability of a language that the service does not have at which it says so, instead of taking the next likely. No
-window is refused wrongly (at 0.5, 1 of 208; of the shorter ones, 1 of 189 up to 0.8), and 17 of 208 would not be
-refused were their language not the service's (at 0.7, 22; at 0.9, 38).
-"""
-_OTHER, _OTHER_BRIEFLY, DECLARED = 0.6, 0.8, 0.05
-"""The named language is not what is spoken: another one has this probability (the second for less speech), and it has
-no more than that. Named rightly, 1 of 208 windows is said to be in another language (at 0.8, too); named as each of
-three near languages, 570 of 624 are (at 0.8, 545). Of the shorter ones 3 of 189 and 377 of 567 (at 0.6, 8 and 446).
-"""
 _FLOOR, _FLOOR_OF_ANOTHER = 0.12, 0.3
 """Confidence below which a text is not what was said; the second where it sounds like another language than the named
 one. English taken for Japanese has 0.003, clear speech 0.5 to 0.9.
@@ -162,7 +156,7 @@ class Hearing:
         self.choose(language)
 
     def _other(self, parts: Sequence[Part], language: str) -> str | None:
-        return _other(among(_mean(parts), self.languages), language, _seconds(parts))
+        return spoken_instead(among(_mean(parts), self.languages), language, _seconds(parts))
 
     def judge_declared_phrases(self, language: str) -> "list[Stretch]":
         """Phrases that plainly are in another language than the one that the caller named are told. Those that are by
@@ -171,7 +165,7 @@ class Hearing:
         told = [among(part.detected or {}, self.languages) for part in self.parts]
         surely = languages_of([(each, part.seconds) for each, part in zip(told, self.parts, strict=True)], language)
         for part, probabilities, sure in zip(self.parts, told, surely, strict=True):
-            other = _other(probabilities, language, part.seconds) if sure == language else sure
+            other = spoken_instead(probabilities, language, part.seconds) if sure == language else sure
             if other is not None:
                 self.foreign.append((part.begin, part.end, other))
         others = {code for _, _, code in self.foreign}
@@ -188,7 +182,7 @@ class Hearing:
         detected = _mean(self.parts)
         heard, sure = max(detected.items(), key=lambda pair: pair[1])
         others, seconds = heard not in self.languages and not self.clip.hints.languages, _seconds(self.parts)
-        if others and sure >= _FOREIGN and seconds >= TELLING_SECONDS:
+        if others and surely_foreign(sure, seconds):
             names = ", ".join(SERVICE_LANGUAGES)
             self.result = UnsupportedLanguage(
                 f"The recording sounds like {heard!r}, which is not one of {names}. If it is one of them, send"
@@ -196,7 +190,7 @@ class Hearing:
             )
             return
         known = {code: detected.get(code, 0.0) for code in self.languages}
-        if self.clip.hints.languages and sure >= _sure_of_another(seconds) and sum(known.values()) <= DECLARED:
+        if self.clip.hints.languages and sure >= sure_of_another(seconds) and sum(known.values()) <= DECLARED:
             self.sounds_like = heard
         self.alternatives = sorted(known.items(), key=lambda pair: pair[1], reverse=True)[:_ALTERNATIVES]
         best, self.probability = self.alternatives[0]
@@ -307,17 +301,6 @@ class Hearing:
             foreign=tuple(self.foreign),
             alternatives=tuple(self.alternatives),
         )
-
-
-def _other(probabilities: Probabilities, language: str, seconds: float) -> str | None:
-    """The language that is plainly spoken instead of the one that was named, for that long."""
-    best = likeliest(probabilities)
-    plain = probabilities[best] >= _sure_of_another(seconds) and probabilities.get(language, 0.0) <= DECLARED
-    return best if plain else None
-
-
-def _sure_of_another(seconds: float) -> float:
-    return _OTHER if seconds >= TELLING_SECONDS else _OTHER_BRIEFLY
 
 
 def _seconds(parts: Sequence[Part]) -> float:

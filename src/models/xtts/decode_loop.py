@@ -51,7 +51,7 @@ class Sentence:
 
 
 class Network(Protocol):
-    """XTTS's GPT-2 with a cache for each slot. `network.Network` and `onnx_network.OnnxNetwork` say the shapes."""
+    """XTTS's GPT-2 with a cache for each slot. Its two forms, `TorchNetwork` and `OnnxNetwork`, say the shapes."""
 
     width: int
     codes: int

@@ -3,7 +3,6 @@
 GPT-2's Conv1D keeps its weight as [in, out]; here it is [out, in], as in nn.Linear.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,9 +12,6 @@ from torch.nn import functional
 
 from src.domain.errors import EngineUnavailable
 from src.models.processor import has_bfloat16
-
-Linear = Callable[[Tensor], Tensor]
-"""[..., in] to [..., out]."""
 
 
 class Precision(StrEnum):
@@ -50,7 +46,9 @@ class Precision(StrEnum):
         return precision
 
 
-class PlainLinear:
+class Linear:
+    """[..., in] to [..., out]."""
+
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         self.weight = weight.contiguous()  # [out, in]
         self.bias = bias

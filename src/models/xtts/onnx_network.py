@@ -1,4 +1,4 @@
-"""XTTS's GPT-2 as ONNX Runtime runs it on a CPU, in 8 bits. The same methods as `network.Network`."""
+"""XTTS's GPT-2 as ONNX Runtime runs it on a CPU, in 8 bits. The same methods as `torch_network.TorchNetwork`."""
 
 import mmap
 from collections.abc import Mapping

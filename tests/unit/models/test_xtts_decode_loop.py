@@ -10,10 +10,10 @@ from torch import Tensor
 from src.domain.errors import EngineUnavailable
 from src.models.xtts.decode_loop import DecodeLoop, Sentence
 from src.models.xtts.linear import Precision
-from src.models.xtts.network import Network
 from src.models.xtts.onnx_graph import quantised
 from src.models.xtts.onnx_network import OnnxNetwork
 from src.models.xtts.sampling import SamplingOptions
+from src.models.xtts.torch_network import TorchNetwork
 from src.models.xtts_model import make_network
 from tests.checkpoints.xtts_checkpoint import load, stock, stock_codes, stock_latents, tiny_checkpoint, voice
 
@@ -22,7 +22,7 @@ GREEDY = SamplingOptions(greedy=True)
 
 
 @functools.cache
-def network(precision: Precision) -> Network | OnnxNetwork:
+def network(precision: Precision) -> TorchNetwork | OnnxNetwork:
     return make_network(load().gpt, precision, CPU, tiny_checkpoint())
 
 
@@ -65,7 +65,7 @@ def test_the_ids_of_the_prefix_are_penalised_as_the_stock_package_does(favourite
     finally:
         with torch.inference_mode():
             stock().gpt.mel_head.bias[favourite] -= 4.0
-    run(DecodeLoop(Network(model.gpt, Precision.EXACT, CPU), GREEDY, CPU, slots=1), [ours])
+    run(DecodeLoop(TorchNetwork(model.gpt, Precision.EXACT, CPU), GREEDY, CPU, slots=1), [ours])
     assert ours.codes == expected
     assert expected[0] != favourite
 
@@ -142,7 +142,7 @@ def test_the_bytes_of_a_weight_are_no_further_from_it_than_half_a_step_of_their_
 
 
 def forced_logits(
-    network: Network | OnnxNetwork, codes: Tensor, sentence_tokens: Tensor, conditioning: Tensor
+    network: TorchNetwork | OnnxNetwork, codes: Tensor, sentence_tokens: Tensor, conditioning: Tensor
 ) -> Tensor:
     """[T, V] of codes [T], one step after the other, with and without a mask by turns."""
     cache: Any = network.new_cache(1)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from src.models.xtts.embeddings import Embeddings
-from src.models.xtts.linear import Block, Norm, PlainLinear, Precision
+from src.models.xtts.linear import Block, Linear, Norm, Precision
 from src.utils.memory import give_back_freed
 
 
@@ -61,7 +61,7 @@ def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
     return torch.from_numpy(np.zeros((*shape[:-1], shape[-1] * like.element_size()), np.uint8)).view(like.dtype)
 
 
-class Network(Embeddings):
+class TorchNetwork(Embeddings):
     """Embeddings, blocks and heads of a stock `GPT` in one precision. Takes the blocks away from the stock model."""
 
     def __init__(self, gpt: Any, precision: Precision, device: torch.device) -> None:
@@ -119,8 +119,8 @@ class Network(Embeddings):
     def _norm(self, norm: Any) -> Norm:
         return Norm(self._copy(norm.weight), self._copy(norm.bias), norm.eps)
 
-    def _linear(self, weight: Tensor, bias: Tensor) -> PlainLinear:
-        return PlainLinear(self._copy(weight), self._copy(bias))
+    def _linear(self, weight: Tensor, bias: Tensor) -> Linear:
+        return Linear(self._copy(weight), self._copy(bias))
 
     def _block(self, block: Any) -> Block:
         attention, mlp = block.attn, block.mlp
