@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from collections.abc import Iterator
 
 import av
@@ -10,6 +11,7 @@ import numpy as np
 import openai
 import pytest
 
+from src.api.subtitles import srt, vtt
 from src.config.settings import Settings
 from src.domain.speech import Segment, Word
 from src.main import create_app
@@ -27,6 +29,8 @@ SEGMENTS = tuple(
     )
     for start, words in enumerate((("Good", "morning."), ("The", "train", "is", "late.")))
 )
+HELLO = "Hello there."
+GUESSED = "So short a text may be in another language than 'en': `language` says which."
 RECORDING = ("message.m4a", b"any bytes: the decoder is a fake")
 
 
@@ -100,9 +104,15 @@ def test_a_recording_becomes_english_text(client: openai.OpenAI) -> None:
     assert french.text == ".gninrom dooG .etal si niart ehT"  # the fake translator's words
 
 
+def stored_seconds(client: openai.OpenAI, voice: str) -> float:
+    """Of the same text as it is stored."""
+    wav = client.audio.speech.create(input=HELLO, model="tts-1", voice=voice, response_format="wav").content
+    return samples_of_wav(wav).duration_seconds
+
+
 @pytest.mark.parametrize("kind", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
 def test_a_text_is_spoken_in_every_format(client: openai.OpenAI, voice: str, kind: str) -> None:
-    answer = client.audio.speech.create(input="Hello there.", model="tts-1", voice=voice, response_format=kind)  # type: ignore[arg-type]
+    answer = client.audio.speech.create(input=HELLO, model="tts-1", voice=voice, response_format=kind)  # type: ignore[arg-type]
     if kind == "pcm":
         samples = np.frombuffer(answer.content, "<i2") / 32_768
     else:
@@ -111,6 +121,27 @@ def test_a_text_is_spoken_in_every_format(client: openai.OpenAI, voice: str, kin
             assert file.streams.audio[0].layout.nb_channels == 1
         samples = np.concatenate(frames)
     assert np.abs(samples.astype(float)).max() > 0.01
+    seconds = len(samples) / (48_000 if kind == "opus" else 24_000)
+    assert seconds == pytest.approx(stored_seconds(client, voice), abs=0.1)
+    assert json.loads(answer.response.headers["x-degraded"]) == [GUESSED]
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus", "flac"])
+def test_a_file_that_has_tags_says_that_it_is_synthetic(client: openai.OpenAI, voice: str, kind: str) -> None:
+    answer = client.audio.speech.create(input=HELLO, model="tts-1", voice=voice, response_format=kind)  # type: ignore[arg-type]
+    with av.open(io.BytesIO(answer.content), "r") as file:
+        tags = {name.lower(): text for name, text in (*file.metadata.items(), *file.streams[0].metadata.items())}
+    assert "trainedAlgorithmicMedia" in tags["comment"]
+
+
+def test_a_file_of_many_commas_is_no_large_form(client: openai.OpenAI) -> None:
+    assert client.audio.transcriptions.create(file=("a.wav", b"," * 100_000), model="whisper-1").text
+
+
+def test_subtitles_keep_to_their_grammar() -> None:
+    said = (Segment("a --> b", 3599.9996, 3600.25),)
+    assert srt(said) == "1\n01:00:00,000 --> 01:00:00,250\na -> b\n"
+    assert vtt(said) == "WEBVTT\n\n01:00:00.000 --> 01:00:00.250\na -> b\n"
 
 
 def test_twice_the_speed_is_half_the_time(client: openai.OpenAI, voice: str) -> None:

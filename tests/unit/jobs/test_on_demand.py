@@ -20,6 +20,16 @@ async def test_transcribing_counts_the_use() -> None:
     assert (event.operation, event.seconds_in, event.source_language) == ("transcribe", 1.5, "en")
 
 
+async def test_what_was_said_is_told_in_another_language() -> None:
+    bench = Bench()
+    heard = await bench.on_demand.transcribe("ann", RECORDED, "fr", Quality.BALANCED, target="en")
+    assert heard.transcript.language == "en"
+    assert [each.text for each in heard.transcript.segments] == ["gninrom doog", "etal si niart eht"]
+    assert not any(each.words for each in heard.transcript.segments)
+    (event,) = bench.usage.events
+    assert (event.operation, event.source_language, event.target_language) == ("transcribe", "fr", "en")
+
+
 async def test_a_failed_call_is_counted_with_its_code() -> None:
     bench = Bench(transcriber=FakeTranscriber(sentences=()))
     with pytest.raises(NoSpeechDetected):
