@@ -211,10 +211,11 @@ def alone(args: argparse.Namespace) -> dict[str, float]:
 def _alone(args: argparse.Namespace) -> dict[str, float]:
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    device = torch.device(args.device)
+    device, start = torch.device(args.device), time.perf_counter()
     model = XttsModel(
         args.checkpoint, licence_accepted=True, device=args.device, precision=args.precision, slots=args.batch
     )
+    loading = time.perf_counter() - start
     noise = np.random.default_rng(0).normal(0, 0.1, REFERENCE_SECONDS * WORKING_SAMPLE_RATE).astype(np.float32)
     reference = (Audio(noise, WORKING_SAMPLE_RATE),)
     voice = model.condition(reference)  # the first one also warms up
@@ -226,7 +227,7 @@ def _alone(args: argparse.Namespace) -> dict[str, float]:
         model.step()
     for utterance in utterances:
         model.audio(utterance)
-    return {"conditioning": seconds, "memory": peak_memory(device)}
+    return {"loading": loading, "conditioning": seconds, "memory": peak_memory(device)}
 
 
 def summary(figures: dict[str, float], bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
@@ -251,5 +252,6 @@ def summary(figures: dict[str, float], bench: Bench, args: argparse.Namespace) -
         "read bandwidth, GB/s": bandwidth / 1e9,
         "share of the limit, a step": bench.step_bytes / bandwidth / figures["step"],
         f"conditioning on {REFERENCE_SECONDS} s, ours, s": figures["conditioning"],
+        "ready with the imports, ours alone, s": figures["loading"],
         "peak memory, ours alone, GB": figures["memory"] / 1e9,
     }
