@@ -7,6 +7,7 @@ them about which nothing is said; and what each took for a second of sound. Both
 """
 
 import argparse
+import asyncio
 import random
 import statistics
 import time
@@ -22,8 +23,10 @@ from scripts.parts import people
 from src.config.settings import Settings
 from src.domain.audio import Audio, Samples
 from src.domain.errors import VoiceServiceError
-from src.domain.speech import Quality
-from src.models.whisper_model import WhisperModel, weights_file
+from src.domain.speech import NO_HINTS, DecodedSpeech, Hints, Quality, Transcript
+from src.models.silero_vad import SileroVad
+from src.models.whisper_model import LANGUAGES, NAME, WhisperModel, weights_file
+from src.services.transcription import Transcription
 from src.utils.audio import resample
 from src.utils.words import words
 
@@ -143,9 +146,26 @@ def _music(seconds: float) -> Samples:
     return _level(whole.astype(np.float32), 0.4)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ears:
+    """Implements Transcriber in this process."""
+
+    model: WhisperModel
+    name: str = NAME
+    languages: frozenset[str] = LANGUAGES
+
+    async def transcribe(
+        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
+    ) -> Transcript:
+        return self.model.transcribe(audio, language, quality, hints)
+
+
 def _ours(model: WhisperModel, message: Message) -> tuple[str, bool]:
+    """As the service hears it: piece by piece, cut where nobody speaks."""
+    stretches = tuple(SileroVad().speech(message.audio))
+    speech = DecodedSpeech(message.audio, message.audio.duration_seconds, 0.0, stretches=stretches)
     try:
-        heard = model.transcribe(message.audio, None, Quality.BALANCED)
+        heard = asyncio.run(Transcription(_Ears(model)).transcribe(speech, None, Quality.BALANCED))
     except VoiceServiceError as error:
         return "", error.code != ""
     return heard.text, bool(heard.unheard)

@@ -98,6 +98,9 @@ class SpeechDetector(Protocol):
     def extent(self, audio: Audio) -> tuple[float, float] | None:
         """Seconds at which the first speech begins and the last ends; None where nobody speaks."""
 
+    def speech(self, audio: Audio) -> list[tuple[float, float]]:
+        """Every stretch (begin, end) of speech in seconds, in order."""
+
     def seconds(self, audio: Audio) -> float:
         """How long somebody speaks, in all."""
 

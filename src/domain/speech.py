@@ -204,13 +204,15 @@ class DecodedSpeech:
     """Input audio made ready: 22 050 Hz mono, trimmed to speech, peak at -3 dB.
 
     `source_duration_seconds` is before trimming, `offset_seconds` how much was cut at the start. `notes` are sentences
-    for `degraded`: what of the recording could not be used.
+    for `degraded`: what of the recording could not be used. `stretches` (begin, end) of `audio`, in seconds, are those
+    in which somebody speaks; none are given for what is so short that it is heard at once.
     """
 
     audio: Audio
     source_duration_seconds: float
     offset_seconds: float
     notes: tuple[str, ...] = ()
+    stretches: tuple[tuple[float, float], ...] = ()
 
 
 def compare(reference: VoicePrint, output: VoicePrint) -> VoiceMatch:

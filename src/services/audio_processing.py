@@ -19,6 +19,9 @@ _DOUBTFUL_SECONDS = 1.5
 _SILENCE = 0.1
 """Of the level of the loud part, 20 dB below it."""
 
+HEARD_AT_ONCE_SECONDS = 12.0
+"""What is no longer is not cut into pieces."""
+
 _DETECTION_LEVEL = 0.25
 """Root mean square of the loud part that the detector is given, as it is in speech whose peak is near full scale."""
 
@@ -58,15 +61,21 @@ class AudioProcessing:
 
         # 3. Trim the silence at both ends.
         start, end = _with_padding(audio, extent)
-        samples = audio.samples[start:end]
+        trimmed = Audio(audio.samples[start:end], audio.sample_rate)
 
         # 4. Bring the peak of the speech to -3 dB; a click beside it is clipped.
         return DecodedSpeech(
-            audio=Audio(levelled(samples, audio.sample_rate), audio.sample_rate),
+            audio=Audio(levelled(trimmed.samples, audio.sample_rate), audio.sample_rate),
             source_duration_seconds=recording.seconds,
             offset_seconds=start / audio.sample_rate,
             notes=(*recording.notes, *notes),
+            stretches=self._stretches(trimmed),
         )
+
+    def _stretches(self, audio: Audio) -> tuple[tuple[float, float], ...]:
+        if audio.duration_seconds <= HEARD_AT_ONCE_SECONDS:
+            return ()
+        return tuple(self._detector.speech(_audible(audio)))
 
     def _best_channel(self, recording: Recording) -> tuple[Audio, tuple[str, ...]]:
         """The mixture of both channels; or the one in which as much is said, and more clearly."""

@@ -4,49 +4,32 @@ Five steps, in `Pipeline.run`. Each is a service or an engine behind a port; thi
 order.
 """
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from src.domain.errors import ContentBlocked, ReferenceTooShort
-from src.domain.jobs import Engines, Job, Stage, TranslatedSegment, TranslationResult
+from src.domain.jobs import Engines, Job, Stage, TranslationResult
 from src.domain.languages import joined
 from src.domain.ports import AudioDecoder, Storage
-from src.domain.speech import DecodedSpeech, SpeechRequest, Transcript, Translation, VoiceConditioning, VoiceMatch
+from src.domain.speech import DecodedSpeech, Transcript, Translation, VoiceMatch
+from src.services.interpreting import Heard, Interpreting, Piece, Spoken, Tell, Translated, Voice, translated_segments
 from src.services.profiles.profiles import Profiles
 from src.services.safeguards.moderation import Moderation, Review
 from src.services.safeguards.provenance import Marking
 from src.services.saying import CloneRequest, RecordedSpeech, Saying
+from src.services.stage_clock import OnStage, StageClock
 from src.services.transcription import Transcription
+from src.services.transcription import merged as merged_transcripts
 from src.services.translation import TextTranslation
-from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning
+from src.services.translation import merged as merged_translations
+from src.services.voice_cloning import Speech, VoiceCloning
+from src.services.voice_cloning import joined as joined_speech
 from src.utils.concurrency import background_task
 
-OnStage = Callable[[Stage], Awaitable[None]]
 
-
-@dataclass(slots=True)
-class StageClock:
-    """Announces each stage as it starts and keeps how long it took, in milliseconds."""
-
-    on_stage: OnStage
-    started: float = field(default_factory=time.perf_counter)
-    milliseconds: dict[Stage, float] = field(default_factory=dict)
-
-    @asynccontextmanager
-    async def stage(self, stage: Stage) -> AsyncIterator[None]:
-        start = time.perf_counter()
-        await self.on_stage(stage)
-        yield
-        self.milliseconds[stage] = (time.perf_counter() - start) * 1000
-
-    def all_stages(self) -> dict[Stage, float]:
-        """Those that were left out took no time."""
-        return {stage: self.milliseconds.get(stage, 0.0) for stage in Stage}
-
-    def total(self) -> float:
-        return (time.perf_counter() - self.started) * 1000
+async def _tell_nobody(piece: Piece) -> None:
+    return None
 
 
 @dataclass(eq=False)
@@ -60,8 +43,11 @@ class Pipeline:
     marking: Marking
     moderation: Moderation
 
-    async def run(self, job: Job, on_stage: OnStage) -> TranslationResult:
-        """Do a job whose input is in storage. Raises the errors of every step; nothing is stored unless all succeed."""
+    async def run(self, job: Job, on_stage: OnStage, tell: Tell = _tell_nobody) -> TranslationResult:
+        """Do a job whose input is in storage. `tell` gets what of a translation is done, piece by piece.
+
+        Raises the errors of every step; nothing is stored unless all succeed.
+        """
         clock = StageClock(on_stage)
         wanted = job.request
         review = self.moderation.review(job.user_id, "job", job.id)
@@ -76,41 +62,27 @@ class Pipeline:
             data = await self.storage.get(job.input_key)
             speech = await self.decoder.decode(data, wanted.audio_format)
 
-        # The voice needs no text, so it is learned while steps 2 and 3 run.
+        # 2 to 4. Speech to text, text to text, text to speech. The voice needs no text, so it is learned meanwhile.
+        said = _Said(tell)
+        heard = self.transcription.in_pieces(
+            speech, wanted.source_language, wanted.quality, self.translation.sources_of(target), wanted.hints
+        )
+        interpreting = Interpreting(
+            self.translation, self.voices, self.marking, target, wanted.quality, wanted.wording, review, clock, said.add
+        )
         async with self._unlearned_when_blocked(speech), background_task(self._learn_voice(job, speech)) as learning:
-            # 2. Speech to text, in segments with times. What may not pass ends here, before it is sent anywhere.
-            async with clock.stage(Stage.TRANSCRIPTION):
-                answerable = self.translation.sources_of(target)
-                transcript = await self.transcription.transcribe(
-                    speech, wanted.source_language, wanted.quality, answerable, wanted.hints
-                )
-                await review.transcript(transcript)
-
-            # 3. Text to text, segment by segment. It is kept for the next time only when it may pass.
-            async with clock.stage(Stage.TRANSLATION):
-                texts = tuple(segment.text for segment in transcript.segments)
-                spoken_in = tuple(segment.language or transcript.language for segment in transcript.segments)
-                translation = await self.translation.translate(
-                    texts, spoken_in, target, wanted.wording, review.translation
-                )
-
-            # 4. Text to speech, in the speaker's voice.
-            async with clock.stage(Stage.VOICE_CLONING):
-                voice, prosody, notes = await learning
-                spoken = await self.voices.speak(
-                    SpeechRequest(translation.texts, target, voice.conditioning, prosody, wanted.quality),
-                    voice,
-                )
-                spoken = replace(spoken, degraded=(*notes, *spoken.degraded))
+            await interpreting.run(heard, learning)
+            voice = await learning
 
         # 5. Compare the voices, mark the answer as synthetic, and keep it.
         async with clock.stage(Stage.POSTPROCESSING):
-            match = await self.voices.match(voice, spoken)
-            marked, audio_key = await self.marking.encode(spoken.audio), job.result_key()
+            transcript, translation, spoken = said.whole()
+            match = await self.voices.match(voice.learned, spoken)
+            marked, audio_key = await self.marking.file_of(spoken.audio), job.result_key()
             await self.storage.put(audio_key, marked.data)
         result = self._result(job, speech, transcript, translation, spoken, match, audio_key, clock)
         hearing = (*speech.notes, *self.transcription.degraded(transcript, wanted.source_language))
-        degraded = (*hearing, *review.degraded, *result.degraded)
+        degraded = (*hearing, *review.degraded, *translation.degraded, *voice.notes, *spoken.degraded)
         return replace(result, provenance=marked.marks, moderation=review.report, degraded=degraded)
 
     async def _say(self, job: Job, text: str, language: str, review: Review, clock: StageClock) -> TranslationResult:
@@ -180,22 +152,21 @@ class Pipeline:
             await self.voices.unlearn(speech.audio)
             raise
 
-    async def _learn_voice(
-        self, job: Job, speech: DecodedSpeech
-    ) -> tuple[LearnedVoice, VoiceConditioning | None, tuple[str, ...]]:
-        """The voice to speak with, the melody to follow, and what could not be done: with a profile the melody is this
-        message's own or, when the caller does not want that or the message is too short, the profile's.
+    async def _learn_voice(self, job: Job, speech: DecodedSpeech) -> Voice:
+        """With a profile the melody is this message's own or, when the caller does not want that or the message is too
+        short, the profile's.
         """
         if job.request.voice_profile_id is None:
             own, notes = await self.voices.learn_message(speech.audio)
-            return own, None, notes
+            return Voice(own, notes=notes)
         voice = await self.profiles.voice(job.request.voice_profile_id, job.user_id)
         if not job.request.preserve_emotion:
-            return voice, None, ()
+            return Voice(voice)
         try:
-            return voice, (await self.voices.learn_cached(speech.audio)).conditioning, ()
+            return Voice(voice, (await self.voices.learn_cached(speech.audio)).conditioning)
         except ReferenceTooShort:
-            return voice, None, ("The message is too short to follow its melody: the profile's melody was used.",)
+            note = "The message is too short to follow its melody: the profile's melody was used."
+            return Voice(voice, notes=(note,))
 
     def _result(
         self,
@@ -208,25 +179,47 @@ class Pipeline:
         audio_key: str,
         clock: StageClock,
     ) -> TranslationResult:
-        segments = tuple(
-            TranslatedSegment(
-                segment.start, segment.end, segment.text, translated, segment.language or transcript.language
-            )
-            for segment, translated in zip(transcript.segments, translation.texts, strict=True)
-        )
         return TranslationResult(
             original_text=transcript.text,
             translated_text=joined(translation.texts, job.request.target_language or ""),
             source_language=transcript.language,
-            segments=segments,
+            segments=translated_segments(transcript, translation),
             confidence=transcript.confidence,
             source_seconds=speech.source_duration_seconds,
             duration_seconds=spoken.audio.duration_seconds,
             voice_match=match,
             engines=Engines(self.transcription.engine_name, translation.engine, self.voices.engine_name),
-            degraded=(*translation.degraded, *spoken.degraded),
+            degraded=(),
             timestamps=clock.milliseconds,
             processing_time_ms=clock.total(),
             audio_key=audio_key,
             target_variant=translation.target_variant,
+        )
+
+
+@dataclass(slots=True)
+class _Said:
+    """The pieces of a message, told on as they come."""
+
+    tell: Tell
+    transcripts: list[Transcript] = field(default_factory=list)
+    translations: list[Translation] = field(default_factory=list)
+    speeches: list[Speech] = field(default_factory=list)
+
+    async def add(self, piece: Piece) -> None:
+        match piece:
+            case Heard(transcript):
+                self.transcripts.append(transcript)
+            case Translated(_, translation):
+                self.translations.append(translation)
+            case Spoken(speech):
+                self.speeches.append(speech)
+        await self.tell(piece)
+
+    def whole(self) -> tuple[Transcript, Translation, Speech]:
+        """Raises as `voice_cloning.joined` does."""
+        return (
+            merged_transcripts(self.transcripts),
+            merged_translations(self.translations),
+            joined_speech(self.speeches),
         )

@@ -81,7 +81,8 @@ class Saying:
         audio: Audio = spoken.audio
         if request.speed != 1:
             audio = await asyncio.to_thread(stretched, audio, request.speed)
-        return Said(await self.marking.encode(audio), audio.duration_seconds, match, degraded)
+        file = await self.marking.file_of(await self.marking.watermarked(audio))
+        return Said(file, audio.duration_seconds, match, degraded)
 
     async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> tuple[LearnedVoice, tuple[str, ...]]:
         """And what of its recording could not be used."""

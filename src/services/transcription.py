@@ -1,15 +1,22 @@
 """Speech to text, with times in the caller's own recording."""
 
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
-from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage
+from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
 from src.domain.ports import Transcriber
 from src.domain.speech import NO_HINTS, DecodedSpeech, Hints, Quality, Segment, Transcript, Word
 from src.services.deployment.languages import HEARING_HINT
+from src.services.pieces import Span, part, pieces
+from src.utils.concurrency import in_order
 
 _UNSURE, _UNSURE_OF_A_WORD, _WORD_SECONDS = 0.5, 0.75, 2.0
 """Probability of a detected language below which the caller is told; the second for speech of less than 2 s."""
+
+_AT_ONCE = 2
+"""Pieces of a recording that are heard at the same time."""
 
 
 class Transcription:
@@ -28,25 +35,54 @@ class Transcription:
         answerable: frozenset[str] | None = None,
         hints: Hints = NO_HINTS,
     ) -> Transcript:
-        """What was said. Times count from the start of the audio that the caller sent, before it was trimmed.
+        """What was said, as a whole; as of `in_pieces`."""
+        async with aclosing(self.in_pieces(speech, language, quality, answerable, hints)) as heard:
+            return merged([transcript async for transcript in heard])
 
-        `language` None: the engine detects it, or assumes its only one; where it is not sure of it, one of `answerable`
-        is preferred. Raises UnsupportedLanguage before any work, NoSpeechDetected, SpeechNotUnderstood.
+    async def in_pieces(
+        self,
+        speech: DecodedSpeech,
+        language: str | None,
+        quality: Quality,
+        answerable: frozenset[str] | None = None,
+        hints: Hints = NO_HINTS,
+    ) -> AsyncGenerator[Transcript]:
+        """What was said, a piece of the recording after the other, as it is heard. Times count from the start of the
+        audio that the caller sent, before it was trimmed. What of a piece is not understood is `unheard`.
+
+        `language` None: the engine detects it, or assumes its only one; where it is not sure of it, the language of the
+        pieces before is preferred, and one of `answerable`.
+
+        Raises UnsupportedLanguage before any work; NoSpeechDetected, SpeechNotUnderstood or UnsupportedLanguage when
+        nothing at all is understood.
         """
         self.require_languages(language, hints)
+        hear = partial(self._hear, speech, language, quality, hints)
+        said, failure = None, None
+        async with aclosing(in_order(_each(pieces(speech)), hear, at_once=_AT_ONCE)) as heard:
+            async for span, found in heard:
+                if isinstance(found, VoiceServiceError):
+                    failure = failure or found
+                    transcript = Transcript((), language or "", None, 0.0, unheard=(span,))
+                else:
+                    preferred = frozenset({said}) if said is not None else answerable
+                    transcript = await self._preferring(preferred, found, speech, span, language, quality, hints)
+                    said = transcript.language
+                yield _later(transcript, speech.offset_seconds)
+        if said is None and failure is not None:
+            raise failure
+
+    async def _hear(
+        self, speech: DecodedSpeech, language: str | None, quality: Quality, hints: Hints, span: Span
+    ) -> tuple[Span, Transcript | VoiceServiceError]:
+        """Times count from the start of `speech`. The error says why nothing is understood."""
         try:
-            transcript = await self._transcriber.transcribe(speech.audio, language, quality, hints)
+            heard = await self._transcriber.transcribe(part(speech.audio, span), language, quality, hints)
         except (NoSpeechDetected, SpeechNotUnderstood) as error:  # what was damaged or cut off may be why
-            raise type(error)(" ".join((str(error), *speech.notes))) from error
-        if language is None and answerable and transcript.language not in answerable:
-            transcript = await self._in_another(transcript, speech, quality, answerable, hints)
-        offset = speech.offset_seconds
-        return replace(
-            transcript,
-            segments=tuple(_later(segment, offset, transcript.language) for segment in transcript.segments),
-            foreign=tuple((begin + offset, end + offset, code) for begin, end, code in transcript.foreign),
-            unheard=tuple((begin + offset, end + offset) for begin, end in transcript.unheard),
-        )
+            return span, type(error)(" ".join((str(error), *speech.notes)))
+        except UnsupportedLanguage as error:
+            return span, error
+        return span, _later(heard, span[0])
 
     def require_languages(self, language: str | None, hints: Hints) -> None:
         """Raises UnsupportedLanguage when the recogniser does not hear one that was named."""
@@ -58,22 +94,26 @@ class Transcription:
                 f"The recogniser {self.engine_name} hears {heard}, not {unheard[0]!r}. {HEARING_HINT}"
             )
 
-    async def _in_another(
+    async def _preferring(
         self,
+        preferred: frozenset[str] | None,
         transcript: Transcript,
         speech: DecodedSpeech,
+        span: Span,
+        language: str | None,
         quality: Quality,
-        answerable: frozenset[str],
         hints: Hints,
     ) -> Transcript:
-        """One word is easily taken for another language: where it is not sure, the likeliest that can be answered."""
-        likeliest = next((pair for pair in transcript.alternatives if pair[0] in answerable), None)
-        if not _unsure(transcript) or likeliest is None:
+        """One word is easily taken for another language: where it is not sure, the likeliest of those preferred."""
+        if language is not None or not preferred or transcript.language in preferred or not _unsure(transcript):
             return transcript
-        with suppress(NoSpeechDetected, SpeechNotUnderstood):
-            heard = await self._transcriber.transcribe(speech.audio, likeliest[0], quality, hints)
-            return replace(heard, language_probability=likeliest[1], sounds_like=None, foreign=())
-        return transcript
+        likeliest = next((pair for pair in transcript.alternatives if pair[0] in preferred), None)
+        if likeliest is None:
+            return transcript
+        _, heard = await self._hear(speech, likeliest[0], quality, hints, span)
+        if isinstance(heard, VoiceServiceError):
+            return transcript
+        return replace(heard, language_probability=likeliest[1], sounds_like=None, foreign=())
 
     def degraded(self, transcript: Transcript, language: str | None) -> tuple[str, ...]:
         """What was not done as asked. `language`: what the caller named; else one that was assumed is said to be so."""
@@ -101,12 +141,65 @@ def _heard_as(transcript: Transcript, begin: float, end: float, code: str) -> bo
 
 
 def _unsure(transcript: Transcript) -> bool:
-    spoken = sum(segment.end - segment.start for segment in transcript.segments)
+    spoken = _spoken_seconds(transcript)
     bound = _UNSURE_OF_A_WORD if 0 < spoken < _WORD_SECONDS else _UNSURE
     return transcript.language_probability is not None and transcript.language_probability < bound
 
 
-def _later(segment: Segment, seconds: float, language: str) -> Segment:
+def merged(transcripts: Sequence[Transcript]) -> Transcript:
+    """One of all pieces, of which one or more is understood."""
+    heard = [each for each in transcripts if each.segments]
+    if len(transcripts) == 1 or not heard:
+        return transcripts[0]
+    spoken = dict.fromkeys((each.language for each in heard), 0.0)
+    for each in heard:
+        spoken[each.language] += _spoken_seconds(each)
+    sounds = {each.sounds_like for each in heard}
+    sounds_like = heard[0].sounds_like if len(sounds) == 1 else None
+    detected = [each for each in heard if each.language_probability is not None]
+    return Transcript(
+        tuple(segment for each in heard for segment in each.segments),
+        max(spoken, key=lambda code: spoken[code]),
+        _mean([(each.language_probability or 0.0, _spoken_seconds(each)) for each in detected]) if detected else None,
+        _mean([(each.confidence, _spoken_seconds(each)) for each in heard]),
+        unheard=tuple(span for each in transcripts for span in each.unheard),
+        sounds_like=sounds_like,
+        foreign=tuple(stretch for each in heard for stretch in _foreign(each, whole=sounds_like is not None)),
+        alternatives=heard[0].alternatives,
+    )
+
+
+def _foreign(transcript: Transcript, *, whole: bool) -> tuple[tuple[float, float, str], ...]:
+    """Stretches in another language than the one that was named. `whole`: the whole message is said to be."""
+    if transcript.sounds_like is None or whole:
+        return transcript.foreign
+    return ((transcript.segments[0].start, transcript.segments[-1].end, transcript.sounds_like),)
+
+
+def _mean(weighted: Sequence[tuple[float, float]]) -> float:
+    total = sum(weight for _, weight in weighted)
+    return sum(value * weight for value, weight in weighted) / total if total else weighted[0][0]
+
+
+def _spoken_seconds(transcript: Transcript) -> float:
+    return sum(segment.end - segment.start for segment in transcript.segments)
+
+
+async def _each(spans: Sequence[Span]) -> AsyncGenerator[Span]:
+    for span in spans:
+        yield span
+
+
+def _later(transcript: Transcript, seconds: float) -> Transcript:
+    return replace(
+        transcript,
+        segments=tuple(_moved(segment, seconds, transcript.language) for segment in transcript.segments),
+        foreign=tuple((begin + seconds, end + seconds, code) for begin, end, code in transcript.foreign),
+        unheard=tuple((begin + seconds, end + seconds) for begin, end in transcript.unheard),
+    )
+
+
+def _moved(segment: Segment, seconds: float, language: str) -> Segment:
     words = tuple(Word(word.text, word.start + seconds, word.end + seconds, word.confidence) for word in segment.words)
     return replace(
         segment,

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from src.domain.errors import TranslationUnavailable, Unavailable, UnsupportedLanguage
@@ -77,7 +77,7 @@ class TextTranslation:
             if language in (main, target) or self._knowing(language, target):
                 drafts[language] = await self._draft(tuple(mine), language, target, wording)
             else:
-                drafts[language] = _left_as_it_is(tuple(mine), language, target)
+                drafts[language] = _Draft(left_as_it_is(tuple(mine), language, target), {})
         draft = _joined(sources, drafts, main)
         if approve is not None:
             await approve(draft.translation)
@@ -167,9 +167,15 @@ def _failure(name: str, error: Unavailable) -> str:
     return f"The translator {name} did not answer."
 
 
-def _left_as_it_is(texts: tuple[str, ...], source: str, target: str) -> _Draft:
+def left_as_it_is(texts: tuple[str, ...], source: str, target: str) -> Translation:
+    """Of what no engine knows."""
     said = f"The part in '{source}' was not translated: no engine knows {source} to {target}."
-    return _Draft(Translation(texts, "none", (source,), (said,)), {})
+    return Translation(texts, "none", (source,), (said,))
+
+
+def merged(translations: Sequence[Translation]) -> Translation:
+    """One of all pieces of a message."""
+    return _as_one(tuple(text for each in translations for text in each.texts), translations, translations[0])
 
 
 def _joined(sources: tuple[str, ...], drafts: dict[str, _Draft], main: str) -> _Draft:
@@ -177,17 +183,23 @@ def _joined(sources: tuple[str, ...], drafts: dict[str, _Draft], main: str) -> _
     if len(drafts) == 1:
         return next(iter(drafts.values()))
     rest = {language: iter(draft.translation.texts) for language, draft in drafts.items()}
-    asked = [draft.translation for draft in drafts.values() if draft.translation.engine != "none"]
-    asked = asked or [drafts[main].translation]
+    texts = tuple(next(rest[language]) for language in sources)
     return _Draft(
-        Translation(
-            tuple(next(rest[language]) for language in sources),
-            ", ".join(dict.fromkeys(translation.engine for translation in asked)),
-            asked[0].route,
-            tuple(dict.fromkeys(note for draft in drafts.values() for note in draft.translation.degraded)),
-            next((one.target_variant for one in asked if one.target_variant), None),
-        ),
+        _as_one(texts, [draft.translation for draft in drafts.values()], drafts[main].translation),
         {key: value for draft in drafts.values() for key, value in draft.unkept.items()},
+    )
+
+
+def _as_one(texts: tuple[str, ...], parts: Iterable[Translation], main: Translation) -> Translation:
+    """`main`: what stands for all where none of them was asked of an engine."""
+    parts = list(parts)
+    asked = [part for part in parts if part.engine != "none"] or [main]
+    return Translation(
+        texts,
+        ", ".join(dict.fromkeys(part.engine for part in asked)),
+        asked[0].route,
+        tuple(dict.fromkeys(note for part in parts for note in part.degraded)),
+        next((part.target_variant for part in asked if part.target_variant), None),
     )
 
 

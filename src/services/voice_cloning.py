@@ -4,9 +4,14 @@ import asyncio
 import hashlib
 import json
 import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
-from src.domain.audio import Audio, SpokenAudio
+import numpy as np
+
+from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio, SpokenAudio
 from src.domain.errors import EngineUnavailable, ReferenceTooShort, RequestInvalid, UnsupportedLanguage
 from src.domain.identity import current_user
 from src.domain.ports import Cache, SpeakerAnalyzer, Transcriber, VoiceEngine
@@ -14,7 +19,7 @@ from src.domain.speech import Quality, SpeechRequest, VoiceConditioning, VoiceMa
 from src.services.candidates import Candidates
 from src.services.spoken_text import SpokenText, least_seconds, spoken
 from src.utils.audio import join
-from src.utils.concurrency import run_both
+from src.utils.concurrency import in_order, run_both
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +31,15 @@ _STORED_CACHE_SECONDS = 60.0
 _MOST_NAMED = 10
 """Characters that one notice names."""
 
+_AT_ONCE = 2
+"""Engine calls for one message at the same time."""
+_MOST_SENTENCES = 8
+"""In one call: what XTTS decodes together."""
+_PAUSE_SECONDS = 0.25
+"""Between what two calls said."""
 
+
+_NOTHING_TO_SAY = "There is no letter or digit in the text that can be said."
 _UNCONVERTED = (
     "The recording has too little voice to learn from: the answer is spoken in the engine's own voice, unconverted."
 )
@@ -86,11 +99,19 @@ def digest(references: tuple[Audio, ...]) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Speech:
-    """What was spoken. `match`: how near it is to its voice, where choosing it needed to know that already."""
+    """What was spoken: `sentences`, as they were said, of which those at the indices `lost` have less sound than they
+    take to say. `match`: how near it is to its voice, where choosing it needed to know that already.
+    """
 
     audio: Audio
+    sentences: tuple[str, ...]
     match: VoiceMatch | None = None
+    lost: tuple[int, ...] = ()
     degraded: tuple[str, ...] = ()
+
+    @property
+    def silent(self) -> bool:
+        return isinstance(self.audio, SpokenAudio) and not any(self.audio.seconds)
 
 
 class VoiceCloning:
@@ -182,21 +203,39 @@ class VoiceCloning:
         return LearnedVoice(*await run_both(self._engine.condition(references), measuring), recordings)
 
     async def speak(self, request: SpeechRequest, voice: LearnedVoice) -> Speech:
-        """Say the texts, as they are written, with `voice`: 24 kHz mono. High quality is listened to, and the best of
-        several takes, if the engine's takes differ. `degraded` names what could not be said.
+        """All of `in_pieces`, as one; `degraded` names what could not be said. Raises as `joined` does."""
+        async with aclosing(self.in_pieces(_all(request.texts), request, voice)) as pieces:
+            return joined([piece async for piece in pieces])
 
-        Raises UnsupportedLanguage, RequestInvalid for texts of which nothing can be said, and EngineUnavailable when
-        the engine made no sound.
+    async def in_pieces(
+        self, texts: AsyncGenerator[tuple[str, ...]], request: SpeechRequest, voice: LearnedVoice
+    ) -> AsyncGenerator[Speech]:
+        """Say texts, as they are written, as they come, with `voice`: 24 kHz mono, pauses included. Those of `request`
+        do not count, but all else in it does.
+
+        The first sentence is said alone, to be heard soon; then as many at once as were said before, up to 8, which
+        takes an engine that batches little longer. High quality is listened to, and the best of several takes is
+        chosen, if the engine's takes differ; there, texts that come together are said together. Raises
+        UnsupportedLanguage.
         """
-        text = await asyncio.to_thread(_said, request.texts, request.language)
-        request = replace(request, texts=text.sentences, speaker=voice.voice_print.embedding)
+        say = partial(self._say, replace(request, speaker=voice.voice_print.embedding), voice)
+        groups = _groups(texts, request.language, together=request.quality is Quality.HIGH)
+        async with aclosing(in_order(groups, say, at_once=_AT_ONCE)) as spoken:
+            said = False
+            async for speech in spoken:
+                follows, said = said and bool(speech.sentences), said or bool(speech.sentences)
+                yield replace(speech, audio=_after_pause(speech.audio)) if follows else speech
+
+    async def _say(self, request: SpeechRequest, voice: LearnedVoice, text: SpokenText) -> Speech:
+        if not text.sentences:
+            return Speech(Audio(np.zeros(0, np.float32), OUTPUT_SAMPLE_RATE), (), degraded=_left_out(text))
+        request = replace(request, texts=text.sentences)
         if request.quality is not Quality.HIGH:
-            speech = Speech(await self._engine.speak(request))
+            speech = Speech(await self._engine.speak(request), text.sentences)
         else:
             choice = await self._candidates.best(request, voice.voice_print)
-            speech = Speech(choice.candidate.audio, choice.candidate.match, choice.degraded)
-        lost = _lost(text, speech.audio)
-        return replace(speech, degraded=(*speech.degraded, *_left_out(text), *lost))
+            speech = Speech(choice.candidate.audio, text.sentences, choice.candidate.match, degraded=choice.degraded)
+        return replace(speech, lost=_lost(speech), degraded=(*speech.degraded, *_left_out(text)))
 
     async def match(self, voice: LearnedVoice, spoken: Speech) -> VoiceMatch:
         """How near `spoken` is to the voice that it was to be spoken with."""
@@ -208,16 +247,75 @@ class VoiceCloning:
 def require_sayable(texts: tuple[str, ...], language: str) -> None:
     """Raises RequestInvalid for texts of which nothing can be said. Looks no further than the first that can."""
     if not any(spoken(text, language).sentences for text in texts):
-        raise RequestInvalid("There is no letter or digit in the text that can be said.")
+        raise RequestInvalid(_NOTHING_TO_SAY)
+
+
+def joined(pieces: Sequence[Speech]) -> Speech:
+    """What was said of a message in pieces, as one: the samples of all, one after the other.
+
+    Raises RequestInvalid when nothing could be said of it, and EngineUnavailable when the engine made no sound.
+    """
+    said = [piece for piece in pieces if piece.sentences]
+    if not said:
+        raise RequestInvalid(_NOTHING_TO_SAY)
+    if all(piece.silent for piece in said):
+        raise EngineUnavailable("The voice engine made no sound of the text.")
+    before, lost = 0, list[int]()
+    for piece in said:
+        lost += [before + index for index in piece.lost]
+        before += len(piece.sentences)
+    return Speech(
+        join(piece.audio for piece in said),
+        tuple(sentence for piece in said for sentence in piece.sentences),
+        _mean([(piece.match, piece.audio.duration_seconds) for piece in said if piece.match is not None]),
+        tuple(lost),
+        tuple(dict.fromkeys((*(note for piece in pieces for note in piece.degraded), *_lost_note(lost, before)))),
+    )
+
+
+def _mean(matches: Sequence[tuple[VoiceMatch, float]]) -> VoiceMatch | None:
+    """Each by its length."""
+    if len(matches) < 2:
+        return matches[0][0] if matches else None
+    total = sum(seconds for _, seconds in matches)
+    heard = [(match.heard, seconds) for match, seconds in matches if match.heard is not None]
+    return VoiceMatch(
+        sum(match.similarity * seconds for match, seconds in matches) / total,
+        sum(match.pitch_agreement * seconds for match, seconds in matches) / total,
+        sum(match.timbre_agreement * seconds for match, seconds in matches) / total,
+        sum(share * seconds for share, seconds in heard) / total if len(heard) == len(matches) else None,
+    )
+
+
+async def _all(texts: tuple[str, ...]) -> AsyncGenerator[tuple[str, ...]]:
+    yield texts
+
+
+async def _groups(
+    texts: AsyncGenerator[tuple[str, ...]], language: str, *, together: bool
+) -> AsyncGenerator[SpokenText]:
+    """Sentences that are said in one call; for texts of which nothing can be said, what they have."""
+    said = 0
+    async with aclosing(texts):
+        async for some in texts:
+            text = await asyncio.to_thread(_said, some, language)
+            left, unsaid = text.sentences, text.unsaid
+            while left or unsaid:
+                count = len(left) if together else max(1, min(said, _MOST_SENTENCES))
+                yield SpokenText(left[:count], unsaid)
+                said, left, unsaid = said + len(left[:count]), left[count:], ()
 
 
 def _said(texts: tuple[str, ...], language: str) -> SpokenText:
-    """What is said of texts, one after the other. Raises RequestInvalid when that is nothing."""
+    """What is said of texts, one after the other."""
     parts = [spoken(text, language) for text in texts]
     sentences = tuple(sentence for part in parts for sentence in part.sentences)
-    if not sentences:
-        require_sayable(texts, language)
     return SpokenText(sentences, tuple(dict.fromkeys(sign for part in parts for sign in part.unsaid)))
+
+
+def _after_pause(audio: Audio) -> Audio:
+    pause = np.zeros(round(_PAUSE_SECONDS * audio.sample_rate), np.float32)
+    return replace(audio, samples=np.concatenate((pause, audio.samples)))
 
 
 def _left_out(text: SpokenText) -> tuple[str, ...]:
@@ -227,15 +325,15 @@ def _left_out(text: SpokenText) -> tuple[str, ...]:
     return (f"What cannot be spoken was left out: {named}",)
 
 
-def _lost(text: SpokenText, audio: Audio) -> tuple[str, ...]:
-    """Sentences that got less sound than they take to say. Raises EngineUnavailable when none got any."""
-    if not isinstance(audio, SpokenAudio):
+def _lost(speech: Speech) -> tuple[int, ...]:
+    if not isinstance(speech.audio, SpokenAudio):
         return ()
-    if not any(audio.seconds):
-        raise EngineUnavailable("The voice engine made no sound of the text.")
-    pairs = zip(text.sentences, audio.seconds, strict=True)
-    lost = [number for number, (sentence, seconds) in enumerate(pairs, start=1) if seconds < least_seconds(sentence)]
+    pairs = zip(speech.sentences, speech.audio.seconds, strict=True)
+    return tuple(index for index, (sentence, seconds) in enumerate(pairs) if seconds < least_seconds(sentence))
+
+
+def _lost_note(lost: Sequence[int], sentences: int) -> tuple[str, ...]:
     if not lost:
         return ()
-    numbers = ", ".join(map(str, lost[:_MOST_NAMED]))
-    return (f"Less was spoken than the text has: words are missing in sentence {numbers} of {len(text.sentences)}.",)
+    numbers = ", ".join(str(index + 1) for index in lost[:_MOST_NAMED])
+    return (f"Less was spoken than the text has: words are missing in sentence {numbers} of {sentences}.",)

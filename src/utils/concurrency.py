@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,38 @@ async def for_each(items: Iterable[A], work: Callable[[A], Awaitable[object]], *
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def in_order(
+    items: AsyncGenerator[A], work: Callable[[A], Coroutine[Any, Any, B]], *, at_once: int
+) -> AsyncGenerator[B]:
+    """What `work` makes of each item as it comes, in the order of the items. So many are taken on before the first of
+    them is taken off; the first error, of `items` too, stops all. Close it: that closes `items`.
+    """
+    begun: asyncio.Queue[asyncio.Task[B] | None] = asyncio.Queue()  # `room` bounds it
+    room, tasks = asyncio.Semaphore(at_once), list[asyncio.Task[B]]()
+
+    async def begin() -> None:
+        try:
+            async with aclosing(items):
+                async for item in items:
+                    await room.acquire()
+                    tasks.append(asyncio.create_task(work(item)))
+                    begun.put_nowait(tasks[-1])
+        finally:
+            begun.put_nowait(None)
+
+    async with background_task(begin()) as beginning:
+        try:
+            while (task := await begun.get()) is not None:
+                yield await task
+                tasks.remove(task)
+                room.release()
+            await beginning
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def start_background(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> None:

@@ -198,6 +198,11 @@ class FakeVoice:
     has_own_voice: bool = True
     users: list[str] = field(default_factory=list)  # for whom it was told to learn a voice
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The sentences of all requests."""
+        return tuple(text for request in self.requests for text in request.texts)
+
     async def condition(self, references: tuple[Audio, ...]) -> VoiceConditioning:
         self.conditioned += 1
         self.users.append(current_user.get())

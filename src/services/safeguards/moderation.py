@@ -85,7 +85,8 @@ class Review:
         if self._moderation.policy is Policy.OFF:
             return
         found = await self._ask_all(Passage(texts, language, stage, self._request_id, self._user_id))
-        self._stages[stage] = found
+        before = self._stages.get(stage)  # of the pieces before
+        self._stages[stage] = found if before is None else _both(before, found)
         if not found.flagged:
             return
         blocked = self._moderation.policy is Policy.BLOCK
@@ -96,12 +97,15 @@ class Review:
                 "Sent again, it would be refused again."
             )
 
+    def _note(self, sentence: str) -> None:
+        self.degraded = tuple(dict.fromkeys((*self.degraded, sentence)))
+
     async def _ask_all(self, passage: Passage) -> StageReview:
         verdicts: dict[str, Verdict] = {}
         for moderator in self._moderation.moderators:
             verdict = await self._ask(moderator, passage)
             if verdict.unreviewed is not None:
-                self.degraded += (f"The {passage.stage} was not reviewed: {verdict.unreviewed}.",)
+                self._note(f"The {passage.stage} was not reviewed: {verdict.unreviewed}.")
                 continue
             verdicts[moderator.name] = verdict
             if verdict.flagged and self._moderation.policy is Policy.BLOCK:
@@ -132,3 +136,11 @@ class Review:
             await self._moderation.audit.record(
                 self._user_id, action, f"{self._operation}:{self._request_id}", **details
             )
+
+
+def _both(one: StageReview, other: StageReview) -> StageReview:
+    return StageReview(
+        tuple(dict.fromkeys((*one.categories, *other.categories))),
+        worst([each.severity for each in (one, other) if each.severity is not None]),
+        tuple(dict.fromkeys((*one.reviewed_by, *other.reviewed_by))),
+    )

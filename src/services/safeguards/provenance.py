@@ -59,15 +59,17 @@ class Marking:
         watermark = () if self._watermark is None else (f"watermark: {self._watermark.name}",)
         return (*watermark, "riff_info", f"c2pa: {self._signer.name}")
 
-    async def encode(self, audio: Audio) -> MarkedFile:
+    async def watermarked(self, audio: Audio) -> Audio:
+        """The first mark, in the samples. Raises Overloaded, EngineUnavailable, DeadlineExceeded."""
+        return audio if self._watermark is None else await self._watermark.embed(audio)
+
+    async def file_of(self, watermarked: Audio) -> MarkedFile:
         """A WAV file as answers have it. Raises Overloaded, EngineUnavailable, DeadlineExceeded."""
         at, marks = now(), []
-        # 1. In the samples.
         if self._watermark is not None:
-            audio = await self._watermark.embed(audio)
             marks.append(WatermarkMark(self._watermark.name, self._watermark.message))
         # 2. In the file.
-        wav, info = self._with_info(encode_wav(audio), at)
+        wav, info = self._with_info(encode_wav(watermarked), at)
         # 3. Over all of it, so last.
         signed = await self._signer.sign(wav, at)
         return MarkedFile(signed.data, (*marks, info, *signed.marks))

@@ -39,7 +39,7 @@ def _written(folder: Path, chain: bytes, key: bytes) -> dict[str, Any]:
 async def _start(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     async with AsyncExitStack() as stack:
         started = await start_provenance(settings, FakeDecoder(), stack)
-        await started.marks.marking.encode(tone(0.2, 24_000))
+        await started.marks.marking.file_of(tone(0.2, 24_000))
         return started.marks.marking.names, started.notices()
 
 

@@ -104,13 +104,13 @@ async def test_a_full_queue_keeps_nothing() -> None:
 
 async def test_a_job_beyond_its_time_fails_with_deadline_exceeded() -> None:
     gate = Gate()
-    bench = Bench(voice=FakeVoice(gate=gate), timeout_seconds=0.05)
+    bench = Bench(voice=FakeVoice(gate=gate), timeout_seconds=1.0)
     job = await _submit(bench)
     await bench.run_next()
     done = await bench.jobs.wait(job.id, 1)
     assert done.error is not None
     assert done.error.code == "deadline_exceeded"
-    assert gate.cancelled == 1
+    assert gate.cancelled == gate.entered > 0
 
 
 async def test_waiting_ends_with_the_job_or_with_patience() -> None:
@@ -136,7 +136,7 @@ async def test_cancelling_reaches_the_engine_and_frees_the_caller() -> None:
     await bench.jobs.cancel(job.id)
     await asyncio.wait_for(running, 60)
     done = await bench.jobs.wait(job.id, 1)
-    assert gate.cancelled == 1
+    assert gate.cancelled == gate.entered > 0
     assert done.error is not None
     assert done.error.code == "cancelled"
 
@@ -189,7 +189,7 @@ async def test_a_worker_that_loses_its_lease_stops_and_leaves_the_job_to_the_nex
     taken_over = await bench.runner.claim()
     bench.leases.lost[job.id]()
     await asyncio.wait_for(first, 60)
-    assert gate.cancelled == 1
+    assert gate.cancelled == gate.entered > 0
     assert bench.rows.rows[job.id] == taken_over
     assert bench.rows.usage == []
 

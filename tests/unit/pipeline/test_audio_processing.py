@@ -27,6 +27,9 @@ class FixedDetector:
         self.level = float(np.sqrt(np.square(audio.samples).mean()))
         return self.found
 
+    def speech(self, audio: Audio) -> list[tuple[float, float]]:
+        return [(0.5, audio.duration_seconds)]
+
     def seconds(self, audio: Audio) -> float:
         return audio.duration_seconds
 
@@ -54,6 +57,15 @@ def test_speech_at_the_very_ends_keeps_the_whole_recording() -> None:
     speech = AudioProcessing(FixedDecoder(said(3)), FixedDetector((0.05, 2.99))).decode(b"", AudioFormat.WAV)
     assert speech.offset_seconds == 0
     assert speech.audio.duration_seconds == pytest.approx(3)
+
+
+@pytest.mark.parametrize(("seconds", "stretches"), [(11.0, ()), (13.0, ((0.5, 13.0),))])
+def test_where_a_long_recording_has_speech_is_looked_at(
+    seconds: float, stretches: tuple[tuple[float, float], ...]
+) -> None:
+    detector = FixedDetector((0.0, seconds))
+    speech = AudioProcessing(FixedDecoder(said(seconds)), detector).decode(b"", AudioFormat.WAV)
+    assert speech.stretches == stretches
 
 
 def test_nobody_speaks() -> None:

@@ -44,7 +44,7 @@ async def test_a_given_text_is_said_and_nothing_is_heard_or_translated(with_prof
     if with_profile:
         await bench.storage.delete(job.input_key)
     result = await bench.pipeline.run(job, _ignore)
-    assert bench.voice.requests[0].texts == ("Hola.", "Adiós.")
+    assert bench.voice.said == ("Hola.", "Adiós.")
     assert bench.voice.requests[0].speaker == (1.0, *(0.0,) * 255)  # as FakeAnalyzer measures
     assert (bench.transcriber.gate.entered, bench.translator.calls) == (0, 0)
     assert bench.storage.files[result.audio_key][:4] == b"RIFF"
@@ -66,9 +66,9 @@ async def test_segments_join_to_the_texts_and_keep_the_callers_times() -> None:
 async def test_the_answer_is_stored_and_speaks_the_translation() -> None:
     bench = Bench()
     result = await bench.pipeline.run(await _job(bench), _ignore)
-    assert bench.voice.requests[0].texts == ("gninrom doog", "etal si niart eht")
+    assert bench.voice.said == ("gninrom doog", "etal si niart eht")
     assert bench.storage.files[result.audio_key][:4] == b"RIFF"
-    assert result.duration_seconds == pytest.approx(1.0)
+    assert result.duration_seconds == pytest.approx(0.5 + 0.25 + 0.5)  # with a pause between its sentences
     assert result.engines.transcription == "fake-transcriber"
     assert result.engines.voice == "fake-voice"
 
@@ -86,7 +86,7 @@ async def test_with_a_profile_the_message_gives_the_melody_only_when_asked(prese
     profile_id = await bench.new_profile()
     wanted = replace(WANTED, voice_profile_id=profile_id, preserve_emotion=preserve_emotion)
     await bench.pipeline.run(await _job(bench, wanted), _ignore)
-    (request,) = bench.voice.requests
+    request = bench.voice.requests[0]
     profile = (await bench.profiles.voice(profile_id, "ann")).conditioning
     message = (
         await bench.voices.learn_cached((await FakeDecoder().decode(b"bytes", AudioFormat.WAV)).audio)

@@ -1,8 +1,12 @@
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import pytest
 
-from src.utils.concurrency import background_task, finish_before_cancel, run_both
+from src.domain.errors import NoSpeechDetected
+from src.utils.concurrency import background_task, finish_before_cancel, in_order, run_both
+from tests.fakes.fakes import Gate
 
 
 async def _value(value: int) -> int:
@@ -75,3 +79,44 @@ async def test_an_error_of_uninterrupted_work_is_raised_in_its_caller() -> None:
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
+
+
+async def _numbers(count: int, closed: list[bool]) -> AsyncGenerator[int]:
+    try:
+        for number in range(count):
+            yield number
+    finally:
+        closed.append(True)
+
+
+async def test_results_come_in_order_and_few_are_taken_on_at_a_time() -> None:
+    running, most, closed = 0, 0, list[bool]()
+
+    async def work(number: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0 if number % 2 else 0.002)
+        running -= 1
+        return number
+
+    async with aclosing(in_order(_numbers(9, closed), work, at_once=3)) as found:
+        assert [number async for number in found] == list(range(9))
+    assert (most, closed) == (3, [True])
+
+
+async def test_the_first_error_stops_all_that_is_under_way() -> None:
+    gate, closed = Gate(), list[bool]()
+
+    async def work(number: int) -> int:
+        if number == 1:
+            raise NoSpeechDetected("one")
+        if number:
+            await gate()
+        return number
+
+    async with aclosing(in_order(_numbers(9, closed), work, at_once=3)) as found:
+        assert await anext(found) == 0
+        with pytest.raises(NoSpeechDetected):
+            await anext(found)
+    assert (gate.inside, closed) == (0, [True])

@@ -1,0 +1,190 @@
+"""A long message is heard, translated and spoken piece by piece."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from src.domain.audio import Audio
+from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
+from src.domain.jobs import Job, Stage
+from src.domain.speech import NO_HINTS, DecodedSpeech, Hints, Quality, Segment, Transcript
+from src.services.interpreting import Heard, Piece, Spoken, Translated
+from src.services.pieces import part, pieces
+from src.services.transcription import Transcription
+from src.utils.audio import encode_pcm, pcm_of_wav
+from tests.fakes.assembly import WANTED, Bench
+from tests.fakes.fakes import FakeTranslator, FakeVoice, Gate
+
+RATE = 22_050
+
+
+def _speech(*stretches: tuple[float, float], seconds: float) -> DecodedSpeech:
+    """Each second of it has samples of its own."""
+    samples = (np.arange(round(seconds * RATE)) // RATE / 1000).astype(np.float32)
+    return DecodedSpeech(Audio(samples, RATE), seconds + 1, 1.0, stretches=stretches)
+
+
+LONG = _speech((0, 5), (6, 14), (14.5, 22), (24, 33), seconds=33)
+"""Cut at 5.5 s, as the first piece is short, and at 23 s, the longest pause that comes in time."""
+
+
+@dataclass
+class Ears:
+    """Hears one sentence in each piece, told by the second at which the piece begins."""
+
+    answers: dict[int, Transcript | VoiceServiceError] = field(default_factory=dict)
+    gates: dict[int, Gate] = field(default_factory=dict)
+    name: str = "ears"
+    languages: frozenset[str] = frozenset({"en", "es", "fr"})
+    asked: list[tuple[int, str | None]] = field(default_factory=list)
+
+    async def transcribe(
+        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
+    ) -> Transcript:
+        second = round(float(audio.samples[0]) * 1000)
+        self.asked.append((second, language))
+        if second in self.gates:
+            await self.gates[second]()
+        answer = self.answers.get(second) or heard(f"from {second}")
+        if isinstance(answer, VoiceServiceError):
+            raise answer
+        return answer if language is None else replace(answer, language=language)
+
+
+def heard(text: str, language: str = "en", probability: float | None = 0.9, confidence: float = 0.8) -> Transcript:
+    return Transcript((Segment(text, 0.5, 4.5),), language, probability, confidence)
+
+
+async def _hear(ears: Ears, speech: DecodedSpeech = LONG, language: str | None = None) -> Transcript:
+    return await Transcription(ears).transcribe(speech, language, Quality.FAST)
+
+
+def test_a_recording_is_cut_in_pauses_and_nothing_of_it_is_left_out() -> None:
+    assert pieces(LONG) == ((0.0, 5.5), (5.5, 23.0), (23.0, 33.0))
+    together = np.concatenate([part(LONG.audio, span).samples for span in pieces(LONG)])
+    assert np.array_equal(together, LONG.audio.samples)
+
+
+@pytest.mark.parametrize(
+    "speech",
+    [
+        pytest.param(_speech(seconds=60), id="not looked at"),
+        pytest.param(_speech((0, 60), seconds=60), id="no pause"),
+        pytest.param(_speech((0, 30), (30.1, 60), seconds=60), id="a pause that is too short"),
+        pytest.param(_speech((0, 6), (8, 10), seconds=14), id="too little left for a piece of its own"),
+    ],
+)
+def test_what_cannot_be_cut_well_is_one_piece(speech: DecodedSpeech) -> None:
+    assert pieces(speech) == ((0.0, speech.audio.duration_seconds),)
+
+
+async def test_pieces_are_one_transcript_with_times_in_the_callers_recording() -> None:
+    transcript = await _hear(Ears())
+    assert transcript.text == "from 0 from 5 from 23"
+    assert [segment.start for segment in transcript.segments] == [1.5, 7.0, 24.5]
+    assert transcript.language == "en"
+    assert transcript.language_probability == pytest.approx(0.9)
+    assert transcript.confidence == pytest.approx(0.8)
+
+
+async def test_a_piece_that_is_not_understood_is_told_and_the_others_are_answered() -> None:
+    ears = Ears({5: SpeechNotUnderstood("mumbled")})
+    transcript = await _hear(ears)
+    assert transcript.text == "from 0 from 23"
+    assert transcript.unheard == ((6.5, 24.0),)
+    assert Transcription(ears).degraded(transcript, None) == ("Speech from 6.5 s to 24.0 s could not be made out.",)
+
+
+@pytest.mark.parametrize("error", [NoSpeechDetected("silence"), UnsupportedLanguage("Swahili")])
+async def test_a_message_of_which_no_piece_is_understood_fails(error: VoiceServiceError) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        await _hear(Ears(dict.fromkeys((0, 5, 23), error)))
+
+
+async def test_a_piece_in_another_language_keeps_it_unless_it_is_not_sure() -> None:
+    spanish = heard("hola", "es")
+    unsure = Transcript((Segment("si", 0.5, 4.5),), "fr", 0.3, 0.8, alternatives=(("fr", 0.3), ("es", 0.28)))
+    ears = Ears({5: spanish, 23: unsure})
+    transcript = await _hear(ears)
+    assert [segment.language for segment in transcript.segments] == ["en", "es", "es"]
+    assert ears.asked[-1] == (23, "es")
+    assert transcript.language == "es"
+
+
+async def test_what_all_pieces_sound_like_is_told_once_and_what_one_sounds_like_of_that_one() -> None:
+    odd = replace(heard("hello", "fr"), sounds_like="en")
+    whole = await _hear(Ears(dict.fromkeys((0, 5, 23), odd)), language="fr")
+    assert (whole.sounds_like, whole.foreign) == ("en", ())
+    one = await _hear(Ears({5: odd}), language="fr")
+    assert (one.sounds_like, one.foreign) == (None, ((7.0, 11.0, "en"),))
+
+
+@dataclass
+class LongMessages:
+    """Decodes everything to LONG."""
+
+    async def decode(self, data: bytes, declared: object) -> DecodedSpeech:
+        return LONG
+
+
+async def _run(bench: Bench, told: list[Piece]) -> tuple[bytes, Job]:
+    async def tell(piece: Piece) -> None:
+        told.append(piece)
+
+    async def on_stage(stage: Stage) -> None:
+        return None
+
+    bench.pipeline.decoder = LongMessages()
+    await bench.storage.put("inputs/1.wav", b"bytes")
+    job = Job("1", "ann", replace(WANTED, source_language=None), "inputs/1.wav")
+    result = await bench.pipeline.run(job, on_stage, tell)
+    return bench.storage.files[result.audio_key].removesuffix(b"INFO"), replace(job, result=result)
+
+
+async def test_the_first_piece_is_spoken_while_the_last_is_still_heard() -> None:
+    gate = Gate()
+    bench, told = Bench(transcriber=Ears(gates={23: gate})), list[Piece]()  # type: ignore[arg-type]
+    running = asyncio.create_task(_run(bench, told))
+    async with asyncio.timeout(60):
+        while not any(isinstance(piece, Spoken) for piece in told):
+            await asyncio.sleep(0.002)
+    assert gate.inside == 1
+    gate.opened.set()
+    await running
+
+
+async def test_the_pieces_are_the_stored_answer_sample_for_sample() -> None:
+    bench, told = Bench(transcriber=Ears()), list[Piece]()  # type: ignore[arg-type]
+    wav, job = await _run(bench, told)
+    sounds = [piece.speech.audio.samples for piece in told if isinstance(piece, Spoken)]
+    assert len(sounds) == 3
+    assert encode_pcm(np.concatenate(sounds)) == pcm_of_wav(wav)[0]
+    assert job.result is not None
+    assert job.result.original_text == "from 0 from 5 from 23"
+    segments = tuple(segment for piece in told if isinstance(piece, Translated) for segment in piece.segments)
+    assert segments == job.result.segments
+    assert [piece.transcript.text for piece in told if isinstance(piece, Heard)] == ["from 0", "from 5", "from 23"]
+
+
+async def test_a_later_piece_that_no_engine_can_translate_stays_as_it_is_and_is_told() -> None:
+    ears = Ears({23: heard("bonjour", "fr")})
+    bench = Bench(transcriber=ears, translator=FakeTranslator(pairs=(("en", "es"),)))  # type: ignore[arg-type]
+    _, job = await _run(bench, [])
+    assert job.result is not None
+    assert job.result.translated_text == "0 morf 5 morf bonjour"
+    assert job.result.degraded == ("The part in 'fr' was not translated: no engine knows fr to es.",)
+
+
+async def test_a_message_that_is_cancelled_stops_all_engines() -> None:
+    hearing, speaking = Gate(), Gate()
+    bench = Bench(transcriber=Ears(gates={23: hearing}), voice=FakeVoice(gate=speaking))  # type: ignore[arg-type]
+    running = asyncio.create_task(_run(bench, []))
+    async with asyncio.timeout(60):
+        while not (hearing.inside and speaking.inside):
+            await asyncio.sleep(0.002)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (hearing.inside, speaking.inside) == (0, 0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
