@@ -1,19 +1,22 @@
-"""A job as server-sent events: how far it is, and when it is done, what came of it in pieces.
+"""A job as server-sent events: what of it is done, as it is done.
 
 progress      each new state: `status`, `stage`, `position`, `estimated_wait_seconds`
 transcript    each segment as it was heard
 translation   each segment in the target language
-audio         half seconds of the answer: 16 bits, 24 kHz, mono, in base64; where `return_base64` asks for it
+audio         speech as it is in the answer: 16 bits, 24 kHz, mono, in base64, with its start and, where it begins to
+              say something, the text; where `return_base64` asks for it. Together they are the answer's samples
+restart       the job is begun again: what was told so far does not count
 done          the whole answer without its audio
-error         the problem, instead of all but `progress`
+error         the problem, instead of `done`
 
-Every event has an id. A caller that comes back with `Last-Event-ID` gets what follows that one, from any process.
+The id of an event says how much was told with it, so a caller that comes back with `Last-Event-ID` gets what follows
+that one, from any process, also from the stored answer.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -22,77 +25,157 @@ from src.api import presenters
 from src.api.dependencies import Links, Services
 from src.api.error_handlers import problem
 from src.domain.errors import VoiceServiceError
-from src.domain.jobs import Job, TranslatedSegment, TranslationResult
-from src.domain.speech import Segment
+from src.domain.jobs import Job, JobStatus, Stage
+from src.services.jobs.trail import Sound, Step, Texts, sounds
 from src.utils.audio import pcm_of_wav
 
 MEDIA_TYPE = "text/event-stream"
 STREAM_HEADERS = {"X-Accel-Buffering": "no"}
 """nginx would hold events back until its buffer is full."""
-_PIECE_SECONDS = 0.5
+_BYTES_PER_SECOND = 2 * 24_000
+_DONE = "done"
+
+
+@dataclass(slots=True)
+class Told:
+    """How much of a job a caller has: of its attempt `fence` so many segments and bytes of sound, these in so many
+    events.
+    """
+
+    fence: int = 0
+    transcript: int = 0
+    translation: int = 0
+    sound: int = 0
+    sequence: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.fence}-{self.transcript}-{self.translation}-{self.sound}-{self.sequence}"
+
+    @classmethod
+    def of(cls, event_id: str | None) -> "Told":
+        """Nothing, where the id is none of these."""
+        parts = (event_id or "").split("-")
+        numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 12]
+        return cls(*numbers) if len(numbers) == len(parts) == 5 else cls()
+
+    @property
+    def any(self) -> bool:
+        return bool(self.transcript or self.translation or self.sound)
+
+
+@dataclass(slots=True)
+class Telling:
+    """Steps in the order in which they were done, as events of what the caller does not have yet."""
+
+    told: Told
+    with_sound: bool
+    _seen: Told = field(default_factory=Told)
+    _state: tuple[JobStatus, Stage | None] | None = None
+
+    def attempt(self, job: Job) -> bool:
+        """The job is as it is: of another attempt, and of one that has ended, all steps come now from the first on.
+        Whether what was told is of another one.
+        """
+        same = self.told.fence == job.fence
+        restarts = self.told.any and not same
+        if not same:
+            self.told = Told(job.fence)
+        if not same or job.ended:
+            self._seen = Told(job.fence)
+        return restarts
+
+    def changed(self, job: Job) -> bool:
+        before, self._state = self._state, (job.status, job.stage)
+        return before != self._state
+
+    def sounds(self, sound: Sound) -> Iterator[tuple[int, bytes]]:
+        """What of it is new, with the byte at which it starts."""
+        start, self._seen.sound = self._seen.sound, self._seen.sound + len(sound.pcm)
+        if self._seen.sound > self.told.sound:
+            begins, self.told.sound = max(start, self.told.sound), self._seen.sound
+            yield begins, sound.pcm[begins - start :]
+
+    def events(self, step: Step) -> Iterator[str]:
+        if isinstance(step, Texts):
+            yield from self._texts(step)
+        elif self.with_sound:
+            for start, pcm in self.sounds(step):
+                self.told.sequence += 1
+                members = {
+                    "sequence": self.told.sequence - 1,
+                    "start": start / _BYTES_PER_SECOND,
+                    "text": step.text,
+                    "audio": presenters.encode(pcm),
+                }
+                yield _event("audio", str(self.told), members)
+
+    def _texts(self, step: Texts) -> Iterator[str]:
+        for start, end, text in step.segments:
+            index = getattr(self._seen, step.kind)
+            setattr(self._seen, step.kind, index + 1)
+            if index >= getattr(self.told, step.kind):
+                setattr(self.told, step.kind, index + 1)
+                members = {"index": index, "start": start, "end": end, "text": text}
+                yield _event(step.kind, str(self.told), members)
 
 
 async def job_events(
     job: Job, services: Services, links: Links, request: Request, last_id: str | None = None
 ) -> AsyncIterator[str]:
     """Until the job has ended, the caller goes away, or this server ends: then the caller comes back."""
+    telling = Telling(Told.of(last_id), with_sound=job.request.return_base64)
     try:
-        async for state in services.jobs.watch(job.id, job.user_id, request.app.state.ending):
-            if state.ended:
-                for event in await _ended(state, services, links, last_id):
-                    yield event
-            elif (key := f"progress-{state.status}-{state.stage}") != last_id:
-                last_id = key
-                forecast = await services.board.forecast(state)
-                told = await presenters.job_response(state, services.storage, links, forecast)
-                wanted = {"job_id", "status", "stage", "position", "estimated_wait_seconds"}
-                yield _event("progress", key, told.model_dump(mode="json", include=wanted))
-            else:
-                yield ": nothing new\n\n"
+        async for seen in services.jobs.watch(job.id, job.user_id, request.app.state.ending):
+            if not isinstance(seen, Job):
+                for each in telling.events(seen):
+                    yield each
+            elif not (seen.ended and last_id == _DONE):
+                async for each in _state(seen, telling, services, links):
+                    yield each
     except VoiceServiceError as error:
         yield _event("error", "error", problem(error).body(request.scope))
 
 
-async def _ended(job: Job, services: Services, links: Links, last_id: str | None) -> list[str]:
-    """The events of a job that has ended; all of them for a last event that is none of these. Raises the error of a
-    job that failed.
-    """
+async def _state(job: Job, telling: Telling, services: Services, links: Links) -> AsyncIterator[str]:
+    if telling.attempt(job):
+        yield _event("restart", str(telling.told), {})
+    if job.ended:
+        async for each in _rest(job, telling, services, links):
+            yield each
+    elif telling.changed(job):
+        yield await _progress(job, telling, services, links)
+    else:
+        yield ": nothing new\n\n"
+
+
+async def _progress(job: Job, telling: Telling, services: Services, links: Links) -> str:
+    forecast = await services.board.forecast(job)
+    told = await presenters.job_response(job, services.storage, links, forecast)
+    wanted = {"job_id", "status", "stage", "position", "estimated_wait_seconds"}
+    return _event("progress", str(telling.told), told.model_dump(mode="json", include=wanted))
+
+
+async def _rest(job: Job, telling: Telling, services: Services, links: Links) -> AsyncIterator[str]:
+    """What was not told yet of a job that has ended. Raises the error of one that failed."""
+    async for step in stored_steps(job, services):
+        for each in telling.events(step):
+            yield each
+    silent = replace(job, request=replace(job.request, return_base64=False))
+    yield _event(_DONE, _DONE, (await presenters.job_response(silent, services.storage, links)).model_dump(mode="json"))
+
+
+async def stored_steps(job: Job, services: Services) -> AsyncIterator[Step]:
+    """All of a job, from its result. Raises the error of one that failed."""
     job.require_completed()
     assert job.result is not None  # noqa: S101 - it is completed
-    with_sound = job.request.return_base64 and job.result.audio_key
-    wav = await services.storage.get(job.result.audio_key) if with_sound else None
-    silent = replace(job, request=replace(job.request, return_base64=False))
-    done = (await presenters.job_response(silent, services.storage, links)).model_dump(mode="json")
-    # in a thread, as five minutes of sound take a while
-    return await asyncio.to_thread(_following, last_id, _pieces(job.result, wav, done))
-
-
-def _following(last_id: str | None, pieces: Iterator[tuple[str, str, dict[str, Any]]]) -> list[str]:
-    events = {key: _event(kind, key, members) for kind, key, members in pieces}
-    return list(events.values())[list(events).index(last_id) + 1 if last_id in events else 0 :]
-
-
-def _pieces(
-    result: TranslationResult, wav: bytes | None, done: dict[str, Any]
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    said: Sequence[Segment | TranslatedSegment] = result.transcript.segments if result.transcript else result.segments
-    for index, heard in enumerate(said):
-        members = {"index": index, "start": heard.start, "end": heard.end, "text": heard.text}
-        yield "transcript", f"transcript-{index}", members
-    for index, segment in enumerate(result.segments):
-        members = {"index": index, "start": segment.start, "end": segment.end, "text": segment.translated_text}
-        yield "translation", f"translation-{index}", members
-    if wav is not None:
-        pcm, rate = pcm_of_wav(wav)
-        size = 2 * int(rate * _PIECE_SECONDS)
-        for index, start in enumerate(range(0, len(pcm), size)):
-            members = {
-                "sequence": index,
-                "start": start / (2 * rate),
-                "audio": presenters.encode(pcm[start : start + size]),
-            }
-            yield "audio", f"audio-{index}", members
-    yield "done", "done", done
+    result = job.result
+    said = result.transcript.segments if result.transcript else result.segments
+    yield Texts("transcript", tuple((each.start, each.end, each.text) for each in said))
+    yield Texts("translation", tuple((each.start, each.end, each.translated_text) for each in result.segments))
+    if job.request.return_base64 and result.audio_key:
+        wav = await services.storage.get(result.audio_key)
+        for sound in await asyncio.to_thread(lambda: list(sounds(pcm_of_wav(wav)[0]))):
+            yield sound
 
 
 def _event(kind: str, key: str, members: dict[str, Any]) -> str:

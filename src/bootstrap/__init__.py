@@ -33,6 +33,7 @@ from src.services.deployment.health import Health
 from src.services.deployment.languages import LanguageCatalog
 from src.services.jobs.board import JobBoard
 from src.services.jobs.jobs import Jobs
+from src.services.jobs.trail import Trails
 from src.services.on_demand import CloneStore, Hearing, OnDemand, Safeguards
 from src.workers.job_worker import JobWorker
 
@@ -132,6 +133,7 @@ def _jobs(settings: Settings, stores: Stores, queue: JobQueue, idempotency: SqlI
         stores.storage,
         idempotency,
         stores.ending,
+        Trails(stores.shared.cache, stores.shared.events),
         most_waiting=settings.job_queue_size,
         most_waiting_of_user=settings.max_waiting_jobs_per_user or None,
     )

@@ -17,6 +17,7 @@ from src.domain.jobs import Job
 from src.domain.ports import JobQueue, Storage
 from src.domain.repositories import LeaseRepository
 from src.services.jobs.runner import JobRunner
+from src.services.jobs.trail import Trails
 from src.services.jobs.upkeep import INPUT_SECONDS, JobUpkeep
 from src.services.pipeline import Pipeline
 from src.services.profiles.profiles import CLONES
@@ -64,6 +65,7 @@ async def start_job_worker(
         stores.shared.events,
         stores.ending,
         pipeline,
+        Trails(stores.shared.cache, stores.shared.events),
         lease_seconds=lease,
         max_attempts=MAX_ATTEMPTS,
         timeout_seconds=settings.job_timeout_seconds,

@@ -12,6 +12,7 @@ from src.services.accounts.deletions import Deletions
 from src.services.jobs.ending import JobEnding
 from src.services.jobs.jobs import Jobs
 from src.services.jobs.runner import JobRunner
+from src.services.jobs.trail import Trails
 from src.services.jobs.upkeep import JobUpkeep
 from src.services.on_demand import CloneStore, Hearing, OnDemand, Safeguards
 from src.services.pipeline import Pipeline
@@ -117,6 +118,7 @@ class Bench:
             self.storage,
             self.idempotency,
             ending,
+            Trails(self.cache, self.events),
             most_waiting=self.most_waiting,
         )
         self.runner = JobRunner(
@@ -125,6 +127,7 @@ class Bench:
             self.events,
             ending,
             self.pipeline,
+            Trails(self.cache, self.events),
             lease_seconds=10.0,
             max_attempts=3,
             timeout_seconds=self.timeout_seconds,

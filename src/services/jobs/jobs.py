@@ -6,6 +6,7 @@
 import asyncio
 import hashlib
 import logging
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from src.domain.ports import JobEvents, JobQueue, Storage
 from src.domain.repositories import Claim, IdempotencyStore, JobRepository
 from src.services.jobs.ending import JobEnding
 from src.services.jobs.idempotency import run_once
+from src.services.jobs.trail import WATCH_AGAIN_SECONDS, Step, Trails
 from src.services.jobs.upkeep import erase
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Jobs:
     storage: Storage
     idempotency: IdempotencyStore
     ending: JobEnding
+    trails: Trails
     _: KW_ONLY
     most_waiting: int
     most_waiting_of_user: int | None = None
@@ -113,20 +116,31 @@ class Jobs:
             logger.info("job %s goes on after its caller's wait", job_id)
         return job
 
-    async def watch(self, job_id: str, user_id: str, ending: asyncio.Event) -> AsyncIterator[Job]:
-        """The job now, each time that it has another state, and every 15 s, until it, or this server, ends. Raises
-        NotFound, and RateLimited for a user who watches 20 jobs here.
+    async def watch(self, job_id: str, user_id: str, ending: asyncio.Event) -> AsyncIterator[Job | Step]:
+        """The job now, each time that it has another state, and every 15 s, until it, or this server, ends; and what
+        of it is done, as it comes: of a job that is begun again, all of it again. Raises NotFound, and RateLimited for
+        a user who watches 20 jobs here.
         """
         clock = asyncio.get_running_loop().time
-        told, told_at = None, clock()
+        told, told_at, watched_at = None, clock(), -math.inf
+        fence, steps = 0, 0
         with self._watching(user_id), self.events.listening(job_id) as wake:
             while not ending.is_set():
+                if clock() >= watched_at + WATCH_AGAIN_SECONDS:
+                    watched_at = clock()
+                    await self.trails.watch(job_id, user_id)
                 job = await self.jobs.get(job_id, user_id)
-                if (job.status, job.stage) != told or clock() >= told_at + _SILENCE_SECONDS:
-                    told, told_at = (job.status, job.stage), clock()
+                state = (job.status, job.stage, job.fence)
+                if state != told or clock() >= told_at + _SILENCE_SECONDS:
+                    told, told_at = state, clock()
                     yield job
                 if job.ended:
                     return
+                if job.fence != fence:
+                    fence, steps = job.fence, 0
+                while (step := await self.trails.read(job, steps)) is not None:
+                    steps, told_at = steps + 1, clock()
+                    yield step
                 await wake.wait(min(_WATCH_SECONDS, self.events.patience_seconds))
 
     def require_watchable(self, user_id: str) -> None:

@@ -24,6 +24,7 @@ from src.domain.leases import Leased, LeasedRepository
 from src.domain.ports import JobEvents, Leases
 from src.domain.repositories import JobRepository
 from src.services.jobs.ending import JobEnding
+from src.services.jobs.trail import Trails
 from src.services.pipeline import Pipeline
 from src.utils.concurrency import background_task
 from src.utils.tracing import where
@@ -160,6 +161,7 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
     rows: JobRepository
     ending: JobEnding
     pipeline: Pipeline
+    trails: Trails
     _: KW_ONLY
     timeout_seconds: float
 
@@ -180,7 +182,7 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
         audio_counted.set(row.request.audio_counted or row.fence > 1)
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                return await self.pipeline.run(row, on_stage)
+                return await self.pipeline.run(row, on_stage, self.trails.of(row).tell)
         except TimeoutError:
             detail = f"The job took longer than {self.timeout_seconds:g} s. Send less, or try later."
             raise DeadlineExceeded(detail) from None

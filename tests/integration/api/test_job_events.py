@@ -6,18 +6,24 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from src.api.job_events import Telling, Told
 from src.config.settings import Settings
 from src.domain.errors import TranslationUnavailable
+from src.domain.jobs import Job
 from src.main import create_app
+from src.services.jobs.trail import Sound, Texts
 from src.utils.audio import encode_pcm, samples_of_wav
 from tests.conftest import serving
+from tests.fakes.assembly import WANTED
 from tests.fakes.engines import fake_engines
-from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice, Gate
+from tests.fakes.long_message import Ears, LongMessages
 
 BODY = {"audio": base64.b64encode(b"any bytes: the decoder is a fake").decode(), "target_language": "es"}
 STREAM = {"Accept": "text/event-stream"}
@@ -57,7 +63,8 @@ def events(answer: httpx.Response) -> list[tuple[str, str, Any]]:
 def test_a_message_is_told_in_pieces_that_join_to_its_answer(http: httpx.Client) -> None:
     told = events(http.post("/api/v1/voice/translate", json=BODY, headers=STREAM))
     kinds = [kind for kind, _, _ in told]
-    assert kinds == sorted(kinds, key=["progress", "transcript", "translation", "audio", "done"].index)
+    pieces = [kind for kind in kinds if kind != "progress"]
+    assert pieces == sorted(pieces, key=["transcript", "translation", "audio", "done"].index)
     assert set(kinds) == {"progress", "transcript", "translation", "audio", "done"}
     done = told[-1][2]
     assert (done["status"], done["audio_base64"]) == ("completed", None)
@@ -70,15 +77,60 @@ def test_a_message_is_told_in_pieces_that_join_to_its_answer(http: httpx.Client)
     assert sound == encode_pcm(samples_of_wav(base64.b64decode(job["audio_base64"])).samples)
 
 
+def sound_of(told: list[tuple[str, str, Any]]) -> bytes:
+    return b"".join(base64.b64decode(members["audio"]) for kind, _, members in told if kind == "audio")
+
+
 def test_whoever_comes_back_gets_what_follows_the_last_event(http: httpx.Client) -> None:
     whole = events(http.post("/api/v1/voice/translate", json=BODY, headers=STREAM))
     path = f"/api/v1/voice/job/{whole[-1][2]['job_id']}/events"
     pieces = [event for event in whole if event[0] != "progress"]
-    assert events(http.get(path)) == pieces
-    assert events(http.get(path, headers={"Last-Event-ID": pieces[2][1]})) == pieces[3:]
-    assert events(http.get(path, headers={"Last-Event-ID": "done"})) == []
-    assert events(http.get(path, headers={"Last-Event-ID": "another-jobs"})) == pieces
+    for number, (_, last, _) in enumerate(pieces, 1):
+        rest = events(http.get(path, headers={"Last-Event-ID": last}))
+        texts = [event[2] for event in rest if event[0] in ("transcript", "translation")]
+        assert texts == [event[2] for event in pieces[number:] if event[0] in ("transcript", "translation")]
+        assert sound_of(pieces[:number]) + sound_of(rest) == sound_of(pieces)
+        assert [kind for kind, _, _ in rest][-1:] == (["done"] if last != "done" else [])
+    everything = events(http.get(path))
+    assert events(http.get(path, headers={"Last-Event-ID": "another-jobs"})) == everything
+    assert sound_of(everything) == sound_of(pieces)
     assert http.get("/api/v1/voice/job/nobodys/events").status_code == 404
+
+
+def test_what_is_done_is_told_while_the_rest_is_still_heard(tmp_path: Any) -> None:
+    gate = Gate()
+    engines = fake_engines(
+        decoder=LongMessages(), transcriber=Ears(gates={23: gate}), translators=(FakeTranslator(),), voice=FakeVoice()
+    )
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path), engines)
+    with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+        with client.stream("POST", "/api/v1/voice/translate", json=BODY, headers=STREAM) as answer:
+            lines = answer.iter_lines()
+            for line in lines:  # until it is spoken
+                if line == "event: audio":
+                    break
+            assert gate.inside == 1
+            gate.opened.set()
+            rest = [line for line in lines if line.startswith("event: ")]
+        assert rest.count("event: transcript") == 1
+        assert rest[-1] == "event: done"
+
+
+def test_a_job_that_is_begun_again_is_told_again() -> None:
+    texts, sound = Texts("transcript", ((0.0, 1.0, "one"), (1.0, 2.0, "two"))), Sound(bytes(8), "one")
+    telling, job = Telling(Told(), with_sound=True), Job("1", "ann", WANTED, "")
+    assert not telling.attempt(replace(job, fence=1))
+    first = [*telling.events(texts), *telling.events(sound)]
+    assert [line.splitlines()[1] for line in first] == ["id: 1-1-0-0-0", "id: 1-2-0-0-0", "id: 1-2-0-8-1"]
+    again = replace(job, fence=2)
+    assert telling.attempt(again)
+    assert len([*telling.events(texts), *telling.events(sound)]) == 3
+    back = Telling(Told.of("2-1-0-4-1"), with_sound=True)
+    assert not back.attempt(again)
+    assert [json.loads(line.splitlines()[2][6:])["text"] for line in back.events(texts)] == ["two"]
+    (rest,) = [json.loads(line.splitlines()[2][6:]) for line in back.events(sound)]
+    assert (base64.b64decode(rest["audio"]), rest["sequence"], rest["start"]) == (bytes(4), 1, 4 / 48_000)
+    assert back.attempt(replace(job, fence=3))
 
 
 def test_a_transcription_has_events_too(http: httpx.Client) -> None:
@@ -138,6 +190,6 @@ def test_a_server_that_ends_lets_go_of_those_who_watch(tmp_path: Any) -> None:
         threading.Timer(1.0, app.state.ending.set).start()
         begun = time.monotonic()
         told = events(client.post("/api/v1/voice/translate", json=BODY, headers=STREAM))
-        assert {kind for kind, _, _ in told} == {"progress"}
+        assert {kind for kind, _, _ in told} == {"progress", "transcript", "translation"}
         assert time.monotonic() - begun < 20
         voice.gate.opened.set()

@@ -13,8 +13,9 @@ from src.domain.jobs import Job, JobStatus, UsageEvent
 from src.domain.ports import JobEvents
 from src.services.jobs.ending import JobEnding
 from src.services.jobs.jobs import Jobs
+from src.services.jobs.trail import Trails
 from tests.fakes.assembly import WANTED
-from tests.fakes.fake_stores import ListQueue, MemoryIdempotency, MemoryJobs, MemoryStorage
+from tests.fakes.fake_stores import DictCache, ListQueue, MemoryIdempotency, MemoryJobs, MemoryStorage
 from tests.integration.redis.test_redis_link import linked
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.redis import RedisServer
@@ -47,7 +48,9 @@ def job(job_id: str = "one") -> Job:
 def jobs_of(rows: MemoryJobs, events: JobEvents) -> Jobs:
     storage = MemoryStorage()
     ending = JobEnding(rows, events, storage)
-    return Jobs(rows, ListQueue(), events, storage, MemoryIdempotency(), ending, most_waiting=MANY)
+    return Jobs(
+        rows, ListQueue(), events, storage, MemoryIdempotency(), ending, Trails(DictCache(), events), most_waiting=MANY
+    )
 
 
 async def end(rows: MemoryJobs, events: JobEvents | None, job_id: str = "one") -> None:

@@ -1,60 +1,21 @@
 """A long message is heard, translated and spoken piece by piece."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from src.domain.audio import Audio
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
 from src.domain.jobs import Job, Stage
-from src.domain.speech import NO_HINTS, DecodedSpeech, Hints, Quality, Segment, Transcript
+from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
 from src.services.interpreting import Heard, Piece, Spoken, Translated
 from src.services.pieces import part, pieces
 from src.services.transcription import Transcription
 from src.utils.audio import encode_pcm, pcm_of_wav
 from tests.fakes.assembly import WANTED, Bench
 from tests.fakes.fakes import FakeTranslator, FakeVoice, Gate
-
-RATE = 22_050
-
-
-def _speech(*stretches: tuple[float, float], seconds: float) -> DecodedSpeech:
-    """Each second of it has samples of its own."""
-    samples = (np.arange(round(seconds * RATE)) // RATE / 1000).astype(np.float32)
-    return DecodedSpeech(Audio(samples, RATE), seconds + 1, 1.0, stretches=stretches)
-
-
-LONG = _speech((0, 5), (6, 14), (14.5, 22), (24, 33), seconds=33)
-"""Cut at 5.5 s, as the first piece is short, and at 23 s, the longest pause that comes in time."""
-
-
-@dataclass
-class Ears:
-    """Hears one sentence in each piece, told by the second at which the piece begins."""
-
-    answers: dict[int, Transcript | VoiceServiceError] = field(default_factory=dict)
-    gates: dict[int, Gate] = field(default_factory=dict)
-    name: str = "ears"
-    languages: frozenset[str] = frozenset({"en", "es", "fr"})
-    asked: list[tuple[int, str | None]] = field(default_factory=list)
-
-    async def transcribe(
-        self, audio: Audio, language: str | None, quality: Quality, hints: Hints = NO_HINTS
-    ) -> Transcript:
-        second = round(float(audio.samples[0]) * 1000)
-        self.asked.append((second, language))
-        if second in self.gates:
-            await self.gates[second]()
-        answer = self.answers.get(second) or heard(f"from {second}")
-        if isinstance(answer, VoiceServiceError):
-            raise answer
-        return answer if language is None else replace(answer, language=language)
-
-
-def heard(text: str, language: str = "en", probability: float | None = 0.9, confidence: float = 0.8) -> Transcript:
-    return Transcript((Segment(text, 0.5, 4.5),), language, probability, confidence)
+from tests.fakes.long_message import LONG, Ears, LongMessages, heard, long_speech
 
 
 async def _hear(ears: Ears, speech: DecodedSpeech = LONG, language: str | None = None) -> Transcript:
@@ -70,10 +31,10 @@ def test_a_recording_is_cut_in_pauses_and_nothing_of_it_is_left_out() -> None:
 @pytest.mark.parametrize(
     "speech",
     [
-        pytest.param(_speech(seconds=60), id="not looked at"),
-        pytest.param(_speech((0, 60), seconds=60), id="no pause"),
-        pytest.param(_speech((0, 30), (30.1, 60), seconds=60), id="a pause that is too short"),
-        pytest.param(_speech((0, 6), (8, 10), seconds=14), id="too little left for a piece of its own"),
+        pytest.param(long_speech(seconds=60), id="not looked at"),
+        pytest.param(long_speech((0, 60), seconds=60), id="no pause"),
+        pytest.param(long_speech((0, 30), (30.1, 60), seconds=60), id="a pause that is too short"),
+        pytest.param(long_speech((0, 6), (8, 10), seconds=14), id="too little left for a piece of its own"),
     ],
 )
 def test_what_cannot_be_cut_well_is_one_piece(speech: DecodedSpeech) -> None:
@@ -119,14 +80,6 @@ async def test_what_all_pieces_sound_like_is_told_once_and_what_one_sounds_like_
     assert (whole.sounds_like, whole.foreign) == ("en", ())
     one = await _hear(Ears({5: odd}), language="fr")
     assert (one.sounds_like, one.foreign) == (None, ((7.0, 11.0, "en"),))
-
-
-@dataclass
-class LongMessages:
-    """Decodes everything to LONG."""
-
-    async def decode(self, data: bytes, declared: object) -> DecodedSpeech:
-        return LONG
 
 
 async def _run(bench: Bench, told: list[Piece]) -> tuple[bytes, Job]:
