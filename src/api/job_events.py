@@ -4,7 +4,8 @@ progress      each new state: `status`, `stage`, `position`, `estimated_wait_sec
 transcript    each segment as it was heard
 translation   each segment in the target language
 audio         speech as it is in the answer: 16 bits, 24 kHz, mono, in base64, with its start and, where it begins to
-              say something, the text; where `return_base64` asks for it. Together they are the answer's samples
+              say something, the text; where `return_base64` asks for it and the answer is WAV. Together they are
+              its samples
 restart       the job is begun again: what was told so far does not count
 done          the whole answer without its audio
 error         the problem, instead of `done`
@@ -24,6 +25,7 @@ from starlette.requests import Request
 from src.api import presenters
 from src.api.dependencies import Links, Services
 from src.api.error_handlers import problem
+from src.domain.audio import AnswerFormat
 from src.domain.errors import VoiceServiceError
 from src.domain.jobs import Job, JobStatus, Stage
 from src.services.jobs.trail import Sound, Step, Texts, sounds
@@ -123,7 +125,7 @@ async def job_events(
     job: Job, services: Services, links: Links, request: Request, last_id: str | None = None
 ) -> AsyncIterator[str]:
     """Until the job has ended, the caller goes away, or this server ends: then the caller comes back."""
-    telling = Telling(Told.of(last_id), with_sound=job.request.return_base64)
+    telling = Telling(Told.of(last_id), with_sound=_has_sound(job))
     try:
         async for seen in services.jobs.watch(job.id, job.user_id, request.app.state.ending):
             if not isinstance(seen, Job):
@@ -172,10 +174,14 @@ async def stored_steps(job: Job, services: Services) -> AsyncIterator[Step]:
     said = result.transcript.segments if result.transcript else result.segments
     yield Texts("transcript", tuple((each.start, each.end, each.text) for each in said))
     yield Texts("translation", tuple((each.start, each.end, each.translated_text) for each in result.segments))
-    if job.request.return_base64 and result.audio_key:
+    if _has_sound(job) and result.audio_key:
         wav = await services.storage.get(result.audio_key)
         for sound in await asyncio.to_thread(lambda: list(sounds(pcm_of_wav(wav)[0]))):
             yield sound
+
+
+def _has_sound(job: Job) -> bool:
+    return job.request.return_base64 and job.request.output_format is AnswerFormat.WAV
 
 
 def _event(kind: str, key: str, members: dict[str, Any]) -> str:

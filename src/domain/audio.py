@@ -59,6 +59,19 @@ _OTHER_NAMES = {
 """Of those, without marks between letters, that the members themselves are not."""
 
 
+class AnswerFormat(StrEnum):
+    """The files that answers are; Opus lies in Ogg."""
+
+    WAV = "wav"
+    MP3 = "mp3"
+    OPUS = "opus"
+    FLAC = "flac"
+
+    @property
+    def media_type(self) -> str:
+        return {self.MP3: "audio/mpeg", self.OPUS: "audio/ogg"}.get(self, f"audio/{self.value}")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Audio:
     """Mono sound: `samples` float32 [T] in [-1, 1] at `sample_rate` Hz."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
-from src.domain.audio import AudioFormat
+from src.domain.audio import AnswerFormat, AudioFormat
 from src.domain.consent import Consent
 from src.domain.errors import error_kind
 from src.domain.identity import Trace
@@ -64,6 +64,7 @@ class JobRequest:
     text: str | None = None
     hints: Hints = NO_HINTS
     audio_counted: bool = False
+    output_format: AnswerFormat = AnswerFormat.WAV
 
     @property
     def operation(self) -> str:
@@ -157,7 +158,7 @@ class Job:
 
     def result_key(self, fence: int | None = None) -> str:
         """Where the spoken answer lies: each lease has a place of its own, so that no two workers write the same."""
-        return f"results/{self.id}/{self.fence if fence is None else fence}.wav"
+        return f"results/{self.id}/{self.fence if fence is None else fence}.{self.request.output_format}"
 
     def retry_after_seconds(self, at: datetime | None = None) -> float | None:
         """How long to wait, from `at` (None: now), before a failed job is worth sending again. None: nobody knows."""

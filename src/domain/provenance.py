@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from src.domain.audio import Audio, AudioFormat
+from src.domain.audio import AnswerFormat, Audio, AudioFormat
 
 SYNTHETIC_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's digital source type of what a trained model made; the value that readers of C2PA show as made by AI."""
@@ -44,9 +44,17 @@ class WatermarkMark:
     kind: str = "watermark"
 
 
-Mark = C2paMark | InfoMark | WatermarkMark
+@dataclass(frozen=True, slots=True)
+class TagMark:
+    """Words in the comment of a file that is no WAV."""
 
-_KINDS: dict[str, type[Mark]] = {"c2pa": C2paMark, "riff_info": InfoMark, "watermark": WatermarkMark}
+    comment: str
+    kind: str = "tag"
+
+
+Mark = C2paMark | InfoMark | TagMark | WatermarkMark
+
+_KINDS: dict[str, type[Mark]] = {"c2pa": C2paMark, "riff_info": InfoMark, "tag": TagMark, "watermark": WatermarkMark}
 
 
 def marks_to_json(marks: tuple[Mark, ...]) -> list[dict[str, Any]]:
@@ -152,8 +160,10 @@ class ManifestSigner(Protocol):
     def name(self) -> str:
         """As /health names the mark."""
 
-    async def sign(self, wav: bytes, at: datetime) -> MarkedFile:
-        """The same sound, and the same file before the manifest. Raises EngineUnavailable, DeadlineExceeded."""
+    async def sign(self, file: bytes, at: datetime, kind: AnswerFormat) -> MarkedFile:
+        """The same sound, and the same file before the manifest. Not for Opus, in which C2PA has no place for one.
+        Raises EngineUnavailable, DeadlineExceeded.
+        """
 
 
 class Watermark(Protocol):

@@ -78,7 +78,7 @@ class Pipeline:
         async with clock.stage(Stage.POSTPROCESSING):
             transcript, translation, spoken = said.whole()
             match = await self.voices.match(voice.learned, spoken)
-            marked, audio_key = await self.marking.file_of(spoken.audio), job.result_key()
+            marked, audio_key = await self.marking.file_of(spoken.audio, wanted.output_format), job.result_key()
             await self.storage.put(audio_key, marked.data)
         result = self._result(job, speech, transcript, translation, spoken, match, audio_key, clock)
         hearing = (*speech.notes, *self.transcription.degraded(transcript, wanted.source_language))

@@ -1,17 +1,20 @@
 """Speech as files of the formats that players take, beside WAV."""
 
 import io
+import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from src.domain.audio import Audio
+from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
 
 if TYPE_CHECKING:
     import av
 
 _CODECS = {"mp3": ("mp3", "libmp3lame"), "opus": ("ogg", "libopus"), "aac": ("adts", "aac"), "flac": ("flac", "flac")}
 """FFmpeg's names of the container and of the codec in it."""
+_UNKNOWN = 2**32 - 1
+"""As a WAV says that its length is not known yet."""
 _TEMPO = (0.5, 2.0)
 """What one `atempo` filter changes without leaving something out."""
 
@@ -29,6 +32,61 @@ def encode_as(audio: Audio, name: str, comment: str) -> bytes:
         output.mux(stream.encode(_frame(audio)))
         output.mux(stream.encode(None))
     return file.getvalue()
+
+
+class StreamEncoder:
+    """A file of speech (24 kHz, mono) that is sent while it is made. `name`: wav, of unknown length, mp3 or opus."""
+
+    def __init__(self, name: str, comment: str) -> None:
+        import av  # noqa: PLC0415
+
+        self._new = _Written()
+        self._stream: av.AudioStream | None = None
+        if name == "wav":
+            self._new.write(_endless_wav(OUTPUT_SAMPLE_RATE))
+            return
+        container, codec = _CODECS[name]
+        self._output = av.open(self._new, "w", format=container)
+        stream = self._output.add_stream(codec, rate=OUTPUT_SAMPLE_RATE, layout="mono")
+        self._output.metadata["comment"] = stream.metadata["comment"] = comment
+        assert isinstance(stream, av.AudioStream)  # noqa: S101 - what its codecs are of
+        self._stream = stream
+
+    def encode(self, pcm: bytes) -> bytes:
+        """What there is of the file after these samples, and was not given before."""
+        if self._stream is None:
+            return self._new.taken() + pcm
+        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32767)
+        self._output.mux(self._stream.encode(_frame(Audio(samples, OUTPUT_SAMPLE_RATE))))
+        return self._new.taken()
+
+    def end(self) -> bytes:
+        """The rest of it."""
+        if self._stream is not None:
+            self._output.mux(self._stream.encode(None))
+            self._output.close()
+        return self._new.taken()
+
+
+def _endless_wav(rate: int) -> bytes:
+    """The header of a file of 16 bits, mono, whose length is not known yet."""
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", _UNKNOWN, b"WAVE") + form + struct.pack("<4sI", b"data", _UNKNOWN)
+
+
+class _Written:
+    """A file that nobody can go back in."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
 
 
 def stretched(audio: Audio, speed: float) -> Audio:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from src.domain.audio import OUTPUT_SAMPLE_RATE, WORKING_SAMPLE_RATE, Audio, AudioFormat
+from src.domain.audio import OUTPUT_SAMPLE_RATE, WORKING_SAMPLE_RATE, AnswerFormat, Audio, AudioFormat
 from src.domain.errors import NoSpeechDetected, ReferenceTooShort, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.provenance import (
@@ -98,10 +98,10 @@ class FakeSigner:
     name: str = "fake-signer"
     error: VoiceServiceError | None = None
 
-    async def sign(self, wav: bytes, at: datetime) -> MarkedFile:
+    async def sign(self, file: bytes, at: datetime, kind: AnswerFormat) -> MarkedFile:
         if self.error is not None:
             raise self.error
-        return MarkedFile(wav + b"C2", (C2paMark("urn:c2pa:1", self.name, self_signed=True),))
+        return MarkedFile(file + b"C2", (C2paMark("urn:c2pa:1", self.name, self_signed=True),))
 
 
 @dataclass

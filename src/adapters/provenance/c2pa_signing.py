@@ -12,7 +12,7 @@ from typing import Any
 import c2pa
 
 from src.adapters.provenance.certificates import SigningIdentity
-from src.domain.audio import AudioFormat
+from src.domain.audio import AnswerFormat, AudioFormat
 from src.domain.errors import DeadlineExceeded, EngineUnavailable
 from src.domain.provenance import SYNTHETIC_SOURCE, C2paMark, MarkedFile
 
@@ -51,15 +51,15 @@ class C2paSigner:
     def name(self) -> str:
         return "self-signed" if self._identity.self_signed else self._identity.name
 
-    async def sign(self, wav: bytes, at: datetime) -> MarkedFile:
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self.sign_now, wav, at)
+    async def sign(self, file: bytes, at: datetime, kind: AnswerFormat) -> MarkedFile:
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self.sign_now, file, at, kind)
         try:
             async with asyncio.timeout(_SIGN_SECONDS):
                 return await work
         except TimeoutError:
             raise DeadlineExceeded(f"The answer was not signed within {_SIGN_SECONDS:g} s.") from None
 
-    def sign_now(self, wav: bytes, at: datetime) -> MarkedFile:
+    def sign_now(self, file: bytes, at: datetime, kind: AnswerFormat = AnswerFormat.WAV) -> MarkedFile:
         """The same, blocking."""
         if at >= self._identity.expires_at:
             raise EngineUnavailable("The certificate that answers are signed with has expired.")
@@ -67,9 +67,11 @@ class C2paSigner:
         with _foreign_errors():
             context = c2pa.Context.from_dict(SETTINGS, self._signer())
             with context, c2pa.Builder(self._manifest(at), context) as builder:
-                builder.sign(MIME_TYPES[AudioFormat.WAV], io.BytesIO(wav), signed)
+                builder.sign(kind.media_type, io.BytesIO(file), signed)
         data = signed.getvalue()
-        return MarkedFile(data, (C2paMark(_active_manifest(data), self._identity.name, self._identity.self_signed),))
+        return MarkedFile(
+            data, (C2paMark(_active_manifest(data, kind), self._identity.name, self._identity.self_signed),)
+        )
 
     def notices(self) -> tuple[str, ...]:
         """A certificate that ends soon."""
@@ -100,11 +102,11 @@ class C2paSigner:
         }
 
 
-def _active_manifest(data: bytes) -> str:
+def _active_manifest(data: bytes, kind: AnswerFormat) -> str:
     with (
         _foreign_errors(),
         c2pa.Context.from_dict(SETTINGS) as context,
-        c2pa.Reader(MIME_TYPES[AudioFormat.WAV], io.BytesIO(data), context=context) as reader,
+        c2pa.Reader(kind.media_type, io.BytesIO(data), context=context) as reader,
     ):
         return str(json.loads(reader.json())["active_manifest"])
 

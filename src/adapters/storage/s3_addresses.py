@@ -12,10 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from src.domain.audio import AnswerFormat
+
 Addresses = Callable[[str], str]
 """From an object's key in the bucket to an absolute address."""
 
-_CONTENT_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "m4a": "audio/mp4", "flac": "audio/flac"}
+_CONTENT_TYPES = {"m4a": "audio/mp4", **{kind.value: kind.media_type for kind in AnswerFormat}}
 
 
 def content_type(key: str) -> str:

@@ -24,9 +24,9 @@ from src.domain.audio import AudioFormat
 from src.domain.errors import AudioTooLarge, NotFound
 from src.domain.identity import Identity
 from src.domain.languages import canonical
-from src.domain.provenance import SYNTHETIC_SOURCE
 from src.domain.speech import Hints, Quality
 from src.services.on_demand import Heard, Spoken
+from src.services.safeguards.provenance import SYNTHETIC_COMMENT
 from src.services.saying import CloneRequest, RecordedSpeech
 from src.utils.audio import pcm_of_wav, samples_of_wav
 from src.utils.encoding import encode_as
@@ -207,7 +207,7 @@ def _sound(spoken: Spoken, wanted: schemas.SpeechFormat) -> bytes:
         return spoken.wav
     if wanted == "pcm":
         return pcm_of_wav(spoken.wav)[0]
-    return encode_as(samples_of_wav(spoken.wav), wanted, f"Synthetic speech ({SYNTHETIC_SOURCE})")
+    return encode_as(samples_of_wav(spoken.wav), wanted, SYNTHETIC_COMMENT)
 
 
 def _transcript_events(heard: Heard) -> Iterator[str]:

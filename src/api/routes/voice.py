@@ -1,6 +1,7 @@
 """Speech in, speech out. `translate` makes a job; `services/pipeline.py` tells what happens to it."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -21,6 +22,7 @@ from src.api.schemas.voice import (
     TranslateRequest,
     TranslateResponse,
 )
+from src.api.sound_stream import sound_response, wanted_sound
 from src.api.waiting import ACCEPTED, Waiting
 from src.domain.audio import AudioFormat
 from src.domain.jobs import JobRequest
@@ -60,7 +62,9 @@ async def translate(
     callers who wait are begun before those of callers who do not, unless `priority` says otherwise.
 
     With `Accept: text/event-stream` the answer is the job's events, as of `/job/{job_id}/events`; who leaves finds the
-    job there.
+    job there. With `audio/wav`, `audio/ogg` (Opus) or `audio/mpeg` it is the sound alone, from its first sentence on;
+    `Content-Location` names the job, which is cancelled when a caller without an
+    `Idempotency-Key` leaves before the end.
     """
     caller = await on_behalf_of(body.user_id, caller, services)
     wanted = _job_request(body)
@@ -69,11 +73,16 @@ async def translate(
         services.callbacks.check(wanted.callback_url)
     if wanted.voice_profile_id is not None:
         await services.profiles.require_usable(wanted.voice_profile_id, caller.user_id)
-    watches = MEDIA_TYPE in waiting.request.headers.get("accept", "")
-    if watches:
+    accept = waiting.request.headers.get("accept", "")
+    sound = wanted_sound(accept, wanted)
+    watches = MEDIA_TYPE in accept
+    if watches or sound:
         services.jobs.require_watchable(caller.user_id)
     audio = await decode_audio(body.audio)
+    wanted = replace(wanted, return_base64=True) if sound else wanted
     job = await waiting.submit(caller, "translate", wanted, audio, body.priority)
+    if sound:
+        return await sound_response(job, sound, services, waiting.request, kept=waiting.key is not None)
     if watches:
         events = job_events(job, services, links, waiting.request)
         return StreamingResponse(events, media_type=MEDIA_TYPE, headers=STREAM_HEADERS)
@@ -219,5 +228,6 @@ def _job_request(body: TranslateRequest) -> JobRequest:
             body.options.context,
         ),
         callback_url=body.callback_url,
+        output_format=body.output_format,
         hints=_hints(body),
     )

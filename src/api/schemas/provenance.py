@@ -33,7 +33,14 @@ class WatermarkMark(BaseModel):
     message: Annotated[str, Field(description="16 bits, hexadecimal, that name this deployment.")]
 
 
-ProvenanceMark = Annotated[C2paMark | InfoMark | WatermarkMark, Field(discriminator="kind")]
+class TagMark(BaseModel):
+    """The file's comment says that it is synthetic. Anyone could write or remove it."""
+
+    kind: Literal["tag"] = "tag"
+    comment: str
+
+
+ProvenanceMark = Annotated[C2paMark | InfoMark | TagMark | WatermarkMark, Field(discriminator="kind")]
 
 Provenance = Annotated[
     list[ProvenanceMark],

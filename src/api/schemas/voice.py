@@ -24,7 +24,7 @@ from src.api.schemas.common import (
 from src.api.schemas.examples import example
 from src.api.schemas.moderation import Moderated
 from src.api.schemas.provenance import Provenance
-from src.domain.audio import AudioFormat
+from src.domain.audio import AnswerFormat, AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Formality, Quality
 from src.services.jobs.board import LAST_POSITION
@@ -120,6 +120,10 @@ class TranslateRequest(Listening):
         ),
     ] = None
     user_id: OwnerId = None
+    output_format: Annotated[
+        AnswerFormat,
+        Field(description="Of the answer in `audio_base64` and at `audio_url`: 24 kHz, mono; `opus` in Ogg."),
+    ] = AnswerFormat.WAV
     options: TranslateOptions = TranslateOptions()
     quality: QualityChoice | None = None
     preserve_emotion: bool | None = None

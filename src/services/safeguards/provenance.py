@@ -1,10 +1,11 @@
 """Every answer is marked as synthetic; and what marks a file has."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from src.domain.audio import Audio, AudioFormat
+from src.domain.audio import AnswerFormat, Audio, AudioFormat
 from src.domain.jobs import now
 from src.domain.ports import FileDecoder
 from src.domain.provenance import (
@@ -15,8 +16,10 @@ from src.domain.provenance import (
     FileMarks,
     InfoMark,
     ManifestSigner,
+    Mark,
     MarkedFile,
     MarkReader,
+    TagMark,
     Trust,
     Watermark,
     WatermarkFinding,
@@ -24,9 +27,13 @@ from src.domain.provenance import (
 )
 from src.utils.audio import encode_wav
 from src.utils.audio_formats import check_format
+from src.utils.encoding import encode_as
 
 WithInfo = Callable[[bytes, datetime], tuple[bytes, InfoMark]]
 """The file with its INFO list, and that as a mark."""
+
+SYNTHETIC_COMMENT = f"Synthetic speech ({SYNTHETIC_SOURCE})"
+"""The tag of files that are no WAV."""
 
 _SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _SYNTHETIC = frozenset(
@@ -63,16 +70,24 @@ class Marking:
         """The first mark, in the samples. Raises Overloaded, EngineUnavailable, DeadlineExceeded."""
         return audio if self._watermark is None else await self._watermark.embed(audio)
 
-    async def file_of(self, watermarked: Audio) -> MarkedFile:
-        """A WAV file as answers have it. Raises Overloaded, EngineUnavailable, DeadlineExceeded."""
-        at, marks = now(), []
+    async def file_of(self, watermarked: Audio, kind: AnswerFormat = AnswerFormat.WAV) -> MarkedFile:
+        """A file as answers have it. Raises Overloaded, EngineUnavailable, DeadlineExceeded."""
+        at, marks = now(), list[Mark]()
         if self._watermark is not None:
             marks.append(WatermarkMark(self._watermark.name, self._watermark.message))
         # 2. In the file.
-        wav, info = self._with_info(encode_wav(watermarked), at)
-        # 3. Over all of it, so last.
-        signed = await self._signer.sign(wav, at)
-        return MarkedFile(signed.data, (*marks, info, *signed.marks))
+        file, words = await asyncio.to_thread(self._encoded, watermarked, kind, at)
+        marks.append(words)
+        # 3. Over all of it, so last; Ogg has no place for it.
+        if kind is AnswerFormat.OPUS:
+            return MarkedFile(file, tuple(marks))
+        signed = await self._signer.sign(file, at, kind)
+        return MarkedFile(signed.data, (*marks, *signed.marks))
+
+    def _encoded(self, audio: Audio, kind: AnswerFormat, at: datetime) -> tuple[bytes, Mark]:
+        if kind is AnswerFormat.WAV:
+            return self._with_info(encode_wav(audio), at)
+        return encode_as(audio, kind, SYNTHETIC_COMMENT), TagMark(SYNTHETIC_COMMENT)
 
 
 class MarkProcessing:

@@ -10,10 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.api.job_events import Telling, Told
 from src.config.settings import Settings
+from src.domain.audio import Audio, AudioFormat
 from src.domain.errors import TranslationUnavailable
 from src.domain.jobs import Job
 from src.main import create_app
@@ -193,3 +196,69 @@ def test_a_server_that_ends_lets_go_of_those_who_watch(tmp_path: Any) -> None:
         assert {kind for kind, _, _ in told} == {"progress", "transcript", "translation"}
         assert time.monotonic() - begun < 20
         voice.gate.opened.set()
+
+
+SOUNDS = [("audio/wav", "wav"), ("audio/ogg", "ogg"), ("audio/mpeg", "mp3")]
+
+
+@pytest.mark.parametrize(("kind", "name"), SOUNDS)
+def test_the_sound_alone_is_streamed_in_the_format_that_is_asked_for(http: httpx.Client, kind: str, name: str) -> None:
+    answer = http.post("/api/v1/voice/translate", json=BODY, headers={"Accept": kind})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+    job = http.get(answer.headers["content-location"]).json()
+    stored = samples_of_wav(base64.b64decode(job["audio_base64"]))
+    if name == "wav":
+        assert answer.content[44:] == encode_pcm(stored.samples)
+    heard = decoded(answer.content, name)
+    assert heard.duration_seconds == pytest.approx(stored.duration_seconds, abs=0.15)
+    assert np.abs(heard.samples).max() == pytest.approx(np.abs(stored.samples).max(), rel=0.2)
+
+
+def test_sound_is_sent_while_the_rest_is_still_heard_and_who_leaves_stops_it(tmp_path: Any) -> None:
+    gate = Gate()
+    engines = fake_engines(
+        decoder=LongMessages(), transcriber=Ears(gates={23: gate}), translators=(FakeTranslator(),), voice=FakeVoice()
+    )
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path), engines)
+    with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+        with client.stream("POST", "/api/v1/voice/translate", json=BODY, headers={"Accept": "audio/wav"}) as answer:
+            assert next(answer.iter_raw())[:4] == b"RIFF"
+            assert gate.inside == 1
+        job = client.get(answer.headers["content-location"]).json()
+        for _ in range(200):
+            if job["status"] == "failed":
+                break
+            time.sleep(0.05)
+            job = client.get(answer.headers["content-location"]).json()
+        assert job["error"]["code"] == "cancelled"
+        assert gate.inside == 0
+
+
+def test_a_message_that_fails_is_a_problem_and_no_sound(http: httpx.Client, translator: FakeTranslator) -> None:
+    translator.error = TranslationUnavailable("Nobody answered.")
+    try:
+        body = {**BODY, "source_language": "fr", "target_language": "en"}
+        answer = http.post("/api/v1/voice/translate", json=body, headers={"Accept": "audio/mpeg"})
+    finally:
+        translator.error = None
+    assert (answer.status_code, answer.json()["code"]) == (502, "translation_unavailable")
+    refused = http.post(
+        "/api/v1/voice/translate", json={**BODY, "output_format": "mp3"}, headers={"Accept": "audio/mpeg"}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (422, "validation_error")
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus", "flac"])
+def test_the_answer_is_stored_in_the_format_that_is_asked_for(http: httpx.Client, kind: str) -> None:
+    answer = http.post("/api/v1/voice/translate", json={**BODY, "output_format": kind}).json()
+    stored = base64.b64decode(answer["audio_base64"]).removesuffix(b"C2")
+    heard = decoded(stored, "ogg" if kind == "opus" else kind)
+    assert heard.duration_seconds == pytest.approx(answer["duration_seconds"], abs=0.15)
+    assert "tag" in [mark["kind"] for mark in answer["provenance"]]
+    fetched = http.get(answer["audio_url"])
+    assert fetched.headers["content-type"] == {"mp3": "audio/mpeg", "opus": "audio/ogg", "flac": "audio/flac"}[kind]
+    assert fetched.content.removesuffix(b"C2") == stored
+
+
+def decoded(data: bytes, kind: str) -> Audio:
+    return PyAvDecoder(0.0, 300.0).decode(data, AudioFormat(kind)).mixed
