@@ -14,10 +14,9 @@ The id of an event says how much was told with it, so a caller that comes back w
 that one, from any process, also from the stored answer.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -25,11 +24,10 @@ from starlette.requests import Request
 from src.api import presenters
 from src.api.dependencies import Links, Services
 from src.api.error_handlers import problem
-from src.domain.audio import AnswerFormat
+from src.api.following import Telling, Told, has_sound, stored_steps
 from src.domain.errors import VoiceServiceError
 from src.domain.jobs import Job, JobStatus, Stage
-from src.services.jobs.trail import Sound, Step, Texts, sounds
-from src.utils.audio import pcm_of_wav
+from src.services.jobs.trail import Sound, Step
 
 MEDIA_TYPE = "text/event-stream"
 STREAM_HEADERS = {"X-Accel-Buffering": "no"}
@@ -39,93 +37,38 @@ _DONE = "done"
 
 
 @dataclass(slots=True)
-class Told:
-    """How much of a job a caller has: of its attempt `fence` so many segments and bytes of sound, these in so many
-    events.
-    """
+class Events(Telling):
+    """The same as events."""
 
-    fence: int = 0
-    transcript: int = 0
-    translation: int = 0
-    sound: int = 0
-    sequence: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.fence}-{self.transcript}-{self.translation}-{self.sound}-{self.sequence}"
-
-    @classmethod
-    def of(cls, event_id: str | None) -> "Told":
-        """Nothing, where the id is none of these."""
-        parts = (event_id or "").split("-")
-        numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 12]
-        return cls(*numbers) if len(numbers) == len(parts) == 5 else cls()
-
-    @property
-    def any(self) -> bool:
-        return bool(self.transcript or self.translation or self.sound)
-
-
-@dataclass(slots=True)
-class Telling:
-    """Steps in the order in which they were done, as events of what the caller does not have yet."""
-
-    told: Told
-    with_sound: bool
-    _seen: Told = field(default_factory=Told)
+    with_sound: bool = True
     _state: tuple[JobStatus, Stage | None] | None = None
-
-    def attempt(self, job: Job) -> bool:
-        """The job is as it is: of another attempt, and of one that has ended, all steps come now from the first on.
-        Whether what was told is of another one.
-        """
-        same = self.told.fence == job.fence
-        restarts = self.told.any and not same
-        if not same:
-            self.told = Told(job.fence)
-        if not same or job.ended:
-            self._seen = Told(job.fence)
-        return restarts
 
     def changed(self, job: Job) -> bool:
         before, self._state = self._state, (job.status, job.stage)
         return before != self._state
 
-    def sounds(self, sound: Sound) -> Iterator[tuple[int, bytes]]:
-        """What of it is new, with the byte at which it starts."""
-        start, self._seen.sound = self._seen.sound, self._seen.sound + len(sound.pcm)
-        if self._seen.sound > self.told.sound:
-            begins, self.told.sound = max(start, self.told.sound), self._seen.sound
-            yield begins, sound.pcm[begins - start :]
-
     def events(self, step: Step) -> Iterator[str]:
-        if isinstance(step, Texts):
-            yield from self._texts(step)
-        elif self.with_sound:
-            for start, pcm in self.sounds(step):
-                self.told.sequence += 1
-                members = {
-                    "sequence": self.told.sequence - 1,
-                    "start": start / _BYTES_PER_SECOND,
-                    "text": step.text,
-                    "audio": presenters.encode(pcm),
-                }
-                yield _event("audio", str(self.told), members)
-
-    def _texts(self, step: Texts) -> Iterator[str]:
-        for start, end, text in step.segments:
-            index = getattr(self._seen, step.kind)
-            setattr(self._seen, step.kind, index + 1)
-            if index >= getattr(self.told, step.kind):
-                setattr(self.told, step.kind, index + 1)
+        if isinstance(step, Sound) and not self.with_sound:
+            return
+        new, told = self.new(step), self.told
+        if isinstance(new, Sound):
+            start, sequence = told.sound / _BYTES_PER_SECOND, told.sequence
+            told.sound, told.sequence = told.sound + len(new.pcm), sequence + 1
+            members = {"sequence": sequence, "start": start, "text": new.text, "audio": presenters.encode(new.pcm)}
+            yield _event("audio", str(told), members)
+        elif new is not None:
+            for start, end, text in new.segments:
+                index = getattr(told, new.kind)
+                setattr(told, new.kind, index + 1)
                 members = {"index": index, "start": start, "end": end, "text": text}
-                yield _event(step.kind, str(self.told), members)
+                yield _event(new.kind, str(told), members)
 
 
 async def job_events(
     job: Job, services: Services, links: Links, request: Request, last_id: str | None = None
 ) -> AsyncIterator[str]:
     """Until the job has ended, the caller goes away, or this server ends: then the caller comes back."""
-    telling = Telling(Told.of(last_id), with_sound=_has_sound(job))
+    telling = Events(Told.of(last_id), with_sound=has_sound(job))
     try:
         async for seen in services.jobs.watch(job.id, job.user_id, request.app.state.ending):
             if not isinstance(seen, Job):
@@ -138,7 +81,7 @@ async def job_events(
         yield _event("error", "error", problem(error).body(request.scope))
 
 
-async def _state(job: Job, telling: Telling, services: Services, links: Links) -> AsyncIterator[str]:
+async def _state(job: Job, telling: Events, services: Services, links: Links) -> AsyncIterator[str]:
     if telling.attempt(job):
         yield _event("restart", str(telling.told), {})
     if job.ended:
@@ -150,38 +93,20 @@ async def _state(job: Job, telling: Telling, services: Services, links: Links) -
         yield ": nothing new\n\n"
 
 
-async def _progress(job: Job, telling: Telling, services: Services, links: Links) -> str:
+async def _progress(job: Job, telling: Events, services: Services, links: Links) -> str:
     forecast = await services.board.forecast(job)
     told = await presenters.job_response(job, services.storage, links, forecast)
     wanted = {"job_id", "status", "stage", "position", "estimated_wait_seconds"}
     return _event("progress", str(telling.told), told.model_dump(mode="json", include=wanted))
 
 
-async def _rest(job: Job, telling: Telling, services: Services, links: Links) -> AsyncIterator[str]:
+async def _rest(job: Job, telling: Events, services: Services, links: Links) -> AsyncIterator[str]:
     """What was not told yet of a job that has ended. Raises the error of one that failed."""
     async for step in stored_steps(job, services):
         for each in telling.events(step):
             yield each
     silent = replace(job, request=replace(job.request, return_base64=False))
     yield _event(_DONE, _DONE, (await presenters.job_response(silent, services.storage, links)).model_dump(mode="json"))
-
-
-async def stored_steps(job: Job, services: Services) -> AsyncIterator[Step]:
-    """All of a job, from its result. Raises the error of one that failed."""
-    job.require_completed()
-    assert job.result is not None  # noqa: S101 - it is completed
-    result = job.result
-    said = result.transcript.segments if result.transcript else result.segments
-    yield Texts("transcript", tuple((each.start, each.end, each.text) for each in said))
-    yield Texts("translation", tuple((each.start, each.end, each.translated_text) for each in result.segments))
-    if _has_sound(job) and result.audio_key:
-        wav = await services.storage.get(result.audio_key)
-        for sound in await asyncio.to_thread(lambda: list(sounds(pcm_of_wav(wav)[0]))):
-            yield sound
-
-
-def _has_sound(job: Job) -> bool:
-    return job.request.return_base64 and job.request.output_format is AnswerFormat.WAV
 
 
 def _event(kind: str, key: str, members: dict[str, Any]) -> str:

@@ -90,18 +90,22 @@ def transcribed_by_job(job: Job) -> voice.TranscribeResponse:
 
 
 def _heard_by(job: Job) -> voice.TranscribeResponse | None:
+    heard = heard_by(job)
+    return None if heard is None else transcribed(heard)
+
+
+def heard_by(job: Job) -> Heard | None:
+    """What a job heard that is completed, and is one of hearing alone."""
     result = job.result
     if result is None or result.transcript is None:
         return None
-    return transcribed(
-        Heard(
-            result.transcript,
-            result.engines.transcription,
-            result.degraded,
-            result.source_seconds,
-            result.processing_time_ms,
-            result.moderation,
-        )
+    return Heard(
+        result.transcript,
+        result.engines.transcription,
+        result.degraded,
+        result.source_seconds,
+        result.processing_time_ms,
+        result.moderation,
     )
 
 

@@ -1,20 +1,21 @@
-"""The answer of a translation as sound, sent while it is made."""
+"""Speech that is sent while it is made: the answer of a translation, or a text."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from src.api.dependencies import Services
-from src.api.job_events import STREAM_HEADERS, Telling, Told, stored_steps
+from src.api.following import followed
+from src.api.job_events import STREAM_HEADERS
 from src.api.requests import unless_gone
 from src.domain.audio import AnswerFormat
 from src.domain.callbacks import job_path
-from src.domain.errors import EngineUnavailable, NotFound, RequestInvalid
+from src.domain.errors import NotFound, RequestInvalid
 from src.domain.jobs import Job, JobRequest
-from src.services.jobs.trail import Sound, Step
+from src.services.jobs.trail import Sound
 from src.services.safeguards.provenance import SYNTHETIC_COMMENT
 from src.utils.encoding import StreamEncoder
 
@@ -30,15 +31,42 @@ def wanted_sound(accept: str, request: JobRequest) -> AnswerFormat | None:
     return kind
 
 
-async def sound_response(job: Job, kind: AnswerFormat, services: Services, request: Request, *, kept: bool) -> Response:
-    """Begun with the first sound. Raises the error of a job that fails before.
+async def sound_response(
+    job: Job,
+    kind: str,
+    media_type: str,
+    services: Services,
+    request: Request,
+    *,
+    kept: bool = False,
+    wrapped: Callable[[AsyncIterator[bytes]], AsyncIterator[str]] | None = None,
+) -> Response:
+    """Begun with the first sound. `kind`: of the file, as StreamEncoder takes it; `wrapped`: the file as events.
 
-    Who leaves before the end has no use for the rest: the job is cancelled, unless it is `kept`.
+    Who leaves before the end has no use for the rest: the job is cancelled, unless it is `kept`. Raises the error of a
+    job that fails before the first sound.
     """
     file = _file(job, kind, services, request.app.state.ending, kept=kept)
     first = await unless_gone(request, _first(file), goes_on=kept)
     headers = {**STREAM_HEADERS, "Content-Location": job_path(job.id, None)}
-    return StreamingResponse(_after(first, file), media_type=kind.media_type, headers=headers)
+    whole = _after(first, file)
+    return StreamingResponse(wrapped(whole) if wrapped else whole, media_type=media_type, headers=headers)
+
+
+async def ended(job: Job, services: Services, seconds: float) -> Job:
+    """The job when it has ended, or as it is after that time. Who goes away meanwhile has no use for it."""
+    seen = job
+    try:
+        seen = await services.jobs.wait(job.id, seconds)
+    finally:
+        if not seen.ended:
+            await cancelled(job, services)
+    return seen
+
+
+async def cancelled(job: Job, services: Services) -> None:
+    with suppress(NotFound):
+        await services.jobs.cancel(job.id)
 
 
 async def _first(file: AsyncGenerator[bytes]) -> bytes:
@@ -56,38 +84,14 @@ async def _after(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[byt
             yield data
 
 
-async def _file(
-    job: Job, kind: AnswerFormat, services: Services, ending: asyncio.Event, *, kept: bool
-) -> AsyncGenerator[bytes]:
+async def _file(job: Job, kind: str, services: Services, ending: asyncio.Event, *, kept: bool) -> AsyncGenerator[bytes]:
     encoder, done = await asyncio.to_thread(StreamEncoder, kind, SYNTHETIC_COMMENT), kept
     try:
-        async for pcm in _pcm(job, services, ending):
-            if data := await asyncio.to_thread(encoder.encode, pcm):
+        async for step in followed(job, services, ending):
+            if isinstance(step, Sound) and (data := await asyncio.to_thread(encoder.encode, step.pcm)):
                 yield data
         done = True
         yield await asyncio.to_thread(encoder.end)
     finally:
         if not done:
-            with suppress(NotFound):
-                await services.jobs.cancel(job.id)
-
-
-async def _pcm(job: Job, services: Services, ending: asyncio.Event) -> AsyncIterator[bytes]:
-    telling = Telling(Told(), with_sound=True)
-    async for step in _steps(job, services, ending, telling):
-        if isinstance(step, Sound):
-            for _, pcm in telling.sounds(step):
-                yield pcm
-
-
-async def _steps(job: Job, services: Services, ending: asyncio.Event, telling: Telling) -> AsyncIterator[Step]:
-    async for seen in services.jobs.watch(job.id, job.user_id, ending):
-        if not isinstance(seen, Job):
-            yield seen
-        elif telling.attempt(seen):
-            raise EngineUnavailable("The answer is made anew by another worker.", retry_after_seconds=1)
-        elif seen.ended:
-            async for step in stored_steps(seen, services):
-                yield step
-            return
-    raise EngineUnavailable("The server ends.", retry_after_seconds=1)
+            await cancelled(job, services)

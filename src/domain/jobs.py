@@ -49,6 +49,7 @@ class JobRequest:
 
     `text`: what to say, in the voice of the recording or of the profile; None: what is heard, translated.
     `target_language` None: what is heard, as it is. `audio_counted`: in the budget of the user, when it was sent.
+    `speed`: of `text`, 0.25 to 4 times the engine's own.
     """
 
     audio_format: AudioFormat
@@ -65,6 +66,7 @@ class JobRequest:
     hints: Hints = NO_HINTS
     audio_counted: bool = False
     output_format: AnswerFormat = AnswerFormat.WAV
+    speed: float = 1.0
 
     @property
     def operation(self) -> str:

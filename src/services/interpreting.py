@@ -48,6 +48,10 @@ Piece = Heard | Translated | Spoken
 Tell = Callable[[Piece], Awaitable[None]]
 
 
+async def tell_nobody(piece: Piece) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
     """What to speak with. `prosody`: the melody to follow; None: the voice's own. `notes`: sentences for `degraded`."""

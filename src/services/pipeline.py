@@ -5,7 +5,7 @@ order.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from src.domain.errors import ContentBlocked, ReferenceTooShort
@@ -13,7 +13,17 @@ from src.domain.jobs import Engines, Job, Stage, TranslationResult
 from src.domain.languages import joined
 from src.domain.ports import AudioDecoder, Storage
 from src.domain.speech import DecodedSpeech, Transcript, Translation, VoiceMatch
-from src.services.interpreting import Heard, Interpreting, Piece, Spoken, Tell, Translated, Voice, translated_segments
+from src.services.interpreting import (
+    Heard,
+    Interpreting,
+    Piece,
+    Spoken,
+    Tell,
+    Translated,
+    Voice,
+    tell_nobody,
+    translated_segments,
+)
 from src.services.profiles.profiles import Profiles
 from src.services.safeguards.moderation import Moderation, Review
 from src.services.safeguards.provenance import Marking
@@ -28,10 +38,6 @@ from src.services.voice_cloning import joined as joined_speech
 from src.utils.concurrency import background_task
 
 
-async def _tell_nobody(piece: Piece) -> None:
-    return None
-
-
 @dataclass(eq=False)
 class Pipeline:
     decoder: AudioDecoder
@@ -43,7 +49,7 @@ class Pipeline:
     marking: Marking
     moderation: Moderation
 
-    async def run(self, job: Job, on_stage: OnStage, tell: Tell = _tell_nobody) -> TranslationResult:
+    async def run(self, job: Job, on_stage: OnStage, tell: Tell = tell_nobody) -> TranslationResult:
         """Do a job whose input is in storage. `tell` gets what of a translation is done, piece by piece.
 
         Raises the errors of every step; nothing is stored unless all succeed.
@@ -53,9 +59,9 @@ class Pipeline:
         review = self.moderation.review(job.user_id, "job", job.id)
         target = wanted.target_language
         if target is None:
-            return await self._hear(job, review, clock)
+            return await self._hear(job, review, clock, tell)
         if wanted.text is not None:
-            return await self._say(job, wanted.text, target, review, clock)
+            return await self._say(job, wanted.text, target, review, clock, tell)
 
         # 1. Untrusted bytes become 22 050 Hz mono speech, trimmed and levelled.
         async with clock.stage(Stage.PREPROCESSING):
@@ -85,7 +91,9 @@ class Pipeline:
         degraded = (*hearing, *review.degraded, *translation.degraded, *voice.notes, *spoken.degraded)
         return replace(result, provenance=marked.marks, moderation=review.report, degraded=degraded)
 
-    async def _say(self, job: Job, text: str, language: str, review: Review, clock: StageClock) -> TranslationResult:
+    async def _say(
+        self, job: Job, text: str, language: str, review: Review, clock: StageClock, tell: Tell
+    ) -> TranslationResult:
         """A given text needs no steps 2 and 3, and takes no time in them; no engine did them."""
         wanted, audio_key = job.request, job.result_key()
         saying = Saying(self.decoder, self.voices, self.profiles, self.marking)
@@ -93,8 +101,8 @@ class Pipeline:
             voice: RecordedSpeech | str = wanted.voice_profile_id or ""
             if wanted.voice_profile_id is None:
                 voice = RecordedSpeech(await self.storage.get(job.input_key), wanted.audio_format)
-            asked = CloneRequest(text, language, voice, wanted.quality)
-            said = await saying.say(job.user_id, asked, review)
+            asked = CloneRequest(text, language, voice, wanted.quality, wanted.speed)
+            said = await saying.say(job.user_id, asked, review, tell)
         async with clock.stage(Stage.POSTPROCESSING):
             await self.storage.put(audio_key, said.file.data)
         return TranslationResult(
@@ -115,16 +123,18 @@ class Pipeline:
             moderation=review.report,
         )
 
-    async def _hear(self, job: Job, review: Review, clock: StageClock) -> TranslationResult:
+    async def _hear(self, job: Job, review: Review, clock: StageClock, tell: Tell) -> TranslationResult:
         """Steps 1 and 2 alone."""
         wanted = job.request
         async with clock.stage(Stage.PREPROCESSING):
             speech = await self.decoder.decode(await self.storage.get(job.input_key), wanted.audio_format)
-        async with clock.stage(Stage.TRANSCRIPTION):
-            transcript = await self.transcription.transcribe(
-                speech, wanted.source_language, wanted.quality, hints=wanted.hints
-            )
-            await review.transcript(transcript)
+        said = _Said(tell)
+        pieces = self.transcription.in_pieces(speech, wanted.source_language, wanted.quality, hints=wanted.hints)
+        async with clock.stage(Stage.TRANSCRIPTION), aclosing(pieces):
+            async for piece in pieces:
+                await review.transcript(piece)
+                await said.add(Heard(piece))
+        transcript = merged_transcripts(said.transcripts)
         hearing = self.transcription.degraded(transcript, wanted.source_language)
         return TranslationResult(
             original_text=transcript.text,

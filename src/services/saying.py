@@ -1,18 +1,20 @@
 """A given text in a given voice: what `clone` does while its caller waits, or as a job."""
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 
-from src.domain.audio import Audio, AudioFormat
+from src.domain.audio import AudioFormat
 from src.domain.errors import about
 from src.domain.moderation import ReviewStage
 from src.domain.ports import AudioDecoder
 from src.domain.provenance import MarkedFile
 from src.domain.speech import Quality, SpeechRequest, VoiceMatch
+from src.services.interpreting import Spoken, Tell, tell_nobody
 from src.services.profiles.profiles import Profiles
 from src.services.safeguards.moderation import Review
 from src.services.safeguards.provenance import Marking
-from src.services.voice_cloning import LearnedVoice, VoiceCloning, require_sayable
+from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning, at_once, joined, require_sayable
 from src.utils.encoding import stretched
 from src.utils.text import split_sentences
 
@@ -69,20 +71,24 @@ class Saying:
         if isinstance(request.voice, str):
             await self.profiles.require_usable(request.voice, user_id)
 
-    async def say(self, user_id: str, request: CloneRequest, review: Review) -> Said:
-        """Raises as `require` does, ContentBlocked, decoding errors."""
+    async def say(self, user_id: str, request: CloneRequest, review: Review, tell: Tell = tell_nobody) -> Said:
+        """`tell` gets it piece by piece. Raises as `require` does, ContentBlocked, decoding errors."""
         sentences = self.sentences(request)
         await review.check(ReviewStage.TEXT, sentences, request.language)
         voice, notes = await self._voice(user_id, request.voice)
         asked = SpeechRequest((request.text,), request.language, voice.conditioning, quality=request.quality)
-        spoken = await self.voices.speak(asked, voice)
-        match = await self.voices.match(voice, spoken)
-        degraded = (*notes, *review.degraded, *spoken.degraded)
-        audio: Audio = spoken.audio
-        if request.speed != 1:
-            audio = await asyncio.to_thread(stretched, audio, request.speed)
-        file = await self.marking.file_of(await self.marking.watermarked(audio))
-        return Said(file, audio.duration_seconds, match, degraded)
+        pieces = list[Speech]()
+        async with aclosing(self.voices.in_pieces(at_once(asked.texts), asked, voice)) as spoken:
+            async for piece in spoken:
+                audio = piece.audio
+                if request.speed != 1 and piece.sentences:
+                    audio = await asyncio.to_thread(stretched, audio, request.speed)
+                pieces.append(replace(piece, audio=await self.marking.watermarked(audio)))
+                await tell(Spoken(pieces[-1]))
+        whole = joined(pieces)
+        match = await self.voices.match(voice, whole)
+        file = await self.marking.file_of(whole.audio)
+        return Said(file, whole.audio.duration_seconds, match, (*notes, *review.degraded, *whole.degraded))
 
     async def _voice(self, user_id: str, voice: RecordedSpeech | str) -> tuple[LearnedVoice, tuple[str, ...]]:
         """And what of its recording could not be used."""

@@ -204,7 +204,7 @@ class VoiceCloning:
 
     async def speak(self, request: SpeechRequest, voice: LearnedVoice) -> Speech:
         """All of `in_pieces`, as one; `degraded` names what could not be said. Raises as `joined` does."""
-        async with aclosing(self.in_pieces(_all(request.texts), request, voice)) as pieces:
+        async with aclosing(self.in_pieces(at_once(request.texts), request, voice)) as pieces:
             return joined([piece async for piece in pieces])
 
     async def in_pieces(
@@ -287,7 +287,8 @@ def _mean(matches: Sequence[tuple[VoiceMatch, float]]) -> VoiceMatch | None:
     )
 
 
-async def _all(texts: tuple[str, ...]) -> AsyncGenerator[tuple[str, ...]]:
+async def at_once(texts: tuple[str, ...]) -> AsyncGenerator[tuple[str, ...]]:
+    """Texts that are all there."""
     yield texts
 
 

@@ -35,15 +35,17 @@ def encode_as(audio: Audio, name: str, comment: str) -> bytes:
 
 
 class StreamEncoder:
-    """A file of speech (24 kHz, mono) that is sent while it is made. `name`: wav, of unknown length, mp3 or opus."""
+    """A file of speech (24 kHz, mono) that is sent while it is made. `name`: wav, of unknown length, pcm (16 bits, no
+    header), or as of `encode_as`.
+    """
 
     def __init__(self, name: str, comment: str) -> None:
         import av  # noqa: PLC0415
 
         self._new = _Written()
         self._stream: av.AudioStream | None = None
-        if name == "wav":
-            self._new.write(_endless_wav(OUTPUT_SAMPLE_RATE))
+        if name in ("wav", "pcm"):
+            self._new.write(_endless_wav(OUTPUT_SAMPLE_RATE) if name == "wav" else b"")
             return
         container, codec = _CODECS[name]
         self._output = av.open(self._new, "w", format=container)

@@ -6,7 +6,8 @@ has the sentences of `degraded` as a JSON list where the answer has no place for
 
 import asyncio
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
@@ -17,15 +18,19 @@ from starlette.formparsers import MultiPartParser
 from src.api import presenters
 from src.api.dependencies import Caller, Services, ServicesDep
 from src.api.error_handlers import request_id_of
+from src.api.following import followed
 from src.api.requests import MAX_AUDIO_BYTES, JsonRoute, unless_gone
 from src.api.schemas import openai as schemas
+from src.api.sound_stream import cancelled, ended, sound_response
 from src.api.subtitles import srt, vtt
 from src.domain.audio import AudioFormat
-from src.domain.errors import AudioTooLarge, NotFound
+from src.domain.errors import AudioTooLarge, DeadlineExceeded, NotFound
 from src.domain.identity import Identity
-from src.domain.languages import canonical
+from src.domain.jobs import Job, JobRequest
+from src.domain.languages import canonical, joined
 from src.domain.speech import Hints, Quality
-from src.services.on_demand import Heard, Spoken
+from src.services.jobs.trail import Texts
+from src.services.on_demand import Heard, LongRecording, Spoken
 from src.services.safeguards.provenance import SYNTHETIC_COMMENT
 from src.services.saying import CloneRequest, RecordedSpeech
 from src.utils.audio import pcm_of_wav, samples_of_wav
@@ -41,6 +46,12 @@ MultiPartParser.spool_max_size = MAX_AUDIO_BYTES  # a voice is not written to a 
 
 _MAX_PROMPT = 200
 _PIECE_BYTES = 16_384
+_HEARD_AT_ONCE_SECONDS, _HEARD_SECONDS = 30.0, 600.0
+"""Of a recording, what is heard while the caller waits; how long a caller is let wait for more, as OpenAI's clients
+do.
+"""
+_SPOKEN_AT_ONCE = 300
+"""Characters, as of `clone`."""
 _SURE_CHARACTERS = 20
 """Of a text whose language is recognised; of shorter ones it is guessed."""
 _MEDIA_TYPES = {
@@ -79,10 +90,16 @@ async def transcriptions(
     services: ServicesDep,
     request: Request,
 ) -> Response:
-    """Speech to text. `stream`: the segments as events, when all of them were heard. The prompt's last 200 characters
+    """Speech to text. `stream`: the segments as events, each as soon as it is heard. The prompt's last 200 characters
     count.
     """
-    heard = await _hear(form, caller, services, request)
+    try:
+        heard = await _hear(form, caller, services, request, at_most_seconds=_HEARD_AT_ONCE_SECONDS)
+    except LongRecording:
+        job = await services.jobs.submit(caller.user_id, _hearing_request(form), await _audio(form))
+        if form.stream:
+            return StreamingResponse(_heard_events(job, services, request), media_type="text/event-stream")
+        heard = _heard(await unless_gone(request, _completed(job, services)))
     if form.stream:
         return StreamingResponse(_transcript_events(heard), media_type="text/event-stream")
     return _transcript(heard, form.response_format, "transcribe", frozenset(form.timestamp_granularities))
@@ -111,15 +128,20 @@ async def translations(
     responses={200: {"content": {kind: {} for kind in (*sorted(set(_MEDIA_TYPES.values())), "text/event-stream")}}},
 )
 async def speech(body: schemas.SpeechRequest, caller: Caller, services: ServicesDep, request: Request) -> Response:
-    """A text in the voice of a profile. `pcm` is 16 bits, 24 kHz, mono."""
+    """A text in the voice of a profile. `pcm` is 16 bits, 24 kHz, mono.
+
+    A text of more than 300 characters is sent while it is spoken, from its first sentence on.
+    """
     language, notes = await asyncio.to_thread(_language, body, services)
     wanted = CloneRequest(body.input, language, body.voice, Quality.BALANCED, body.speed)
+    if len(body.input) > _SPOKEN_AT_ONCE:
+        return await _spoken_meanwhile(body, wanted, caller, services, request)
     speaking = services.on_demand.clone(caller.user_id, wanted, request_id_of(request.scope))
     spoken = await unless_gone(request, speaking)
     sound = await asyncio.to_thread(_sound, spoken, body.response_format)
     headers = _degraded((*notes, *spoken.degraded))
     if body.stream_format == "sse":
-        return StreamingResponse(_speech_events(sound), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(_speech_events(_whole(sound)), media_type="text/event-stream", headers=headers)
     return Response(sound, media_type=_MEDIA_TYPES[body.response_format], headers=headers)
 
 
@@ -162,20 +184,100 @@ def _model(name: str, services: Services) -> schemas.Model:
     return schemas.Model(id=name, owned_by=engine.engine)
 
 
-async def _hear(
-    form: TranscriptionForm, caller: Identity, services: Services, request: Request, target: str | None = None
-) -> Heard:
+async def _spoken_meanwhile(
+    body: schemas.SpeechRequest, wanted: CloneRequest, caller: Identity, services: Services, request: Request
+) -> Response:
+    """What is to be said of it is in the job, which `Content-Location` names: it is not known yet."""
+    await services.on_demand.require_sayable(caller.user_id, wanted)
+    services.jobs.require_watchable(caller.user_id)
+    text = JobRequest(
+        AudioFormat.WAV, wanted.language, voice_profile_id=body.voice, text=wanted.text, speed=wanted.speed
+    )
+    job = await services.jobs.submit(caller.user_id, text, b"")
+    if body.stream_format == "sse":
+        return await sound_response(
+            job, body.response_format, "text/event-stream", services, request, wrapped=_speech_events
+        )
+    return await sound_response(job, body.response_format, _MEDIA_TYPES[body.response_format], services, request)
+
+
+def _hearing_request(form: TranscriptionForm) -> JobRequest:
+    return JobRequest(
+        AudioFormat.AUTO,
+        None,
+        source_language=_named(form),
+        return_audio_url=False,
+        return_base64=False,
+        hints=_hints(form),
+        audio_counted=True,
+    )
+
+
+def _named(form: TranscriptionForm) -> str | None:
+    return canonical(form.language) if form.language else None
+
+
+def _hints(form: TranscriptionForm) -> Hints:
+    return Hints(prompt=(form.prompt or "").strip()[-_MAX_PROMPT:])
+
+
+async def _audio(form: TranscriptionForm) -> bytes:
+    await form.file.seek(0)
     data = await form.file.read()
     if len(data) > MAX_AUDIO_BYTES:
         raise AudioTooLarge(f"The audio is {len(data)} bytes long; at most {MAX_AUDIO_BYTES} are accepted.")
+    return data
+
+
+async def _completed(job: Job, services: Services) -> Job:
+    job = await ended(job, services, _HEARD_SECONDS)
+    if not job.ended:
+        raise DeadlineExceeded(f"It was not heard within {_HEARD_SECONDS:g} s. Send less, or try later.")
+    job.require_completed()
+    return job
+
+
+async def _heard_events(job: Job, services: Services, request: Request) -> AsyncIterator[str]:
+    """As `_transcript_events`, while it is heard."""
+    done, first = False, True
+    try:
+        async for step in followed(job, services, request.app.state.ending):
+            if isinstance(step, Texts):
+                for _, _, text in step.segments:
+                    yield _event("transcript.text.delta", delta=text if first else joined(("", text), step.language))
+                    first = False
+            elif isinstance(step, Job):
+                done = True
+                yield _event("transcript.text.done", **presenters.openai_transcription(_heard(step)).model_dump())
+    finally:
+        if not done:
+            await cancelled(job, services)
+
+
+def _heard(job: Job) -> Heard:
+    heard = presenters.heard_by(job)
+    assert heard is not None  # noqa: S101 - it is completed
+    return heard
+
+
+async def _hear(
+    form: TranscriptionForm,
+    caller: Identity,
+    services: Services,
+    request: Request,
+    target: str | None = None,
+    at_most_seconds: float = math.inf,
+) -> Heard:
+    data = await _audio(form)
     hearing = services.on_demand.transcribe(
         caller.user_id,
         RecordedSpeech(data, AudioFormat.AUTO),
-        canonical(form.language) if form.language else None,
+        _named(form),
         Quality.BALANCED,
         request_id_of(request.scope),
-        Hints(prompt=(form.prompt or "").strip()[-_MAX_PROMPT:]),
+        _hints(form),
         target,
+        at_most_seconds,
     )
     return await unless_gone(request, hearing)
 
@@ -220,10 +322,15 @@ def _transcript_events(heard: Heard) -> Iterator[str]:
     yield _event("transcript.text.done", **done.model_dump())
 
 
-def _speech_events(sound: bytes) -> Iterator[str]:
-    for start in range(0, len(sound), _PIECE_BYTES):
-        yield _event("speech.audio.delta", audio=presenters.encode(sound[start : start + _PIECE_BYTES]))
+async def _speech_events(file: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    async for data in file:
+        for start in range(0, len(data), _PIECE_BYTES):
+            yield _event("speech.audio.delta", audio=presenters.encode(data[start : start + _PIECE_BYTES]))
     yield _event("speech.audio.done", usage={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0})
+
+
+async def _whole(sound: bytes) -> AsyncIterator[bytes]:
+    yield sound
 
 
 def _event(kind: str, **members: Any) -> str:

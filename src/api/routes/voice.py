@@ -82,7 +82,9 @@ async def translate(
     wanted = replace(wanted, return_base64=True) if sound else wanted
     job = await waiting.submit(caller, "translate", wanted, audio, body.priority)
     if sound:
-        return await sound_response(job, sound, services, waiting.request, kept=waiting.key is not None)
+        return await sound_response(
+            job, sound, sound.media_type, services, waiting.request, kept=waiting.key is not None
+        )
     if watches:
         events = job_events(job, services, links, waiting.request)
         return StreamingResponse(events, media_type=MEDIA_TYPE, headers=STREAM_HEADERS)

@@ -24,10 +24,11 @@ _SOUND_BYTES = 48_000 * 5
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Segments (start, end, text), in seconds of the caller's recording."""
+    """Segments (start, end, text), in seconds of the caller's recording, mostly in `language`."""
 
     kind: Literal["transcript", "translation"]
     segments: tuple[tuple[float, float, str], ...]
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,10 @@ class Trails:
             kind, content, text = await asyncio.to_thread(decode, packed)
         except (CodecError, ValueError, TypeError):
             return None
-        return Sound(content, text) if kind == "sound" else Texts(kind, content)
+        return Sound(content, text) if kind == "sound" else Texts(kind, content, text)
 
     async def write(self, job: Job, number: int, step: Step) -> None:
-        told = ("sound", step.pcm, step.text) if isinstance(step, Sound) else (step.kind, step.segments, "")
+        told = ("sound", step.pcm, step.text) if isinstance(step, Sound) else (step.kind, step.segments, step.language)
         await self.cache.set(_key(job, number), await asyncio.to_thread(encode, told), _KEPT_SECONDS, job.user_id)
 
 
@@ -100,9 +101,11 @@ def _key(job: Job, number: int) -> str:
 
 def _steps(piece: Piece) -> Iterator[Step]:
     if isinstance(piece, Heard):
-        yield Texts("transcript", tuple((each.start, each.end, each.text) for each in piece.transcript.segments))
+        heard = piece.transcript
+        yield Texts("transcript", tuple((each.start, each.end, each.text) for each in heard.segments), heard.language)
     elif isinstance(piece, Translated):
-        yield Texts("translation", tuple((each.start, each.end, each.translated_text) for each in piece.segments))
+        texts = tuple((each.start, each.end, each.translated_text) for each in piece.segments)
+        yield Texts("translation", texts, piece.translation.route[-1])
     else:
         yield from sounds(encode_pcm(piece.speech.audio.samples), " ".join(piece.speech.sentences))
 

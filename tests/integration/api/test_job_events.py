@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
-from src.api.job_events import Telling, Told
+from src.api.following import Told
+from src.api.job_events import Events
 from src.config.settings import Settings
 from src.domain.audio import Audio, AudioFormat
 from src.domain.errors import TranslationUnavailable
@@ -120,15 +121,15 @@ def test_what_is_done_is_told_while_the_rest_is_still_heard(tmp_path: Any) -> No
 
 
 def test_a_job_that_is_begun_again_is_told_again() -> None:
-    texts, sound = Texts("transcript", ((0.0, 1.0, "one"), (1.0, 2.0, "two"))), Sound(bytes(8), "one")
-    telling, job = Telling(Told(), with_sound=True), Job("1", "ann", WANTED, "")
+    texts, sound = Texts("transcript", ((0.0, 1.0, "one"), (1.0, 2.0, "two")), "en"), Sound(bytes(8), "one")
+    telling, job = Events(Told()), Job("1", "ann", WANTED, "")
     assert not telling.attempt(replace(job, fence=1))
     first = [*telling.events(texts), *telling.events(sound)]
     assert [line.splitlines()[1] for line in first] == ["id: 1-1-0-0-0", "id: 1-2-0-0-0", "id: 1-2-0-8-1"]
     again = replace(job, fence=2)
     assert telling.attempt(again)
     assert len([*telling.events(texts), *telling.events(sound)]) == 3
-    back = Telling(Told.of("2-1-0-4-1"), with_sound=True)
+    back = Events(Told.of("2-1-0-4-1"))
     assert not back.attempt(again)
     assert [json.loads(line.splitlines()[2][6:])["text"] for line in back.events(texts)] == ["two"]
     (rest,) = [json.loads(line.splitlines()[2][6:]) for line in back.events(sound)]

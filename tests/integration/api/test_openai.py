@@ -15,7 +15,7 @@ from src.api.subtitles import srt, vtt
 from src.config.settings import Settings
 from src.domain.speech import Segment, Word
 from src.main import create_app
-from src.utils.audio import samples_of_wav
+from src.utils.audio import pcm_of_wav, samples_of_wav
 from tests.conftest import serving
 from tests.fakes.engines import fake_engines
 from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice
@@ -29,6 +29,7 @@ SEGMENTS = tuple(
     )
     for start, words in enumerate((("Good", "morning."), ("The", "train", "is", "late.")))
 )
+TEXT = "Good morning. The train is late."
 HELLO = "Hello there."
 GUESSED = "So short a text may be in another language than 'en': `language` says which."
 RECORDING = ("message.m4a", b"any bytes: the decoder is a fake")
@@ -57,7 +58,7 @@ def voice(url: str) -> str:
 
 def test_a_recording_becomes_text_in_every_format(client: openai.OpenAI) -> None:
     told = client.audio.transcriptions.create(file=RECORDING, model="gpt-4o-transcribe", language="en")
-    assert told.text == "Good morning. The train is late."
+    assert told.text == TEXT
     assert told.usage is not None
     written = {
         kind: client.audio.transcriptions.create(file=RECORDING, model="whisper-1", response_format=kind)
@@ -197,3 +198,28 @@ def test_errors_have_openais_shape(url: str, client: openai.OpenAI) -> None:
         ]["type"]
         == "invalid_request_error"
     )
+
+
+def test_a_long_text_is_sent_while_it_is_spoken(url: str, client: openai.OpenAI, voice: str) -> None:
+    text = "Buenos días a todos. " * 20
+    body = {"model": "tts-1", "voice": voice, "input": text, "response_format": "pcm", "speed": 2.0}
+    with httpx.stream("POST", f"{url}/v1/audio/speech", json=body) as answer:
+        sound = b"".join(answer.iter_raw())
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/pcm")
+    job = httpx.get(httpx.URL(url).join(answer.headers["content-location"])).json()
+    assert sound == pcm_of_wav(base64.b64decode(job["audio_base64"]))[0]
+    assert len(sound) / 48_000 == pytest.approx(20 * 0.5 / 2, rel=0.2)
+    events = httpx.post(f"{url}/v1/audio/speech", json={**body, "stream_format": "sse"}).text
+    pieces = [json.loads(line[6:]) for line in events.splitlines() if line.startswith("data: ")]
+    assert pieces[-1]["type"] == "speech.audio.done"
+    assert b"".join(base64.b64decode(each["audio"]) for each in pieces[:-1]) == sound
+
+
+def test_a_long_recording_is_heard_as_a_job_and_its_deltas_come_one_by_one(client: openai.OpenAI) -> None:
+    whole = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"long"))
+    assert whole.text == TEXT
+    stream = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"long"), stream=True)
+    events = list(stream)
+    assert "".join(event.delta for event in events if event.type == "transcript.text.delta") == TEXT
+    assert events[-1].type == "transcript.text.done"
+    assert events[-1].text == TEXT
