@@ -30,6 +30,8 @@ from src.services.spoken_text.times import YEAR, say_times, say_years
 from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
 from src.utils.text import split_sentences
 
+_LONG_RUN = re.compile(r"\d{20}(?=\d{20})")
+"""More than any number that is meant has: said digit by digit, and in parts, as the rules below take long for it."""
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 _NAMED_FRACTIONS = tuple(_VULGAR.values())
 _FRACTION = re.compile(
@@ -56,6 +58,7 @@ class SpokenText:
 def spoken(text: str, language: str) -> SpokenText:
     """A text of one of the service's languages as a person would read it out."""
     unsaid: dict[str, None] = {}
+    text = _LONG_RUN.sub(r"\g<0>, ", text)
     to = join_range(["", ""], language)
     text = re.sub("(?<=[%日月年時分点天号時월일년명개원])\\s?[~〜～]\\s?(?=[0-9])", to, text)
     if language in ("zh", "ja", "ko"):  # 3℃~5℃
