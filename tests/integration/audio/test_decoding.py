@@ -19,10 +19,11 @@ from src.models.silero_vad import SileroVad
 from src.services.audio_processing import AudioProcessing
 from tests.recordings import audio_files as files
 
-FORMATS = ("wav", "mp3", "aac", "alac", "adts", "flac", "opus", "webm")
+FORMATS = ("wav", "mp3", "aac", "alac", "adts", "flac", "opus", "webm", "caf", "cafalac")
 RATES = {"opus": 48_000, "webm": 48_000}
 SHAPES = [(kind, RATES.get(kind, 16_000), 1 + index % 2) for index, kind in enumerate(FORMATS)]
 SHAPES += [
+    ("caf24", 44_100, 2),
     ("amr", 8_000, 1),
     ("3gp", 8_000, 1),
     ("fragmented", 44_100, 1),
