@@ -117,7 +117,10 @@ def _genitive(words: str, table: dict[str, str]) -> str:
 
 
 def first_part(number: int, language: str) -> str:
-    """A number as the beginning of a Polish, Czech or Russian word: dwudziestojedno-, pěti-, двух-."""
+    """A number as the beginning of a Polish, Czech or Russian word: dwudziestojedno-, pěti-, двух-.
+
+    The genitive, but for the words of `compound`, and Polish -u that becomes -o.
+    """
     table = vocabulary(language).compound
     words = cardinal(number, language, "mg").split()
     return "".join(table.get(word) or ("" if word in table else re.sub("(?<=[^o])u$", "o", word)) for word in words)

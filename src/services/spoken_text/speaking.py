@@ -212,10 +212,7 @@ def _numbers(text: str, language: str) -> str:
         letter = f"[{LETTERS}]" if language == "ko" else r"[^\W\d_]"  # Korean endings belong to the number
         text = re.sub(rf"(?<={letter})(?=\d)|(?<=\d)(?={letter})", " ", text)
     text = re.sub(rf"\+?{NUMBER}", lambda match: _number(match, language), text)
-    if language == "it":
-        text = re.sub(r"\buna (?=[aeiou]\w)", "un'", text)
-        text = re.sub(r"\bun (?=s[bcdfglmnpqrtv]|[zxy]|gn|ps)", "uno ", text)
-    return text
+    return re.sub(r"\buna (?=[aeiou]\w)", "un'", text) if language == "it" else text
 
 
 def _number(match: re.Match[str], language: str) -> str:
@@ -231,10 +228,16 @@ def _number(match: re.Match[str], language: str) -> str:
     case = vocabulary(language).number_behind.get(word_before(match))
     if case and not (language in ("pl", "cs") and re.fullmatch(YEAR, number)):
         gender = (gender or "m") + case
-    return say(number, language, gender)
+    said = say(number, language, gender)
+    return (
+        said + "o"
+        if said == "un" and noun and re.match("s[^aeiouh]|[zxy]|gn|ps", noun[1]) and language == "it"
+        else said
+    )
 
 
 @cache
 def _words_of_signs(language: str) -> frozenset[str]:
     """That are no noun behind a number: plus, equals."""
-    return frozenset(sign.split()[0] for sign in vocabulary(language).signs.values())
+    signs = vocabulary(language).signs
+    return frozenset(signs[sign].split()[0] for sign in "+×÷=<>≤≥±≈&")
