@@ -95,6 +95,16 @@ def say_magnitudes(text: str, language: str) -> str:
     return text if language in ("ar", "zh", "ja", "ko") else _SHORT.sub(partial(_magnitude, language=language), text)
 
 
+def genitive_magnitudes(text: str, language: str) -> str:
+    """do 2 milionów, from `do 2 miliony`."""
+    names = vocabulary(language)
+    if not names.genitive:
+        return text
+    before = "|".join(word for word, case in names.number_behind.items() if case == "g")
+    pattern = rf"((?<!\w)(?:{before})\s[0-9]+\s)({_any(names.genitive)})(?!\w)"
+    return re.sub(pattern, lambda match: match[1] + names.genitive[match[2]], text, flags=re.IGNORECASE)
+
+
 def _magnitude(match: re.Match[str], language: str) -> str:
     number, zeros = match[1], str(10 ** next(power for power, names in _POWERS.items() if match[2].lower() in names))
     words = Locale(language).compact_decimal_formats["long"]

@@ -64,7 +64,7 @@ _RULES: dict[str, tuple[tuple[str, Callable[[str], str]], ...]] = {
     "es": (("(?=av[oa]s?\\b)", _as("es")),),
     "de": (("(?=er\\b)", _german("")), (f"(?=-[A-ZÄÖÜ][a-zäöüß])|-?(?={_WORD}|mal\\b)", _german("m"))),
     "it": (("(?=enn[ei]\\b|in[ae]\\b)", _italian),),
-    "nl": ((f"-(?={_WORD})", _as("nl")),),
+    "nl": ((f"-(?={_WORD}|tal\\b)", _as("nl")),),
     "pl": (
         ("-?(?:ciu|tu|stu|śmiu|miu|óch|e?ch)\\b", _as("pl", "mg")),
         (f"(?:-?cio\\s?|-)(?={_WORD})", _first_part("pl")),

@@ -8,6 +8,7 @@ from functools import cache
 from src.services.spoken_text.amounts import (
     UNIT,
     code_pointed_signs,
+    genitive_magnitudes,
     join_range,
     say_amounts,
     say_magnitudes,
@@ -93,7 +94,7 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
         text = re.sub(rf"(?<!\d)([≤≥])\s?({NUMBER}(?:\s?{UNIT}|[^\s\d,.、。]?))", r"\2 \1", text)
     if language == "hu":
         text = re.sub(r"(\d+)\s?[×xX*]\s?(?=\d)", lambda match: f"{hungarian_times(int(match[1]))} ", text)
-    text = unit_endings(say_amounts(text, language), language)
+    text = unit_endings(say_amounts(genitive_magnitudes(text, language), language), language)
     text = _ranges(text, language)
     text = _signs(text, names)
     if language not in ("zh", "ja", "ko"):  # London2024
@@ -226,7 +227,8 @@ def _number(match: re.Match[str], language: str) -> str:
     noun = None if noun and noun[1] in _words_of_signs(language) else noun
     gender = gender_of(noun[1], number, language) if noun else ""
     case = vocabulary(language).number_behind.get(word_before(match))
-    if case and not (language in ("pl", "cs") and re.fullmatch(YEAR, number)):
+    counted = noun and noun[1] not in vocabulary(language).number_behind
+    if case and (counted or language == "ru" or not re.fullmatch(YEAR, number)):
         gender = (gender or "m") + case
     said = say(number, language, gender)
     return (

@@ -192,7 +192,10 @@ def _hours_and_minutes(match: re.Match[str], language: str) -> str:
         return _russian_time(int(match[1]), int(match[2]), case)
     names, hour, minute = vocabulary(language), int(match[1]), int(match[2])
     said = _hour(hour, match, language)
-    word = inflected(names.hours, str(hour), language)
+    genitive = language == "cs" and names.number_behind.get(word_before(match)) == "g"
+    if genitive:  # od osmi hodin
+        said = cardinal(hour, "cs", "fg")
+    word = inflected(names.hours, str(hour) if not genitive else "2" if hour == 1 else "5", language)
     if minute == 0:
         after = match.string[match.end() :].lstrip().lower()
         pattern = "{h}" if after.startswith(("a.m", "p.m", "am", "pm", "a m", "p m", "a eme", "pe eme")) else names.hour
