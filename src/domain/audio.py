@@ -18,7 +18,7 @@ OUTPUT_SAMPLE_RATE = 24_000
 
 class AudioFormat(StrEnum):
     """The containers that a caller may send. M4A stands for all of the MP4 family, AAC for frames without a container
-    (ADTS), AUTO for whatever the bytes are.
+    (ADTS), CAF for Apple's, AUTO for whatever the bytes are.
     """
 
     WAV = "wav"
@@ -29,6 +29,7 @@ class AudioFormat(StrEnum):
     OGG = "ogg"
     WEBM = "webm"
     AMR = "amr"
+    CAF = "caf"
     AUTO = "auto"
 
     @classmethod
@@ -54,6 +55,7 @@ _OTHER_NAMES = {
     **dict.fromkeys(("opus", "oga", "oggopus", "opusogg", "vorbis", "oggvorbis"), "ogg"),
     **dict.fromkeys(("weba", "webmopus", "matroska", "mkv", "mka"), "webm"),
     **dict.fromkeys(("amrwb", "amrnb", "awb"), "amr"),
+    **dict.fromkeys(("caff", "coreaudio", "coreaudioformat"), "caf"),
     **dict.fromkeys(("", "*", "octetstream"), "auto"),
 }
 """Of those, without marks between letters, that the members themselves are not."""

@@ -18,12 +18,12 @@ _MAGIC = (
     (b"OggS", AudioFormat.OGG),
     (b"\x1aE\xdf\xa3", AudioFormat.WEBM),
     (b"#!AMR", AudioFormat.AMR),
+    (b"caff", AudioFormat.CAF),
 )
 _BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"})
 """Of which one is the first of an MP4; those of old cameras and telephones begin without `ftyp`."""
 _FOREIGN = (
     (b"FORM", "AIFF"),
-    (b"caff", "Core Audio"),
     (b"RIFF", "a RIFF file other than WAV"),
     (b"\x30\x26\xb2\x75", "Windows Media"),
     (b"\x89PNG", "a picture"),
@@ -61,7 +61,9 @@ def check_format(data: bytes, declared: AudioFormat) -> AudioFormat:
         accepted = ", ".join(AudioFormat)
         raise UnsupportedAudioFormat(f"The audio is {foreign}. Send one of: {accepted}.")
     expected = "any known format" if declared is AudioFormat.AUTO else f"{declared}, nor like any other known format"
-    raise AudioUndecodable(f"The audio does not begin like {expected}.")
+    raise AudioUndecodable(
+        f"The audio does not begin like {expected}. Bare samples do not say what they are: send them in a WAV file."
+    )
 
 
 def sniff_format(data: bytes) -> AudioFormat | None:

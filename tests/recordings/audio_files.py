@@ -39,6 +39,9 @@ ENCODERS: dict[str, tuple[AudioFormat, str, str]] = {
     "fragmented": (AudioFormat.M4A, "ismv", "aac"),
     "amr": (AudioFormat.AMR, "amr", "libopencore_amrnb"),
     "3gp": (AudioFormat.M4A, "3gp", "libopencore_amrnb"),
+    "caf": (AudioFormat.CAF, "caf", "pcm_s16le"),
+    "caf24": (AudioFormat.CAF, "caf", "pcm_s24be"),
+    "cafalac": (AudioFormat.CAF, "caf", "alac"),
 }
 """What `encode` can make: the format to declare, ffmpeg's container and encoder."""
 
@@ -93,6 +96,28 @@ def mux(
                 container.mux(_picture_packet(cover, picture))
                 cover = None
     return file.getvalue()
+
+
+def caf_of_aac(samples: Samples, sample_rate: int) -> bytes:
+    """As Apple's recorders write it: a description, a cookie, the packets, and behind them a table of their lengths."""
+    with av.open(io.BytesIO(mux(samples, sample_rate, "mp4", "aac")), "r") as file:
+        config = file.streams.audio[0].codec_context.extradata or b""
+        packets = [bytes(packet) for packet in file.demux(audio=0) if packet.size]
+    decoder = bytes((0x40, 0x14)) + bytes(11) + _descriptor(5, config)
+    cookie = _descriptor(3, bytes(3) + _descriptor(4, decoder) + _descriptor(6, b"\2"))
+    lengths = b"".join(bytes((len(packet) >> 7 | 0x80, len(packet) & 0x7F)) for packet in packets)
+    table = struct.pack(">qqii", len(packets), len(samples), 0, 0) + lengths
+    chunks = {
+        b"desc": struct.pack(">d4sIIIII", sample_rate, b"aac ", 0, 0, 1024, 1, 0),
+        b"kuki": cookie,
+        b"data": bytes(4) + b"".join(packets),
+        b"pakt": table,
+    }
+    return b"caff\0\1\0\0" + b"".join(name + struct.pack(">q", len(body)) + body for name, body in chunks.items())
+
+
+def _descriptor(tag: int, body: bytes) -> bytes:
+    return bytes((tag, 0x80, 0x80, 0x80, len(body))) + body
 
 
 def _cover(container: Any) -> Any:

@@ -26,6 +26,8 @@ def was_cut(data: bytes, kind: AudioFormat, seconds: float, max_seconds: float) 
     """`seconds`: what was decoded. A promise of more than `max_seconds` is made up, as streaming encoders do."""
     if kind is AudioFormat.M4A:
         return _boxes_end_late(data)
+    if kind is AudioFormat.CAF:
+        return _chunks_end_late(data)
     if kind is AudioFormat.OGG:
         return not _ends_with_last_page(data)
     if kind is AudioFormat.MP3 and ends_within_frame(data):
@@ -96,6 +98,20 @@ def _boxes_end_late(data: bytes) -> bool:
         if size < 8:
             return False  # damaged, which is another matter
         position += size
+    return position > len(data)
+
+
+_CAF_HEADER, _CAF_CHUNK_HEADER = 8, 12
+
+
+def _chunks_end_late(data: bytes) -> bool:
+    """Whether a chunk of a CAF is longer than what is left of the file. Size -1: up to the end."""
+    position = _CAF_HEADER
+    while position + _CAF_CHUNK_HEADER <= len(data):
+        size = int.from_bytes(data[position + 4 : position + _CAF_CHUNK_HEADER], signed=True)
+        if size < 0:
+            return False
+        position += _CAF_CHUNK_HEADER + size
     return position > len(data)
 
 

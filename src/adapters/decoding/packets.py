@@ -6,6 +6,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.context import Flags2
 
 from src.adapters.decoding.part_shapes import amr_frame_bytes
 
@@ -39,6 +40,8 @@ class Packets:
         codec = stream.codec_context
         if codec.name == "flac":
             codec.options = {"err_detect": "crccheck+explode"}  # else a frame with a wrong checksum is noise
+        if codec.name == "alac":  # its last packet is short; ffmpeg takes what CAF's header says it lacks off it again
+            codec.flags2 |= Flags2.skip_manual
         for packet in self._demuxed(container, stream):
             self.begins_at = self.begins_at or packet.pos or 0
             self._note_time(packet)

@@ -21,6 +21,7 @@ from src.utils.audio_formats import check_format, unwrapped, without_tags
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000
 
 _PCM = frozenset(f"pcm_{kind}" for kind in ("u8", "s16le", "s24le", "s32le", "f32le", "f64le", "alaw", "mulaw"))
+_PCM_OF_CAF = (_PCM - {"pcm_u8"}) | {f"pcm_{kind}" for kind in ("s8", "s16be", "s24be", "s32be", "f32be", "f64be")}
 _TELEPHONE = frozenset({"adpcm_ima_wav", "adpcm_ms", "gsm_ms"})
 
 
@@ -44,6 +45,7 @@ _READERS = {
     AudioFormat.OGG: _Reader("ogg", frozenset({"opus", "vorbis", "flac"})),
     AudioFormat.WEBM: _Reader("matroska", _PCM | {"opus", "vorbis", "aac", "flac"}, "matroska,webm"),
     AudioFormat.AMR: _Reader("amr", AMR),
+    AudioFormat.CAF: _Reader("caf", _PCM_OF_CAF | {"aac", "alac"}),
 }
 
 _ENCODER_PADDING_SECONDS = 0.3
@@ -214,6 +216,10 @@ def _foreign_errors(data: bytes, kind: AudioFormat) -> Iterator[None]:
     except (av.FFmpegError, ValueError, OverflowError, MemoryError, EOFError) as error:
         if kind is AudioFormat.M4A and b"moov" not in data:
             raise AudioUndecodable("The recording was not finished: the file has no index (moov).") from error
+        if kind is AudioFormat.CAF and b"pakt" not in data and b"lpcm" not in data[:64]:
+            raise AudioUndecodable(
+                "The recording was not finished: the file has no table of packets (pakt)."
+            ) from error
         raise AudioUndecodable(f"The audio is damaged: it cannot be read as {kind}.") from error
 
 

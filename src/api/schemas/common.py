@@ -76,7 +76,7 @@ OwnerId = Annotated[
 ProfileId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-FORMAT_NAMES = ("wav", "mp3", "m4a", "mp4", "aac", "flac", "ogg", "opus", "webm", "amr", "3gp", "auto")
+FORMAT_NAMES = ("wav", "mp3", "m4a", "mp4", "aac", "flac", "ogg", "opus", "webm", "amr", "3gp", "caf", "auto")
 
 
 def _format(value: object) -> object:

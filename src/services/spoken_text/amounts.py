@@ -11,11 +11,11 @@ from babel.numbers import format_decimal, get_currency_name, get_currency_symbol
 from babel.units import format_unit
 
 from src.services.spoken_text.characters import LETTERS
-from src.services.spoken_text.numbers import NUMBER, cardinal, gender_of, parse, say
-from src.services.spoken_text.ordinals import RUSSIAN_CASES
+from src.services.spoken_text.numbers import NUMBER, cardinal, gender_of, korean_count, parse, say
+from src.services.spoken_text.ordinals import word_before
 from src.services.spoken_text.vocabulary import Vocabulary, shared, vocabulary
 
-_CODES = frozenset(
+CODES = frozenset(
     """EUR USD GBP CHF JPY CNY RUB TRY KRW SAR BRL PLN CZK HUF INR CAD AUD NZD SEK NOK DKK MXN ARS ZAR ILS AED EGP KWD
     QAR JOD IQD DZD MAD TND LBP SYP OMR BHD YER LYD SDG HKD SGD TWD COP CLP PEN THB UAH RON BGN XOF XAF""".split()  # noqa: SIM905
 )
@@ -25,7 +25,7 @@ def _symbols(language: str) -> dict[str, str]:
     """Codes of CLDR's symbols: `MX$`, `ر.س`. One of letters alone is no symbol, but for those of the vocabulary."""
     found = {
         get_currency_symbol(code, language).strip("\u200f").rstrip(".").replace("\u202f", " "): code
-        for code in sorted(_CODES)
+        for code in sorted(CODES)
     }
     return {symbol: code for symbol, code in found.items() if not symbol.isalpha()}
 
@@ -51,7 +51,7 @@ def _any(words: Iterable[str]) -> str:
     return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
 
 
-_CURRENCY = rf"(?:{_any(_SIGNS)})|(?:{_any(_CODES)})(?![A-Za-z])"
+_CURRENCY = rf"(?:{_any(_SIGNS)})|(?:{_any(CODES)})(?![A-Za-z])"
 _MONEY = re.compile(
     rf"(?<![{LETTERS}])(?P<before>(?:{_CURRENCY}))\s?(?P<n1>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m1>{_MAGNITUDES})(?!\w))?"
     rf"|(?P<n2>{_RANGE})(?:[.,][–—-]+)?(?:\s?(?P<m2>{_MAGNITUDES}))?\s?(?P<after>{_CURRENCY})(?![{LETTERS}])"
@@ -60,11 +60,6 @@ _ALONE = re.compile(_any(sign for sign in _SIGNS if unicodedata.category(sign[-1
 UNIT = rf"(?:{_any(_UNITS)})(?:(?<=[%‰°])|(?![{LETTERS}\u0620-\u06d3]))"
 _PER = re.compile(
     rf"((?:{_CURRENCY})\s?{NUMBER}|(?:{NUMBER}|{_MAGNITUDES})\s?(?:{_CURRENCY}))\s?/\s?(?:({UNIT})|(?=[^\W\d]))"
-)
-_RUSSIAN_GENITIVE = re.compile(
-    rf"(?<!\w)({'|'.join(word for word, case in RUSSIAN_CASES.items() if case == 'g')})\s([0-9]{{1,9}})\s?"
-    rf"(?:({UNIT})|({_CURRENCY})(?![{LETTERS}]))",
-    re.IGNORECASE,
 )
 _MEASURE = re.compile(rf"(?P<number>{_RANGE})\s?(?P<unit>{UNIT})")
 
@@ -78,17 +73,16 @@ def say_amounts(text: str, language: str) -> str:
         letters = "|".join(table)
         short = rf"((?:[$€£]\s?){_RANGE})\s?({letters})(?![A-Za-z/])|({NUMBER})\s?({letters})(?=\s?(?:{_CURRENCY}))"
         text = re.sub(short, lambda match: f"{match[1] or match[3]} {table[match[2] or match[4]]}", text)
-    text = re.sub(rf"[$]\s?({NUMBER})(?=\s?(?:{_any(_CODES)})\b)", r"\1", text)
+    text = re.sub(rf"[$]\s?({NUMBER})(?=\s?(?:{_any(CODES)})\b)", r"\1", text)
     text = re.sub(rf"([$€£])(\s?{NUMBER})\s?[–-]\s?\1\s?(?=\d)", r"\1\2–", text)
     text = _PER.sub(lambda match: f"{match[1]} {names.per} {_counted_by(match[2], language)}", text)
     if language == "it":
         text = re.sub(r"\bal (?=[aeiou])", "all'", text)
-    text = _RUSSIAN_GENITIVE.sub(_russian_genitive, text) if language == "ru" else text
     text = _MONEY.sub(lambda match: _spaced(_money(match, language), match), text)
     text = _ALONE.sub(lambda match: f" {_currency(_iso(match[0], language), 5, language)} ", text)
     if language == "tr":  # the unit says it
         text = re.sub(r"\b[Ss]aatte (?=\d+ ?km/h)", "", text)
-    return _MEASURE.sub(lambda match: _spaced(_measure(match["number"], match["unit"], language), match), text)
+    return _MEASURE.sub(lambda match: _spaced(_measure(match, language), match), text)
 
 
 def code_pointed_signs(text: str) -> str:
@@ -99,6 +93,16 @@ def code_pointed_signs(text: str) -> str:
 def say_magnitudes(text: str, language: str) -> str:
     """`mln`, `Mrd.` and the like behind a number in CLDR's words."""
     return text if language in ("ar", "zh", "ja", "ko") else _SHORT.sub(partial(_magnitude, language=language), text)
+
+
+def genitive_magnitudes(text: str, language: str) -> str:
+    """do 2 milionów, from `do 2 miliony`."""
+    names = vocabulary(language)
+    if not names.genitive:
+        return text
+    before = "|".join(word for word, case in names.number_behind.items() if case == "g")
+    pattern = rf"((?<!\w)(?:{before})\s[0-9]+\s)({_any(names.genitive)})(?!\w)"
+    return re.sub(pattern, lambda match: match[1] + names.genitive[match[2]], text, flags=re.IGNORECASE)
 
 
 def _magnitude(match: re.Match[str], language: str) -> str:
@@ -128,53 +132,59 @@ def _iso(sign: str, language: str) -> str:
 def _money(match: re.Match[str], language: str) -> str:
     code = _iso(match["before"] or match["after"], language)
     *first, last = re.split(r"\s?[–—-]\s?", match["n1"] or match["n2"])
-    words = _sum(last, match["m1"] or match["m2"], code, language)
+    genitive = not first and _asks_genitive(match, language)
+    words = _sum(last, match["m1"] or match["m2"], code, language, genitive=genitive)
     return join_range([say(first[0], language), words], language) if first else words
 
 
-def _russian_genitive(match: re.Match[str]) -> str:
-    """до пяти рублей, около двадцати одного километра: the noun as behind two, or behind five."""
-    before, number, unit, sign = match.groups()
-    like = 2 if number.endswith("1") and not number.endswith("11") else 5
-    if unit not in _UNITS and sign not in _SIGNS and sign not in _CODES:
-        return match[0]
-    if unit:
-        one = format_unit(1, _UNITS[unit], locale="ru")
-        noun, feminine = (
-            _plain_unit(_DIGITS.sub("", format_unit(like, _UNITS[unit], locale="ru"), count=1), "ru"),
-            one[-1:] == "а",
-        )
-    else:
-        noun, feminine = _currency(_iso(sign, "ru"), like, "ru"), _gender(_iso(sign, "ru"), "ru") == "f"
-    return f"{before} {cardinal(int(number), 'ru', 'fg' if feminine else 'mg')} {noun.strip()}"
+def _asks_genitive(match: re.Match[str], language: str) -> bool:
+    """Whether the word before does: до пяти рублей, od stu złotych."""
+    return vocabulary(language).number_behind.get(word_before(match)) == "g"
 
 
-def _sum(number: str, magnitude: str | None, code: str, language: str) -> str:
+def _count(number: str, language: str, *, genitive: bool) -> Decimal | int:
+    """What CLDR counts with: its nouns behind 1.5 are genitives, and those behind 5 are in the plural."""
+    if genitive:
+        return Decimal("1.5") if _plural(number, language) == "one" else 5
+    integer, fraction = parse(number, language) or ("5", "")
+    return Decimal(f"{integer}.{fraction}") if fraction else int(integer)
+
+
+def _sum(number: str, magnitude: str | None, code: str, language: str, *, genitive: bool) -> str:
     names, parts = vocabulary(language), parse(number, language)
     if parts is None:
         return f"{say(number, language)} {_currency(code, 5, language)}"
     integer, fraction = parts[0], parts[1].rstrip("0")
-    gender = _gender(code, language)
+    gender = _agreeing(_gender(code, language), integer, language, genitive=genitive)
+    if fraction and language == "zh":
+        return _glued(
+            say(f"{integer}.{fraction}", language), f"{magnitude or ''}{_currency(code, 5, language)}", language
+        )
     if magnitude or len(integer) > 15 or len(fraction) > 2:
-        value = say(number, language, gender_of(magnitude, number, language) if magnitude else gender)
+        value = say(number, language, gender_of(magnitude, number, language) + gender[1:] if magnitude else gender)
         words = f"{value}{'' if magnitude == 'mila' else ' '}{magnitude}" if magnitude else value
         large = bool(magnitude) and magnitude not in _THOUSANDS
         return _glued(words, _linked(_currency(code, 5, language), names, large=large), language)
     count = int(integer)
     large = count >= 1_000_000 and count % 1_000_000 == 0
-    noun = _linked(_currency(code, count, language), names, large=large)
+    noun = _linked(_currency(code, _count(integer, language, genitive=genitive), language), names, large=large)
     if fraction and not count:
-        return _cents(fraction.ljust(2, "0"), code, names, language).removeprefix(f" {names.link}").lstrip()
+        cents = _cents(fraction.ljust(2, "0"), code, language, genitive=genitive)
+        return cents.removeprefix(f" {names.link}").lstrip()
+    if language == "ar" and count == 1:
+        return f"{noun} {say(integer, language)}"
     words = _glued(say(integer, language, gender), noun, language)
-    return f"{words}{_cents(fraction.ljust(2, '0'), code, names, language)}" if fraction else words
+    return f"{words}{_cents(fraction.ljust(2, '0'), code, language, genitive=genitive)}" if fraction else words
 
 
-def _cents(fraction: str, code: str, names: Vocabulary, language: str) -> str:
-    count = int(fraction)
-    form = inflected(names.cents.get(code, names.cents["any"]), fraction, language)
-    gender = "f" if form.endswith(("а", "и")) and language == "ru" and code == "RUB" else "m"
+def _cents(fraction: str, code: str, language: str, *, genitive: bool) -> str:
+    names, count = vocabulary(language), int(fraction)
+    forms = names.cents.get(code, names.cents["any"]).split("|")
+    form = forms[-1] if genitive else inflected("|".join(forms), fraction, language)
+    gender = "f" if language == "ru" and code == "RUB" else "m"
+    gender = _agreeing(gender, fraction, language, genitive=genitive)
     cents = _glued(cardinal(count, language, gender), form, language)
-    return cents if language in ("zh", "ja") else f" {f'{names.link} ' if names.link else ''}{cents}"
+    return cents if language == "ja" else f" {f'{names.link} ' if names.link else ''}{cents}"
 
 
 def _glued(number: str, noun: str, language: str) -> str:
@@ -189,11 +199,11 @@ def _linked(currency: str, names: Vocabulary, *, large: bool) -> str:
 
 
 _DIGITS = re.compile(r"-?\d(?:[\d.,\u00a0\u202f' ]*\d)?")
-_COUNTRY = re.compile("(?<!злот)(?:ий|ый|ая|ие|ые|их|ых|США|стерлингов)$")
+_COUNTRY = re.compile("(?<!злот)(?:ий|ый|ая|ие|ые|их|ых|ого|ой|США|стерлингов)$")
 
 
 @cache
-def _currency(code: str, count: int, language: str) -> str:
+def _currency(code: str, count: Decimal | int, language: str) -> str:
     """Its name as people say it: without the country that CLDR's names have."""
     name = get_currency_name(code, count, language).replace("USA-", "").replace("US-", "").replace("Saudi-", "")
     kind = vocabulary(language).noun
@@ -217,27 +227,41 @@ def _gender(code: str, language: str) -> str:
     return "f" if one.endswith(("a", "а", "я")) else "m"
 
 
-def _measure(number: str, unit: str, language: str) -> str:
+def _agreeing(gender: str, number: str, language: str, *, genitive: bool) -> str:
+    """Czech numbers agree with what is counted only where that agrees with them: dvě koruny, dvacet dva korun."""
+    if genitive:
+        return gender + "g"
+    return "" if language == "cs" and _plural(number, language) not in ("one", "few") else gender
+
+
+def _measure(match: re.Match[str], language: str) -> str:
+    number, unit = match["number"], match["unit"]
     *first, last = re.split(r"\s?[–—-]\s?", number)
     parts = parse(last, language)
     if parts is None:
         return f"{say(last, language)} {unit}"
-    one = format_unit(1, _UNITS[unit], locale=language)
-    feminine = one.endswith(("a", "а", "я", "heure", "Stunde")) and not one.endswith("grama")
-    words = join_range(
-        [*(say(each, language) for each in first), say(last, language, "f" if feminine else "m")], language
-    )
+    genitive = not first and not parts[1] and _asks_genitive(match, language)
+    gender = _agreeing(_gender_of_unit(unit, language), last, language, genitive=genitive)
+    hours = language == "ko" and unit == "h" and not first and len(last) < 3 and last.strip("0")
+    said_last = f"{korean_count(int(last))} " if hours else say(last, language, gender)
+    words = join_range([*(say(each, language) for each in first), said_last], language)
     if (unit == "%" and language in ("zh", "tr")) or (unit == "‰" and language == "zh"):  # before the number
         return f"{vocabulary(language).signs[unit]}{' ' if language == 'tr' else ''}{words}"
     if _UNITS[unit] == "speed-kilometer-per-hour" and language == "tr":
         return f"saatte {words} kilometre"
-    value = Decimal(f"{parts[0]}.{parts[1]}") if parts[1] else int(parts[0])
+    value = _count(last, language, genitive=genitive)
     sentence = format_unit(value, _UNITS[unit], locale=language)
     if first and not re.search(r"\d", sentence):  # Arabic has a word for two of them
         sentence = format_unit(5, _UNITS[unit], locale=language)
     written = re.escape(format_decimal(value, locale=language))
     said = re.sub(rf"(?<!\d){written}(?!\d)", words, sentence, count=1)
     return _plain_unit(said, language)
+
+
+@cache
+def _gender_of_unit(unit: str, language: str) -> str:
+    noun = format_unit(1, _UNITS[unit], locale=language).removeprefix("1").split()[0]
+    return "f" if noun.endswith(("a", "а", "я", "heure", "Stunde")) and not noun.endswith("grama") else "m"
 
 
 def _counted_by(unit: str | None, language: str) -> str:
@@ -254,8 +278,9 @@ def unit_name(unit: str, language: str, *, half: bool = False) -> str:
 
 
 def _plain_unit(said: str, language: str) -> str:
-    said = said.replace("boog", "") if language == "nl" else said  # degrees of an angle
     names = vocabulary(language)
+    for name, plain in names.units.items():
+        said = said.replace(name, plain)
     said = re.sub("[%٪‰]", lambda match: f" {names.signs.get(match[0], names.signs['%'])}", said)
     said = re.sub(r"\d", lambda match: str(int(match[0])), said)  # Arabic ones
     said = re.sub(r"100\s?km\b", format_unit(100, _UNITS["km"], locale=language), said)

@@ -5,7 +5,7 @@ from functools import cache, partial
 
 from babel import Locale
 
-from src.services.spoken_text.amounts import inflected
+from src.services.spoken_text.amounts import CODES, inflected
 from src.services.spoken_text.characters import LETTERS
 from src.services.spoken_text.vocabulary import vocabulary
 
@@ -143,7 +143,7 @@ def unshouted(text: str, language: str) -> str:
     """A text that is all in capitals in small letters, but for what is spelled in it. NATO, UN is no such text."""
     if language in ("ar", "zh", "ja", "ko"):  # Latin words in them are names
         return text
-    words = [word for word in re.findall(r"[^\W\d_]+", text) if word.upper() != word.lower()]
+    words = [word for word in re.findall(r"[^\W\d_]+", text) if word.upper() != word.lower() and word not in CODES]
     shouted = bool(words) and all(word.isupper() for word in words)
     lone = len(words) == 1 and 2 <= len(words[0]) <= 3 and _pronounceable(words[0])
     phrase = len(words) > 2 and re.search(r"\w\s+\w", text)
@@ -156,7 +156,11 @@ def unshouted(text: str, language: str) -> str:
 def _unshouted(word: str, language: str) -> str:
     vowels = _VOWELS | frozenset("RL" if language == "cs" else "")
     spelt = not vowels & set(word) and not (word[2:] and word[-1] == word[-2]) and word not in ("MR", "MRS", "DR", "ST")
-    return word if len(word) > 1 and (spelt or (word in _SPELT and len(word) > 2)) else _lower(word, language)
+    return (
+        word
+        if word in CODES or (len(word) > 1 and (spelt or (word in _SPELT and len(word) > 2)))
+        else _lower(word, language)
+    )
 
 
 def say_capitals(text: str, language: str) -> str:

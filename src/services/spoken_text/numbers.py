@@ -92,7 +92,7 @@ def digits(number: str, language: str) -> str:
 @lru_cache(1024)
 def cardinal(number: int, language: str, gender: str = "") -> str:
     """0 or more in words; `gender` m, f or n where a noun of that gender follows, empty where none does. In Russian,
-    the case may follow the gender: g (genitive), d (dative).
+    Polish and Czech, the case may follow the gender: g (genitive); in Russian also d (dative), i (instrumental).
     """
     if number >= 10**_LONGEST:
         return digits(str(number), language)
@@ -105,7 +105,25 @@ def cardinal(number: int, language: str, gender: str = "") -> str:
         words = " ".join(_TURKISH.findall(words))
     for wrong, right in vocabulary(language).repairs.items():
         words = words.replace(wrong, right)
+    if gender[1:] == "g":
+        words = _genitive(words, vocabulary(language).genitive)
     return _before_noun(words, language, gender)
+
+
+def _genitive(words: str, table: dict[str, str]) -> str:
+    *others, last = words.split()
+    last = last if others and last in ("jeden", "jedna") else table.get(last, last)
+    return " ".join([*(table.get(word, word) for word in others), last])
+
+
+def first_part(number: int, language: str) -> str:
+    """A number as the beginning of a Polish, Czech or Russian word: dwudziestojedno-, pěti-, двух-.
+
+    The genitive, but for the words of `compound`, and Polish -u that becomes -o.
+    """
+    table = vocabulary(language).compound
+    words = cardinal(number, language, "mg").split()
+    return "".join(table.get(word) or ("" if word in table else re.sub("(?<=[^o])u$", "o", word)) for word in words)
 
 
 def _before_noun(words: str, language: str, gender: str) -> str:
@@ -125,8 +143,8 @@ def year(number: int, language: str) -> str:
 
 
 def ordinal(number: int, language: str, form: str = "") -> str:
-    """`form`: what the language inflects by: m, f or n, g (genitive), d (dative), p (prepositional) or l (that of a
-    feminine noun); es: apocope; de: the ending. The cardinal where num2words has no ordinal.
+    """`form`: what the language inflects by: m, f or n, g (genitive), d (dative), p (prepositional), l (that of a
+    feminine noun) or many (genitive plural); es: apocope; de: the ending. The cardinal where num2words has no ordinal.
     """
     try:
         known = _ORDINALS.get(language)

@@ -11,15 +11,18 @@ from src.services.spoken_text.vocabulary import vocabulary
 
 _SUFFIXES = {
     "en": (r"(\d{1,3}(?:,\d{3})+|\d+)(st|nd|rd|th)\b", {}),
-    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|n?de?|es?|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
-    "es": (r"(\d+)\.?(?:(º|ª|°)(?!C)|(er|ro|ra|do|da|to|ta|vo|va|mo|ma|no|na)\b)", {"er": "apocope"}),
+    "fr": (r"(\d+)(ère|ere|re|ers?|[eè]mes?|i[eè]mes?|nd|n?de|es?|ᵉ)\b", {"ère": "f", "ere": "f", "re": "f"}),
+    "es": (r"(\d+)\.?(?:(º|ª|°)(?!C)|(er|e?ro|e?ra|do|da|to|ta|vo|va|mo|ma|no|na)\b)", {"er": "apocope"}),
     "it": (r"(\d+)(º|ª|°(?!\s?[cf]\b)(?=\s?[a-z])|°$|[ao](?=\s[a-z]))", {}),
     "pt": (r"(\d+)\.?(º|ª|°(?!\s?[cf]\b)(?=\s?[a-z])|[oa]\b)", {}),
     "de": (r"(\d+)(s?te[rnms]?)\b", {f"{s}te{each}": each for s in ("", "s") for each in "rnms"}),
     "nl": (r"(\d+)(ste|de|e)\b", {}),
-    "pl": (r"(\d+)-?(szy|gi|ci|ty|my|sza|ga|cia|ta|ma|sze|gie|cie|te|me|(?:sz|gi|ci|t|m)e(?:go|j))\b", {
+    "pl": (r"(\d+)-?(szy|gi|ci|ty|my|sza|ga|cia|ta|ma|sze|gie|cie|te|me|(?:sz|gi|ci|t|m)e(?:go|j)|"
+           r"(?:szy|[gc]i|[tm]?y)(?:ch|m))\b", {
         "sze": "n", "gie": "n", "cie": "n", "te": "n", "me": "n", "szego": "g", "giego": "g", "ciego": "g", "tego": "g",
         "mego": "g", "szej": "l", "giej": "l", "ciej": "l", "tej": "l", "mej": "l",
+        **dict.fromkeys(("szym", "gim", "cim", "tym", "mym", "ym"), "p"),
+        **dict.fromkeys(("szych", "gich", "cich", "tych", "mych", "ych"), "many"),
     }),
     "ru": (r"(\d+)-(ого|его|го|ому|му|ый|ий|ой|й|ая|я|ое|е|ом|м)\b", {
         "го": "g", "ого": "g", "его": "g", "му": "d", "ому": "d", "м": "p", "ом": "p", "я": "f", "ая": "f", "е": "n",
@@ -34,9 +37,6 @@ _SUFFIXED = {
 _POINTED_RANGE = re.compile(r"(?<![\d.,])(\d{1,3})\.?\s?([–—/-])\s?(\d{1,3})\.(?=\s+[^\W\d_])")
 _ORDINAL_POINT = re.compile(r"(?<![\d.,])(\d{1,4})\.(?=\s+[^\W\d_]|,\s\d{1,4}\.\s)")
 
-
-RUSSIAN_CASES = {"к": "d"} | dict.fromkeys(("от", "до", "с", "около", "после", "из", "без", "более", "менее"), "g")
-"""Of a number behind these words."""
 
 _YEARS = {
     "ru": (r"(?:\b([Вв]о?)\s)?(?<!\d)(\d{4})\s(году|года|год|г)(?!\w)", ("год", "году", "года")),
@@ -75,12 +75,16 @@ def _months(language: str) -> str:
 
 def _bound(text: str, language: str) -> str:
     if language == "ru":
-        text = re.sub(_RUSSIAN_COMPOUND, lambda match: _russian_compound(int(match[1])), text)
-        text = re.sub(r"(?<!\d)(\d|\d?[1-9])-(?:х|ти|и|ми)\b", lambda match: cardinal(int(match[1]), "ru", "mg"), text)
         return re.sub(r"(?<!\d)(\d+0)-ы?([ех])(?!\w)", lambda match: _plural_ordinal(int(match[1])) + match[2], text)
     if language == "it":
         return re.sub(
             r"(?<!\d)(\d{1,2})(?=\ssecolo\b)|(?<=\bsecolo\s)(\d{1,2})", lambda match: ordinal(int(match[0]), "it"), text
+        )
+    if language == "pl":
+        return re.sub(
+            r"\b([Ll]ata(?:ch)?|[Ll]at(?=\s\d+\.))((?:(?:,|\si|\slub|\s?[–-])?\s?\d0\b\.?)+)(?![\w-]|[.,]\d)",
+            _polish_decades,
+            text,
         )
     if language == "de":
         return re.sub(r"(?<![\d.,])(\d{1,2}\.)(?=[A-ZÄÖÜ][a-zäöü])", r"\1 ", text)
@@ -89,28 +93,23 @@ def _bound(text: str, language: str) -> str:
     return text
 
 
-_RUSSIAN_COMPOUND = (
-    r"(?<!\d)(\d{1,2}|100)-(?=(?:лет|час|минут|днев|месяч|недел|процент|этаж|комнат|мест|крат|тонн|метров"
-    r"|килограмм|знач)\w)"
-)
+def _polish_decades(match: re.Match[str]) -> str:
+    """lata 80. i 90."""
+    form = "n" if match[1][1:] == "ata" else "many"
+    return match[1] + re.sub(r"(\d0)\.?", lambda decade: ordinal(int(decade[1]), "pl", form), match[2])
 
 
-def _russian_compound(number: int) -> str:
-    """21-летний is двадцатиоднолетний: in the genitive, but for one, ninety and a hundred."""
-    words = cardinal(number, "ru", "mg").replace("одного", "одно").replace(" ", "")
-    return words[:-1] + "о" if number in (90, 100) else words
-
-
-def _any_ordinal(number: int, language: str) -> str:
+def _any_ordinal(number: int, sign: str, language: str) -> str:
     if language == "zh":
         return f"第{cardinal(number, language)}"
-    return ordinal(number, language, "r" if language == "de" else "")
+    feminine = "" if language == "de" else "f"
+    return ordinal(number, language, feminine if sign == "ª" else "r" if language == "de" else "")
 
 
 def _ordinals(text: str, language: str) -> str:
     text = _bound(text, language)
     if language not in ("es", "it", "pt"):
-        text = re.sub(r"(\d+)\s?[ºª](?![A-Za-z])", lambda match: _any_ordinal(int(match[1]), language), text)
+        text = re.sub(r"(\d+)\s?([ºª])(?![A-Za-z])", lambda m: _any_ordinal(int(m[1]), m[2], language), text)
     if language in _SUFFIXES:
         text = _SUFFIXED[language].sub(lambda match: f"{match[1]}{_to(language)}", text)
         pattern, forms = _SUFFIXES[language]
@@ -226,6 +225,8 @@ def _pointed(match: re.Match[str], language: str) -> str:
 def agreeing(number: int, before: str, noun: str, language: str) -> str:
     """An ordinal between a word in small letters, or none, and its noun, in the form that they ask for."""
     asked = vocabulary(language).ordinal_behind.get(before, "")
+    if noun in ("let", "letech", "lat", "latach"):
+        return ordinal(number, language, "many")
     if language == "de":
         return ordinal(number, "de", asked if before in vocabulary(language).ordinal_behind else "r")
     if language in ("es", "it", "pt"):

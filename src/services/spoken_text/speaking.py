@@ -3,31 +3,36 @@
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 from src.services.spoken_text.amounts import (
     UNIT,
     code_pointed_signs,
+    genitive_magnitudes,
     join_range,
     say_amounts,
     say_magnitudes,
     unit_name,
 )
 from src.services.spoken_text.characters import LETTERS, readable, sayable
+from src.services.spoken_text.compounds import say_compounds
 from src.services.spoken_text.names import (
     say_abbreviations,
     say_addresses,
     say_capitals,
     unshouted,
 )
-from src.services.spoken_text.numbers import NUMBER, cardinal, digits, gender_of, parse, say
-from src.services.spoken_text.ordinals import RUSSIAN_CASES, word_before
+from src.services.spoken_text.numbers import NUMBER, digits, gender_of, parse, say
+from src.services.spoken_text.ordinals import word_before
 from src.services.spoken_text.romans import say_romans
 from src.services.spoken_text.shorthand import east_asian, feet, fold, hungarian_times, powers, unit_endings
 from src.services.spoken_text.telephones import say_telephones
-from src.services.spoken_text.times import say_times, say_years
+from src.services.spoken_text.times import YEAR, say_times, say_years
 from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
 from src.utils.text import split_sentences
 
+_LONG_RUN = re.compile(r"\d{20}(?=\d{20})")
+"""More than any number that is meant has: said digit by digit, and in parts, as the rules below take long for it."""
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 _NAMED_FRACTIONS = tuple(_VULGAR.values())
 _FRACTION = re.compile(
@@ -54,6 +59,7 @@ class SpokenText:
 def spoken(text: str, language: str) -> SpokenText:
     """A text of one of the service's languages as a person would read it out."""
     unsaid: dict[str, None] = {}
+    text = _LONG_RUN.sub(r"\g<0>, ", text)
     to = join_range(["", ""], language)
     text = re.sub("(?<=[%日月年時分点天号時월일년명개원])\\s?[~〜～]\\s?(?=[0-9])", to, text)
     if language in ("zh", "ja", "ko"):  # 3℃~5℃
@@ -84,9 +90,11 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     text = say_times(text, language)
     text = _fractions(text, language)
     text = _MINUS.sub(f"{names.minus} ", text)
+    if language in ("ja", "ko"):  # said behind
+        text = re.sub(rf"(?<!\d)([≤≥])\s?({NUMBER}(?:\s?{UNIT}|[^\s\d,.、。]?))", r"\2 \1", text)
     if language == "hu":
         text = re.sub(r"(\d+)\s?[×xX*]\s?(?=\d)", lambda match: f"{hungarian_times(int(match[1]))} ", text)
-    text = unit_endings(say_amounts(text, language), language)
+    text = unit_endings(say_amounts(genitive_magnitudes(text, language), language), language)
     text = _ranges(text, language)
     text = _signs(text, names)
     if language not in ("zh", "ja", "ko"):  # London2024
@@ -166,7 +174,7 @@ def _mixed(whole: str, fraction: str, language: str, *, half: bool) -> str:
         return f"{say(whole, language)} {names.mixed_half}"
     if language in ("zh", "ja", "ko"):
         return f"{say(whole, language)}{names.mixed}{' ' if language == 'ko' else ''}{fraction}"
-    return " ".join(filter(None, [say(whole, language), names.mixed, fraction]))
+    return " ".join(filter(None, [say(whole, language, "m" if language == "hu" else ""), names.mixed, fraction]))
 
 
 def _ranges(text: str, language: str) -> str:
@@ -200,16 +208,12 @@ def _signs(text: str, names: Vocabulary) -> str:
 
 def _numbers(text: str, language: str) -> str:
     """The numbers that are left. Letters that touch one are parted from it, but for endings that belong to it."""
-    if language == "tr":
-        text = re.sub(rf"({NUMBER})'(?=[^\W\d_])", lambda match: say(match[1], language), text)
-    if language == "hu":
-        text = re.sub(rf"({NUMBER})-(?=[^\W\d_])", lambda match: say(match[1], language), text)
-    if language == "de":
-        text = re.sub(r"(\d+)er\b", lambda match: cardinal(int(match[1]), language) + "er", text)
+    text = say_compounds(text, language)
     if language not in ("zh", "ja"):
         letter = f"[{LETTERS}]" if language == "ko" else r"[^\W\d_]"  # Korean endings belong to the number
         text = re.sub(rf"(?<={letter})(?=\d)|(?<=\d)(?={letter})", " ", text)
-    return re.sub(rf"\+?{NUMBER}", lambda match: _number(match, language), text)
+    text = re.sub(rf"\+?{NUMBER}", lambda match: _number(match, language), text)
+    return re.sub(r"\buna (?=[aeiou]\w)", "un'", text) if language == "it" else text
 
 
 def _number(match: re.Match[str], language: str) -> str:
@@ -220,7 +224,22 @@ def _number(match: re.Match[str], language: str) -> str:
         r"\s(?!(?:de|del|di|da|do|en|et|ou|und|que|al|ao|el|il|la|le|au|aux|du|con|com|por|para|per|par|sur|bis|oder)\b)([^\W\d_]{2,})",
         match.string[match.end() :],
     )
+    noun = None if noun and noun[1] in _words_of_signs(language) else noun
     gender = gender_of(noun[1], number, language) if noun else ""
-    if language == "ru" and (case := RUSSIAN_CASES.get(word_before(match))):
+    case = vocabulary(language).number_behind.get(word_before(match))
+    counted = noun and noun[1] not in vocabulary(language).number_behind
+    if case and (counted or language == "ru" or not re.fullmatch(YEAR, number)):
         gender = (gender or "m") + case
-    return say(number, language, gender)
+    said = say(number, language, gender)
+    return (
+        said + "o"
+        if said == "un" and noun and re.match("s[^aeiouh]|[zxy]|gn|ps", noun[1]) and language == "it"
+        else said
+    )
+
+
+@cache
+def _words_of_signs(language: str) -> frozenset[str]:
+    """That are no noun behind a number: plus, equals."""
+    signs = vocabulary(language).signs
+    return frozenset(signs[sign].split()[0] for sign in "+×÷=<>≤≥±≈&")

@@ -8,7 +8,7 @@ from babel.dates import format_date, format_skeleton
 
 from src.services.spoken_text.amounts import inflected, join_range
 from src.services.spoken_text.numbers import cardinal, korean_count, ordinal, year
-from src.services.spoken_text.ordinals import RUSSIAN_CASES, say_ordinals, word_before
+from src.services.spoken_text.ordinals import say_ordinals, word_before
 from src.services.spoken_text.vocabulary import vocabulary
 
 _TIME = re.compile(r"(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])")
@@ -25,7 +25,8 @@ _DATES = (
     re.compile(r"(?<![\d./-])(?P<d>\d\d)-(?P<m>\d\d)-(?P<y>[0-4]\d|[6-9]\d)(?![\d-])"),
 )
 _DAY_AND_MONTH = re.compile(r"(?<![\d.,])(\d{1,2})\.\s?(\d{1,2})\.(?!\d)")
-_YEAR = re.compile(r"(?<![\d.,'-])(?:1[1-9]|20)\d\d(?![\d.,]\d|\d)")
+YEAR = r"(?:1[1-9]|20)\d\d"
+_YEAR = re.compile(rf"(?<![\d.,'-]){YEAR}(?![\d.,]\d|\d)")
 
 _HALF = re.compile(r"(?<![\d.,:])(1[0-2]|0?[1-9])(?:[:.]([0-5]\d))?\s?([ap])\.?m\b\.?", re.IGNORECASE)
 _HALVES = {"zh": {"am": "上午", "pm": "下午"}, "ja": {"am": "午前", "pm": "午後"}, "ko": {"am": "오전 ", "pm": "오후 "}}
@@ -187,11 +188,14 @@ def _time(match: re.Match[str], language: str) -> str:
 
 
 def _hours_and_minutes(match: re.Match[str], language: str) -> str:
-    if language == "ru" and (case := RUSSIAN_CASES.get(word_before(match))):
+    if language == "ru" and (case := vocabulary(language).number_behind.get(word_before(match))):
         return _russian_time(int(match[1]), int(match[2]), case)
     names, hour, minute = vocabulary(language), int(match[1]), int(match[2])
     said = _hour(hour, match, language)
-    word = inflected(names.hours, str(hour), language)
+    genitive = language == "cs" and names.number_behind.get(word_before(match)) == "g"
+    if genitive:  # od osmi hodin
+        said = cardinal(hour, "cs", "fg")
+    word = inflected(names.hours, str(hour) if not genitive else "2" if hour == 1 else "5", language)
     if minute == 0:
         after = match.string[match.end() :].lstrip().lower()
         pattern = "{h}" if after.startswith(("a.m", "p.m", "am", "pm", "a m", "p m", "a eme", "pe eme")) else names.hour
@@ -220,7 +224,7 @@ def _hour(hour: int, match: re.Match[str], language: str) -> str:
 
 def _minute(minute: int, language: str) -> str:
     words = cardinal(minute, language)
-    if minute < 10 and language in ("en", "ru", "pl", "cs", "zh"):
+    if minute < 10 and language in ("en", "ru", "pl", "cs", "zh", "tr"):
         zero = "oh" if language == "en" else cardinal(0, language)
         return zero + words if language == "zh" else f"{zero} {words}"
     return words

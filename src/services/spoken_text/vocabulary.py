@@ -44,6 +44,10 @@ class Vocabulary:
     per: str = ""
     date_behind: str = ""
     counted: str = ""
+    number_behind: dict[str, str] = field(default_factory=dict)
+    genitive: dict[str, str] = field(default_factory=dict)
+    compound: dict[str, str] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
     before: dict[str, dict[str, str]] = field(default_factory=dict)
     thousand_letters: dict[str, str] = field(default_factory=dict)
     ordinal_behind: dict[str, str] = field(default_factory=dict)

@@ -40,11 +40,14 @@ MESSAGES = {
     ),
     "amr": files.mux(SPEECH[8_000], 8_000, "amr", "libopencore_amrnb", options={"b": "12200"}),
     "3gp": files.mux(SPEECH[8_000], 8_000, "3gp", "libopencore_amrnb", options={"b": "12200"}),
+    "caf of AAC": files.caf_of_aac(SPEECH[16_000], 16_000),
+    "caf of ALAC": files.encode(SPEECH[16_000], 16_000, "cafalac"),
+    "caf": files.encode(SPEECH[16_000], 16_000, "caf"),
 }
 VORBIS = files.mux(SPEECH[48_000], 48_000, "ogg", "vorbis", 2, options={"strict": "experimental"})
-INDEX_LAST = ("m4a", "alac", "3gp", "Opus in MP4")
+INDEX_LAST = ("m4a", "alac", "3gp", "Opus in MP4", "caf of AAC", "caf of ALAC")
 STREAMED = [name for name in MESSAGES if name not in INDEX_LAST]
-OWN_NAMES = [name for name in MESSAGES if name != "wav"]  # of which damage is no sound
+OWN_NAMES = [name for name in MESSAGES if name not in ("wav", "caf")]  # of which damage is no sound
 RANDOM = np.random.default_rng(5)
 
 Damage = Callable[[bytes], bytes]

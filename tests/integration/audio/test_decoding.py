@@ -19,10 +19,11 @@ from src.models.silero_vad import SileroVad
 from src.services.audio_processing import AudioProcessing
 from tests.recordings import audio_files as files
 
-FORMATS = ("wav", "mp3", "aac", "alac", "adts", "flac", "opus", "webm")
+FORMATS = ("wav", "mp3", "aac", "alac", "adts", "flac", "opus", "webm", "caf", "cafalac")
 RATES = {"opus": 48_000, "webm": 48_000}
 SHAPES = [(kind, RATES.get(kind, 16_000), 1 + index % 2) for index, kind in enumerate(FORMATS)]
 SHAPES += [
+    ("caf24", 44_100, 2),
     ("amr", 8_000, 1),
     ("3gp", 8_000, 1),
     ("fragmented", 44_100, 1),
@@ -150,6 +151,26 @@ def test_a_wav_written_to_a_pipe_does_not_know_its_size(claimed: int, decoder: P
 def test_a_flac_written_to_a_pipe_does_not_know_its_length(decoder: PyAvDecoder) -> None:
     data = files.with_flac_seconds(files.voice_message("flac"), 0)
     assert decoder.decode(data, AudioFormat.FLAC).seconds == pytest.approx(4.85, abs=0.01)
+
+
+def test_a_caf_that_is_still_recorded_does_not_know_its_size(decoder: PyAvDecoder) -> None:
+    whole = files.voice_message("caf")
+    size = whole.index(b"data") + 4
+    recording = decoder.decode(whole[:size] + b"\xff" * 8 + whole[size + 8 :], AudioFormat.CAF)
+    assert recording.seconds == pytest.approx(4.85, abs=0.01)
+    assert recording.notes == ()
+
+
+def test_alac_is_heard_to_its_last_sample_in_either_container(decoder: PyAvDecoder) -> None:
+    for kind in ("alac", "cafalac"):
+        recording = decoder.decode(files.voice_message(kind), AudioFormat.AUTO)
+        assert recording.seconds == pytest.approx(len(files.speech()) / 16_000, abs=0.001)
+
+
+def test_other_kinds_of_caf_are_named(decoder: PyAvDecoder) -> None:
+    data = files.mux(files.speech(44_100), 44_100, "caf", "adpcm_ima_qt")
+    with pytest.raises(UnsupportedAudioFormat, match="adpcm_ima_qt"):
+        decoder.decode(data, AudioFormat.CAF)
 
 
 @pytest.mark.parametrize("level", [0.0005, 0.02, 1.0])

@@ -66,6 +66,13 @@ def test_a_long_text_of_one_kind_is_said_within_the_time_of_a_test(text: str) ->
     spoken(text * (5000 // len(text)), "en")
 
 
+@pytest.mark.parametrize("mark", ["", "th", "º", "%", "er", "-летний", "-letni", "-dik", "'e", " km"])
+def test_more_digits_than_python_makes_a_number_of_are_said_one_by_one(mark: str) -> None:
+    for language in LANGUAGES:
+        said = " ".join(spoken("1" * 4400 + mark, language).sentences)
+        assert said.count(spoken("1", language).sentences[0]) > 4000
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_whatever_has_a_number_and_a_mark_is_said(language: str) -> None:
     """Ordinals that num2words lacks, magnitudes and powers of any size."""
