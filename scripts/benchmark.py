@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITES = ("service", "scale", "voice", "consent", "whisper", "hearing", "xtts", "pipeline")
+SUITES = ("service", "scale", "voice", "consent", "whisper", "hearing", "xtts", "pipeline", "live")
 
 
 def main() -> None:

@@ -105,14 +105,14 @@ def running_server() -> Iterator[str]:
                 process.wait()
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(httpx.TransportError):
             if httpx.get(f"{url}/health/ready", timeout=2.0, trust_env=False).status_code == 200:
                 return
         time.sleep(0.1)
-    raise RuntimeError(f"the server was not ready within {START_SECONDS:.0f} s, or ended: its messages are above")
+    raise RuntimeError(f"the server was not ready within {seconds:.0f} s, or ended: its messages are above")
 
 
 # --- the callers

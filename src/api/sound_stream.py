@@ -20,6 +20,7 @@ from src.services.safeguards.provenance import SYNTHETIC_COMMENT
 from src.utils.encoding import StreamEncoder
 
 _FORMATS = {kind.media_type: kind for kind in (AnswerFormat.WAV, AnswerFormat.OPUS, AnswerFormat.MP3)}
+_FORMATS["audio/*"] = AnswerFormat.WAV
 
 
 def wanted_sound(accept: str, request: JobRequest) -> AnswerFormat | None:
