@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = []
     with _service() as (url, process), httpx.Client(base_url=url, timeout=_PATIENCE, trust_env=False) as client:
         _streamed(client, _message(source, 6.0, 0), source, target)  # first calls pay for imports
-        print("seconds  first text  first sound  all  |  heard  spoken  |  first sound / serial  all / slowest  | memory")
+        print("seconds  first text  first sound  all  heard  spoken  first sound/serial  all/slowest  MiB")
         for number, seconds in enumerate(arguments.lengths, 1):
             message = _message(source, seconds, number)
             streamed = _streamed(client, message, source, target)
@@ -87,8 +87,9 @@ def _streamed(client: httpx.Client, message: str, source: str, target: str) -> d
     times: dict[str, float] = {}
     began = time.perf_counter()
     with client.stream("POST", "/api/v1/voice/translate", json=body, headers=_EVENTS) as answer:
-        for kind, members in _events(answer):
+        for kind, told in _events(answer):
             times.setdefault(kind, time.perf_counter() - began)
+            members = told
     return {
         "first_text": times["transcript"],
         "first_sound": times["audio"],

@@ -89,8 +89,8 @@ async def watch_job(
     request: Request,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """The job as server-sent events: `progress` at each stage; `transcript`, `translation` and `audio` as they are done;
-    `done` or `error` at the end. `restart`: what was told so far does not count, as another worker begins anew.
+    """The job as server-sent events: `progress` at each stage; `transcript`, `translation` and `audio` as they are
+    done; `done` or `error` at the end. `restart`: what was told so far does not count, as another worker begins anew.
 
     Each `audio` has 16-bit PCM, 24 kHz, mono; together they are the samples of the answer, where that is WAV.
     """
