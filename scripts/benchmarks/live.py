@@ -144,7 +144,8 @@ def _service() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 def _memory(pid: int) -> float:
     """MiB that the process and its children have to themselves or share, each page counted once."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    children = [child for thread in threads for child in (thread / "children").read_text().split()]
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     own = next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
     return own + sum(_memory(int(child)) for child in children)

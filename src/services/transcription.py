@@ -1,9 +1,10 @@
 """Speech to text, with times in the caller's own recording."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
 from src.domain.ports import Transcriber
@@ -15,8 +16,11 @@ from src.utils.concurrency import in_order
 _UNSURE, _UNSURE_OF_A_WORD, _WORD_SECONDS = 0.5, 0.75, 2.0
 """Probability of a detected language below which the caller is told; the second for speech of less than 2 s."""
 
-_AT_ONCE = 2
-"""Pieces of a recording that are heard at the same time."""
+_AT_ONCE = 4
+"""Pieces of a recording that are heard at the same time, after the first, which is heard alone to be answered soon."""
+
+_Found = tuple[Span, Transcript | VoiceServiceError]
+"""What was heard in a piece, or why nothing was."""
 
 
 class Transcription:
@@ -59,7 +63,7 @@ class Transcription:
         self.require_languages(language, hints)
         hear = partial(self._hear, speech, language, quality, hints)
         said, failure = None, None
-        async with aclosing(in_order(_each(pieces(speech)), hear, at_once=_AT_ONCE)) as heard:
+        async with aclosing(_heard(pieces(speech), hear)) as heard:
             async for span, found in heard:
                 if isinstance(found, VoiceServiceError):
                     failure = failure or found
@@ -74,7 +78,7 @@ class Transcription:
 
     async def _hear(
         self, speech: DecodedSpeech, language: str | None, quality: Quality, hints: Hints, span: Span
-    ) -> tuple[Span, Transcript | VoiceServiceError]:
+    ) -> _Found:
         """Times count from the start of `speech`. The error says why nothing is understood."""
         try:
             heard = await self._transcriber.transcribe(part(speech.audio, span), language, quality, hints)
@@ -183,6 +187,13 @@ def _mean(weighted: Sequence[tuple[float, float]]) -> float:
 
 def _spoken_seconds(transcript: Transcript) -> float:
     return sum(segment.end - segment.start for segment in transcript.segments)
+
+
+async def _heard(spans: Sequence[Span], hear: Callable[[Span], Coroutine[Any, Any, _Found]]) -> AsyncGenerator[_Found]:
+    yield await hear(spans[0])
+    async with aclosing(in_order(_each(spans[1:]), hear, at_once=_AT_ONCE)) as heard:
+        async for found in heard:
+            yield found
 
 
 async def _each(spans: Sequence[Span]) -> AsyncGenerator[Span]:
