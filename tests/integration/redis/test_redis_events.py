@@ -6,14 +6,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import numpy as np
+
+from src.adapters.cache.redis_cache import RedisCache
 from src.adapters.events.in_process import InProcessJobEvents
 from src.adapters.events.redis_events import RedisJobEvents
 from src.adapters.redis_link import RedisLink
+from src.domain.audio import Audio
 from src.domain.jobs import Job, JobStatus, UsageEvent
-from src.domain.ports import JobEvents
+from src.domain.ports import Cache, JobEvents
+from src.domain.speech import Segment, Transcript
+from src.services.interpreting import Heard, Spoken
 from src.services.jobs.ending import JobEnding
 from src.services.jobs.jobs import Jobs
-from src.services.jobs.trail import Trails
+from src.services.jobs.trail import Sound, Step, Texts, Trails
+from src.services.voice_cloning import Speech
 from tests.fakes.assembly import WANTED
 from tests.fakes.fake_stores import DictCache, ListQueue, MemoryIdempotency, MemoryJobs, MemoryStorage
 from tests.integration.redis.test_redis_link import linked
@@ -45,12 +52,10 @@ def job(job_id: str = "one") -> Job:
     return Job(job_id, "ann", WANTED, input_key=f"inputs/{job_id}.wav")
 
 
-def jobs_of(rows: MemoryJobs, events: JobEvents) -> Jobs:
+def jobs_of(rows: MemoryJobs, events: JobEvents, cache: Cache | None = None) -> Jobs:
     storage = MemoryStorage()
-    ending = JobEnding(rows, events, storage)
-    return Jobs(
-        rows, ListQueue(), events, storage, MemoryIdempotency(), ending, Trails(DictCache(), events), most_waiting=MANY
-    )
+    ending, trails = JobEnding(rows, events, storage), Trails(cache or DictCache(), events)
+    return Jobs(rows, ListQueue(), events, storage, MemoryIdempotency(), ending, trails, most_waiting=MANY)
 
 
 async def end(rows: MemoryJobs, events: JobEvents | None, job_id: str = "one") -> None:
@@ -108,6 +113,34 @@ async def test_a_wait_ends_at_its_deadline_with_the_job_as_it_is() -> None:
     seen = await asyncio.wait_for(jobs_of(rows, InProcessJobEvents()).wait("one", 0.1), 5)
     assert seen.status is JobStatus.PENDING
     assert time.monotonic() - began >= 0.1
+
+
+async def test_what_another_process_has_done_of_a_job_is_told_before_it_ends(redis_server: RedisServer) -> None:
+    rows = await rows_of("one")
+    running = await rows.claim(30.0)
+    assert running is not None
+    transcript = Transcript((Segment("good morning", 0.0, 1.0),), "en", None, 0.9)
+    audio = Audio(np.full(6 * 24_000, 0.5, np.float32), 24_000)
+    async with subscribed(redis_server.url) as (here, link), subscribed(redis_server.url) as (there, other):
+        trail = Trails(RedisCache(other), there).of(running)
+        await trail.tell(Heard(transcript))  # before anybody watches
+        watching = jobs_of(rows, here, RedisCache(link)).watch("one", "ann", asyncio.Event())
+        seen = [await asyncio.wait_for(anext(watching), 60)]
+        following = asyncio.create_task(_three(watching))
+        await trail.tell(Spoken(Speech(audio, ("buenos días",))))
+        seen += await asyncio.wait_for(following, 60)
+        await end(rows, there)
+        assert [type(each) for each in seen] == [Job, Texts, Sound, Sound]
+        assert seen[1] == Texts("transcript", ((0.0, 1.0, "good morning"),), "en")
+        assert [(len(each.pcm), each.text) for each in seen if isinstance(each, Sound)] == [
+            (240_000, "buenos días"),
+            (48_000, ""),
+        ]
+        assert [each.status async for each in watching if isinstance(each, Job)] == [JobStatus.COMPLETED]
+
+
+async def _three(watching: AsyncIterator[Job | Step]) -> list[Job | Step]:
+    return [await anext(watching) for _ in range(3)]
 
 
 async def test_a_job_that_ends_in_another_process_wakes_at_once(redis_server: RedisServer) -> None:
