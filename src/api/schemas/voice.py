@@ -140,7 +140,9 @@ class TranslateRequest(Listening):
 
 
 class Timestamps(BaseModel):
-    """Milliseconds that each stage took. Learning the voice runs beside transcription and translation."""
+    """Milliseconds that each stage took. Learning the voice runs beside transcription and translation, and the stages
+    of a long message overlap: each counts from its first piece to its last.
+    """
 
     preprocessing_ms: Milliseconds
     transcription_ms: Milliseconds
