@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     max_waiting_jobs_per_user: int = Field(default_factory=_with_tokens(20), ge=0)
     """Jobs that wait for a worker. Unset: 20 with AUTH_MODE=jwt, else none."""
 
+    max_live_sessions: int = Field(16, ge=0)
+    """Live translations of this process at a time. 0: none are taken."""
+    max_live_sessions_per_user: int = Field(default_factory=_with_tokens(2), ge=0)
+    """Of these, those of one user. Unset: 2 with AUTH_MODE=jwt, else as many as there may be."""
+
     # --- Transcription and voice
 
     whisper_model: str = "base"
