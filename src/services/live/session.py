@@ -74,8 +74,8 @@ async def require_possible(parts: Parts, user_id: str, wanted: LiveSettings) -> 
 
 
 class LiveSession:
-    """`until`: Unix seconds, for the caller to know; whoever opens it sees to an end before `limits.session`. Everything
-    but `run` is called beside `run`.
+    """`until`: Unix seconds, for the caller to know; whoever opens it sees to an end before `limits.session`. The other
+    methods are called while `run` runs.
     """
 
     def __init__(
