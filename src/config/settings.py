@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     """Live translations of this process at a time. 0: none are taken."""
     max_live_sessions_per_user: int = Field(default_factory=_with_tokens(2), ge=0)
     """Of these, those of one user. Unset: 2 with AUTH_MODE=jwt, else as many as there may be."""
+    live_lag_seconds: float = Field(15.0, gt=0)
+    """How much later than its speech a live translation may be heard; what would be later is left out, and told."""
 
     # --- Transcription and voice
 

@@ -3,35 +3,46 @@
 import asyncio
 import base64
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import httpx
+import jsonschema
 import numpy as np
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from openai import AsyncOpenAI
+from pydantic import BaseModel
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from src.api.app import build_app
+from src.api.connections import ConnectionLimits
+from src.api.connections import guarded as guarded_protocol
+from src.api.schemas import realtime as schemas
 from src.bootstrap import running_services
 from src.bootstrap.access import build_access
 from src.bootstrap.engines import Engines
+from src.bootstrap.process import build_server
 from src.bootstrap.shared import build_shared_state
 from src.config.settings import Settings
 from src.domain.audio import OUTPUT_SAMPLE_RATE
 from src.main import _edge, create_app
-from src.services.live.events import LiveLimits
+from src.services.live.events import EndReason, LiveLimits
 from src.utils.audio import encode_pcm
 from tests.conftest import serving
 from tests.fakes.engines import fake_engines
 from tests.fakes.fakes import FakeVoice, Gate, pitch_of, tone
 from tests.fakes.live import ToneTranscriber, name_of, said, words_of
+from tests.servers.ports import free_port
+from tests.support import asyncapi
 from tests.support.tokens import SECRET, WITH_TOKENS, bearer, claims, hs256
 
 PATH = "/v1/realtime/translations"
@@ -117,7 +128,7 @@ def limited(tmp_path: Any, limits: LiveLimits) -> Iterator[Service]:
 
 @asynccontextmanager
 async def opened(service: Service, **options: Any) -> AsyncIterator[ClientConnection]:
-    address = service.url.replace("http", "ws") + PATH
+    address = service.url.replace("http", "ws") + PATH + "?model=secret"
     async with connect(address, open_timeout=PATIENCE, max_size=None, proxy=None, **options) as socket:
         yield socket
 
@@ -125,6 +136,7 @@ async def opened(service: Service, **options: Any) -> AsyncIterator[ClientConnec
 async def receive(socket: ClientConnection) -> Event:
     async with asyncio.timeout(PATIENCE):
         event: Event = json.loads(await socket.recv())
+    asyncapi.check(event, "tell")
     return event
 
 
@@ -137,7 +149,9 @@ async def until(socket: ClientConnection, kind: str) -> list[Event]:
 
 
 async def send(socket: ClientConnection, kind: str, **members: Any) -> None:
-    await socket.send(json.dumps({"type": kind, **members}))
+    message = {"type": kind, **members}
+    asyncapi.check(message, "take")
+    await socket.send(json.dumps(message))
 
 
 async def say(socket: ClientConnection, pcm: bytes) -> None:
@@ -281,6 +295,81 @@ async def test_a_wrong_event_is_told_and_ends_nothing(
         assert error["message"]
         await say(socket, said(1))
         await until(socket, "session.output_audio.delta")
+
+
+CHANGES: dict[str, tuple[Any, bool]] = {
+    "nothing": ({}, True),
+    "all that there is": (
+        {
+            "type": "translation",
+            "model": "gpt-realtime-translate",
+            "audio": {
+                "input": {
+                    "noise_reduction": {"type": "near_field", "strength": 0.5},
+                    "transcription": {"model": "whisper-1", "language": "en-GB"},
+                },
+                "output": {"language": "es-MX", "voice": "speaker", "speaker": "always"},
+            },
+        },
+        True,
+    ),
+    "nulls": (
+        {"audio": {"input": {"noise_reduction": None, "transcription": None}, "output": {"language": None}}},
+        True,
+    ),
+    "an unknown field": ({"audio": {"output": {"speed": 2}}}, False),
+    "a number for a language": ({"audio": {"output": {"language": 5}}}, False),
+    "a language of one letter": ({"audio": {"output": {"language": "e"}}}, False),
+    "an unknown way to learn": ({"audio": {"output": {"speaker": "never"}}}, False),
+    "a voice with a slash": ({"audio": {"output": {"voice": "a/b"}}}, False),
+    "another type": ({"type": "realtime"}, False),
+    "a list": ([], False),
+}
+
+
+@pytest.mark.parametrize(("change", "right"), CHANGES.values(), ids=CHANGES.keys())
+async def test_the_document_says_what_the_server_takes(service: Service, change: Any, right: bool) -> None:
+    message = {"type": "session.update", "session": change}
+    if right:
+        asyncapi.check(message, "take")
+    else:
+        with pytest.raises(jsonschema.ValidationError):
+            asyncapi.check(message, "take")
+    async with opened(service) as socket:
+        await receive(socket)
+        await socket.send(json.dumps(message))
+        assert (await receive(socket))["type"] == ("session.updated" if right else "error")
+
+
+async def test_what_was_chosen_is_told(service: Service) -> None:
+    async with opened(service) as socket:
+        await receive(socket)
+        await send(socket, "session.update", session=CHANGES["all that there is"][0])
+        chosen = (await receive(socket))["session"]
+        assert chosen["audio"]["output"] == {"language": "es-419", "voice": "speaker", "speaker": "always"}
+        assert chosen["audio"]["input"]["transcription"]["language"] == "en"
+        await send(socket, "session.update", session={"audio": {"output": {"speaker": "once"}}})
+        kept = (await receive(socket))["session"]
+        assert kept["audio"]["output"] == {"language": "es-419", "voice": "speaker", "speaker": "once"}
+        assert kept["audio"]["input"] == chosen["audio"]["input"]
+        await send(socket, "session.update", session=CHANGES["nulls"][0])
+        assert (await receive(socket))["session"]["audio"]["input"]["transcription"] is None
+
+
+def test_the_document_has_every_event_and_reason() -> None:
+    told = {model.model_fields["type"].default for model in _leaves(schemas.ServerEvent)}
+    assert set(asyncapi.messages("tell")) == told
+    taken = get_args(get_args(schemas.ClientEvent)[0])
+    assert set(asyncapi.messages("take")) == {get_args(model.model_fields["type"].annotation)[0] for model in taken}
+    reasons = asyncapi.messages("tell")["session.closed"]["properties"]["reason"]["enum"]
+    assert set(reasons) == set(EndReason)
+    for message in asyncapi.document()["channels"]["translations"]["messages"]:
+        assert message in asyncapi.document()["components"]["messages"]
+
+
+def _leaves(model: type[BaseModel]) -> list[type[BaseModel]]:
+    children = model.__subclasses__()
+    return [leaf for child in children for leaf in _leaves(child)] if children else [model]
 
 
 async def test_sound_before_a_language_is_told(service: Service) -> None:
@@ -479,16 +568,68 @@ async def test_a_message_that_is_too_large_ends_it(tmp_path: Any) -> None:
         await eventually(made.has_none_open)
 
 
+async def all_taken(socket: ClientConnection) -> None:
+    """When it returns, what was sent before has been read."""
+    await socket.send("{")
+    await until(socket, "error")
+
+
 async def test_a_server_that_ends_drains(tmp_path: Any) -> None:
     made = Service()
-    app = create_app(Settings(_env_file=None, data_dir=tmp_path), made.engines)
-    with made.running(app):
-        async with opened(made) as socket:
-            await send(socket, "session.update", session=TO_SPANISH)
-            await say(socket, said(3, pause=0.0))
-            await until(socket, "session.updated")
-            app.state.stopping.set()
-            events = await until(socket, "session.closed")
-            await socket.wait_closed()
+    settings = Settings(_env_file=None, data_dir=tmp_path, port=free_port())
+    server = build_server(create_app(settings, made.engines), settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    made.url = f"http://127.0.0.1:{settings.port}"
+    await eventually(partial(started, server))
+    async with opened(made) as socket:
+        await send(socket, "session.update", session=TO_SPANISH)
+        await say(socket, said(3, pause=0.0))
+        await all_taken(socket)
+        server.should_exit = True
+        events = await until(socket, "session.closed")
+        await socket.wait_closed()
+    await asyncio.to_thread(thread.join, PATIENCE)
+    assert not thread.is_alive()
     assert joined(events, "session.output_transcript.delta") == words_of(3, 1.0)[::-1]
     assert (events[-1]["reason"], socket.close_code) == ("server_ending", 1012)
+
+
+async def started(server: uvicorn.Server) -> bool:
+    return server.started
+
+
+async def test_a_connection_counts_until_it_is_lost_and_no_longer(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, protocol = Service(), guarded_protocol(ConnectionLimits(most=1))
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path), made.engines)
+    caplog.set_level("INFO")
+    with made.running(app, http=protocol):
+        async with opened(made) as socket:
+            await until(socket, "session.created")
+            with pytest.raises(InvalidStatus) as refused:
+                async with opened(made):
+                    pass
+            assert refused.value.response.status_code == 503
+        await eventually(partial(is_empty, protocol))
+    assert "route=/v1/realtime/translations status=101" in caplog.text
+    assert "model=secret" not in caplog.text
+
+
+async def is_empty(protocol: Any) -> bool:
+    return not protocol.guard._open
+
+
+async def test_opening_counts_for_the_clients_limit(tmp_path: Any) -> None:
+    made = Service()
+    settings = Settings(_env_file=None, data_dir=tmp_path, rate_limit_requests_per_minute=2)
+    with made.running(create_app(settings, made.engines)):
+        for _ in range(2):
+            async with opened(made) as socket:
+                await until(socket, "session.created")
+        with pytest.raises(InvalidStatus) as refused:
+            async with opened(made):
+                pass
+    assert refused.value.response.status_code == 429
+    assert "ratelimit" in refused.value.response.headers
