@@ -27,9 +27,8 @@ __all__ = ["database_url", "postgres", "redis_server", "shared_redis"]  # fixtur
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_SMALL = {"OMP_WAIT_POLICY": "PASSIVE", "ENGINE_PROCESSES": "1", "LIVE_LAG_SECONDS": "300"}
-"""One process of each kind, and threads that give their core away while they wait: starting takes half as long. And a
-loaded machine may be late."""
+_SMALL = {"OMP_WAIT_POLICY": "PASSIVE", "ENGINE_PROCESSES": "1"}
+"""One process of each kind, and threads that give their core away while they wait: starting takes half as long."""
 
 
 @contextmanager

@@ -162,7 +162,8 @@ class Conversation:
                 return kind(event_id=event_id, session=presented(self.session, event.settings, self.model))
             case OutputAudio():
                 delta = encode(encode_pcm(event.audio.samples))
-                return schemas.OutputAudioDelta(event_id=event_id, delta=delta, **_times(event))
+                degraded = list(event.degraded)
+                return schemas.OutputAudioDelta(event_id=event_id, delta=delta, degraded=degraded, **_times(event))
             case InputText():
                 return schemas.InputTranscriptDelta(event_id=event_id, delta=event.delta, **_times(event))
             case OutputText():

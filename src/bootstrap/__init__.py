@@ -56,7 +56,7 @@ async def running_services(
         use_cases = await start_use_cases(settings, stores, engines, stack)
         worker, queue = await _start_jobs(settings, stores, engines, use_cases, stack)
         delivery = start_callback_delivery(settings, stores.database, stack)
-        live = build_live(settings, stores, engines, use_cases)
+        live = build_live(settings, stores, engines, use_cases, _concurrency(settings, engines))
         health = build_health(access, stores, engines, use_cases, live, worker=worker, remote=remote, delivery=delivery)
         yield _services(settings, stores, engines, use_cases, queue, live, health)
 

@@ -6,12 +6,12 @@ from src.bootstrap.stores import Stores
 from src.bootstrap.use_cases import UseCases
 from src.config.settings import Settings
 from src.services.deployment.languages import LanguageCatalog
-from src.services.live.events import LiveLimits
 from src.services.live.sessions import LiveSessions
 from src.services.live.stages import Parts
 
 
-def build_live(settings: Settings, stores: Stores, engines: Engines, use_cases: UseCases) -> LiveSessions:
+def build_live(settings: Settings, stores: Stores, engines: Engines, use_cases: UseCases, most: int) -> LiveSessions:
+    """`most`: at a time."""
     parts = Parts(
         engines.activity,
         use_cases.transcription,
@@ -24,10 +24,4 @@ def build_live(settings: Settings, stores: Stores, engines: Engines, use_cases: 
         SqlUsageRepository(stores.database),
         use_cases.budget,
     )
-    lag = settings.live_lag_seconds
-    return LiveSessions(
-        parts,
-        most=settings.max_live_sessions,
-        most_of_user=settings.max_live_sessions_per_user or None,
-        limits=LiveLimits(lag=lag, stage=2 * lag, drain=2 * lag),
-    )
+    return LiveSessions(parts, most=most, most_of_user=settings.max_concurrent_requests_per_user or None)

@@ -146,12 +146,13 @@ class OutputTranscriptDelta(Delta):
 
 
 class OutputAudioDelta(Delta):
-    """`delta` is PCM16, mono, little-endian, in base64."""
+    """`delta` is PCM16, mono, little-endian, in base64. `degraded`, ours: what of its sentence is not said."""
 
     type: Literal["session.output_audio.delta"] = "session.output_audio.delta"
     format: Literal["pcm16"] = "pcm16"
     sample_rate: Literal[24000] = 24000
     channels: Literal[1] = 1
+    degraded: list[str]
 
 
 class ErrorDetails(BaseModel):

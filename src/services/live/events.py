@@ -87,11 +87,12 @@ class OutputText:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputAudio:
-    """At most a second of it."""
+    """At most a second of it. `degraded`: what of its sentence is not said, in the first of its pieces."""
 
     audio: Audio
     elapsed_ms: int
     lag_ms: int
+    degraded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,8 +227,11 @@ class LiveSession:
         return so_far.end - max(guessed, so_far.begin) >= _GUESS_SECONDS
 
     async def _guess(self, so_far: Utterance) -> None:
-        with suppress(VoiceServiceError):  # the whole utterance is heard, and then it is told what is wrong
-            self._ear.clauses(await self._understanding.guess(so_far, self.settings))
+        # the whole utterance is heard, and then it is told what is wrong
+        with suppress(VoiceServiceError, TimeoutError):
+            async with asyncio.timeout(self._limits.stage):
+                clauses = await self._understanding.guess(so_far, self.settings)
+            self._ear.clauses(clauses)
 
     async def _enqueue(self, utterance: Utterance) -> None:
         try:

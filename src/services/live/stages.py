@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio
-from src.domain.errors import Overloaded, VoiceServiceError
+from src.domain.errors import ContentBlocked, Overloaded, VoiceServiceError
 from src.domain.languages import UNSPACED
 from src.domain.moderation import Policy
 from src.domain.ports import VoiceActivity
@@ -132,8 +132,10 @@ class Understanding:
         heard: tuple[DecodedSpeech, Transcript],
         settings: LiveSettings,
         voice: SessionVoice,
-    ) -> Sentences:
-        """Raises as `TextTranslation.translate`, `SessionVoice.after`, ContentBlocked."""
+    ) -> Sentences | None:
+        """None: all of it is in that language already, and everybody has heard it. Raises ContentBlocked, and as
+        `TextTranslation.translate` and `SessionVoice.after`.
+        """
         assert settings.target is not None  # noqa: S101 - no sound is taken before it is known
         speech, transcript = heard
         texts = tuple(segment.text for segment in transcript.segments)
@@ -142,12 +144,18 @@ class Understanding:
         translating = self._parts.translation.translate(
             texts, spoken_in, settings.target, settings.wording, review.translation
         )
-        translation, (learned, notes) = await run_both(translating, voice.after(speech.audio))
+        if all(language == settings.target for language in spoken_in):
+            await self._tell_translation(utterance, await translating, settings.target, review.degraded)
+            return None
+        try:
+            translation, (learned, notes) = await run_both(translating, voice.after(speech.audio))
+        except ContentBlocked:
+            await voice.forget()
+            raise
         hearing = self._parts.transcription.degraded(transcript, settings.source)
         degraded = (*hearing, *review.degraded, *translation.degraded, *notes)
         await self._tell_translation(utterance, translation, settings.target, degraded)
         self._count(transcript, translation)
-        # what is in that language already everybody has heard
         sayable = tuple(
             text for text, language in zip(translation.texts, spoken_in, strict=True) if language != settings.target
         )
@@ -219,7 +227,8 @@ class Speaking:
         for start in range(0, len(sound.samples), _PIECE):
             lag = round((begins + start / RATE - utterance.ended_at) * 1000)
             piece = Audio(sound.samples[start : start + _PIECE], RATE)
-            await self._line.emit(OutputAudio(piece, elapsed, max(0, lag)))
+            degraded = () if start else spoken.degraded
+            await self._line.emit(OutputAudio(piece, elapsed, max(0, lag), degraded))
 
     async def _in_time(self, audio: Audio) -> Audio:
         """At 24 kHz; faster where much waits to be played, as a translation is often longer than what it translates."""

@@ -16,6 +16,9 @@ class SessionVoice(Protocol):
     async def after(self, speech: Audio) -> tuple[LearnedVoice, tuple[str, ...]]:
         """The voice to answer this speech in, and what could not be done."""
 
+    async def forget(self) -> None:
+        """What was said may not pass: nothing is kept that was learned of it."""
+
 
 class SpeakerVoice:
     """The speaker's own. `always`: it follows the last seconds, also when somebody else takes the microphone."""
@@ -37,6 +40,12 @@ class SpeakerVoice:
             self._kept, self._reference = learned, None
         return learned, notes
 
+    async def forget(self) -> None:
+        """The first seconds are taken anew."""
+        if self._reference is not None:
+            await self._voices.unlearn(self._reference)
+            self._reference = None
+
 
 class ProfileVoice:
     """A stored one. It is asked for each time, as it may be deleted meanwhile."""
@@ -49,3 +58,6 @@ class ProfileVoice:
     async def after(self, speech: Audio) -> tuple[LearnedVoice, tuple[str, ...]]:
         """Raises as `Profiles.voice`."""
         return await self._profiles.voice(self._profile_id, self._user_id), ()
+
+    async def forget(self) -> None:
+        """Nothing was learned."""

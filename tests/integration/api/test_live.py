@@ -3,12 +3,15 @@
 import asyncio
 import base64
 import json
+import re
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx
@@ -23,29 +26,27 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from src.api.app import build_app
 from src.api.connections import ConnectionLimits
 from src.api.connections import guarded as guarded_protocol
 from src.api.schemas import realtime as schemas
-from src.bootstrap import running_services
-from src.bootstrap.access import build_access
 from src.bootstrap.engines import Engines
 from src.bootstrap.process import build_server
-from src.bootstrap.shared import build_shared_state
 from src.config.settings import Settings
 from src.domain.audio import OUTPUT_SAMPLE_RATE
-from src.main import _edge, create_app
+from src.main import create_app
 from src.services.live.events import EndReason, LiveLimits
 from src.utils.audio import encode_pcm
 from tests.conftest import serving
 from tests.fakes.engines import fake_engines
 from tests.fakes.fakes import FakeVoice, Gate, pitch_of, tone
 from tests.fakes.live import ToneTranscriber, name_of, said, words_of
+from tests.servers import live
 from tests.servers.ports import free_port
 from tests.support import asyncapi
 from tests.support.tokens import SECRET, WITH_TOKENS, bearer, claims, hs256
 
 PATH = "/v1/realtime/translations"
+PAGE = Path(__file__).resolve().parents[3] / "src" / "services" / "live" / "README.md"
 PATIENCE = 60.0
 TO_SPANISH = {"audio": {"output": {"language": "es"}, "input": {"transcription": {"model": "whisper-1"}}}}
 Event = dict[str, Any]
@@ -88,41 +89,30 @@ class Service:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Without tokens; of 60 sessions."""
     made = Service()
-    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("live"), max_live_sessions=60)
+    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("live"), job_concurrency=60)
     with made.running(create_app(settings, made.engines)):
         yield made
 
 
 @pytest.fixture
-def guarded(tmp_path: Any) -> Iterator[Service]:
+def guarded(tmp_path: Path) -> Iterator[Service]:
     """With tokens; two sessions of a user, three in all."""
     made = Service()
     settings = Settings(
         _env_file=None,
         data_dir=tmp_path,
-        max_live_sessions=3,
-        max_live_sessions_per_user=2,
+        job_concurrency=3,
         cors_origins="https://app.example.org",
-        **WITH_TOKENS,
+        **{**WITH_TOKENS, "max_concurrent_requests_per_user": 2},
     )
     with made.running(create_app(settings, made.engines)):
         yield made
 
 
 @contextmanager
-def limited(tmp_path: Any, limits: LiveLimits) -> Iterator[Service]:
-    """A service whose sessions have these limits."""
-    settings = Settings(_env_file=None, data_dir=tmp_path)
-    shared, access = build_shared_state(settings), build_access(settings)
+def limited(tmp_path: Path, limits: LiveLimits) -> Iterator[Service]:
     made = Service()
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        async with running_services(settings, made.engines, shared, access) as services:
-            services.live.limits = limits
-            yield {"services": services}
-
-    with made.running(build_app(_edge(settings, shared, access), lifespan)):
+    with live.limited(Settings(_env_file=None, data_dir=tmp_path), limits, made.engines) as made.url:
         yield made
 
 
@@ -252,6 +242,23 @@ async def test_the_stock_client(service: Service) -> None:
                 break
     assert heard == words_of(6, 1.0)
     assert np.abs(np.frombuffer(audible, "<i2")).max() > 10_000
+
+
+async def test_the_client_of_the_page(service: Service) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    client = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        code.replace("http://127.0.0.1:8000", service.url),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE):
+        audible, told = await client.communicate(said(3))
+    assert client.returncode == 0, told
+    assert len(audible) == OUTPUT_SAMPLE_RATE
+    assert b"session.closed" in told
 
 
 WRONG: dict[str, tuple[str | Event, str, str | None]] = {
@@ -421,7 +428,7 @@ def inside(gate: Gate, count: int) -> Callable[[], Awaitable[bool]]:
     return true
 
 
-async def test_silence_and_an_hour_end_it(tmp_path: Any) -> None:
+async def test_silence_and_an_hour_end_it(tmp_path: Path) -> None:
     for name, limits, reason in (
         ("gap", LiveLimits(gap=0.5), "no_audio"),
         ("session", LiveLimits(session=0.5), "expired"),
@@ -433,7 +440,7 @@ async def test_silence_and_an_hour_end_it(tmp_path: Any) -> None:
             assert (events[-1]["reason"], socket.close_code) == (reason, 1000)
 
 
-async def test_an_engine_that_is_behind_is_told(tmp_path: Any) -> None:
+async def test_an_engine_that_is_behind_is_told(tmp_path: Path) -> None:
     with limited(tmp_path, LiveLimits(lag=2.0)) as slow:
         slow.transcriber.gate.opened.clear()
         async with opened(slow) as socket:
@@ -556,7 +563,7 @@ async def test_a_reader_that_does_not_read_is_let_go(service: Service, monkeypat
         socket.transport.abort()
 
 
-async def test_a_message_that_is_too_large_ends_it(tmp_path: Any) -> None:
+async def test_a_message_that_is_too_large_ends_it(tmp_path: Path) -> None:
     made = Service()
     app = create_app(Settings(_env_file=None, data_dir=tmp_path), made.engines)
     with made.running(app, ws_max_size=2**20):
@@ -574,7 +581,7 @@ async def all_taken(socket: ClientConnection) -> None:
     await until(socket, "error")
 
 
-async def test_a_server_that_ends_drains(tmp_path: Any) -> None:
+async def test_a_server_that_ends_drains(tmp_path: Path) -> None:
     made = Service()
     settings = Settings(_env_file=None, data_dir=tmp_path, port=free_port())
     server = build_server(create_app(settings, made.engines), settings)
@@ -600,7 +607,7 @@ async def started(server: uvicorn.Server) -> bool:
 
 
 async def test_a_connection_counts_until_it_is_lost_and_no_longer(
-    tmp_path: Any, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     made, protocol = Service(), guarded_protocol(ConnectionLimits(most=1))
     app = create_app(Settings(_env_file=None, data_dir=tmp_path), made.engines)
@@ -621,7 +628,7 @@ async def is_empty(protocol: Any) -> bool:
     return not protocol.guard._open
 
 
-async def test_opening_counts_for_the_clients_limit(tmp_path: Any) -> None:
+async def test_opening_counts_for_the_clients_limit(tmp_path: Path) -> None:
     made = Service()
     settings = Settings(_env_file=None, data_dir=tmp_path, rate_limit_requests_per_minute=2)
     with made.running(create_app(settings, made.engines)):

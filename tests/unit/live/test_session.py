@@ -195,6 +195,7 @@ async def test_what_is_said_in_the_target_language_is_written_and_not_spoken_aga
         await one.ended()
     assert [text.delta for text in one.of(OutputText)] == [words_of(2, 1.0)]
     assert one.of(OutputAudio) == []
+    assert bench.voice.conditioned == 0  # nor is another speaker's voice taken for the speaker's
 
 
 async def test_who_cancels_stops_the_engines(bench: Bench, transcriber: ToneTranscriber) -> None:
@@ -346,18 +347,27 @@ async def test_until_enough_was_heard_the_engines_own_voice_speaks_and_says_so(b
     assert any("own voice" in note for note in one.of(OutputText)[0].degraded)
 
 
+@dataclass
+class Strict:
+    """Refuses what has these words."""
+
+    words: str
+    name: str = "strict"
+
+    async def review(self, passage: Passage) -> Verdict:
+        return Verdict(("insults",)) if self.words in " ".join(passage.texts) else Verdict()
+
+    def notices(self) -> tuple[str, ...]:
+        return ()
+
+
+def strict(words: str) -> Bench:
+    moderation = Moderation(Policy.BLOCK, (Strict(words),), OnFailure.REFUSE, None)
+    return Bench(transcriber=ToneTranscriber(), moderation=moderation)  # type: ignore[arg-type]
+
+
 async def test_what_moderation_blocks_is_told_and_nothing_of_it_is_written() -> None:
-    class Strict:
-        name = "strict"
-
-        async def review(self, passage: Passage) -> Verdict:
-            return Verdict(("insults",)) if words_of(2, 0.5) in " ".join(passage.texts) else Verdict()
-
-        def notices(self) -> tuple[str, ...]:
-            return ()
-
-    moderation = Moderation(Policy.BLOCK, (Strict(),), OnFailure.REFUSE, None)
-    bench = Bench(transcriber=ToneTranscriber(), moderation=moderation)  # type: ignore[arg-type]
+    bench = strict(words_of(2, 0.5))
     async with call(live_parts(bench)) as one:
         one.say(said(2, seconds=3.0))
         one.say(said(1))
@@ -366,6 +376,15 @@ async def test_what_moderation_blocks_is_told_and_nothing_of_it_is_written() -> 
     assert [type(trouble.error) for trouble in one.of(Trouble)] == [ContentBlocked]
     assert "".join(text.delta for text in one.of(InputText)) == words_of(1, 1.0)
     assert bench.voice.conditioned == 1
+
+
+async def test_no_voice_is_kept_of_what_is_blocked_in_translation() -> None:
+    bench = strict(words_of(2, 1.0)[::-1])
+    async with call(live_parts(bench)) as one:
+        one.say(said(2))
+        await one.until(lambda: len(one.of(Trouble)) == 1)
+        assert not [key for key in bench.cache.values if "voice" in str(key)]
+        assert one.of(OutputText) == []
 
 
 async def test_the_audio_of_a_day_ends_it(bench: Bench) -> None:
