@@ -28,5 +28,6 @@ def limited(settings: Settings, limits: LiveLimits, engines: Engines | None = No
             services.live.limits = limits
             yield {"services": services}
 
-    with serving(build_app(_edge(settings, shared, access), lifespan)) as url:
+    app = build_app(_edge(settings, shared, access), lifespan)
+    with serving(app, start_seconds=240.0) as url:  # real engines take a while on a loaded machine
         yield url
