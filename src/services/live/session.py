@@ -25,7 +25,6 @@ from src.domain.errors import (
     VoiceServiceError,
 )
 from src.domain.identity import current_user
-from src.domain.jobs import UsageEvent
 from src.services.live.ear import Ear
 from src.services.live.events import (
     SPEAKER,
@@ -287,20 +286,8 @@ class LiveSession:
                 self.close(EndReason.BUDGET, drain=False)
 
     async def _account(self) -> None:
-        sums, settings = self._line.sums, self.settings
-        used = UsageEvent(
-            self._user_id,
-            "live",
-            "completed" if self._reason is not EndReason.FAILED else InternalError.code,
-            source_language=sums.source_language,
-            target_language=settings.target,
-            seconds_in=self._intake.seconds,
-            seconds_out=sums.seconds_out,
-            characters=sums.characters,
-            transcription_engine=self._parts.transcription.engine_name if sums.source_language else None,
-            translation_engine=sums.translation_engine,
-            voice_engine=self._parts.voices.engine_name if sums.seconds_out else None,
-        )
+        outcome = InternalError.code if self._reason is EndReason.FAILED else "completed"
+        used = self._line.used(self._parts, outcome, self.settings.target, self._intake.seconds)
         with suppress(VoiceServiceError):  # whoever was deleted meanwhile is not counted
             await self._parts.usage.add(used)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio
 from src.domain.errors import ContentBlocked, Overloaded, VoiceServiceError
+from src.domain.jobs import UsageEvent
 from src.domain.languages import UNSPACED
 from src.domain.moderation import Policy
 from src.domain.ports import VoiceActivity
@@ -75,6 +76,23 @@ class Line:
     clock: Callable[[], float]
     echo: Echo = field(default_factory=Echo)
     sums: Sums = field(default_factory=Sums)
+
+    def used(self, parts: Parts, outcome: str, target: str | None, seconds_in: float) -> UsageEvent:
+        """The session as it counts for the user."""
+        sums = self.sums
+        return UsageEvent(
+            self.user_id,
+            "live",
+            outcome,
+            source_language=sums.source_language,
+            target_language=target,
+            seconds_in=seconds_in,
+            seconds_out=sums.seconds_out,
+            characters=sums.characters,
+            transcription_engine=parts.transcription.engine_name if sums.source_language else None,
+            translation_engine=sums.translation_engine,
+            voice_engine=parts.voices.engine_name if sums.seconds_out else None,
+        )
 
     def lag_ms(self, since: float) -> int:
         return round(max(0.0, self.clock() - since) * 1000)
