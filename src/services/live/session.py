@@ -131,11 +131,8 @@ class LiveSession:
             raise RequestInvalid("Send `session.update` with `audio.output.language` before any audio.")
         try:
             self._intake.put(pcm)
-        except TooFast:
-            self.close(EndReason.TOO_FAST, drain=False)
-            raise
-        except Overloaded:
-            self.close(EndReason.OVERLOADED, drain=False)
+        except (TooFast, Overloaded) as error:
+            self.close(EndReason.TOO_FAST if isinstance(error, TooFast) else EndReason.OVERLOADED, drain=False)
             raise
 
     def close(self, reason: EndReason, *, drain: bool = True) -> None:
@@ -265,10 +262,8 @@ class LiveSession:
 
     async def _speak(self) -> None:
         while (sentences := await self._sentences.get()) is not None:
-            async with self._telling(sentences.utterance):
-                for text in sentences.texts:
-                    async with asyncio.timeout(self._limits.stage):
-                        await self._speaking.speak(text, sentences)
+            async with self._telling(sentences.utterance), asyncio.timeout(self._limits.stage):
+                await self._speaking.speak(sentences)
 
     @asynccontextmanager
     async def _telling(self, utterance: Utterance) -> AsyncIterator[None]:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio
@@ -25,7 +26,7 @@ from src.services.safeguards.moderation import Moderation, Review
 from src.services.safeguards.provenance import Marking
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
-from src.services.voice_cloning import LearnedVoice, VoiceCloning
+from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning, joined
 from src.utils.audio import levelled, resample
 from src.utils.concurrency import run_both
 from src.utils.encoding import stretched
@@ -220,7 +221,7 @@ class Understanding:
 
 
 class Speaking:
-    """Text to speech, a sentence at a time. `lag_seconds`: what would be played later than that is left out."""
+    """Text to speech, told as it is made. `lag_seconds`: what would be played later than that is left out."""
 
     def __init__(self, parts: Parts, line: Line, lag_seconds: float) -> None:
         self._parts = parts
@@ -228,18 +229,27 @@ class Speaking:
         self._lag_seconds = lag_seconds
         self._played_until = 0.0  # on the line's clock, by a player that does not wait
 
-    async def speak(self, text: str, sentences: Sentences) -> None:
-        """Raises as `VoiceCloning.speak`, Overloaded where it would come too late."""
-        utterance, voice = sentences.utterance, sentences.voice
-        behind = max(self._line.clock(), self._played_until) - utterance.ended_at
+    async def speak(self, sentences: Sentences) -> None:
+        """Raises as `VoiceCloning.in_pieces`, EngineUnavailable where it made no sound, Overloaded where it would come
+        too late.
+        """
+        behind = max(self._line.clock(), self._played_until) - sentences.utterance.ended_at
         if behind > self._lag_seconds:
             raise Overloaded(f"Its translation would be heard {behind:.0f} s later.")
-        asked = SpeechRequest((text,), sentences.language, voice.conditioning)
-        spoken = await self._parts.voices.speak(asked, voice)
+        request = SpeechRequest((), sentences.language, sentences.voice.conditioning)
+        speaking = self._parts.voices.in_pieces(_at_once(sentences.texts), request, sentences.voice)
+        async with aclosing(speaking) as pieces:
+            async for piece in pieces:
+                if piece.sentences:
+                    await self._tell(joined((piece,)), sentences)
+
+    async def _tell(self, spoken: Speech, sentences: Sentences) -> None:
+        utterance = sentences.utterance
         sound = await self._parts.marking.watermarked(await self._in_time(spoken.audio))
         begins = max(self._line.clock(), self._played_until)
         self._played_until = begins + sound.duration_seconds
-        self._line.echo.said(text, sentences.language, self._line.clock(), self._played_until)
+        written = " ".join(sentences.texts)
+        self._line.echo.said(written, sentences.language, self._line.clock(), self._played_until)
         self._line.sums.seconds_out += sound.duration_seconds
         elapsed = round(utterance.end * 1000)
         for start in range(0, len(sound.samples), _PIECE):
@@ -255,6 +265,10 @@ class Speaking:
         if speed > 1.0:
             audio = await asyncio.to_thread(stretched, audio, speed)
         return await asyncio.to_thread(resample, audio, RATE)
+
+
+async def _at_once(texts: tuple[str, ...]) -> AsyncGenerator[tuple[str, ...]]:
+    yield texts
 
 
 def left_out(error: VoiceServiceError, utterance: Utterance) -> VoiceServiceError:

@@ -22,7 +22,7 @@ from src.domain.errors import (
     UnsupportedLanguage,
 )
 from src.domain.jobs import UsageEvent
-from src.domain.moderation import OnFailure, Passage, Policy, Verdict
+from src.domain.moderation import OnFailure, Passage, Policy, ReviewStage, Verdict
 from src.domain.speech import Quality
 from src.services.accounts.audio_budget import AudioBudget
 from src.services.live.events import (
@@ -36,7 +36,7 @@ from src.services.live.events import (
     OutputText,
     Trouble,
 )
-from src.services.live.intake import TooFast
+from src.services.live.intake import FRAME, TooFast
 from src.services.live.session import LiveSession
 from src.services.live.stages import Parts
 from src.services.safeguards.moderation import Moderation
@@ -149,16 +149,29 @@ async def test_the_next_utterance_is_understood_while_one_is_spoken(bench: Bench
         await one.until(lambda: len(one.of(OutputAudio)) == 2)
 
 
-async def test_words_are_told_while_somebody_still_speaks(bench: Bench, transcriber: ToneTranscriber) -> None:
+async def speak_slowly(one: Call, pcm: bytes) -> None:
+    """Half a second after the other, each heard before the next."""
+    for start in range(0, len(pcm), 24_000):
+        one.session.append(pcm[start : start + 24_000])
+        await one.until(lambda: one.session._intake._waiting < FRAME)
+        await asyncio.sleep(0.05)
+
+
+def heard_meanwhile(bench: Bench) -> int:
+    """How often something was heard that still went on."""
+    assert isinstance(bench.transcriber, ToneTranscriber)
+    return bench.transcriber.calls.count(Quality.FAST)
+
+
+async def test_words_are_told_while_somebody_still_speaks(bench: Bench) -> None:
     async with call(live_parts(bench)) as one:
-        speech = said(5, seconds=4.0, pause=0.0)
-        for start in range(0, len(speech), 24_000):
-            one.session.append(speech[start : start + 24_000])
-            await asyncio.sleep(0.05)
-        await one.until(lambda: len(one.of(InputText)) > 0)
-        assert Quality.BALANCED not in transcriber.calls
+        await speak_slowly(one, said(5, seconds=4.0, pause=0.0))
+        await one.until(lambda: one.has(InputText, 1))
+        assert one.of(OutputText) == []
         one.session.close(EndReason.CLIENT)
         await one.ended()
+    assert heard_meanwhile(bench) >= 2
+    assert len(one.of(InputText)) >= 2
     assert "".join(text.delta for text in one.of(InputText)) == words_of(5, 4.0)
 
 
@@ -226,6 +239,7 @@ async def test_what_waits_too_long_is_left_out_and_told(bench: Bench, transcribe
     errors = [trouble.error for trouble in one.of(Trouble)]
     assert [type(error) for error in errors] == [Overloaded, Overloaded]
     assert sorted(error.detail[:17] for error in errors) == ["Speech from 0.0 s", "Speech from 1.7 s"]
+    assert len(transcriber.calls) == 1
     assert one.of(OutputAudio) == []
 
 
@@ -353,8 +367,11 @@ class Strict:
 
     words: str
     name: str = "strict"
+    waits_for: Callable[[], bool] = lambda: True  # before it looks at a translation
 
     async def review(self, passage: Passage) -> Verdict:
+        while passage.stage is ReviewStage.TRANSLATION and not self.waits_for():
+            await asyncio.sleep(0.005)
         return Verdict(("insults",)) if self.words in " ".join(passage.texts) else Verdict()
 
     def notices(self) -> tuple[str, ...]:
@@ -369,7 +386,8 @@ def strict(words: str) -> Bench:
 async def test_what_moderation_blocks_is_told_and_nothing_of_it_is_written() -> None:
     bench = strict(words_of(2, 0.5))
     async with call(live_parts(bench)) as one:
-        one.say(said(2, seconds=3.0))
+        await speak_slowly(one, said(2, seconds=4.0))
+        assert heard_meanwhile(bench) >= 2
         one.say(said(1))
         one.session.close(EndReason.CLIENT)
         await one.ended()
@@ -380,11 +398,15 @@ async def test_what_moderation_blocks_is_told_and_nothing_of_it_is_written() -> 
 
 async def test_no_voice_is_kept_of_what_is_blocked_in_translation() -> None:
     bench = strict(words_of(2, 1.0)[::-1])
+    (moderator,) = bench.moderation.moderators
+    assert isinstance(moderator, Strict)
+    moderator.waits_for = lambda: bool(bench.cache.values)
     async with call(live_parts(bench)) as one:
         one.say(said(2))
         await one.until(lambda: len(one.of(Trouble)) == 1)
-        assert not [key for key in bench.cache.values if "voice" in str(key)]
-        assert one.of(OutputText) == []
+    assert bench.voice.conditioned == 1
+    assert bench.cache.values == {}
+    assert one.of(OutputText) == []
 
 
 async def test_the_audio_of_a_day_ends_it(bench: Bench) -> None:
