@@ -47,6 +47,15 @@ async def test_it_is_used_once_whoever_comes_first() -> None:
     assert [type(answer) for answer in answers].count(Unauthenticated) == 9
 
 
+async def test_its_maker_does_not_open_what_another_process_opened() -> None:
+    shared, counter = MemoryCache(100_000), WindowCounter()
+    maker, other = (ClientSecrets(Cached(MemoryCache(100_000), shared), counter) for _ in range(2))
+    secret, _ = await maker.issue(OPENING, 60)
+    await other.redeem(secret)
+    with pytest.raises(Unauthenticated):
+        await maker.redeem(secret)
+
+
 async def test_it_expires() -> None:
     now = 0.0
     each = ClientSecrets(MemoryCache(100_000, clock=lambda: now), WindowCounter())
