@@ -38,7 +38,7 @@ class NoiseReduction(Strict):
     """Left aside."""
 
     type: Literal["near_field", "far_field"]
-    strength: float | None = None
+    strength: Annotated[float, Field(strict=True)] | None = None
 
 
 class AudioInput(Strict):
@@ -179,7 +179,7 @@ class SessionClosed(ServerEvent):
 
 class ExpiresAfter(Strict):
     anchor: Literal["created_at"] = "created_at"
-    seconds: Annotated[int, Field(ge=1, le=7200, description="More than 60 are taken as 60.")] = 60
+    seconds: Annotated[int, Field(strict=True, ge=1, le=7200, description="More than 60 are taken as 60.")] = 60
 
 
 class ClientSecretRequest(Strict):

@@ -329,6 +329,10 @@ CHANGES: dict[str, tuple[Any, bool]] = {
     "a language of one letter": ({"audio": {"output": {"language": "e"}}}, False),
     "an unknown way to learn": ({"audio": {"output": {"speaker": "never"}}}, False),
     "a voice with a slash": ({"audio": {"output": {"voice": "a/b"}}}, False),
+    "a text for a strength": (
+        {"audio": {"input": {"noise_reduction": {"type": "near_field", "strength": "1"}}}},
+        False,
+    ),
     "another type": ({"type": "realtime"}, False),
     "a list": ([], False),
 }

