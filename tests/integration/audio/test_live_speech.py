@@ -1,4 +1,4 @@
-"""People's words, live: Whisper and Kokoro over a real socket."""
+"""People's words, live: the service in its own process, with Whisper and Kokoro, over a real socket."""
 
 import asyncio
 import base64
@@ -9,27 +9,21 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
-from src.config.settings import Settings
 from src.domain.audio import Audio
-from src.services.live.events import LiveLimits
 from src.services.live.intake import RATE as LIVE_RATE
 from src.utils.audio import encode_pcm, resample
 from src.utils.words import words, wrong_words
+from tests.conftest import service_process
 from tests.recordings.people import CLEAR, RATE, spoken
-from tests.servers.live import limited
 
 SAID = CLEAR["en"][0], CLEAR["en"][2]
 SETTINGS = {"audio": {"output": {"language": "es"}, "input": {"transcription": {"model": "whisper-1"}}}}
 
 
-PATIENT = LiveLimits(gap=300, lag=300, stage=300, drain=300)
-"""For a machine that is slower than speech."""
-
-
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("live"), engine_processes=1)
-    with limited(settings, PATIENT) as url:
+    folder = tmp_path_factory.mktemp("patient") / "data"
+    with service_process(folder, ("tests.servers.patient_service",)) as (url, _):
         return asyncio.run(_events(url))
 
 
