@@ -5,10 +5,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
-from src.api.app import audio_quota, build_app, require_session
+from src.api.app import audio_quota, build_app, redeem_secret, require_session
 from src.api.middleware import Edge
 from src.api.requests import MAX_AUDIO_BYTES
 from src.bootstrap import running_services
@@ -54,6 +55,7 @@ def _edge(settings: Settings, shared: SharedState, access: Access) -> Edge:
         max_body_bytes=round(MAX_AUDIO_BYTES * _BASE64_GROWTH) + _JSON_OVERHEAD_BYTES,
         verifier=access.verifier,
         loopback_only=access.loopback_only,
+        secret_check=redeem_secret,
         session_check=require_session,
         translations_per_minute=settings.rate_limit_translations_per_minute,
         requests_per_minute=settings.rate_limit_requests_per_minute,
@@ -63,8 +65,14 @@ def _edge(settings: Settings, shared: SharedState, access: Access) -> Edge:
         audio_quota=audio_quota if settings.rate_limit_audio_seconds_per_day else None,
         trusted_proxies=tuple(settings.trusted_proxies),
         cors_origins=tuple(settings.cors_origins),
+        public_origin=_origin(settings.public_base_url),
         hsts_seconds=_HSTS_SECONDS if settings.tls_certificate_file else 0,
     )
+
+
+def _origin(address: str | None) -> str | None:
+    parts = urlsplit(address or "")
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else None
 
 
 def main(engines: Engines | None = None) -> int:

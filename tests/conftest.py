@@ -32,14 +32,14 @@ _SMALL = {"OMP_WAIT_POLICY": "PASSIVE", "ENGINE_PROCESSES": "1"}
 
 
 @contextmanager
-def serving(app: FastAPI, **options: Any) -> Iterator[str]:
-    """The base URL of a real HTTP server for this app, in a thread. `options` are uvicorn's."""
+def serving(app: FastAPI, *, start_seconds: float = 60.0, **options: Any) -> Iterator[str]:
+    """The base URL of a real HTTP server for this app, in a thread, that starts in time. `options` are uvicorn's."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5, **options))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + start_seconds
         while not server.started:
             if not thread.is_alive() or time.monotonic() > deadline:
                 raise RuntimeError("the test server did not start")

@@ -11,7 +11,7 @@ from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
 from src.domain.speech import SpeechRequest
 from src.main import create_app
 from src.workers.engines import RemoteDecoder
-from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice, tone
+from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice, FakeVoiceActivity, tone
 
 ANSWER_SECONDS = 10.0
 
@@ -36,6 +36,7 @@ def main(port: int, data_dir: Path) -> None:
         translators=(FakeTranslator(),),
         voice=PreparedVoice(),
         analyzer=FakeAnalyzer(),
+        activity=FakeVoiceActivity(),
         runners={"decoder": decoder},
     )
     uvicorn.run(

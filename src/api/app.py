@@ -13,7 +13,7 @@ from src import __version__
 from src.api import middleware
 from src.api.dependencies import Services
 from src.api.openapi import describe_access
-from src.api.routes import admin, audio, health, jobs, languages, me, openai, page, profiles, usage, voice
+from src.api.routes import admin, audio, health, jobs, languages, me, openai, page, profiles, realtime, usage, voice
 from src.domain.accounts import Quota
 from src.domain.identity import Identity
 
@@ -28,7 +28,8 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
 
 def build_app(edge: middleware.Edge, lifespan: Lifespan) -> FastAPI:
     """`lifespan` gives what the requests find in their state: `services`. Whoever ends the server sets
-    `app.state.ending`, a while before it cancels requests: callers who wait for a job are then told where it goes on.
+    `app.state.stopping` at once, and `app.state.ending` a while before it cancels requests: callers who wait for a job
+    are then told where it goes on.
     """
     app = FastAPIOffline(
         docs_url="/docs",
@@ -40,8 +41,8 @@ def build_app(edge: middleware.Edge, lifespan: Lifespan) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
     )
-    app.state.ending = asyncio.Event()
-    for part in (voice, profiles, jobs, languages, me, usage, openai, admin, audio, health, page):
+    app.state.stopping, app.state.ending = asyncio.Event(), asyncio.Event()
+    for part in (voice, profiles, jobs, languages, me, usage, openai, realtime, admin, audio, health, page):
         app.include_router(part.router)
     describe_access(app, asks_tokens=edge.verifier is not None)
     middleware.install(app, edge)
@@ -52,6 +53,14 @@ async def require_session(scope: Scope, identity: Identity) -> None:
     """Raises Unauthenticated for a token that was revoked."""
     services: Services = scope["state"]["services"]
     await services.sessions.require(identity)
+
+
+async def redeem_secret(scope: Scope, secret: str) -> Identity:
+    """Whose live session it opens; how that begins is in the state. Raises Unauthenticated."""
+    services: Services = scope["state"]["services"]
+    opening = await services.client_secrets.redeem(secret)
+    scope["state"]["opening"] = opening
+    return opening.caller
 
 
 async def audio_quota(scope: Scope, user_id: str) -> Quota:

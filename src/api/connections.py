@@ -10,12 +10,15 @@ import logging
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from src.api.error_handlers import Problem, RequestTimeout, problem
 from src.api.middleware.linger import Linger
@@ -23,6 +26,10 @@ from src.api.middleware.rate_limit import address_of, bucket
 from src.domain.errors import Overloaded
 
 logger = logging.getLogger(__name__)
+
+_QUIET = logging.getLogger(f"{__name__}.websockets")
+_QUIET.setLevel(logging.WARNING)
+"""uvicorn logs addresses with their queries, and the callers': the middleware has its own line."""
 
 MAX_HEAD_BYTES = 32 * 1024
 """Of request line and headers. A token has at most 8 KiB."""
@@ -168,6 +175,12 @@ class _GuardedProtocol(HttpToolsProtocol):
         self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        """What follows is no HTTP; the connection counts, and must read what it is sent, as before."""
+        leave = partial(self.guard.leave, self, self._address)
+        self.ws_protocol_class = partial(_GuardedWebSocket, leave)  # type: ignore[assignment]  # called, and no more
+        super().handle_websocket_upgrade()
+
     def send_400_response(self, msg: str) -> None:
         self._refuse(_HEAD_TOO_LONG if self._head_too_long else _NOT_HTTP)
 
@@ -212,6 +225,24 @@ class _GuardedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         self._unset_keepalive_if_required()
         self.transport.write(_raw(refusal))
+
+
+class _GuardedWebSocket(WebSocketsSansIOProtocol):
+    """`leave` is called when the connection is lost."""
+
+    def __init__(self, leave: Callable[[], None], /, **given: Any) -> None:
+        super().__init__(**given)
+        self.logger = _QUIET
+        self._leave = leave
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server ends: a session that is open is told by its route, and closed when it has ended."""
+        if self.close_sent or not self.handshake_complete:
+            super().shutdown()
 
 
 def _raw(refusal: Problem) -> bytes:

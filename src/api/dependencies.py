@@ -8,6 +8,7 @@ from typing import Annotated
 from urllib.parse import urlencode, urljoin
 
 from fastapi import Depends, Header, Path, Query, Request
+from fastapi.requests import HTTPConnection
 
 from src.api.schemas.common import OwnerId
 from src.domain.accounts import AuditTrail
@@ -24,6 +25,8 @@ from src.services.deployment.languages import LanguageCatalog
 from src.services.jobs.board import JobBoard
 from src.services.jobs.callbacks import CallbackAddresses
 from src.services.jobs.jobs import Jobs
+from src.services.live.secrets import ClientSecrets
+from src.services.live.sessions import LiveSessions
 from src.services.on_demand import OnDemand
 from src.services.profiles.challenges import Challenges
 from src.services.profiles.profiles import Profiles
@@ -52,21 +55,23 @@ class Services:
     export: Export
     callbacks: CallbackAddresses
     audio_budget: AudioBudget | None
+    live: LiveSessions
+    client_secrets: ClientSecrets
     sync_timeout_seconds: float
     public_base_url: str | None
 
 
-def _services(request: Request) -> Services:
+def _services(request: HTTPConnection) -> Services:
     services: Services = request.state.services
     return services
 
 
-def _ending(request: Request) -> asyncio.Event:
+def _ending(request: HTTPConnection) -> asyncio.Event:
     ending: asyncio.Event = request.app.state.ending
     return ending
 
 
-def _caller(request: Request) -> Identity:
+def _caller(request: HTTPConnection) -> Identity:
     identity: Identity = request.state.identity
     return identity
 

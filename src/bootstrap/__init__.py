@@ -2,7 +2,8 @@
 closed before them.
 
 One file for each part: `process` (settings, log, server), `access`, `stores` (of `database`, `storage`, `shared`),
-`engines` (and `translators`), `use_cases` (and `safeguards`), `jobs`, `callbacks`, `fleet` (WORKERS=remote), `health`.
+`engines` (and `translators`), `use_cases` (and `safeguards`), `live`, `jobs`, `callbacks`, `fleet`
+(WORKERS=remote), `health`.
 Only these files read settings and name concrete stores and engines.
 """
 
@@ -22,6 +23,7 @@ from src.bootstrap.engines import Engines, start_engines
 from src.bootstrap.fleet import Membership, start_call_worker, start_remote_workers
 from src.bootstrap.health import build_health
 from src.bootstrap.jobs import remote_consumer, remote_queue, start_job_worker
+from src.bootstrap.live import build_live
 from src.bootstrap.shared import SharedState, build_shared_state
 from src.bootstrap.stores import Stores, start_stores
 from src.bootstrap.use_cases import UseCases, start_use_cases
@@ -34,6 +36,8 @@ from src.services.deployment.languages import LanguageCatalog
 from src.services.jobs.board import JobBoard
 from src.services.jobs.jobs import Jobs
 from src.services.jobs.trail import Trails
+from src.services.live.secrets import ClientSecrets
+from src.services.live.sessions import LiveSessions
 from src.services.on_demand import CloneStore, Hearing, OnDemand, Safeguards
 from src.workers.job_worker import JobWorker
 
@@ -52,8 +56,9 @@ async def running_services(
         use_cases = await start_use_cases(settings, stores, engines, stack)
         worker, queue = await _start_jobs(settings, stores, engines, use_cases, stack)
         delivery = start_callback_delivery(settings, stores.database, stack)
-        health = build_health(access, stores, engines, use_cases, worker=worker, remote=remote, delivery=delivery)
-        yield _services(settings, stores, engines, use_cases, queue, health)
+        live = build_live(settings, stores, engines, use_cases, _concurrency(settings, engines))
+        health = build_health(access, stores, engines, use_cases, live, worker=worker, remote=remote, delivery=delivery)
+        yield _services(settings, stores, engines, use_cases, queue, live, health)
 
 
 @asynccontextmanager
@@ -96,7 +101,13 @@ async def _drain(grace_seconds: float, *workers: JobWorker[Any]) -> None:
 
 
 def _services(
-    settings: Settings, stores: Stores, engines: Engines, use_cases: UseCases, queue: JobQueue, health: Health
+    settings: Settings,
+    stores: Stores,
+    engines: Engines,
+    use_cases: UseCases,
+    queue: JobQueue,
+    live: LiveSessions,
+    health: Health,
 ) -> Services:
     """What the routes call."""
     database = stores.database
@@ -115,6 +126,8 @@ def _services(
         health=health,
         callbacks=callback_addresses(settings),
         audio_budget=use_cases.budget,
+        live=live,
+        client_secrets=ClientSecrets(stores.shared.cache, stores.shared.counter),
         sessions=sessions,
         audit=audit,
         audit_trail=audit_trail,

@@ -13,11 +13,18 @@ from src.adapters.decoding.sandbox import apply_limits, renew_cpu_limit
 from src.bootstrap.translators import build_translators
 from src.config.settings import Settings
 from src.domain.leases import Abilities
-from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceEngine
+from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceActivity, VoiceEngine
 from src.domain.provenance import MarkReader
 from src.services.safeguards.provenance import MarkProcessing
 from src.utils.named import Named
-from src.workers.engines import RemoteDecoder, RemoteSpeakerAnalyzer, RemoteTranscriber, RemoteVoice, assemble
+from src.workers.engines import (
+    RemoteDecoder,
+    RemoteSpeakerAnalyzer,
+    RemoteTranscriber,
+    RemoteVoice,
+    RemoteVoiceActivity,
+    assemble,
+)
 from src.workers.gpu_worker import GpuWorker
 from src.workers.process_pool import ProcessPool
 
@@ -34,6 +41,10 @@ _ESPEAK_ALONE = (
 )
 _DECODER_SECONDS = 20.0
 """Wall time for one file; then its process is killed."""
+
+
+_MAX_LISTENING_CALLS, _LISTENING_SECONDS = 256, 5.0
+"""A live session has one call at a time."""
 
 
 class Decoder(AudioDecoder, MarkReader, Protocol):
@@ -54,6 +65,7 @@ class Engines:
     translators: tuple[Translator, ...]
     voice: VoiceEngine
     analyzer: SpeakerAnalyzer
+    activity: VoiceActivity
     runners: Mapping[str, Runner]
     job_concurrency: int = _JOBS
     standing_notices: tuple[str, ...] = ()
@@ -126,6 +138,7 @@ def build_engines(settings: Settings, remote: SpeechEngines | None = None) -> En
     speech = remote or _speech_engines(settings)
     decoder = decoder_pool(settings)
     analysis = _pool(settings, Named("src.models.speaker_analysis", "SpeakerAnalysis"), "speaker analysis")
+    activity = _activity_pool()
     translation = build_translators(settings)
     return Engines(
         decoder=RemoteDecoder(decoder),
@@ -133,7 +146,13 @@ def build_engines(settings: Settings, remote: SpeechEngines | None = None) -> En
         translators=translation.engines,
         voice=speech.voice,
         analyzer=RemoteSpeakerAnalyzer(analysis),
-        runners={"decoder": decoder, **speech.runners, "speaker_analysis": analysis},
+        activity=RemoteVoiceActivity(activity),
+        runners={
+            "decoder": decoder,
+            **speech.runners,
+            "speaker_analysis": analysis,
+            "voice_activity": activity,
+        },
         job_concurrency=speech.job_concurrency,
         standing_notices=(*speech.notices, *translation.notices),
         passing_notices=translation.resting,
@@ -151,6 +170,12 @@ def _speech_engines(settings: Settings) -> SpeechEngines:
         _BATCHED_JOBS,
         voice.notices,
     )
+
+
+def _activity_pool() -> ProcessPool:
+    """One process for all live sessions: it listens to a second of sound in ten milliseconds."""
+    silero = Named("src.models.silero_vad", "SileroVad")
+    return ProcessPool(silero, 1, _MAX_LISTENING_CALLS, _LISTENING_SECONDS, "voice activity")
 
 
 def decoder_pool(settings: Settings) -> ProcessPool:

@@ -11,8 +11,9 @@ from src.bootstrap.use_cases import UseCases
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
 from src.domain.ports import Runner
-from src.services.deployment.health import Check, Health
+from src.services.deployment.health import Check, Health, LiveCounts
 from src.services.jobs.callbacks import CallbackDelivery
+from src.services.live.sessions import LiveSessions
 from src.workers.job_worker import JobWorker
 
 
@@ -21,6 +22,7 @@ def build_health(
     stores: Stores,
     engines: Engines,
     use_cases: UseCases,
+    live: LiveSessions,
     *,
     worker: JobWorker[Job] | None,
     remote: RemoteWorkers | None,
@@ -43,6 +45,7 @@ def build_health(
         _job_counts(stores),
         remote.fleet.counts if remote else None,
         use_cases.provenance.marks.marking.names,
+        lambda: LiveCounts(live.count, live.most),
     )
 
 

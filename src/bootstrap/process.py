@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from src.api.connections import MAX_CONNECTIONS, ConnectionLimits, guarded
+from src.api.live import MAX_MESSAGE_BYTES
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.utils.tracing import OWN_LOGGER, JsonLines, TextLines, log_uncaught
@@ -97,22 +98,31 @@ def build_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         proxy_headers=False,  # the rate limiter reads X-Forwarded-For itself, from trusted proxies only
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_seconds + _LAST_WORDS_SECONDS),
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # sound does not become smaller by it
         ssl_certfile=settings.tls_certificate_file,
         ssl_context_factory=partial(_context, settings) if settings.tls_certificate_file else None,
     )
     config.load()
-    return _Server(config, app.state.ending, settings.shutdown_grace_seconds)
+    return _Server(config, app.state.stopping, app.state.ending, settings.shutdown_grace_seconds)
 
 
 class _Server(uvicorn.Server):
-    """Told to end, it sets `ending` after the grace time: who still waits is answered before requests are cancelled."""
+    """Told to end, it sets `stopping`, and `ending` after the grace time: who still waits is answered before requests
+    are cancelled.
+    """
 
-    def __init__(self, config: uvicorn.Config, ending: asyncio.Event, grace_seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, stopping: asyncio.Event, ending: asyncio.Event, grace_seconds: float
+    ) -> None:
         super().__init__(config)
+        self._stopping = stopping
         self._ending = ending
         self._grace_seconds = grace_seconds
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
         asyncio.get_running_loop().call_later(self._grace_seconds, self._ending.set)
         await super().shutdown(sockets)
 

@@ -85,7 +85,8 @@ class Settings(BaseSettings):
     """Decoded audio per user and UTC day. Unset: 3600 with AUTH_MODE=jwt, else none. Workers decode, too, and take no
     tokens: set it for them as for the API."""
     max_concurrent_requests_per_user: int = Field(default_factory=_with_tokens(8), ge=0)
-    """Requests in work, until their answers begin. Unset: 8 with AUTH_MODE=jwt, else none."""
+    """Requests in work, until their answers begin; and live translations of one process. Unset: 8 with AUTH_MODE=jwt,
+    else none."""
     max_waiting_jobs_per_user: int = Field(default_factory=_with_tokens(20), ge=0)
     """Jobs that wait for a worker. Unset: 20 with AUTH_MODE=jwt, else none."""
 
@@ -136,7 +137,8 @@ class Settings(BaseSettings):
     """local: this process does its jobs itself. remote: processes of `python -m src.worker` do, and have the engines
     that hear and speak; they share its DATABASE_URL (Postgres), REDIS_URL and STORAGE."""
     job_concurrency: int | None = Field(None, ge=1)
-    """Jobs that run at the same time in one process. Unset: 16 with Whisper or XTTS-v2, which batch, else 2."""
+    """Jobs that run at the same time in one process, and live translations. Unset: 16 with Whisper or XTTS-v2, which
+    batch, else 2."""
     job_queue_size: int = Field(64, ge=1)
     """Jobs that may wait; above it a request gets 503 `overloaded`."""
     job_lease_seconds: float = Field(15.0, gt=0)

@@ -1,5 +1,6 @@
 """Who is calling, with which token, which tokens are refused before they expire, and which request it is."""
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,12 +41,11 @@ acting_service: ContextVar[str | None] = ContextVar("acting_service", default=No
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a revocation looks at. `id` is the claim `jti`, which a token need not have; `issued_at` is in Unix
-    seconds.
-    """
+    """What a revocation looks at. `id` is the claim `jti`, which a token need not have; times are in Unix seconds."""
 
     id: str | None
     issued_at: float
+    expires_at: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from src.domain.accounts import Quota
-from src.domain.audio import Audio, AudioFormat, Recording
+from src.domain.audio import Audio, AudioFormat, Recording, Samples
 from src.domain.leases import Leased
 from src.domain.speech import (
     NO_HINTS,
+    Activity,
     DecodedSpeech,
     Hints,
     Quality,
@@ -169,6 +170,13 @@ class VoiceEngine(Protocol):
 class SpeakerAnalyzer(Protocol):
     async def analyze(self, audio: Audio) -> VoicePrint:
         """Measure a voice, by the same models for every voice engine."""
+
+
+class VoiceActivity(Protocol):
+    """Finds speech in sound that goes on."""
+
+    async def listen(self, audio: Audio, state: tuple[Samples, ...]) -> Activity:
+        """`audio`: whole 32 ms at 24 kHz; `state`: of the sound before it; empty: there was none."""
 
 
 class Storage(Protocol):

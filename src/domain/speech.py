@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from src.domain.audio import Audio
+from src.domain.audio import Audio, Samples
 from src.domain.languages import joined
 
 
@@ -68,6 +68,20 @@ class Transcript:
     @property
     def text(self) -> str:
         return joined((segment.text for segment in self.segments), self.language)
+
+
+ACTIVITY_SECONDS = 0.032
+"""What one probability of `Activity` stands for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Activity:
+    """How likely it is that somebody speaks: `probabilities` float32 [n], one for each 32 ms. `state`: what the
+    detector is to be given with the sound that follows.
+    """
+
+    probabilities: Samples
+    state: tuple[Samples, ...]
 
 
 class Formality(StrEnum):

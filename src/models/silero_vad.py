@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from src.domain.audio import Audio, Samples
 from src.domain.errors import EngineUnavailable
+from src.domain.speech import Activity
 from src.utils.audio import resample
 
 # Before its import: else the published builds tell their maker about this machine and what it runs, under a lasting id.
@@ -34,6 +35,11 @@ _WARM_UP_FRAMES = 48
 
 _AROUND_FRAMES, _LOUD_PERCENTILE, _MOST_GAIN = 15, 95, 20.0
 """Half a second before and behind, whose loudest frame sets a frame's gain; what counts as loud; 26 dB."""
+
+_LOUD = 0.1
+"""Root mean square that the loudest 32 ms of a quiet microphone are raised to, by 26 dB at most."""
+_FORGETTING = 0.5 ** (1 / 312)
+"""What is left of that loudness after each 32 ms: half of it after ten seconds."""
 
 Probabilities = NDArray[np.float32]
 
@@ -64,6 +70,19 @@ class SileroVad:
         probabilities, _ = self._run(_frames(_evened(resample(audio, SAMPLE_RATE).samples)), _no_state())
         last = audio.duration_seconds
         return [(a * FRAME_SECONDS, min(b * FRAME_SECONDS, last)) for a, b in _speech_runs(probabilities)]
+
+    def listen(self, audio: Audio, state: tuple[Samples, ...]) -> Activity:
+        """As `domain.ports.VoiceActivity`, for sound of any rate at which 32 ms are whole samples."""
+        length = round(FRAME_SECONDS * audio.sample_rate)
+        before, hidden, cell, loud = state or (np.zeros(length, np.float32), *_no_state(), np.zeros(1, np.float32))
+        sound = resample(Audio(np.concatenate((before, audio.samples)), audio.sample_rate), SAMPLE_RATE).samples
+        frames = np.lib.stride_tricks.sliding_window_view(sound, CONTEXT_SAMPLES + FRAME_SAMPLES)
+        frames = frames[FRAME_SAMPLES - CONTEXT_SAMPLES :: FRAME_SAMPLES]
+        levels = np.sqrt(np.mean(np.square(frames), axis=1))
+        loud = np.maximum(loud * _FORGETTING ** len(frames), levels.max(initial=0.0)).astype(np.float32)
+        gain = np.clip(_LOUD / np.maximum(loud, 1e-9), 1.0, _MOST_GAIN)
+        probabilities, after = self._run(np.clip(frames * gain, -1, 1).astype(np.float32), (hidden, cell))
+        return Activity(probabilities, (audio.samples[-length:], *after, loud))
 
     def seconds(self, audio: Audio) -> float:
         """How long somebody speaks, in all."""

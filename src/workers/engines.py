@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from src.domain.audio import Audio, AudioFormat
+from src.domain.audio import Audio, AudioFormat, Samples
 from src.domain.errors import EngineUnavailable
 from src.domain.leases import Abilities
 from src.domain.ports import Runner
 from src.domain.provenance import FileMarks, Trust, WatermarkFinding
 from src.domain.speech import (
     NO_HINTS,
+    Activity,
     DecodedSpeech,
     Hints,
     Quality,
@@ -18,6 +19,7 @@ from src.domain.speech import (
     VoiceConditioning,
     VoicePrint,
 )
+from src.utils.concurrency import finish_before_cancel
 
 T = TypeVar("T")
 
@@ -75,6 +77,18 @@ class RemoteSpeakerAnalyzer:
 
     async def analyze(self, audio: Audio) -> VoicePrint:
         return cast("VoicePrint", await self._runner.run("analyze", audio))
+
+
+class RemoteVoiceActivity:
+    """`domain.ports.VoiceActivity` for a model whose `listen` runs in `runner`. A call takes milliseconds: a caller who
+    leaves waits for its end, as to cancel it ends the child that all others use.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def listen(self, audio: Audio, state: tuple[Samples, ...]) -> Activity:
+        return cast("Activity", await finish_before_cancel(self._runner.run("listen", audio, state)))
 
 
 class RemoteWatermark:

@@ -82,6 +82,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
 
 def _meaningful(body: dict[str, Any]) -> dict[str, Any]:
     """The same body with values of ours in the fields that it has."""
+    if "session" in body:  # of live translation, which takes no field that it does not know
+        return body
     audio_format, audio = _random.choice(_recordings)
     ours: dict[str, Any] = {
         "audio": audio,

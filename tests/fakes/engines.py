@@ -11,7 +11,14 @@ from src.config.settings import Settings
 from src.main import create_app
 from src.workers.engines import RemoteDecoder
 from tests.conftest import serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.fakes import (
+    FakeAnalyzer,
+    FakeDecoder,
+    FakeTranscriber,
+    FakeTranslator,
+    FakeVoice,
+    FakeVoiceActivity,
+)
 
 
 def fake_engines(**given: Any) -> Engines:
@@ -22,6 +29,7 @@ def fake_engines(**given: Any) -> Engines:
         "translators": (FakeTranslator(),),
         "voice": FakeVoice(),
         "analyzer": FakeAnalyzer(),
+        "activity": FakeVoiceActivity(),
         "runners": {},
     }
     return Engines(**fakes | given)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from src.domain.audio import OUTPUT_SAMPLE_RATE, WORKING_SAMPLE_RATE, AnswerFormat, Audio, AudioFormat
+from src.domain.audio import OUTPUT_SAMPLE_RATE, WORKING_SAMPLE_RATE, AnswerFormat, Audio, AudioFormat, Samples
 from src.domain.errors import NoSpeechDetected, ReferenceTooShort, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.provenance import (
@@ -22,8 +22,10 @@ from src.domain.provenance import (
     WatermarkFinding,
 )
 from src.domain.speech import (
+    ACTIVITY_SECONDS,
     AS_CONFIGURED,
     NO_HINTS,
+    Activity,
     DecodedSpeech,
     Hints,
     Quality,
@@ -222,6 +224,14 @@ class FakeVoice:
 def pitch_of(text: str) -> float:
     """Hz, 100 to 1000: the tone that FakeVoice makes of a text."""
     return 100.0 + int.from_bytes(hashlib.sha256(text.encode()).digest()[:2], "big") / 65535 * 900.0
+
+
+class FakeVoiceActivity:
+    """Whatever is louder than a hundredth is speech."""
+
+    async def listen(self, audio: Audio, state: tuple[Samples, ...]) -> Activity:
+        frames = audio.samples.reshape(-1, round(ACTIVITY_SECONDS * audio.sample_rate))
+        return Activity((np.sqrt(np.mean(np.square(frames), axis=1)) > 0.01).astype(np.float32), ())
 
 
 class FakeAnalyzer:

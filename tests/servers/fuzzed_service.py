@@ -21,7 +21,7 @@ from src.domain.audio import Audio
 from src.domain.speech import SpeechRequest
 from src.workers.engines import RemoteDecoder
 from tests.conftest import service_process
-from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.fakes import FakeAnalyzer, FakeTranscriber, FakeTranslator, FakeVoice, FakeVoiceActivity
 from tests.support import options
 from tests.support.tokens import NO_LIMITS
 
@@ -80,6 +80,7 @@ def engines() -> Engines:
         translators=(FakeTranslator(),),
         voice=ForgetfulVoice(),
         analyzer=FakeAnalyzer(),
+        activity=FakeVoiceActivity(),
         runners={"decoder": decoder},
     )
 

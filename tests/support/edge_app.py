@@ -21,7 +21,7 @@ class Message(BaseModel):
 def edge_app(edge: Edge | None = None, error: Exception | None = None) -> FastAPI:
     """Echoes what it was sent; GET /api/v1/failing raises `error`, GET /api/v1/breaking after its answer has begun."""
     app = FastAPI()
-    app.state.ending = asyncio.Event()
+    app.state.stopping, app.state.ending = asyncio.Event(), asyncio.Event()
     app.router.route_class = JsonRoute
 
     @app.post("/api/v1/voice/translate")

@@ -6,6 +6,7 @@ headers       security headers
 cors          answers preflights, when origins are allowed at all
 envelope      wraps JSON answers for those who ask, errors included
 errors        whatever is raised further in becomes problem+json
+origin        pages of other origins open no WebSocket
 rate_limit    of the client's address, before a token is looked at: guessing tokens counts
 auth          bearer token to Identity, if it was not revoked and has the scope that the path needs
 user_limits   how many requests of the user are in work
@@ -20,12 +21,13 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from src.api import error_handlers
-from src.api.middleware.auth import ON_BEHALF_OF, AuthMiddleware, SessionCheck
+from src.api.middleware.auth import ON_BEHALF_OF, AuthMiddleware, SecretCheck, SessionCheck
 from src.api.middleware.body_limit import BodyLimitMiddleware
 from src.api.middleware.envelope import EnvelopeMiddleware
 from src.api.middleware.errors import ErrorMiddleware
 from src.api.middleware.head import HeadMiddleware
 from src.api.middleware.headers import SecurityHeadersMiddleware
+from src.api.middleware.origin import OriginMiddleware
 from src.api.middleware.rate_limit import LimitMiddleware, QuotaOf, audio_of_a_day, client_of, per_minute, user_of
 from src.api.middleware.request_id import RequestIdMiddleware
 from src.api.middleware.this_machine import ThisMachine
@@ -87,6 +89,8 @@ class Edge:
     """None: every caller is the user `local`."""
     loopback_only: ThisMachine | None = None
     """Without a verifier: who that is. None: whoever can reach the service."""
+    secret_check: SecretCheck | None = None
+    """Whose client secrets are. None: there are none."""
     session_check: SessionCheck | None = None
     """Refuses tokens that were revoked. None: none can be."""
     translations_per_minute: int = 0
@@ -104,6 +108,8 @@ class Edge:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
     cors_origins: tuple[str, ...] = ()
+    public_origin: str | None = None
+    """Under which callers reach this server, beside the host that they name."""
     hsts_seconds: int = 0
     """Of Strict-Transport-Security. 0: none."""
 
@@ -126,10 +132,14 @@ def install(app: FastAPI, edge: Edge) -> None:
     if edge.concurrent_per_user:
         key = user_of(lambda path: _under(path, _WORK))
         app.add_middleware(ConcurrencyMiddleware, edge.slots, edge.concurrent_per_user, key)
-    app.add_middleware(AuthMiddleware, edge.verifier, required_scope, edge.session_check, edge.loopback_only)
+    app.add_middleware(
+        AuthMiddleware, edge.verifier, required_scope, edge.session_check, edge.loopback_only, edge.secret_check
+    )
     if edge.requests_per_minute:
         limit = per_minute(edge.counter, "client", edge.requests_per_minute)
         app.add_middleware(LimitMiddleware, limit, client_of(edge.trusted_proxies, is_unlimited))
+    own = (edge.public_origin,) if edge.public_origin else ()
+    app.add_middleware(OriginMiddleware, (*edge.cors_origins, *own))
     app.add_middleware(ErrorMiddleware, linger_bytes=2 * edge.max_body_bytes, linger_seconds=edge.body_timeout_seconds)
     app.add_middleware(EnvelopeMiddleware)
     if edge.cors_origins:

@@ -26,6 +26,9 @@ class ErrorMiddleware:
         self._linger_seconds = linger_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -43,6 +46,26 @@ class ErrorMiddleware:
             if not exchange.started:
                 await answer.response(scope)(scope, exchange.receive, exchange.send)
             # else the server sees an answer without an end, and closes the connection
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket is refused with the same answers; one that is open is closed, with the code of a defect."""
+        accepted = False
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal accepted
+            accepted = accepted or message["type"] == "websocket.accept"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_see)
+        except Exception as error:  # noqa: BLE001  as above
+            answer = problem(error)
+            if answer.status == 500 or accepted:
+                log_unexpected(error, scope)
+            if accepted:
+                await send({"type": "websocket.close", "code": 1011})
+            else:
+                await answer.response(scope)(scope, receive, send)
 
 
 class _Exchange:

@@ -74,7 +74,7 @@ class LimitMiddleware:
         self._key_of = key_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key = self._key_of(scope) if scope["type"] == "http" else None
+        key = self._key_of(scope) if scope["type"] in ("http", "websocket") else None
         if key is None:
             await self.app(scope, receive, send)
             return
@@ -82,7 +82,7 @@ class LimitMiddleware:
         quota = await limit.quota_of(scope, key)
 
         async def send_with_quota(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 _tell(quota, limit, MutableHeaders(scope=message))
             await send(message)
 
@@ -97,7 +97,7 @@ def user_of(is_counted: Callable[[str], bool]) -> KeyOf:
     """The user, for POST requests to such paths. Needs the identity of AuthMiddleware."""
 
     def key_of(scope: Scope) -> str | None:
-        if scope["method"] != "POST" or not is_counted(scope["path"]):
+        if scope.get("method") != "POST" or not is_counted(scope["path"]):
             return None
         return str(scope["state"]["identity"].user_id)
 

@@ -13,6 +13,7 @@ from src.utils.tracing import FIELDS
 
 logger = logging.getLogger(__name__)
 
+_ANSWERS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -27,7 +28,7 @@ class RequestIdMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -39,8 +40,9 @@ class RequestIdMiddleware:
 
         async def send_with_ids(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            if message["type"] in _ANSWERS:
+                status = message.get("status", 101)
+                message.setdefault("headers", [])
                 MutableHeaders(scope=message).update({"X-Request-ID": request_id, "traceparent": traceparent})
             await send(message)
 
@@ -60,11 +62,12 @@ def _log(scope: Scope, status: int, milliseconds: float) -> None:
     route = str(getattr(scope.get("route"), "path", "(none)"))
     level = logging.DEBUG if route.startswith("/health") else logging.INFO
     trace_id = scope["state"]["traceparent"].split("-")[1]
-    fields = {"method": scope["method"], "route": route, "status": status, "duration_ms": round(milliseconds, 1)}
+    method = scope.get("method", "GET")  # of a WebSocket, by which it was opened
+    fields = {"method": method, "route": route, "status": status, "duration_ms": round(milliseconds, 1)}
     logger.log(
         level,
         "method=%s route=%s status=%d ms=%.1f request_id=%s trace_id=%s",
-        scope["method"],
+        method,
         route,
         status,
         milliseconds,

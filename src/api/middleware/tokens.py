@@ -97,7 +97,7 @@ class TokenVerifier:
             raise Unauthenticated("The token needs a `sub` of 1 to 200 characters.")
         scope = claims.get("scope", "")
         scopes = frozenset(scope.split()) if isinstance(scope, str) else frozenset()
-        return Identity(subject, scopes, Token(_token_id(claims), _time(claims, "iat")))
+        return Identity(subject, scopes, Token(_token_id(claims), _time(claims, "iat"), _time(claims, "exp")))
 
     async def _signed_claims(self, token: str) -> dict[str, Any]:
         header = _header(token)

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from src import __version__
 from src.api.dependencies import ServicesDep
 from src.api.schemas.common import Live
-from src.api.schemas.system import HealthCheck, HealthResponse
+from src.api.schemas.system import HealthCheck, HealthResponse, LiveSessions
 from src.services.deployment.health import CheckResult, HealthReport
 
 router = APIRouter(tags=["health"])
@@ -43,6 +43,9 @@ def _present(report: HealthReport) -> HealthResponse:
         checks={check.name: _check(check) for check in report.checks},
         jobs=dict(report.jobs),
         workers=None if report.workers is None else dict(report.workers),
+        live_sessions=LiveSessions(
+            open=report.live.open, most=report.live.most, accepting=report.ready and report.live.open < report.live.most
+        ),
         uptime_seconds=report.uptime_seconds,
     )
 

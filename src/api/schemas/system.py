@@ -64,6 +64,14 @@ class HealthCheck(BaseModel):
     milliseconds: Milliseconds
 
 
+class LiveSessions(BaseModel):
+    """Of this process. `accepting`: whether one more is taken now."""
+
+    open: int
+    most: int
+    accepting: bool
+
+
 class HealthResponse(BaseModel):
     status: Annotated[str, Field(description="`healthy`, `degraded` (something is missing), or `unhealthy`.")]
     service: str
@@ -77,4 +85,5 @@ class HealthResponse(BaseModel):
         dict[str, int] | None,
         Field(description="Worker processes that live, their slots, and how many of these are busy; null without any."),
     ]
+    live_sessions: LiveSessions
     uptime_seconds: Annotated[float, AfterValidator(lambda value: round(value, 1))]

@@ -22,6 +22,14 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveCounts:
+    """Live sessions that are open, and how many there may be."""
+
+    open: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class HealthReport:
     checks: tuple[CheckResult, ...]
     engines: Mapping[str, str]
@@ -29,6 +37,7 @@ class HealthReport:
     notices: tuple[str, ...]
     jobs: Mapping[str, int]  # by state; empty when nobody can tell
     workers: Mapping[str, int] | None  # of other processes: how many live, and what they do; None: there are none
+    live: LiveCounts
     uptime_seconds: float
 
     @property
@@ -48,6 +57,7 @@ class Health:
     jobs: Callable[[], Awaitable[Mapping[str, int]]]
     workers: Callable[[], Mapping[str, int]] | None = None
     provenance: tuple[str, ...] = ()
+    live: Callable[[], LiveCounts] = lambda: LiveCounts(0, 0)
     _started: float = field(default_factory=time.monotonic, init=False)
 
     async def report(self) -> HealthReport:
@@ -55,7 +65,9 @@ class Health:
         uptime = time.monotonic() - self._started
         workers = self.workers() if self.workers else None
         jobs = await self._count_jobs()
-        return HealthReport(tuple(results), self.engines(), self.provenance, self.notices(), jobs, workers, uptime)
+        return HealthReport(
+            tuple(results), self.engines(), self.provenance, self.notices(), jobs, workers, self.live(), uptime
+        )
 
     async def _count_jobs(self) -> Mapping[str, int]:
         try:

@@ -12,11 +12,10 @@ import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import ROOT, serving
-from tests.fakes.fakes import FakeAnalyzer, FakeDecoder, FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines
 
 AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 MESSAGE = {"audio": AUDIO, "audio_format": "wav", "target_language": "es", "source_language": "en"}
@@ -146,7 +145,7 @@ class Problem(Strict):
 
 @pytest.fixture(scope="module")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    engines = Engines(FakeDecoder(), FakeTranscriber(), (FakeTranslator(),), FakeVoice(), FakeAnalyzer(), runners={})
+    engines = fake_engines()
     settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("clients"), min_reference_seconds=1)
     with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client

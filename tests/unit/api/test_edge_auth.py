@@ -59,8 +59,8 @@ async def test_leeway_is_kept() -> None:
 
 
 async def test_a_token_tells_what_it_can_be_revoked_by() -> None:
-    assert (await verifier().verify(token(jti="t-1"))).token == Token("t-1", NOW - 5)
-    assert (await verifier().verify(token())).token == Token(None, NOW - 5)
+    assert (await verifier().verify(token(jti="t-1"))).token == Token("t-1", NOW - 5, GOOD["exp"])
+    assert (await verifier().verify(token())).token == Token(None, NOW - 5, GOOD["exp"])
 
 
 async def test_a_token_that_lives_too_long_is_refused() -> None:
