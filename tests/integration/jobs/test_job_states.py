@@ -58,7 +58,7 @@ def until(condition: Any) -> None:
 @pytest.fixture
 def slot(tmp_path: Path) -> Iterator[OneSlot]:
     """Both engines are held from the start."""
-    transcriber, voice = FakeTranscriber(gate=Gate()), FakeVoice(gate=Gate())
+    transcriber, voice = FakeTranscriber(sentences=("good morning",), gate=Gate()), FakeVoice(gate=Gate())
     held = fake_engines(transcriber=transcriber, voice=voice)
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=0.2, **ONE_AT_A_TIME)
     with serving(create_app(settings, held)) as url, httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as http:
