@@ -1,14 +1,15 @@
 /**
- * The page: a message on the left, its translation on the right, one button between them.
+ * The message part: a message on the left, its translation on the right, one button between them.
  *
  * document.body.dataset.state: idle | ready | recording | working | done | failed
  */
 
-import { explain } from "./advice.js";
-import { cancelJob, fetchLanguages, followJob, startTranslation } from "./api.js";
+import { deleteJob, followJob, startTranslation } from "./api.js";
 import { clipFromAnswer, clipFromFile, clipFromRecording, toBase64 } from "./clip.js";
+import { keepSent } from "./history.js";
 import { LanguageChoice } from "./languages.js";
 import { LiveLevels } from "./levels.js";
+import { complain, say } from "./notices.js";
 import { Player, clock } from "./player.js";
 import { Recorder } from "./recorder.js";
 import { showResult } from "./result.js";
@@ -18,7 +19,7 @@ const $ = (id) => document.getElementById(id);
 
 const stages = new Stages($("stages"));
 const languages = new LanguageChoice($("source-language"), $("target"));
-const levels = new LiveLevels($("live-levels"));
+const levels = new LiveLevels($("recording-levels"));
 const sourcePlayer = new Player($("source-player"), "your message");
 const answerPlayer = new Player($("answer-player"), "the translation");
 
@@ -28,12 +29,11 @@ let starting = false;
 let work = null; // {controller: AbortController, address: string | null} of the translation that runs
 
 const state = () => document.body.dataset.state;
-const say = (text) => ($("status").textContent = text);
 
 function enter(next) {
   document.body.dataset.state = next;
   const recording = next === "recording";
-  $("live").hidden = !recording;
+  $("recording").hidden = !recording;
   $("limits").classList.toggle("unseen", Boolean(clip));
   $("nothing").hidden = recording || Boolean(clip);
   $("source-player").hidden = recording || !clip;
@@ -54,22 +54,6 @@ function hint() {
   if (state() === "recording") return "Press Stop when you have said it.";
   if (state() === "working" || (clip && languages.target)) return "";
   return clip ? "The list of languages is missing." : "Record a message or choose a file first.";
-}
-
-/** Say an error in `place`, with a button when the same thing may work later. */
-function complain(place, error, retry) {
-  const { title, detail, advice, retryable } = explain(error);
-  const parts = [
-    Object.assign(document.createElement("strong"), { textContent: title }),
-    ...[detail, advice].filter(Boolean).map((text) => Object.assign(document.createElement("p"), { textContent: text })),
-  ];
-  if (retryable && retry) {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Try again" });
-    button.addEventListener("click", retry);
-    parts.push(button);
-  }
-  place.replaceChildren(...parts);
-  place.scrollIntoView({ block: "nearest" });
 }
 
 function clearNotices() {
@@ -166,6 +150,7 @@ async function run(mine) {
   const { signal } = mine.controller;
   const started = await startTranslation(await request(), signal);
   mine.address = started.address;
+  keepSent(started.job.job_id, clip);
   const job = await followJob(started, showProgress, signal);
   const answer = await clipFromAnswer(job.audio_base64);
   signal.throwIfAborted();
@@ -213,7 +198,7 @@ function show(job, answer) {
 function cancel() {
   const { controller, address } = work;
   controller.abort();
-  if (address) cancelJob(address).catch(() => {}); // it may have ended just now; then there is nothing to stop
+  if (address) deleteJob(address).catch(() => {}); // it may have ended just now; then there is nothing to stop
   stages.reset();
   $("stages-title").textContent = "What happens to it";
   enter("ready");
@@ -223,14 +208,11 @@ function cancel() {
 
 // --- wiring
 
-async function loadLanguages() {
+/** @param {object} offer the languages, as the API gives them */
+export function loadMessage(offer) {
   clearNotices();
-  try {
-    languages.load(await fetchLanguages());
-    if (!languages.target) complain($("source-notice"), { title: "No language can be translated", detail: "This server has no pair of languages installed.", advice: "" });
-  } catch (error) {
-    complain($("source-notice"), error, loadLanguages);
-  }
+  languages.load(offer);
+  if (!languages.target) complain($("source-notice"), { title: "No language can be translated", detail: "This server has no pair of languages installed.", advice: "" });
   nameAnswer();
   enter(state());
 }
@@ -260,4 +242,3 @@ $("cancel").addEventListener("click", cancel);
 $("composer").addEventListener("change", nameAnswer);
 acceptDrops($("source"));
 enter("idle");
-loadLanguages();
