@@ -89,7 +89,7 @@ export class History {
 
   /** A text, its recording if there is one, and the recording to keep. */
   #side(id, side, title, text, language, clip) {
-    const element = make("section", { className: side }, make("h3", { textContent: title }));
+    const element = make("section", { className: side }, make("h2", { textContent: title }));
     element.append(make("p", { className: "words", textContent: text ?? "", lang: language ?? "", dir: "auto" }));
     if (!clip) {
       const why = side === "mine" ? "Its recording is gone: the server deletes it when it is translated, and this page keeps it until it is closed." : "There is no recording of it.";

@@ -127,7 +127,7 @@ export class Voices {
     const { profile_id: id, name, created_at: created, duration_seconds: seconds, consent, verified } = profile;
     const agreed = verified ? "agreement by the voice itself" : consent ? "with agreement" : "without agreement on record";
     const day = new Date(created).toLocaleDateString("en", { dateStyle: "medium" });
-    const title = make("h3", { textContent: name ?? UNNAMED, tabIndex: -1 });
+    const title = make("h2", { textContent: name ?? UNNAMED, tabIndex: -1 });
     const notice = make("div", { className: "notice" });
     notice.setAttribute("role", "alert");
     const host = make("div", { hidden: true });
@@ -153,6 +153,7 @@ export class Voices {
     pressed.ariaDisabled = "true";
     try {
       const clip = await clipFromAnswer(await speak(this.sentence.text, this.sentence.language, id));
+      if (!host.isConnected) return; // the list was made anew meanwhile
       const player = new Player(host, "the voice");
       this.playing.add(player);
       host.hidden = false;
