@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+from websockets.sync.client import connect
 
 from src.cli import __main__ as cli
 from src.config.settings import Settings
@@ -156,6 +157,10 @@ def test_a_service_that_takes_no_more_says_so(
     tmp_path: Path, output: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(said(3))))
-    with serving(create_app(Settings(_env_file=None, data_dir=tmp_path, max_live_sessions=0), fake_engines())) as url:
-        assert cli.main(["live", "-", "--to", "es", "-o", str(output), "--server", url]) == cli.REFUSED
-    assert "0 live sessions" in capsys.readouterr().err
+    settings = Settings(_env_file=None, data_dir=tmp_path, max_concurrent_requests_per_user=1)
+    with serving(create_app(settings, fake_engines())) as url:
+        address = url.replace("http", "ws") + "/v1/realtime/translations"
+        with connect(address, open_timeout=PATIENCE, proxy=None) as first:
+            first.recv(PATIENCE)
+            assert cli.main(["live", "-", "--to", "es", "-o", str(output), "--server", url]) == cli.REFUSED
+    assert "You have 1 live sessions here." in capsys.readouterr().err
