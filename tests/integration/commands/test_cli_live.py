@@ -125,6 +125,8 @@ def test_what_cannot_be_is_told_with_the_exit_code_of_every_command(
     rest = ["--to", "es", "-o", str(output), "--server", server]
     assert cli.main(["live", spoken, *rest, "--to", "hu"]) == cli.REFUSED
     assert "hu" in capsys.readouterr().err
+    assert cli.main(["live", spoken, *rest, "--from", "hu"]) == cli.REFUSED
+    assert "hu" in capsys.readouterr().err
     assert cli.main(["live", str(broken), *rest, "--json"]) == cli.REFUSED
     assert "The sound cannot be read" in json.loads(capsys.readouterr().err)["detail"]
     assert cli.main(["live", spoken, *rest, "--voice", "0" * 32]) == cli.REFUSED
