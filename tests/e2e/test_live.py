@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from src.utils.words import wrong_words
+from tests.conftest import service_process
 from tests.e2e.browsing import NARROW, Watched, fits_its_width, seconds_of
 
 LISTENED = """() => {
@@ -24,6 +25,14 @@ LISTENED = """() => {
     return start.call(this, when);
   };
 }"""
+
+
+@pytest.fixture(scope="module")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One that leaves nothing out, however late a loaded machine is."""
+    folder = tmp_path_factory.mktemp("patient") / "data"
+    with service_process(folder, ("tests.servers.patient_service",)) as (url, _):
+        yield url
 
 
 @pytest.fixture
