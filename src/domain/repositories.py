@@ -79,6 +79,9 @@ class ProfileRepository(PlannedErasures, Protocol):
         Raises NotFound: the profile is gone, is another's, or has another consent by now.
         """
 
+    async def rename(self, profile_id: str, user_id: str, name: str) -> None:
+        """Raises NotFound."""
+
     async def get(self, profile_id: str, user_id: str) -> VoiceProfile:
         """Raises NotFound."""
 

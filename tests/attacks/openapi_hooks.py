@@ -118,7 +118,7 @@ def filter_failure(
 ) -> bool:
     """Whether it is one. See above for what is not."""
     if isinstance(failure, AllowHeaderMismatch):
-        # /profile/challenge is an address of profiles, too: for GET and DELETE `challenge` is some profile's id
+        # /profile/challenge is an address of profiles, too: for GET, PATCH and DELETE `challenge` is some profile's id
         return str(case.operation.path) != "/api/v1/voice/profile/challenge"
     if isinstance(failure, AcceptedNegativeData):
         # what makes a case of a form wrong is its header, which `before_call` took away

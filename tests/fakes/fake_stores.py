@@ -165,6 +165,9 @@ class MemoryProfiles(MemoryPlans):
             raise NotFound("Replaced.")
         self.rows[profile_id] = replace(profile, consent=consent)
 
+    async def rename(self, profile_id: str, user_id: str, name: str) -> None:
+        self.rows[profile_id] = replace(await self.get(profile_id, user_id), name=name)
+
 
 @dataclass
 class MemoryChallenges:

@@ -146,7 +146,7 @@ def install(app: FastAPI, edge: Edge) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=edge.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=_CALLER_HEADERS,
             expose_headers=_ANSWER_HEADERS,
         )

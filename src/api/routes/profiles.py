@@ -13,6 +13,7 @@ from src.api.requests import JsonRoute, claim_of, decode_all, decode_audio, unle
 from src.api.schemas.profiles import (
     ChallengeRequest,
     ChallengeResponse,
+    NameRequest,
     ProfileList,
     ProfileRequest,
     ProfileResponse,
@@ -120,6 +121,16 @@ async def list_profiles(caller: Owner, services: ServicesDep) -> ProfileList:
 async def get_profile(profile_id: ItemId, caller: Owner, services: ServicesDep) -> ProfileResponse:
     """One profile of the caller's."""
     return presenters.profile(await services.profiles.get(profile_id, caller.user_id))
+
+
+@router.patch("/profile/{profile_id}", responses=problems(400, 404, 408, 413, 415, 422, 429))
+async def rename_profile(
+    profile_id: ItemId, body: NameRequest, caller: Owner, services: ServicesDep
+) -> ProfileResponse:
+    """Give a profile another name."""
+    renamed = await services.profiles.rename(profile_id, caller.user_id, body.name)
+    await services.audit.record(caller.user_id, "profile.rename", f"profile:{profile_id}")
+    return presenters.profile(renamed)
 
 
 @router.delete("/profile/{profile_id}", status_code=204, responses=problems(404, 422, 429))

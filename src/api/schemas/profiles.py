@@ -109,6 +109,14 @@ class ProfileRequest(BaseModel):
     model_config = example("ProfileRequest")
 
 
+class NameRequest(BaseModel):
+    """Another name for a profile; its voice and consent stay."""
+
+    name: Annotated[Text, Field(min_length=1, max_length=200)]
+
+    model_config = example("NameRequest")
+
+
 class VoiceCharacteristics(BaseModel):
     pitch_hz: Annotated[Hertz, Field(description="Median of voiced frames.")]
     voice_type: VoiceType

@@ -1,6 +1,7 @@
 /** The service's HTTP interface, as far as this page uses it. */
 
 const ROOT = new URL("../api/v1/", import.meta.url);
+const REALTIME = new URL("../v1/realtime/translations/", import.meta.url);
 const POLL_MS = 250;
 const PATIENCE_MS = 10_000; // how long the server may be unreachable while a job runs
 
@@ -25,17 +26,22 @@ async function call(url, init = {}) {
     throw new Unreachable(error.message);
   }
   if (response.ok) return response;
-  const body = await response.json().catch(() => ({}));
+  const { error, ...body } = await response.json().catch(() => ({}));
   throw new Problem({
     title: `The server answered ${response.status}`,
     detail: "It gave no reason.",
     retryable: response.status >= 500,
+    ...(error && { detail: error.message, code: error.code }), // OpenAI's form, which the paths of its clients have
     ...body,
   });
 }
 
 export async function fetchLanguages() {
   return (await call(new URL("languages", ROOT))).json();
+}
+
+function post(url, body, init = {}) {
+  return call(url, { ...init, method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...init.headers } });
 }
 
 async function sleep(ms, signal) {
@@ -54,12 +60,7 @@ function jobAddress(response, job) {
  * @returns {Promise<{job: object, address: string}>} `address`: where the job is read and cancelled
  */
 export async function startTranslation(request, signal) {
-  const response = await call(new URL("voice/translate", ROOT), {
-    method: "POST",
-    headers: { "Content-Type": "application/json", Prefer: "respond-async" },
-    body: JSON.stringify(request),
-    signal,
-  });
+  const response = await post(new URL("voice/translate", ROOT), request, { headers: { Prefer: "respond-async" }, signal });
   const job = await response.json();
   return { job, address: jobAddress(response, job) };
 }
@@ -90,7 +91,52 @@ export async function followJob({ job, address }, onProgress, signal) {
   return job;
 }
 
-/** Stop a job and delete what it stored. */
-export async function cancelJob(address) {
+/** Stop a job and delete what it stored. @param {string | URL} address */
+export async function deleteJob(address) {
   await call(address, { method: "DELETE" });
+}
+
+export const addressOf = (jobId) => new URL(`voice/job/${jobId}`, ROOT);
+
+export async function fetchJob(jobId) {
+  return (await call(addressOf(jobId))).json();
+}
+
+/** @returns {Promise<{jobs: object[], next_cursor: string | null}>} newest first */
+export async function fetchJobs(cursor) {
+  const query = new URLSearchParams({ limit: "10", ...(cursor && { cursor }) });
+  return (await call(new URL(`voice/jobs?${query}`, ROOT))).json();
+}
+
+/** @returns {Promise<object[]>} newest first */
+export async function fetchProfiles() {
+  return (await (await call(new URL("voice/profiles", ROOT))).json()).profiles;
+}
+
+export async function saveProfile(profile) {
+  return (await post(new URL("voice/profile", ROOT), profile)).json();
+}
+
+export async function renameProfile(id, name) {
+  const headers = { "Content-Type": "application/json" };
+  return (await call(new URL(`voice/profile/${id}`, ROOT), { method: "PATCH", body: JSON.stringify({ name }), headers })).json();
+}
+
+export async function deleteProfile(id) {
+  await call(new URL(`voice/profile/${id}`, ROOT), { method: "DELETE" });
+}
+
+/** A text in a stored voice, as WAV in base64. */
+export async function speak(text, language, profileId) {
+  const request = { text, target_language: language, voice_profile_id: profileId, return_audio_url: false };
+  const response = await post(new URL("voice/clone", ROOT), request);
+  const answer = await response.json();
+  if (response.status !== 202) return answer.audio_base64;
+  const job = { job: answer, address: jobAddress(response, answer) };
+  return (await followJob(job, () => {}, new AbortController().signal)).audio_base64;
+}
+
+/** A token that opens one live session, which begins as `session` says. */
+export async function liveSecret(session) {
+  return (await (await post(new URL("client_secrets", REALTIME), { session })).json()).value;
 }

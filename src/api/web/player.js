@@ -66,8 +66,19 @@ export class Player {
     this.wave.addEventListener("keydown", (event) => this.#key(event));
     for (const name of ["play", "pause", "ended", "seeked"]) this.audio.addEventListener(name, () => this.#show());
     this.audio.addEventListener("play", () => this.#animate());
-    new ResizeObserver(() => this.#resize()).observe(this.canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#show());
+    this.observer = new ResizeObserver(() => this.#resize());
+    this.observer.observe(this.canvas);
+    this.closing = new AbortController();
+    const { signal } = this.closing;
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#show(), { signal });
+  }
+
+  /** Let the recording go, of a player that is not shown again. */
+  close() {
+    this.audio.pause();
+    this.observer.disconnect();
+    this.closing.abort();
+    URL.revokeObjectURL(this.audio.src);
   }
 
   /** Show another clip; the one before is let go. `buffer` null: it cannot be played here. */

@@ -148,6 +148,11 @@ class Profiles:
         """Raises NotFound, also for another user's profile."""
         return await self.profiles.get(profile_id, user_id)
 
+    async def rename(self, profile_id: str, user_id: str, name: str) -> VoiceProfile:
+        """Its voice and consent stay. Raises NotFound."""
+        await self.profiles.rename(profile_id, user_id, name)
+        return await self.profiles.get(profile_id, user_id)
+
     async def require_usable(self, profile_id: str, user_id: str) -> None:
         """Raises NotFound, and ConsentRequired where only profiles with consent, or verified ones, are spoken with and
         this one is not.

@@ -98,9 +98,10 @@ def jobs(world: World) -> None:
     world.refused("DELETE", f"{VOICE}/job/{world.job_id}")
 
 
-@case("GET /api/v1/voice/profile/{profile_id}", "DELETE /api/v1/voice/profile/{profile_id}")
+@case(*(f"{method} /api/v1/voice/profile/{{profile_id}}" for method in ("GET", "PATCH", "DELETE")))
 def profiles(world: World) -> None:
     world.refused("GET", f"{VOICE}/profile/{world.profile}")
+    world.refused("PATCH", f"{VOICE}/profile/{world.profile}", json={"name": "Bob"})
     world.refused("DELETE", f"{VOICE}/profile/{world.profile}")
 
 

@@ -440,6 +440,10 @@ def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
         assert profile["embedding_cached"] is True
         replaced = http.post("/api/v1/voice/profile", json=body | {"profile_id": identity, "name": "new"}).json()
         assert (replaced["profile_id"], replaced["name"]) == (identity, "new")
+        renamed = http.patch(f"/api/v1/voice/profile/{identity}", json={"name": "Ana"}).json()
+        assert renamed == replaced | {"name": "Ana", "updated_at": renamed["updated_at"]}
+        _problem(http.patch(f"/api/v1/voice/profile/{identity}", json={"name": ""}), 422, "validation_error")
+        assert [item["name"] for item in http.get("/api/v1/voice/profiles").json()["profiles"]] == ["Ana"]
         assert [item["profile_id"] for item in http.get("/api/v1/voice/profiles").json()["profiles"]] == [identity]
         job = http.post("/api/v1/voice/translate", json=BODY | {"voice_profile_id": identity}).json()
         assert http.delete(f"/api/v1/voice/profile/{identity}").status_code == 204

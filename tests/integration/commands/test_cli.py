@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src import cli
+from src.cli import __main__ as cli
 from src.config.settings import Settings
 from src.main import create_app
 from src.utils.audio import samples_of_wav

@@ -80,6 +80,21 @@ async def test_a_consent_that_is_added_is_the_profiles(profiles: SqlProfileRepos
     assert await records.of("p") == [spoken, old.consent]
 
 
+async def test_another_name_changes_nothing_else_and_is_given_by_the_owner_alone(
+    profiles: SqlProfileRepository, records: Records
+) -> None:
+    old = profile()
+    await profiles.save(old)
+    for name, user in (("p", "bob"), ("q", "ann")):
+        with pytest.raises(NotFound):
+            await profiles.rename(name, user, "mine")
+    await profiles.rename("p", "ann", "work")
+    found = await profiles.get("p", "ann")
+    assert found == replace(old, name="work", updated_at=found.updated_at)
+    assert found.updated_at > old.updated_at
+    assert await records.of("p") == [old.consent]
+
+
 @pytest.mark.parametrize(
     ("name", "user", "instead_of"), [("p", "bob", "p-first"), ("q", "ann", "p-first"), ("p", "ann", "p-zero")]
 )

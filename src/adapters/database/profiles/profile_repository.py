@@ -14,7 +14,7 @@ from src.adapters.database.statements import know_user, only
 from src.adapters.database.tables import voice_profiles as profiles
 from src.domain.consent import Consent
 from src.domain.errors import NotFound
-from src.domain.jobs import VoiceProfile
+from src.domain.jobs import VoiceProfile, now
 
 _NOT_THERE = "There is no such voice profile of this user. One saved with `user_id` is that user's: name the same here."
 
@@ -57,6 +57,16 @@ class SqlProfileRepository(SqlPlans):
             if (await connection.execute(change)).rowcount == 0:
                 raise NotFound("The voice profile is not there any more, or was replaced meanwhile.")
             await connection.execute(row)
+
+        await self._database.write(work)
+
+    async def rename(self, profile_id: str, user_id: str, name: str) -> None:
+        this = (profiles.c.id == profile_id) & (profiles.c.user_id == user_id)
+        change = profiles.update().where(this).values(name=name, updated_at=now())
+
+        async def work(connection: AsyncConnection) -> None:
+            if (await connection.execute(change)).rowcount == 0:
+                raise NotFound(_NOT_THERE)
 
         await self._database.write(work)
 

@@ -10,26 +10,15 @@ import json
 import os
 import runpy
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-from tqdm import tqdm
 
-from src.domain.jobs import Stage
+from src.cli import calls, live
 
 REFUSED, UNREACHABLE = 1, 3
 _SECONDS = httpx.Timeout(30, read=330)
-_STAGES = list(Stage)
-
-
-class Refused(Exception):
-    """The service answered with a problem."""
-
-    def __init__(self, problem: dict[str, Any]) -> None:
-        super().__init__(str(problem.get("detail", problem)))
-        self.problem = problem
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,11 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with httpx.Client(base_url=f"{server}/api/v1/voice", headers=headers, timeout=_SECONDS) as http:
             answer: dict[str, Any] = args.run(http, args)
-    except Refused as error:
+    except calls.Refused as error:
         _tell(error.problem if args.json else f"{error}", file=sys.stderr)
         return REFUSED
-    except httpx.TransportError as error:
-        _tell(f"No service answers at {args.server} ({type(error).__name__}).", file=sys.stderr)
+    except (httpx.TransportError, live.Away) as error:
+        name = str(error) if isinstance(error, live.Away) else type(error).__name__
+        _tell(f"No service answers at {args.server} ({name}).", file=sys.stderr)
         return UNREACHABLE
     for sentence in answer.get("degraded") or ():
         _tell(f"note: {sentence}", file=sys.stderr)
@@ -56,86 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
         args.output.write_bytes(base64.b64decode(sound))
     _tell(answer if args.json else args.say(answer, args))
     return 0
-
-
-def _translate(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
-    body = {
-        "audio": _encoded(args.file),
-        "target_language": args.to,
-        "source_language": args.source,
-        "voice_profile_id": args.voice,
-        "options": {"return_audio_url": False},
-        "priority": "interactive",  # somebody waits
-    }
-    return _post(http, args, "/translate", body, Prefer="respond-async")
-
-
-def _transcribe(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
-    answer = _post(http, args, "/transcribe", {"audio": _encoded(args.file), "source_language": args.source})
-    return dict(answer.get("transcript") or answer)  # the former where a job heard it
-
-
-def _clone(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
-    body = {"text": args.text, "target_language": args.to, "voice_profile_id": args.voice, "return_audio_url": False}
-    if args.reference is not None:
-        body["reference_audio"] = _encoded(args.reference)
-    return _post(http, args, "/clone", body)
-
-
-def _profile(http: httpx.Client, args: argparse.Namespace) -> dict[str, Any]:
-    return _post(http, args, "/profile", {"reference_audio": _encoded(args.file), "name": args.name})
-
-
-def _post(
-    http: httpx.Client, args: argparse.Namespace, path: str, body: dict[str, Any], **headers: str
-) -> dict[str, Any]:
-    """The answer, also of a job that goes on when the server answers. Raises Refused."""
-    response = http.post(path, json=body, headers=headers)
-    answer = _body(response)
-    return _followed(http, answer["job_id"], args) if response.status_code == httpx.codes.ACCEPTED else answer
-
-
-def _followed(http: httpx.Client, job_id: str, args: argparse.Namespace) -> dict[str, Any]:
-    """The job when it has ended, with a bar for its stages. Raises Refused."""
-    with (
-        http.stream("GET", f"/job/{job_id}/events") as response,
-        tqdm(total=len(_STAGES), disable=args.json or None, leave=False, bar_format="{desc} {bar}") as bar,
-    ):
-        for kind, members in _events(response):
-            if kind == "error":
-                raise Refused(members)
-            if kind == "done":
-                return _body(http.get(f"/job/{job_id}"))
-            if kind == "progress" and members["stage"] is not None:
-                bar.n = _STAGES.index(members["stage"])
-                bar.set_description(members["stage"].replace("_", " "))
-    raise Refused({"detail": f"The service was stopped. It goes on with job {job_id} when it is back."})
-
-
-def _body(response: httpx.Response) -> dict[str, Any]:
-    """Raises Refused."""
-    if response.is_error:
-        is_json = "json" in response.headers.get("content-type", "")
-        raise Refused(response.json() if is_json else {"detail": f"{response.status_code} {response.reason_phrase}"})
-    return dict(response.json())
-
-
-def _events(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Raises Refused."""
-    if response.is_error:
-        response.read()
-        _body(response)
-    kind = ""
-    for line in response.iter_lines():
-        name, _, value = line.partition(": ")
-        if name == "event":
-            kind = value
-        elif name == "data":
-            yield kind, json.loads(value)
-
-
-def _encoded(file: Path) -> str:
-    return base64.b64encode(file.read_bytes()).decode()
 
 
 def _tell(told: object, file: Any = None) -> None:
@@ -166,18 +76,29 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     translate = commands.add_parser("translate", parents=[common, file, spoken, heard], help="speech to speech")
     translate.add_argument("--voice", metavar="PROFILE", help="a profile's id; else the speaker's own")
-    translate.set_defaults(run=_translate, say=lambda answer, args: f"{answer['translated_text']}\n{args.output}")
+    translate.set_defaults(run=calls.translate, say=lambda answer, args: f"{answer['translated_text']}\n{args.output}")
     transcribe = commands.add_parser("transcribe", parents=[common, file, heard], help="speech to text")
-    transcribe.set_defaults(run=_transcribe, say=lambda answer, _: answer["text"])
+    transcribe.set_defaults(run=calls.transcribe, say=lambda answer, _: answer["text"])
     clone = commands.add_parser("clone", parents=[common, spoken], help="text to speech in a voice")
     clone.add_argument("text")
     voice = clone.add_mutually_exclusive_group(required=True)
     voice.add_argument("--voice", metavar="PROFILE", help="a profile's id")
     voice.add_argument("--reference", type=_readable, metavar="FILE", help="a recording of the voice")
-    clone.set_defaults(run=_clone, say=lambda _, args: str(args.output))
+    clone.set_defaults(run=calls.clone, say=lambda _, args: str(args.output))
+    spoken_live = commands.add_parser("live", parents=[common, spoken, heard], help="speech to speech, meanwhile")
+    spoken_live.add_argument(
+        "file",
+        type=_readable_or_stdin,
+        nargs="?",
+        help="a recording, which is sent as fast as it was spoken; -: PCM16, 24 kHz, mono; else the microphone",
+    )
+    spoken_live.add_argument(
+        "--voice", default="speaker", metavar="PROFILE", help="a profile's id; else the speaker's own"
+    )
+    spoken_live.set_defaults(run=live.live, say=lambda _, args: str(args.output))
     profile = commands.add_parser("profile", parents=[common, file], help="keep a voice; prints its id")
     profile.add_argument("--name")
-    profile.set_defaults(run=_profile, say=lambda answer, _: answer["profile_id"])
+    profile.set_defaults(run=calls.profile, say=lambda answer, _: answer["profile_id"])
     commands.add_parser("serve", help="run the service, as `python -m src.main`")
     return parser
 
@@ -200,6 +121,10 @@ def _readable(name: str) -> Path:
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"there is no file {name}")
     return path
+
+
+def _readable_or_stdin(name: str) -> str:
+    return name if name == live.STDIN else str(_readable(name))
 
 
 if __name__ == "__main__":
