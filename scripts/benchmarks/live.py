@@ -14,10 +14,8 @@ import argparse
 import base64
 import itertools
 import json
-import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -30,9 +28,10 @@ import httpx
 import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
-from scripts.benchmarks.service import ROOT, wait_until_ready
+from scripts.benchmarks.service import running
 from scripts.parts import people
 from scripts.parts.demo import free_port
+from src.cli.calls import events
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio, Samples
 from src.utils.audio import encode_pcm, encode_wav, resample
 from src.utils.words import word_error_rate
@@ -191,18 +190,11 @@ def _job(client: httpx.Client, operation: str, body: dict[str, Any]) -> float:
 
 
 def _events(answer: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Kind and members. Raises RuntimeError for a job that fails."""
-    answer.raise_for_status()
-    kind = ""
-    for line in answer.iter_lines():
-        name, _, value = line.partition(": ")
-        if name == "event":
-            kind = value
-        elif name == "data":
-            members = json.loads(value)
-            if kind == "error":
-                raise RuntimeError(members["detail"])
-            yield kind, members
+    """Raises RuntimeError for a job that fails."""
+    for kind, members in events(answer):
+        if kind == "error":
+            raise RuntimeError(members["detail"])
+        yield kind, members
 
 
 @contextmanager
@@ -210,18 +202,8 @@ def _service() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="voice-benchmark-", ignore_cleanup_errors=True) as folder:
         own = {"PORT": str(port), "DATA_DIR": folder, "LOG_LEVEL": "warning"}
-        process = subprocess.Popen([sys.executable, "-m", "src.main"], cwd=ROOT, env=os.environ | own)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until_ready(url, process, _START_SECONDS)
-            yield url, process
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        with running(["src.main"], port, own, _START_SECONDS) as served:
+            yield served
 
 
 def _memory(pid: int) -> float:

@@ -90,22 +90,31 @@ class Message:
 def running_server() -> Iterator[str]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="voice-benchmark-", ignore_cleanup_errors=True) as folder:
-        command = [sys.executable, "-m", "scripts.benchmarks.service_app", str(port), folder]
-        process = subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)})
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until_ready(url, process)
+        arguments = ["scripts.benchmarks.service_app", str(port), folder]
+        with running(arguments, port, {"PYTHONPATH": str(ROOT)}, START_SECONDS) as (url, _):
             yield url
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> None:
+@contextmanager
+def running(
+    module: list[str], port: int, environment: dict[str, str], seconds: float
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A server in a process of its own, which is ready within so many seconds."""
+    process = subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env=os.environ | environment)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url, process, seconds)
+        yield url, process
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(httpx.TransportError):

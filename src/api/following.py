@@ -67,7 +67,7 @@ class Telling:
         if known >= size:
             return None
         if isinstance(step, Sound):
-            return replace(step, pcm=step.pcm[known:])
+            return Sound(step.pcm[known:], "" if known else step.text)  # its text was told with its beginning
         return replace(step, segments=step.segments[known:])
 
 

@@ -11,7 +11,8 @@ done          the whole answer without its audio
 error         the problem, instead of `done`
 
 The id of an event says how much was told with it, so a caller that comes back with `Last-Event-ID` gets what follows
-that one, from any process, also from the stored answer.
+that one, from any process, also from the stored answer. Steps are kept for a minute: what a caller missed for longer
+comes when the job has ended.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -14,9 +14,11 @@ from src.api.requests import unless_gone
 from src.domain.audio import AnswerFormat
 from src.domain.callbacks import job_path
 from src.domain.errors import NotFound, RequestInvalid
+from src.domain.identity import Identity
 from src.domain.jobs import Job, JobRequest
 from src.services.jobs.trail import Sound
 from src.services.safeguards.provenance import SYNTHETIC_COMMENT
+from src.utils.concurrency import after
 from src.utils.encoding import StreamEncoder
 
 _FORMATS = {kind.media_type: kind for kind in (AnswerFormat.WAV, AnswerFormat.OPUS, AnswerFormat.MP3)}
@@ -38,6 +40,7 @@ async def sound_response(
     media_type: str,
     services: Services,
     request: Request,
+    caller: Identity,
     *,
     kept: bool = False,
     wrapped: Callable[[AsyncIterator[bytes]], AsyncIterator[str]] | None = None,
@@ -49,8 +52,8 @@ async def sound_response(
     """
     file = _file(job, kind, services, request.app.state.ending, kept=kept)
     first = await unless_gone(request, _first(file), goes_on=kept)
-    headers = {**STREAM_HEADERS, "Content-Location": job_path(job.id, None)}
-    whole = _after(first, file)
+    headers = {**STREAM_HEADERS, "Content-Location": job_path(job.id, caller.named)}
+    whole = after(first, file)
     return StreamingResponse(wrapped(whole) if wrapped else whole, media_type=media_type, headers=headers)
 
 
@@ -78,21 +81,17 @@ async def _first(file: AsyncGenerator[bytes]) -> bytes:
         raise
 
 
-async def _after(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
-    async with aclosing(rest):
-        yield first
-        async for data in rest:
-            yield data
-
-
 async def _file(job: Job, kind: str, services: Services, ending: asyncio.Event, *, kept: bool) -> AsyncGenerator[bytes]:
-    encoder, done = await asyncio.to_thread(StreamEncoder, kind, SYNTHETIC_COMMENT), kept
+    encoder, done = None, kept
     try:
+        encoder = await asyncio.to_thread(StreamEncoder, kind, SYNTHETIC_COMMENT)
         async for step in followed(job, services, ending):
             if isinstance(step, Sound) and (data := await asyncio.to_thread(encoder.encode, step.pcm)):
                 yield data
         done = True
         yield await asyncio.to_thread(encoder.end)
     finally:
+        if encoder is not None:
+            encoder.close()
         if not done:
             await cancelled(job, services)

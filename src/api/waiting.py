@@ -100,7 +100,7 @@ class _Waiting:
         forecast = await self.services.board.forecast(job)
         body = await presenters.job_response(job, self.services.storage, self.links, forecast)
         headers = {
-            "Location": job_path(job.id, caller.user_id if caller.by is not None else None),
+            "Location": job_path(job.id, caller.named),
             "Retry-After": str(_look_again_after(forecast)),
         }
         if self.prefer.applied is not None:

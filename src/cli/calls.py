@@ -66,7 +66,7 @@ def _followed(http: httpx.Client, job_id: str, args: argparse.Namespace) -> dict
         http.stream("GET", f"/job/{job_id}/events") as response,
         tqdm(total=len(_STAGES), disable=args.json or None, leave=False, bar_format="{desc} {bar}") as bar,
     ):
-        for kind, members in _events(response):
+        for kind, members in events(response):
             if kind == "error":
                 raise Refused(members)
             if kind == "done":
@@ -85,7 +85,7 @@ def _body(response: httpx.Response) -> dict[str, Any]:
     return dict(response.json())
 
 
-def _events(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
+def events(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
     """Raises Refused."""
     if response.is_error:
         response.read()

@@ -62,6 +62,11 @@ class Identity:
         """The one user of a service that only this machine may call."""
         return cls("local", ALL_SCOPES)
 
+    @property
+    def named(self) -> str | None:
+        """The user whom this caller's addresses have to name; None: it is the user itself."""
+        return None if self.by is None else self.user_id
+
     def require(self, scope: str) -> None:
         """Raises Forbidden without it."""
         if scope not in self.scopes:

@@ -67,7 +67,17 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        return joined((segment.text for segment in self.segments), self.language)
+        return joined(self.texts, self.language)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Of each segment."""
+        return tuple(segment.text for segment in self.segments)
+
+    @property
+    def spoken_in(self) -> tuple[str, ...]:
+        """The language of each segment."""
+        return tuple(segment.language or self.language for segment in self.segments)
 
 
 ACTIVITY_SECONDS = 0.032

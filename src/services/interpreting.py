@@ -14,7 +14,7 @@ from src.services.safeguards.provenance import Marking
 from src.services.stage_clock import StageClock
 from src.services.translation import TextTranslation, left_as_it_is
 from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning
-from src.utils.concurrency import in_order
+from src.utils.concurrency import after, in_order
 
 _AHEAD = 2
 """Pieces that are translated before the first of them is spoken."""
@@ -103,8 +103,8 @@ class Interpreting:
                 if isinstance(translation, UnsupportedLanguage):
                     if first:
                         raise translation
-                    texts = tuple(segment.text for segment in transcript.segments)
-                    translation = left_as_it_is(texts, transcript.language, self.target)
+                    translation = left_as_it_is(transcript.texts, transcript.language, self.target)
+                    await self.review.translation(translation)
                 first = False
                 self.clock.end(Stage.TRANSLATION)
                 await self.tell(Translated(transcript, translation))
@@ -113,11 +113,9 @@ class Interpreting:
     async def _translate(self, transcript: Transcript) -> tuple[Transcript, Translation | UnsupportedLanguage]:
         """Segment by segment. It is kept for the next time only when it may pass."""
         await self.clock.begin(Stage.TRANSLATION)
-        texts = tuple(segment.text for segment in transcript.segments)
-        spoken_in = tuple(segment.language or transcript.language for segment in transcript.segments)
         try:
             return transcript, await self.translation.translate(
-                texts, spoken_in, self.target, self.wording, self.review.translation
+                transcript.texts, transcript.spoken_in, self.target, self.wording, self.review.translation
             )
         except UnsupportedLanguage as error:
             return transcript, error
@@ -132,7 +130,7 @@ class Interpreting:
             await self.clock.begin(Stage.VOICE_CLONING)
             voice = await learning
             request = SpeechRequest((), self.target, voice.learned.conditioning, voice.prosody, self.quality)
-            texts = _after(first, translated)
+            texts = after(first, translated)
             async with aclosing(self.voices.in_pieces(texts, request, voice.learned)) as spoken:
                 async for speech in spoken:
                     marked = replace(speech, audio=await self.marking.watermarked(speech.audio))
@@ -142,12 +140,6 @@ class Interpreting:
 
 def translated_segments(transcript: Transcript, translation: Translation) -> tuple[TranslatedSegment, ...]:
     return tuple(
-        TranslatedSegment(segment.start, segment.end, segment.text, text, segment.language or transcript.language)
-        for segment, text in zip(transcript.segments, translation.texts, strict=True)
+        TranslatedSegment(segment.start, segment.end, segment.text, text, language)
+        for segment, text, language in zip(transcript.segments, translation.texts, transcript.spoken_in, strict=True)
     )
-
-
-async def _after(first: tuple[str, ...], rest: AsyncGenerator[tuple[str, ...]]) -> AsyncGenerator[tuple[str, ...]]:
-    yield first
-    async for texts in rest:
-        yield texts

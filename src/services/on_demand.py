@@ -187,9 +187,9 @@ class OnDemand:
     async def _translated(
         self, transcript: Transcript, target: str, review: Review
     ) -> tuple[Transcript, tuple[str, ...]]:
-        texts = tuple(segment.text for segment in transcript.segments)
-        spoken_in = tuple(segment.language or transcript.language for segment in transcript.segments)
-        translation = await self._translation.translate(texts, spoken_in, target, approve=review.translation)
+        translation = await self._translation.translate(
+            transcript.texts, transcript.spoken_in, target, approve=review.translation
+        )
         segments = tuple(
             replace(segment, text=text, words=(), language=None)
             for segment, text in zip(transcript.segments, translation.texts, strict=True)

@@ -120,6 +120,11 @@ def encode_pcm(samples: Samples) -> bytes:
     return np.rint(np.clip(samples, -1, 1) * _FULL_SCALE).astype("<i2").tobytes()
 
 
+def decode_pcm(pcm: bytes) -> Samples:
+    """As `encode_pcm` wrote it, in [-1, 1]; the lowest value is beyond it by a little."""
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(_FULL_SCALE)
+
+
 def pcm_of_wav(wav: bytes) -> tuple[bytes, int]:
     """The 16-bit samples that `encode_wav` wrote, whatever chunks were added since, and their rate."""
     with wave.open(io.BytesIO(wav)) as reader:
@@ -129,7 +134,7 @@ def pcm_of_wav(wav: bytes) -> tuple[bytes, int]:
 def samples_of_wav(wav: bytes) -> Audio:
     """As `pcm_of_wav`, in [-1, 1]."""
     pcm, rate = pcm_of_wav(wav)
-    return Audio(np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(_FULL_SCALE), rate)
+    return Audio(decode_pcm(pcm), rate)
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:

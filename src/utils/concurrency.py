@@ -97,6 +97,14 @@ async def in_order(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def after(first: A, rest: AsyncGenerator[A]) -> AsyncGenerator[A]:
+    """All items of which the first was taken already. Close it: that closes `rest`."""
+    async with aclosing(rest):
+        yield first
+        async for item in rest:
+            yield item
+
+
 def start_background(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> None:
     """Run it beside the service, until that closes."""
     task = asyncio.create_task(work)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
+from src.utils.audio import decode_pcm
 
 if TYPE_CHECKING:
     import av
@@ -21,17 +22,25 @@ _TEMPO = (0.5, 2.0)
 
 def encode_as(audio: Audio, name: str, comment: str) -> bytes:
     """A file in the format mp3, opus (in Ogg), aac (ADTS) or flac. `comment` is its tag of that name; ADTS has none."""
-    import av  # noqa: PLC0415 - as below: 80 MB that a service without such callers does without
-
-    container, codec = _CODECS[name]
     file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=audio.sample_rate, layout="mono")
-        output.metadata["comment"] = stream.metadata["comment"] = comment  # Ogg keeps its tags with the stream
-        assert isinstance(stream, av.AudioStream)  # noqa: S101 - what its codecs are of
+    output, stream = _opened(file, name, audio.sample_rate, comment)
+    with output:
         output.mux(stream.encode(_frame(audio)))
         output.mux(stream.encode(None))
     return file.getvalue()
+
+
+def _opened(
+    file: "io.BytesIO | _Written", name: str, rate: int, comment: str
+) -> "tuple[av.container.OutputContainer, av.AudioStream]":
+    import av  # noqa: PLC0415 - as below: 80 MB that a service without such callers does without
+
+    container, codec = _CODECS[name]
+    output = av.open(file, "w", format=container)
+    stream = output.add_stream(codec, rate=rate, layout="mono")
+    output.metadata["comment"] = stream.metadata["comment"] = comment  # Ogg keeps its tags with the stream
+    assert isinstance(stream, av.AudioStream)  # noqa: S101 - what its codecs are of
+    return output, stream
 
 
 class StreamEncoder:
@@ -40,34 +49,33 @@ class StreamEncoder:
     """
 
     def __init__(self, name: str, comment: str) -> None:
-        import av  # noqa: PLC0415
-
         self._new = _Written()
-        self._stream: av.AudioStream | None = None
-        if name in ("wav", "pcm"):
-            self._new.write(_endless_wav(OUTPUT_SAMPLE_RATE) if name == "wav" else b"")
-            return
-        container, codec = _CODECS[name]
-        self._output = av.open(self._new, "w", format=container)
-        stream = self._output.add_stream(codec, rate=OUTPUT_SAMPLE_RATE, layout="mono")
-        self._output.metadata["comment"] = stream.metadata["comment"] = comment
-        assert isinstance(stream, av.AudioStream)  # noqa: S101 - what its codecs are of
-        self._stream = stream
+        self._encoding: tuple[av.container.OutputContainer, av.AudioStream] | None = None
+        if name == "wav":
+            self._new.write(_endless_wav(OUTPUT_SAMPLE_RATE))
+        elif name != "pcm":
+            self._encoding = _opened(self._new, name, OUTPUT_SAMPLE_RATE, comment)
 
     def encode(self, pcm: bytes) -> bytes:
         """What there is of the file after these samples, and was not given before."""
-        if self._stream is None:
+        if self._encoding is None:
             return self._new.taken() + pcm
-        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32767)
-        self._output.mux(self._stream.encode(_frame(Audio(samples, OUTPUT_SAMPLE_RATE))))
+        output, stream = self._encoding
+        output.mux(stream.encode(_frame(Audio(decode_pcm(pcm), OUTPUT_SAMPLE_RATE))))
         return self._new.taken()
 
     def end(self) -> bytes:
         """The rest of it."""
-        if self._stream is not None:
-            self._output.mux(self._stream.encode(None))
-            self._output.close()
+        if self._encoding is not None:
+            output, stream = self._encoding
+            output.mux(stream.encode(None))
+            self.close()
         return self._new.taken()
+
+    def close(self) -> None:
+        """Also of a file that nobody wants to its end."""
+        if self._encoding is not None:
+            self._encoding[0].close()
 
 
 def _endless_wav(rate: int) -> bytes:

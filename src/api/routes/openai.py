@@ -196,9 +196,11 @@ async def _spoken_meanwhile(
     job = await services.jobs.submit(caller.user_id, text, b"")
     if body.stream_format == "sse":
         return await sound_response(
-            job, body.response_format, "text/event-stream", services, request, wrapped=_speech_events
+            job, body.response_format, "text/event-stream", services, request, caller, wrapped=_speech_events
         )
-    return await sound_response(job, body.response_format, _MEDIA_TYPES[body.response_format], services, request)
+    return await sound_response(
+        job, body.response_format, _MEDIA_TYPES[body.response_format], services, request, caller
+    )
 
 
 def _hearing_request(form: TranscriptionForm) -> JobRequest:

@@ -83,7 +83,7 @@ async def translate(
     job = await waiting.submit(caller, "translate", wanted, audio, body.priority)
     if sound:
         return await sound_response(
-            job, sound, sound.media_type, services, waiting.request, kept=waiting.key is not None
+            job, sound, sound.media_type, services, waiting.request, caller, kept=waiting.key is not None
         )
     if watches:
         events = job_events(job, services, links, waiting.request)

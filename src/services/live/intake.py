@@ -9,6 +9,7 @@ import numpy as np
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Samples
 from src.domain.errors import Overloaded, RateLimited, RequestInvalid
 from src.domain.speech import ACTIVITY_SECONDS
+from src.utils.audio import decode_pcm
 
 RATE = OUTPUT_SAMPLE_RATE
 """Hz, of what comes and of what is sent."""
@@ -76,4 +77,4 @@ class Intake:
         whole = self._waiting // FRAME * FRAME
         data = b"".join(self._pieces)
         self._pieces, self._waiting = [data[2 * whole :]], self._waiting - whole
-        return np.frombuffer(data[: 2 * whole], "<i2").astype(np.float32) / np.float32(32768)
+        return decode_pcm(data[: 2 * whole])

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -26,7 +26,7 @@ from src.services.safeguards.moderation import Moderation, Review
 from src.services.safeguards.provenance import Marking
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
-from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning, joined
+from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning, at_once, joined
 from src.utils.audio import levelled, resample
 from src.utils.concurrency import run_both
 from src.utils.encoding import stretched
@@ -157,11 +157,9 @@ class Understanding:
         """
         assert settings.target is not None  # noqa: S101 - no sound is taken before it is known
         speech, transcript = heard
-        texts = tuple(segment.text for segment in transcript.segments)
-        spoken_in = tuple(segment.language or transcript.language for segment in transcript.segments)
-        review = self._review()
+        spoken_in, review = transcript.spoken_in, self._review()
         translating = self._parts.translation.translate(
-            texts, spoken_in, settings.target, settings.wording, review.translation
+            transcript.texts, spoken_in, settings.target, settings.wording, review.translation
         )
         if all(language == settings.target for language in spoken_in):
             await self._tell_translation(utterance, await translating, settings.target, review.degraded)
@@ -237,7 +235,7 @@ class Speaking:
         if behind > self._lag_seconds:
             raise Overloaded(f"Its translation would be heard {behind:.0f} s later.")
         request = SpeechRequest((), sentences.language, sentences.voice.conditioning)
-        speaking = self._parts.voices.in_pieces(_at_once(sentences.texts), request, sentences.voice)
+        speaking = self._parts.voices.in_pieces(at_once(sentences.texts), request, sentences.voice)
         async with aclosing(speaking) as pieces:
             async for piece in pieces:
                 if piece.sentences:
@@ -265,10 +263,6 @@ class Speaking:
         if speed > 1.0:
             audio = await asyncio.to_thread(stretched, audio, speed)
         return await asyncio.to_thread(resample, audio, RATE)
-
-
-async def _at_once(texts: tuple[str, ...]) -> AsyncGenerator[tuple[str, ...]]:
-    yield texts
 
 
 def left_out(error: VoiceServiceError, utterance: Utterance) -> VoiceServiceError:

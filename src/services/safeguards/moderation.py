@@ -70,8 +70,7 @@ class Review:
 
     async def transcript(self, transcript: Transcript) -> None:
         """As `check`."""
-        texts = tuple(segment.text for segment in transcript.segments)
-        await self.check(ReviewStage.TRANSCRIPT, texts, transcript.language)
+        await self.check(ReviewStage.TRANSCRIPT, transcript.texts, transcript.language)
 
     async def translation(self, translation: Translation) -> None:
         """As `check`."""

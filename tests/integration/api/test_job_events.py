@@ -134,6 +134,7 @@ def test_a_job_that_is_begun_again_is_told_again() -> None:
     assert [json.loads(line.splitlines()[2][6:])["text"] for line in back.events(texts)] == ["two"]
     (rest,) = [json.loads(line.splitlines()[2][6:]) for line in back.events(sound)]
     assert (base64.b64decode(rest["audio"]), rest["sequence"], rest["start"]) == (bytes(4), 1, 4 / 48_000)
+    assert rest["text"] == ""  # told with the sound's beginning
     assert back.attempt(replace(job, fence=3))
 
 
