@@ -217,3 +217,11 @@ def test_a_revoked_service_acts_for_nobody(http: httpx.Client, settings: Setting
     revoke(settings, user_id="another-gateway")
     service = as_user("another-gateway", "voice voice:service") | {"X-On-Behalf-Of": "erik"}
     _is(http.get(USAGE, headers=service), 401, "unauthenticated")
+
+
+def test_sound_that_is_streamed_to_a_service_names_whose_job_it_is(http: httpx.Client) -> None:
+    body = {"audio": "AAAA", "target_language": "es"}
+    answer = http.post("/api/v1/voice/translate", json=body, headers=gateway("ann") | {"Accept": "audio/wav"})
+    assert (answer.status_code, answer.content[:4]) == (200, b"RIFF")
+    job = http.get(answer.headers["content-location"], headers=gateway())
+    assert (job.status_code, job.json()["status"]) == (200, "completed")

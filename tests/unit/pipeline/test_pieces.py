@@ -8,14 +8,17 @@ import pytest
 
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
 from src.domain.jobs import Job, Stage
+from src.domain.moderation import OnFailure, Policy, ReviewStage
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
 from src.services.interpreting import Heard, Piece, Spoken, Translated
 from src.services.pieces import part, pieces
+from src.services.safeguards.moderation import Moderation
 from src.services.transcription import Transcription
 from src.utils.audio import encode_pcm, pcm_of_wav
 from tests.fakes.assembly import WANTED, Bench
 from tests.fakes.fakes import FakeTranslator, FakeVoice, Gate
 from tests.fakes.long_message import LONG, Ears, LongMessages, heard, long_speech
+from tests.unit.safeguards.test_moderation import WordModerator
 
 
 async def _hear(ears: Ears, speech: DecodedSpeech = LONG, language: str | None = None) -> Transcript:
@@ -128,6 +131,17 @@ async def test_a_later_piece_that_no_engine_can_translate_stays_as_it_is_and_is_
     assert job.result is not None
     assert job.result.translated_text == "0 morf 5 morf bonjour"
     assert job.result.degraded == ("The part in 'fr' was not translated: no engine knows fr to es.",)
+
+
+async def test_each_piece_is_moderated_also_one_that_stays_as_it_is() -> None:
+    looking = Moderation(Policy.FLAG, (WordModerator("bonjour"),), OnFailure.REFUSE, None)
+    ears = Ears({23: heard("bonjour", "fr")})
+    bench = Bench(transcriber=ears, translator=FakeTranslator(pairs=(("en", "es"),)), moderation=looking)  # type: ignore[arg-type]
+    _, job = await _run(bench, [])
+    assert job.result is not None
+    assert job.result.moderation is not None
+    found = {stage: review.categories for stage, review in job.result.moderation.stages.items()}
+    assert found == {ReviewStage.TRANSCRIPT: ("profanity",), ReviewStage.TRANSLATION: ("profanity",)}
 
 
 async def test_a_message_that_is_cancelled_stops_all_engines() -> None:
