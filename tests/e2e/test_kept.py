@@ -88,6 +88,28 @@ def _refuse(route: Route) -> None:
     route.abort()
 
 
+def test_a_token_that_the_server_wants_is_asked_for_and_sent(watched: Watched) -> None:
+    page = watched.page
+    sent: list[str | None] = []
+
+    def answer(route: Route) -> None:
+        sent.append(route.request.headers.get("authorization"))
+        problem = {"title": "A valid token is required", "detail": "Send one.", "code": "unauthenticated"}
+        allowed = sent[-1] == "Bearer a.b.c"
+        route.fulfill(
+            json={"jobs": [failed("mine")], "next_cursor": None} if allowed else problem, status=200 if allowed else 401
+        )
+
+    page.route("**/api/v1/voice/jobs?*", answer)
+    show(page, "History")
+    page.get_by_label("Access token").fill("a.b.c")
+    page.keyboard.press("Enter")
+    expect(page.locator("#history-list > li")).to_have_text([re.compile("mine failed")])
+    expect(page.locator("#history-notice")).to_be_empty()
+    assert sent == [None, "Bearer a.b.c"]
+    watched.complaints.clear()  # the browser tells of every answer that is an error
+
+
 def test_older_messages_are_shown_a_page_at_a_time(watched: Watched) -> None:
     page = watched.page
     pages = {

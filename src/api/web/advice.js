@@ -11,7 +11,7 @@ const ADVICE = {
   format_mismatch: "Export it as WAV, MP3, M4A or FLAC and choose it again.",
   reference_too_short: "Record a message with a few seconds of speech, so that the voice can be learned.",
   unsupported_language: "Pick another language.",
-  unauthenticated: "This server wants a token, which this page cannot send. Ask who runs it.",
+  unauthenticated: "Whoever runs this server gives out tokens. This page keeps yours until its tab is closed.",
   overloaded: "Many messages are waiting. Try again in a moment.",
   rate_limited: "Wait a minute and try again.",
 };

@@ -4,6 +4,10 @@ const ROOT = new URL("../api/v1/", import.meta.url);
 const REALTIME = new URL("../v1/realtime/translations/", import.meta.url);
 const POLL_MS = 250;
 const PATIENCE_MS = 10_000; // how long the server may be unreachable while a job runs
+const TOKEN = "access-token";
+
+/** Send this token with every request of this tab, until it is closed. */
+export const keepToken = (token) => sessionStorage.setItem(TOKEN, token);
 
 /** An answer that is not a success: the fields of its problem+json. */
 export class Problem extends Error {
@@ -18,9 +22,11 @@ export class Unreachable extends Error {
 }
 
 async function call(url, init = {}) {
+  const token = sessionStorage.getItem(TOKEN);
+  const headers = { ...init.headers, ...(token && { Authorization: `Bearer ${token}` }) };
   let response;
   try {
-    response = await fetch(url, init);
+    response = await fetch(url, { ...init, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Unreachable(error.message);

@@ -132,14 +132,26 @@ def _iso(sign: str, language: str) -> str:
 def _money(match: re.Match[str], language: str) -> str:
     code = _iso(match["before"] or match["after"], language)
     *first, last = re.split(r"\s?[–—-]\s?", match["n1"] or match["n2"])
-    genitive = not first and _asks_genitive(match, language)
+    genitive = _asks_genitive(match, language)
     words = _sum(last, match["m1"] or match["m2"], code, language, genitive=genitive)
-    return join_range([say(first[0], language), words], language) if first else words
+    return (
+        join_range([say(first[0], language, "mg" if genitive else ""), words], language)
+        if first
+        else _accusative(words, match, language)
+    )
 
 
 def _asks_genitive(match: re.Match[str], language: str) -> bool:
     """Whether the word before does: до пяти рублей, od stu złotych."""
     return vocabulary(language).number_behind.get(word_before(match)) == "g"
+
+
+def _accusative(words: str, match: re.Match[str], language: str) -> str:
+    """Behind a word that asks for it, one of a feminine noun differs: za jednu korunu."""
+    behind, one, ending = vocabulary(language).accusative
+    if word_before(match) not in behind.split():
+        return words
+    return re.sub(r"(?<!\w)(?:jedna|одна) (\w+)[aа](?!\w)", rf"{one} \1{ending}", words, count=1)
 
 
 def _count(number: str, language: str, *, genitive: bool) -> Decimal | int:
@@ -240,11 +252,12 @@ def _measure(match: re.Match[str], language: str) -> str:
     parts = parse(last, language)
     if parts is None:
         return f"{say(last, language)} {unit}"
-    genitive = not first and not parts[1] and _asks_genitive(match, language)
+    genitive = not parts[1] and _asks_genitive(match, language)
     gender = _agreeing(_gender_of_unit(unit, language), last, language, genitive=genitive)
     hours = language == "ko" and unit == "h" and not first and len(last) < 3 and last.strip("0")
     said_last = f"{korean_count(int(last))} " if hours else say(last, language, gender)
-    words = join_range([*(say(each, language) for each in first), said_last], language)
+    case = "mg" if genitive else ""
+    words = join_range([*(say(each, language, case) for each in first), said_last], language)
     if (unit == "%" and language in ("zh", "tr")) or (unit == "‰" and language == "zh"):  # before the number
         return f"{vocabulary(language).signs[unit]}{' ' if language == 'tr' else ''}{words}"
     if _UNITS[unit] == "speed-kilometer-per-hour" and language == "tr":
@@ -254,8 +267,8 @@ def _measure(match: re.Match[str], language: str) -> str:
     if first and not re.search(r"\d", sentence):  # Arabic has a word for two of them
         sentence = format_unit(5, _UNITS[unit], locale=language)
     written = re.escape(format_decimal(value, locale=language))
-    said = re.sub(rf"(?<!\d){written}(?!\d)", words, sentence, count=1)
-    return _plain_unit(said, language)
+    said = _plain_unit(re.sub(rf"(?<!\d){written}(?!\d)", words, sentence, count=1), language)
+    return said if first else _accusative(said, match, language)
 
 
 @cache

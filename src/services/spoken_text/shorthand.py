@@ -41,6 +41,13 @@ def feet(text: str, language: str) -> str:
     return re.sub(r'(?<=\d)"', "″", text) if text.count('"') == 1 else text
 
 
+def rates(text: str, language: str) -> str:
+    """8h/day, 3x/week."""
+    if language not in ("de", "en", "es", "fr", "it", "nl", "pt"):
+        return text
+    return re.sub(r"(\d\s?[hx×])\s?/\s?(?=[^\W\d_]{3,})", rf"\1 {vocabulary(language).per} ", text)
+
+
 def fold(match: re.Match[str], language: str) -> str:
     """3x, 1.5x."""
     names = vocabulary(language)

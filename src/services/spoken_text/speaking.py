@@ -25,7 +25,7 @@ from src.services.spoken_text.names import (
 from src.services.spoken_text.numbers import NUMBER, digits, gender_of, parse, say
 from src.services.spoken_text.ordinals import word_before
 from src.services.spoken_text.romans import say_romans
-from src.services.spoken_text.shorthand import east_asian, feet, fold, hungarian_times, powers, unit_endings
+from src.services.spoken_text.shorthand import east_asian, feet, fold, hungarian_times, powers, rates, unit_endings
 from src.services.spoken_text.telephones import say_telephones
 from src.services.spoken_text.times import YEAR, say_times, say_years
 from src.services.spoken_text.vocabulary import Vocabulary, vocabulary
@@ -80,6 +80,7 @@ def _sentence(text: str, language: str, unsaid: dict[str, None]) -> str:
     text = say_addresses(text, language)
     text = _markup(unshouted(text, language), names)
     text = re.sub(r"(?<=\d)\s?[xх]\s?(?=\d)", " × ", text)
+    text = rates(text, language)
     text = re.sub(r"(\d)\s?[x×](?!\w|\s?\d)", lambda match: fold(match, language), text)
     if language == "de":  # Schüler:innen
         text = re.sub(r"(?<=[a-zäöüß])[:*_/]-?(?=in(?:nen)?\b)", " ", text)
@@ -188,11 +189,13 @@ def _range(match: re.Match[str], language: str) -> str:
     values = [Decimal(".".join(parts)) if (parts := parse(end, language)) else None for end in (first, last)]
     if hyphen and (values[0] is None or values[1] is None or values[0] >= values[1]):
         return f"{first} {last}"
-    return join_range([_bare(first, language), _bare(last, language)], language)
+    case = "mg" if vocabulary(language).number_behind.get(word_before(match)) == "g" else ""
+    return join_range([_bare(end, language, case) for end in (first, last)], language)
 
 
-def _bare(number: str, language: str) -> str:
-    return say_years(number, language) if len(number) == 4 and language in ("en", "de", "nl") else say(number, language)
+def _bare(number: str, language: str, case: str) -> str:
+    year = len(number) == 4 and language in ("en", "de", "nl")
+    return say_years(number, language) if year else say(number, language, case)
 
 
 def _signs(text: str, names: Vocabulary) -> str:
@@ -231,6 +234,9 @@ def _number(match: re.Match[str], language: str) -> str:
     if case and (counted or language == "ru" or not re.fullmatch(YEAR, number)):
         gender = (gender or "m") + case
     said = say(number, language, gender)
+    behind, one, _ = vocabulary(language).accusative
+    if noun and noun[1][-1] in "uęую" and word_before(match) in behind.split():  # za 1 hodinu
+        said = re.sub("(?:jeden|jedna|один|одна)$", one, said)
     return (
         said + "o"
         if said == "un" and noun and re.match("s[^aeiouh]|[zxy]|gn|ps", noun[1]) and language == "it"
