@@ -117,9 +117,14 @@ async def translations(
     request: Request,
 ) -> Response:
     """Speech to English text."""
-    return _transcript(
-        await _hear(form, caller, services, request, target="en"), form.response_format, "translate", frozenset()
-    )
+    try:
+        heard = await _hear(form, caller, services, request, "en", _HEARD_AT_ONCE_SECONDS)
+    except LongRecording:
+        job = await services.jobs.submit(caller.user_id, _hearing_request(form), await _audio(form))
+        heard = _heard(await unless_gone(request, _completed(job, services)))
+        translating = services.on_demand.translate(caller.user_id, heard, "en", request_id_of(request.scope))
+        heard = await unless_gone(request, translating)
+    return _transcript(heard, form.response_format, "translate", frozenset())
 
 
 @json_router.post(

@@ -215,6 +215,16 @@ def test_a_long_text_is_sent_while_it_is_spoken(url: str, client: openai.OpenAI,
     assert b"".join(base64.b64decode(each["audio"]) for each in pieces[:-1]) == sound
 
 
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the client's own
+def test_a_long_recording_becomes_english_text_by_a_job(url: str, client: openai.OpenAI) -> None:
+    english = client.audio.translations.create(
+        file=("a.wav", b"long"), model="whisper-1", extra_body={"language": "fr"}
+    )
+    assert english.text == ".gninrom dooG .etal si niart ehT"  # the fake translator's words
+    newest = httpx.get(f"{url}/api/v1/voice/jobs").json()["jobs"][0]
+    assert (newest["status"], newest["target_language"]) == ("completed", None)
+
+
 def test_a_long_recording_is_heard_as_a_job_and_its_deltas_come_one_by_one(client: openai.OpenAI) -> None:
     whole = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"long"))
     assert whole.text == TEXT
