@@ -26,5 +26,6 @@ export function explain(error) {
   }
   const known = ADVICE[error.code] ?? (error.retryable ? "Try again." : "");
   const advice = error.code === "internal_error" && error.requestId ? `Request id for who runs the server: ${error.requestId}` : known;
-  return { title: error.title, detail: error.detail, advice, retryable: Boolean(error.retryable) };
+  const detail = error.detail?.includes("Authorization") ? "" : error.detail; // which speaks of the header
+  return { title: error.title, detail, advice, retryable: Boolean(error.retryable) };
 }
