@@ -7,7 +7,8 @@ the same work one step after the other: the whole message heard by `transcribe`,
 
 Then a message is spoken into the WebSocket at the pace of its speech. Of each sentence: from its end in the sound to
 the first sound of its translation, and to the last; of the first and the last third, so that a lag that grows shows;
-and the share of words that is heard wrong, beside that of the whole file.
+the share of words that is heard wrong, beside that of the whole file; and the memory at the first sound and at the
+end. Text is never taken back: the protocol has no event for that.
 """
 
 import argparse
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             print("  ".join(f"{value:.2f}" for value in row.values()))
         spoken_into = {}
         if arguments.spoken_seconds:
-            spoken_into = _spoken_into(client, url, source, target, arguments.spoken_seconds)
+            spoken_into = _spoken_into(client, url, process.pid, source, target, arguments.spoken_seconds)
             print(
                 "spoken into the WebSocket:", *(f"{name} {value:.2f}" for name, value in spoken_into.items()), sep="  "
             )
@@ -106,11 +107,13 @@ def _wav(audio: Audio) -> str:
     return base64.b64encode(encode_wav(audio)).decode()
 
 
-def _spoken_into(client: httpx.Client, url: str, source: str, target: str, seconds: float) -> dict[str, float]:
+def _spoken_into(
+    client: httpx.Client, url: str, pid: int, source: str, target: str, seconds: float
+) -> dict[str, float]:
     samples, text = _prompts(source, seconds, 100, _BETWEEN_SENTENCES)
     sound = resample(Audio(samples, people.RATE), OUTPUT_SAMPLE_RATE)
     pcm = encode_pcm(sound.samples)
-    first, last, heard, left_out = dict[int, float](), dict[int, float](), "", 0
+    first, last, heard, left_out, memory = dict[int, float](), dict[int, float](), "", 0, list[float]()
     with connect(url.replace("http", "ws", 1) + "/v1/realtime/translations", max_size=None) as socket:
         audio = {"input": {"transcription": {"language": source}}, "output": {"language": target}}
         socket.send(json.dumps({"type": "session.update", "session": {"audio": audio}}))
@@ -120,12 +123,14 @@ def _spoken_into(client: httpx.Client, url: str, source: str, target: str, secon
         speaker.start()
         for event in map(json.loads, socket):
             if event["type"] == "session.output_audio.delta":
+                memory = memory or [_memory(pid)]
                 first.setdefault(event["elapsed_ms"], event["lag_ms"] / 1000)
                 last[event["elapsed_ms"]] = event["lag_ms"] / 1000
             elif event["type"] == "session.input_transcript.delta":
                 heard += event["delta"]
             elif event["type"] == "error":
                 left_out += 1
+    memory.append(_memory(pid))
     told = _whole(client, _wav(sound), source)
     third = max(1, len(first) // 3)
     lags = list(first.values())
@@ -138,6 +143,8 @@ def _spoken_into(client: httpx.Client, url: str, source: str, target: str, secon
         "first_third_p50": statistics.median(lags[:third]),
         "last_third_p50": statistics.median(lags[-third:]),
         "told_as_left_out": left_out,
+        "mib_at_first": memory[0],
+        "mib_at_the_end": memory[-1],
         "wrong_words": word_error_rate(text, heard, source),
         "wrong_words_of_the_file": word_error_rate(text, told, source),
     }

@@ -111,7 +111,7 @@ async def stored_steps(job: Job, services: Services) -> AsyncIterator[Step]:
     yield Texts("translation", translated, job.request.target_language or "")
     if has_sound(job) and result.audio_key:
         wav = await services.storage.get(result.audio_key)
-        for sound in await asyncio.to_thread(lambda: list(sounds(pcm_of_wav(wav)[0]))):
+        for sound in await asyncio.to_thread(lambda: list(sounds(pcm_of_wav(wav)[0], result.translated_text))):
             yield sound
 
 

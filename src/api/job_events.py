@@ -4,8 +4,8 @@ progress      each new state: `status`, `stage`, `position`, `estimated_wait_sec
 transcript    each segment as it was heard
 translation   each segment in the target language
 audio         speech as it is in the answer: 16 bits, 24 kHz, mono, in base64, with its start and, where it begins to
-              say something, the text; where `return_base64` asks for it and the answer is WAV. Together they are
-              its samples
+              say something, the text: a sentence or more; of a stored answer, all of it; where `return_base64` asks
+              for sound and the answer is WAV. Together they are its samples
 restart       the job is begun again: what was told so far does not count
 done          the whole answer without its audio
 error         the problem, instead of `done`

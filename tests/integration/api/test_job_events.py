@@ -98,6 +98,8 @@ def test_whoever_comes_back_gets_what_follows_the_last_event(http: httpx.Client)
     everything = events(http.get(path))
     assert events(http.get(path, headers={"Last-Event-ID": "another-jobs"})) == everything
     assert sound_of(everything) == sound_of(pieces)
+    said = " ".join(members["text"] for kind, _, members in everything if kind == "audio").strip()
+    assert said == whole[-1][2]["translated_text"]
     assert http.get("/api/v1/voice/job/nobodys/events").status_code == 404
 
 
