@@ -52,18 +52,26 @@ class _Waiting:
     key: IdempotencyKey = None
 
     async def submit(
-        self, caller: Identity, operation: str, wanted: JobRequest, audio: bytes, priority: str | None = None
+        self,
+        caller: Identity,
+        operation: str,
+        wanted: JobRequest,
+        audio: bytes,
+        priority: str | None = None,
+        *,
+        watched: bool = False,
     ) -> Job:
         """`priority`: as the caller names it; None: who waits for the answer goes before who comes back for it.
+        `watched`: the answer is told as it is made.
 
         Raises what `Jobs.submit` and `Jobs.submit_once` raise.
         """
         jobs = self.services.jobs
         turn = Priority[priority.upper()] if priority is not None else _turn(self._patience)
         if self.key is None:
-            return await jobs.submit(caller.user_id, wanted, audio, turn)
+            return await jobs.submit(caller.user_id, wanted, audio, turn, watched=watched)
         fingerprint = await asyncio.to_thread(fingerprint_of, operation, wanted, (audio,))
-        return await jobs.submit_once(caller.user_id, self.key, fingerprint, wanted, audio, turn)
+        return await jobs.submit_once(caller.user_id, self.key, fingerprint, wanted, audio, turn, watched=watched)
 
     async def answer(self, job: Job, caller: Identity) -> Job | Response:
         """The completed job, or the 202 that says where it goes on. Raises the error of a job that failed."""

@@ -96,7 +96,9 @@ async def transcriptions(
     try:
         heard = await _hear(form, caller, services, request, at_most_seconds=_HEARD_AT_ONCE_SECONDS)
     except LongRecording:
-        job = await services.jobs.submit(caller.user_id, _hearing_request(form), await _audio(form))
+        job = await services.jobs.submit(
+            caller.user_id, _hearing_request(form), await _audio(form), watched=form.stream
+        )
         if form.stream:
             return StreamingResponse(_heard_events(job, services, request), media_type="text/event-stream")
         heard = _heard(await unless_gone(request, _completed(job, services)))
@@ -198,7 +200,7 @@ async def _spoken_meanwhile(
     text = JobRequest(
         AudioFormat.WAV, wanted.language, voice_profile_id=body.voice, text=wanted.text, speed=wanted.speed
     )
-    job = await services.jobs.submit(caller.user_id, text, b"")
+    job = await services.jobs.submit(caller.user_id, text, b"", watched=True)
     if body.stream_format == "sse":
         return await sound_response(
             job, body.response_format, "text/event-stream", services, request, caller, wrapped=_speech_events

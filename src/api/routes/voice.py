@@ -75,17 +75,17 @@ async def translate(
         await services.profiles.require_usable(wanted.voice_profile_id, caller.user_id)
     accept = waiting.request.headers.get("accept", "")
     sound = wanted_sound(accept, wanted)
-    watches = MEDIA_TYPE in accept
-    if watches or sound:
+    told = MEDIA_TYPE in accept
+    if watched := told or sound is not None:
         services.jobs.require_watchable(caller.user_id)
     audio = await decode_audio(body.audio)
     wanted = replace(wanted, return_base64=True) if sound else wanted
-    job = await waiting.submit(caller, "translate", wanted, audio, body.priority)
+    job = await waiting.submit(caller, "translate", wanted, audio, body.priority, watched=watched)
     if sound:
         return await sound_response(
             job, sound, sound.media_type, services, waiting.request, caller, kept=waiting.key is not None
         )
-    if watches:
+    if told:
         events = job_events(job, services, links, waiting.request)
         return StreamingResponse(events, media_type=MEDIA_TYPE, headers=STREAM_HEADERS)
     done = await waiting.answer(job, caller)

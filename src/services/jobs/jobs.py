@@ -58,9 +58,16 @@ class Jobs:
         audio: bytes,
         priority: Priority = Priority.INTERACTIVE,
         job_id: str | None = None,
+        *,
+        watched: bool = False,
     ) -> Job:
-        """Keep the audio and the job, and put it in line. Raises Overloaded, RateLimited, and then nothing is kept."""
+        """Keep the audio and the job, and put it in line. Raises Overloaded, RateLimited, and then nothing is kept.
+
+        `watched`: somebody follows it from its first step on, by `watch`.
+        """
         job_id = job_id or uuid4().hex
+        if watched:
+            await self.trails.watch(job_id, user_id)
         input_key = f"inputs/{job_id}.{request.audio_format}"
         job = Job(job_id, user_id, request, input_key, priority=priority, trace=current_trace.get())
         try:
@@ -81,6 +88,8 @@ class Jobs:
         request: JobRequest,
         audio: bytes,
         priority: Priority = Priority.INTERACTIVE,
+        *,
+        watched: bool = False,
     ) -> Job:
         """As `submit`, but a repeated Idempotency-Key gets the first job. Raises IdempotencyConflict,
         IdempotencyMismatch, and NotFound when that job was deleted.
@@ -95,7 +104,7 @@ class Jobs:
             if await self.jobs.is_erased(job_id):
                 detail = "What this Idempotency-Key made is being erased. Send the request again in a minute."
                 raise IdempotencyConflict(detail, retry_after_seconds=_ERASED_SECONDS)
-            return await self.submit(user_id, request, audio, priority, job_id)
+            return await self.submit(user_id, request, audio, priority, job_id, watched=watched)
 
         return await run_once(
             self.idempotency,

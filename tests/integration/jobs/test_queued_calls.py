@@ -204,6 +204,7 @@ async def test_a_caller_that_leaves_the_queue_leaves_nothing(road: Road) -> None
     while (await road.rows.counts()) != (1, 0):
         await asyncio.sleep(0.01)
     waiting.cancel()
+    await asyncio.wait({waiting})
     await road.is_empty()
 
 
@@ -235,6 +236,7 @@ async def test_a_full_queue_refuses_more(road: Road) -> None:
     with pytest.raises(Overloaded):
         await calls.run("echo")
     waiting.cancel()
+    await asyncio.wait({waiting})
     await road.is_empty()
 
 

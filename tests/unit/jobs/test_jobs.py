@@ -35,6 +35,15 @@ async def test_a_job_goes_from_pending_over_its_stages_to_completed() -> None:
     assert bench.queue.ids == [job.id]
 
 
+@pytest.mark.parametrize("watched", [True, False])
+async def test_steps_that_are_done_before_a_caller_can_watch_are_kept_for_it(watched: bool) -> None:
+    bench = Bench()
+    job = await bench.jobs.submit("ann", WANTED, b"bytes", watched=watched)
+    await bench.run_next()
+    first = await bench.jobs.trails.read(await bench.jobs.get(job.id, "ann"), 0)
+    assert (first is not None) == watched
+
+
 async def test_the_input_is_deleted_when_the_job_has_ended_and_the_use_is_counted() -> None:
     bench = Bench()
     job = await _submit(bench)
