@@ -252,7 +252,8 @@ def _measure(match: re.Match[str], language: str) -> str:
     parts = parse(last, language)
     if parts is None:
         return f"{say(last, language)} {unit}"
-    genitive = not parts[1] and _asks_genitive(match, language)
+    declined = not parts[1] or (language == "ru" and parts == ("1", "5"))
+    genitive = declined and _asks_genitive(match, language)
     gender = _agreeing(_gender_of_unit(unit, language), last, language, genitive=genitive)
     hours = language == "ko" and unit == "h" and not first and len(last) < 3 and last.strip("0")
     said_last = f"{korean_count(int(last))} " if hours else say(last, language, gender)

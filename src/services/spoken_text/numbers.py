@@ -61,6 +61,9 @@ def say(number: str, language: str, gender: str = "") -> str:
         whole = cardinal(int(integer), language, "" if fraction else gender)
     if not fraction:
         return whole
+    if (integer, fraction) == ("1", "5") and gender and "|" in (half := vocabulary(language).one_and_half):
+        masculine, feminine = half.split("|")
+        return feminine if gender[0] == "f" else "полутора" if gender == "mg" and language == "ru" else masculine
     if language in ("ru", "hu") and len(fraction) <= 3 and int(fraction) and len(integer) <= 9:  # five tenths
         return str(num2words(float(f"{integer}.{fraction}"), lang=language))
     return f"{whole}{_fraction(fraction, language)}"
@@ -92,7 +95,7 @@ def digits(number: str, language: str) -> str:
 @lru_cache(1024)
 def cardinal(number: int, language: str, gender: str = "") -> str:
     """0 or more in words; `gender` m, f or n where a noun of that gender follows, empty where none does. In Russian,
-    Polish and Czech, the case may follow the gender: g (genitive); in Russian also d (dative), i (instrumental).
+    Polish and Czech, the case may follow the gender: g (genitive), i (instrumental); in Russian also d (dative).
     """
     if number >= 10**_LONGEST:
         return digits(str(number), language)
@@ -105,8 +108,10 @@ def cardinal(number: int, language: str, gender: str = "") -> str:
         words = " ".join(_TURKISH.findall(words))
     for wrong, right in vocabulary(language).repairs.items():
         words = words.replace(wrong, right)
-    if gender[1:] == "g":
+    if gender[1:] in ("g", "i"):
         words = _genitive(words, vocabulary(language).genitive)
+    if gender[1:] == "i":
+        words = " ".join(vocabulary(language).instrumental.get(word, word) for word in words.split())
     return _before_noun(words, language, gender)
 
 

@@ -168,7 +168,7 @@ def _mixed(whole: str, fraction: str, language: str, *, half: bool) -> str:
     """A whole number and a fraction: one and a half."""
     names = vocabulary(language)
     if half and whole == "1" and names.one_and_half:
-        return names.one_and_half
+        return names.one_and_half.split("|")[0]
     if half and language == "de":
         return say(whole, language, "m") + names.mixed_half
     if half and names.mixed_half:
@@ -228,9 +228,11 @@ def _number(match: re.Match[str], language: str) -> str:
         match.string[match.end() :],
     )
     noun = None if noun and noun[1] in _words_of_signs(language) else noun
-    gender = gender_of(noun[1], number, language) if noun else ""
+    gender = gender_of(noun[1], "2" if number == "1,5" else number, language) if noun else ""  # nouns as behind two
     case = vocabulary(language).number_behind.get(word_before(match))
     counted = noun and noun[1] not in vocabulary(language).number_behind
+    if language in ("pl", "cs", "ru") and noun and noun[1].endswith(("mi", "ми")):  # z 2 pokojami
+        case = "i"
     if case and (counted or language == "ru" or not re.fullmatch(YEAR, number)):
         gender = (gender or "m") + case
     said = say(number, language, gender)

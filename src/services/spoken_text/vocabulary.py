@@ -46,6 +46,7 @@ class Vocabulary:
     counted: str = ""
     number_behind: dict[str, str] = field(default_factory=dict)
     genitive: dict[str, str] = field(default_factory=dict)
+    instrumental: dict[str, str] = field(default_factory=dict)
     accusative: tuple[str, str, str] = ("", "", "")
     compound: dict[str, str] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
