@@ -2,9 +2,10 @@
 came before that is spoken.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
 
 from src.domain.errors import UnsupportedLanguage
 from src.domain.jobs import Stage, TranslatedSegment
@@ -18,6 +19,8 @@ from src.utils.concurrency import after, in_order
 
 _AHEAD = 2
 """Pieces that are translated before the first of them is spoken."""
+_FIRST_SECONDS = 6.0
+"""For so long the first sentence is spoken with nothing else heard beside it, as both want all of the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Interpreting:
     review: Review
     clock: StageClock
     tell: Tell
+    _said: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self, heard: AsyncGenerator[Transcript], learning: Awaitable[Voice]) -> None:
         """Until all is spoken. Raises what the three steps raise, and ContentBlocked: what may not pass ends here,
@@ -84,6 +88,7 @@ class Interpreting:
         async with aclosing(self._spoken(self._translated(self._heard(heard)), learning)) as spoken:
             async for speech in spoken:
                 await self.tell(Spoken(speech))
+                self._said.set()
 
     async def _heard(self, heard: AsyncGenerator[Transcript]) -> AsyncGenerator[Transcript]:
         await self.clock.begin(Stage.TRANSCRIPTION)
@@ -94,6 +99,9 @@ class Interpreting:
                 await self.tell(Heard(transcript))
                 if transcript.segments:
                     yield transcript
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_FIRST_SECONDS):
+                            await self._said.wait()
 
     async def _translated(self, heard: AsyncGenerator[Transcript]) -> AsyncGenerator[tuple[str, ...]]:
         first = True

@@ -104,11 +104,27 @@ async def test_the_first_piece_is_spoken_while_the_last_is_still_heard() -> None
     bench, told = Bench(transcriber=Ears(gates={23: gate})), list[Piece]()  # type: ignore[arg-type]
     running = asyncio.create_task(_run(bench, told))
     async with asyncio.timeout(60):
-        while not any(isinstance(piece, Spoken) for piece in told):
+        while not (gate.inside and any(isinstance(piece, Spoken) for piece in told)):
             await asyncio.sleep(0.002)
-    assert gate.inside == 1
+    assert not running.done()
     gate.opened.set()
     await running
+
+
+@pytest.mark.parametrize(("seconds", "heard_meanwhile"), [(60.0, [0]), (0.0, [0, 5, 23])])
+async def test_the_first_sentence_has_the_processor_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, heard_meanwhile: list[int]
+) -> None:
+    monkeypatch.setattr("src.services.interpreting._FIRST_SECONDS", seconds)
+    gate, ears, told = Gate(), Ears(), list[Piece]()
+    running = asyncio.create_task(_run(Bench(transcriber=ears, voice=FakeVoice(gate=gate)), told))  # type: ignore[arg-type]
+    async with asyncio.timeout(60):
+        while not gate.inside or len(ears.asked) < len(heard_meanwhile):
+            await asyncio.sleep(0.002)
+    assert [second for second, _ in ears.asked] == heard_meanwhile
+    gate.opened.set()
+    await running
+    assert [second for second, _ in ears.asked] == [0, 5, 23]
 
 
 async def test_the_pieces_are_the_stored_answer_sample_for_sample() -> None:
