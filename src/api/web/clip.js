@@ -1,4 +1,4 @@
-/** A recording on its way to the service: its bytes, its format, and its samples as far as this browser can read them. */
+/** A recording on its way to the service: its bytes, the ending of its name, and its samples as far as this browser can read them. */
 
 import { encodeWav } from "./wav.js";
 
@@ -9,7 +9,7 @@ const MAX_BYTES = 50_000_000;
 /** Hz. The service works at 22 050 Hz, so more would only make the upload longer. */
 const SAMPLE_RATE = 24_000;
 
-const MEDIA_TYPES = { wav: "audio/wav", mp3: "audio/mpeg", m4a: "audio/mp4", flac: "audio/flac" };
+const WAV = { format: "wav", type: "audio/wav" };
 
 export class ClipProblem extends Error {
   constructor(title, detail) {
@@ -19,19 +19,9 @@ export class ClipProblem extends Error {
   }
 }
 
-/** The format that the first bytes show, whatever the file's name says; null when it is none that the service reads. */
-export function formatOf(bytes) {
-  const text = (from, to) => String.fromCharCode(...bytes.subarray(from, to));
-  if (text(0, 4) === "RIFF" && text(8, 12) === "WAVE") return "wav";
-  if (text(0, 4) === "fLaC") return "flac";
-  if (text(4, 8) === "ftyp") return "m4a";
-  if (text(0, 3) === "ID3" || (bytes[0] === 0xff && (bytes[1] & 0xe0) === 0xe0)) return "mp3";
-  return null;
-}
-
 /**
  * @param {ArrayBuffer} bytes a whole audio file
- * @returns {Promise<AudioBuffer | null>} null when this browser cannot read it (ALAC, for one)
+ * @returns {Promise<AudioBuffer | null>} null when this browser cannot read it (ALAC, for one): the service may all the same
  */
 export async function decode(bytes) {
   try {
@@ -58,7 +48,7 @@ export async function clipFromRecording({ samples, sampleRate }) {
   checkDuration(samples.length / sampleRate);
   const buffer = await decode(encodeWav(samples, sampleRate));
   const bytes = encodeWav(buffer.getChannelData(0).subarray(0, MAX_SECONDS * SAMPLE_RATE), SAMPLE_RATE);
-  return { name: "Recorded now", format: "wav", blob: new Blob([bytes], { type: MEDIA_TYPES.wav }), buffer };
+  return { name: "Recorded now", format: WAV.format, blob: new Blob([bytes], { type: WAV.type }), buffer };
 }
 
 /** A clip from a file that the person chose. Throws ClipProblem. */
@@ -66,14 +56,9 @@ export async function clipFromFile(file) {
   if (file.size > MAX_BYTES) {
     throw new ClipProblem("The file is too large", `It has ${Math.ceil(file.size / 1e6)} MB and the limit is 50 MB. An MP3 or M4A of the same recording is smaller.`);
   }
-  const bytes = await file.arrayBuffer();
-  const format = formatOf(new Uint8Array(bytes, 0, Math.min(12, bytes.byteLength)));
-  if (!format) {
-    throw new ClipProblem("This kind of file cannot be used", `${file.name} is not a WAV, MP3, M4A or FLAC file. Export it as one of these and choose it again.`);
-  }
-  const buffer = await decode(bytes);
+  const buffer = await decode(await file.arrayBuffer());
   if (buffer) checkDuration(buffer.duration);
-  return { name: file.name, format, blob: new Blob([bytes], { type: MEDIA_TYPES[format] }), buffer };
+  return { name: file.name, format: file.name.split(".").pop(), blob: file.slice(), buffer }; // without a type, which may be wrong: players look
 }
 
 /** @returns {Promise<string>} */
@@ -89,5 +74,5 @@ export function toBase64(blob) {
 /** The spoken answer: WAV in base64. */
 export async function clipFromAnswer(base64) {
   const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-  return { format: "wav", blob: new Blob([bytes], { type: MEDIA_TYPES.wav }), buffer: await decode(bytes.buffer) };
+  return { format: WAV.format, blob: new Blob([bytes], { type: WAV.type }), buffer: await decode(bytes.buffer) };
 }

@@ -131,7 +131,7 @@ function stopRecording() {
 async function request() {
   return {
     audio: await toBase64(clip.blob),
-    audio_format: clip.format,
+    audio_format: "auto",
     source_language: languages.source,
     target_language: languages.target,
     priority: "interactive",

@@ -106,7 +106,7 @@ export class Voices {
     const consent = { given: true, statement: $("voice-statement").textContent.trim(), recorded_at: new Date().toISOString() };
     const name = $("voice-name").value.trim() || null;
     try {
-      await saveProfile({ reference_audio: await toBase64(this.clip.blob), audio_format: this.clip.format, name, consent });
+      await saveProfile({ reference_audio: await toBase64(this.clip.blob), audio_format: "auto", name, consent });
       $("voice-form").reset();
       this.clip = null;
       this.player.pause();
