@@ -5,8 +5,7 @@ from contextlib import AsyncExitStack
 import httpx
 
 from src import __version__
-from src.adapters.callbacks.guard import SystemResolver
-from src.adapters.callbacks.http_sender import HttpCallbackSender
+from src.adapters.callbacks.http_sender import HttpCallbackSender, SystemResolver
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.callbacks import SqlCallbackOutbox
 from src.config.settings import Settings

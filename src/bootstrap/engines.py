@@ -16,8 +16,8 @@ from src.domain.leases import Abilities
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceActivity, VoiceEngine
 from src.domain.provenance import MarkReader
 from src.services.safeguards.provenance import MarkProcessing
-from src.utils.named import Named
 from src.workers.engines import (
+    Named,
     RemoteDecoder,
     RemoteSpeakerAnalyzer,
     RemoteTranscriber,
@@ -237,9 +237,9 @@ def _voice(settings: Settings) -> _Chosen:
         abilities = Abilities(name, engine.spoken_languages())
         return _Chosen(abilities, embedded, notices=(_ESPEAK_ALONE,) if missing else ())
     # Imported here: coqui-tts is no part of an embedded installation.
-    from src.models.xtts.batch import load_xtts_batch  # noqa: PLC0415
     from src.models.xtts.conditioning import ENGINE  # noqa: PLC0415
     from src.models.xtts.coqui import spoken_languages  # noqa: PLC0415
+    from src.models.xtts_model import load_xtts_batch  # noqa: PLC0415
 
     factory = partial(
         load_xtts_batch,

@@ -8,17 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from src.adapters.database.jobs.job_repository import SqlJobRepository
-from src.bootstrap.database import opened_database
-from src.bootstrap.shared import SharedState
-from src.bootstrap.stores import Stores
+from src.bootstrap.stores import SharedState, Stores, opened_database
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
 from src.domain.ports import JobQueue, Storage
 from src.domain.repositories import LeaseRepository
+from src.services.jobs.ending import INPUT_SECONDS, JobUpkeep
 from src.services.jobs.runner import JobRunner
 from src.services.jobs.trail import Trails
-from src.services.jobs.upkeep import INPUT_SECONDS, JobUpkeep
 from src.services.pipeline import Pipeline
 from src.services.profiles.profiles import CLONES
 from src.utils.concurrency import start_background
@@ -26,7 +24,7 @@ from src.workers.job_worker import JobWorker
 from src.workers.lease_keeper import LeaseKeeper
 
 if TYPE_CHECKING:
-    from src.adapters.queue.dramatiq_queue import DramatiqConsumer
+    from src.adapters.redis.queue import DramatiqConsumer
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +78,7 @@ async def start_job_worker(
 def remote_queue(settings: Settings, shared: SharedState, stack: AsyncExitStack) -> JobQueue:
     """Wakes the workers of other processes. Raises EngineUnavailable."""
     # here, as a service that does its own jobs does without Dramatiq
-    from src.adapters.queue.dramatiq_queue import DramatiqQueue  # noqa: PLC0415
+    from src.adapters.redis.queue import DramatiqQueue  # noqa: PLC0415
 
     assert shared.link is not None  # noqa: S101 - the settings want REDIS_URL for it
     queue = DramatiqQueue(_redis_url(settings), shared.link)
@@ -90,7 +88,7 @@ def remote_queue(settings: Settings, shared: SharedState, stack: AsyncExitStack)
 
 def remote_consumer(settings: Settings, worker: JobWorker[Job], stack: AsyncExitStack) -> "DramatiqConsumer":
     """What such a queue wakes `worker` with, not yet started. Raises EngineUnavailable."""
-    from src.adapters.queue.dramatiq_queue import DramatiqConsumer  # noqa: PLC0415 - as above
+    from src.adapters.redis.queue import DramatiqConsumer  # noqa: PLC0415 - as above
 
     consumer = DramatiqConsumer(_redis_url(settings), worker.serve, worker.concurrency)
     stack.push_async_callback(consumer.close, _CONSUMER_STOP_SECONDS)

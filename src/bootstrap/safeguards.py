@@ -33,8 +33,7 @@ from src.models import audioseal_files
 from src.services.accounts.audit import Audit
 from src.services.safeguards.moderation import Moderation
 from src.services.safeguards.provenance import MarkDetection, Marking, Marks
-from src.utils.named import Named
-from src.workers.engines import RemoteWatermark
+from src.workers.engines import Named, RemoteWatermark
 from src.workers.process_pool import ProcessPool
 
 logger = logging.getLogger(__name__)

@@ -257,7 +257,7 @@ def _load(
     """The network, its device and precision, in words; and one for each quality."""
     import torch  # noqa: PLC0415 - only where whisper is installed and wanted
 
-    from src.models.whisper.precision import Precision  # noqa: PLC0415
+    from src.models.whisper.network import Precision  # noqa: PLC0415
     from src.models.whisper.recogniser import Recogniser  # noqa: PLC0415
 
     if threads is not None:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from src.adapters.storage.keys import checked, is_key
 from src.adapters.storage.private_files import (
     KEY_BYTES,
     NOT_THERE,
+    checked,
     copy_private,
+    is_key,
     is_locked,
     no_such_file,
     write_private,
@@ -40,7 +41,7 @@ _PAGE_KEYS = 1000
 class LocalStorage:
     """Implements Storage with files under `root`, readable by this user only.
 
-    What is no key (`keys.py`) raises ValueError. A file is there as a whole or not at all, also when the process is
+    What is no key (`is_key`) raises ValueError. A file is there as a whole or not at all, also when the process is
     killed. A power cut may take what was written in the last seconds, as with the database: waiting for the disk cost
     7 ms for 10 s of audio, and up to 120.
     `signing_key` [>= 32 bytes] signs addresses that hold for `url_ttl_seconds`; `clock` counts Unix seconds.

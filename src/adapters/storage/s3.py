@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from src.adapters.storage.keys import checked
+from src.adapters.storage.private_files import checked
 from src.adapters.storage.s3_addresses import Addresses, presigned
 from src.adapters.storage.s3_calls import S3Calls, S3Options
 from src.adapters.storage.s3_lifecycle import put_rules
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class S3Storage:
-    """Implements Storage. Keys are as `keys.py` says, below `options.prefix`.
+    """Implements Storage. Keys are as `is_key` says, below `options.prefix`.
 
     Every object carries the SHA-256 of its whole content in its metadata; what is read and does not match it is asked
     for again, and then raises DamagedFile. A file is there as a whole or not at all. A write that was given up at its

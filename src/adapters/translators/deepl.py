@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
 
-from src.adapters.translators.breaker import Breaker
 from src.adapters.translators.remote import (
+    Breaker,
     Budget,
     Pair,
     RemoteTranslator,

@@ -11,7 +11,7 @@ from src.api.dependencies import Caller, LinksDep, ServicesDep, on_behalf_of
 from src.api.error_handlers import problems, request_id_of
 from src.api.job_events import MEDIA_TYPE, STREAM_HEADERS, job_events
 from src.api.requests import JsonRoute, claim_of, decode_audio, unless_gone
-from src.api.schemas.callbacks import job_ended
+from src.api.schemas.jobs import job_ended
 from src.api.schemas.provenance import DetectRequest, DetectResponse
 from src.api.schemas.voice import (
     CloneRequest,

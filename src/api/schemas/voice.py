@@ -20,10 +20,9 @@ from src.api.schemas.common import (
     SourceLanguage,
     Text,
     VoiceMatch,
+    example,
 )
-from src.api.schemas.examples import example
-from src.api.schemas.moderation import Moderated
-from src.api.schemas.provenance import Provenance
+from src.api.schemas.provenance import Moderated, Provenance
 from src.domain.audio import AnswerFormat, AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Formality, Quality

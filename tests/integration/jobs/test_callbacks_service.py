@@ -15,7 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from src.api.schemas.callbacks import JobEnded
+from src.api.schemas.jobs import JobEnded
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import service_process, serving

@@ -4,17 +4,43 @@ The `work` that a method gives to `Database.write` may run again when the connec
 All raise Overloaded and EngineUnavailable when the database cannot answer.
 """
 
+from typing import Any
+
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from src.adapters.database.accounts.erasure_plans import SqlPlans, call_off, plan_now
+from src.adapters.database.accounts.deletions import SqlPlans, call_off, plan_now
 from src.adapters.database.consent_tables import consents
-from src.adapters.database.mapping import consent_to_values, profile_to_values
-from src.adapters.database.profiles.consents import keep_consent, profile_of, profiles_with_consents
+from src.adapters.database.engine import Database
+from src.adapters.database.mapping import consent_from_row, consent_to_values, profile_from_row, profile_to_values
 from src.adapters.database.statements import know_user, only
 from src.adapters.database.tables import voice_profiles as profiles
 from src.domain.consent import Consent
 from src.domain.errors import NotFound
 from src.domain.jobs import VoiceProfile, now
+
+_PREFIX = "of_consent_"
+
+
+async def keep_consent(database: Database, connection: AsyncConnection, profile: VoiceProfile) -> None:
+    """Add the profile's consent, if it has one that is not there yet, in the transaction that writes the profile."""
+    if profile.consent is None:
+        return
+    row = database.insert(consents).values(consent_to_values(profile.consent, profile.id, profile.user_id))
+    await connection.execute(row.on_conflict_do_nothing(index_elements=["id"]))
+
+
+def profiles_with_consents() -> Select[Any]:
+    """Profiles, each with the consent that counts, or nulls."""
+    columns = [column.label(_PREFIX + column.name) for column in consents.c]
+    return select(profiles, *columns).outerjoin(consents, consents.c.id == profiles.c.consent_id)
+
+
+def profile_of(row: Row[Any]) -> VoiceProfile:
+    """A row of `profiles_with_consents`."""
+    consent = {name.removeprefix(_PREFIX): value for name, value in row._asdict().items() if name.startswith(_PREFIX)}
+    return profile_from_row(row, consent_from_row(consent) if consent["id"] is not None else None)
+
 
 _NOT_THERE = "There is no such voice profile of this user. One saved with `user_id` is that user's: name the same here."
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from src.adapters.redis_link import PREFIX, RedisDown, RedisLink
+from src.adapters.redis.link import PREFIX, RedisDown, RedisLink
 from src.domain.identity import Revocation
 from src.domain.repositories import Revocations
 from src.utils.cache import MemoryCache
