@@ -126,8 +126,8 @@ class PipelineFailedError(Exception):
 
 
 class ApertiumPipeline:
-    """One mode kept running: a chain of about a dozen small programs that answers each text in milliseconds, and
-    takes a quarter of a second to start. Texts are separated by NUL, which makes every program flush: this is what aligns
+    """One mode kept running: a chain of some twelve small programs that answers each text in milliseconds, and takes a
+    quarter of a second to start. Texts are separated by NUL, which makes every program flush: this is what aligns
     answers with texts one to one. One text at a time: hold `lock` from a batch's first text to its last.
 
     `users` counts those who hold or await the lock; only an idle pipeline may be stopped.

@@ -34,7 +34,7 @@ _TONES = {"1": "→", "2": "↗", "3": "↓", "4": "↘", "5": ""}
 
 
 def chinese_ipa(text: str) -> str:
-    """Of Chinese, with tones and pauses: pinyin of words, then a table of initials and finals. Other letters are left out."""
+    """Of Chinese, with tones and pauses: pinyin of words, then a table. Letters that are not Chinese are left out."""
     # A dictionary of some MB, for Chinese alone.
     from pypinyin import Style, lazy_pinyin  # noqa: PLC0415
     from pypinyin.seg.mmseg import seg  # noqa: PLC0415

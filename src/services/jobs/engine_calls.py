@@ -1,5 +1,5 @@
-"""Engine calls: on the side of the API, which has no engines, and on that of the worker, which has. Each is a row, and a
-file with its arguments.
+"""Engine calls: on the side of the API, which has no engines, and on that of the worker, which has. Each is a row, and
+a file with its arguments.
 
     run(method, args) → file, row → a worker claims it, does it, leaves a file with the answer → the answer
 

@@ -1,5 +1,5 @@
-"""A user's rows in every table that has any, a new one by its column `user_id`: taken away when something is deleted, in
-the transaction of one connection, the paths of their files listed; or read.
+"""A user's rows in every table that has any, a new one by its column `user_id`: taken away when something is deleted,
+in the transaction of one connection, the paths of their files listed; or read.
 """
 
 from collections.abc import AsyncIterator
