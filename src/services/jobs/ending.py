@@ -1,5 +1,5 @@
-"""The last line of a job's life, whoever writes it: its worker, a caller who cancels, or the upkeep, which every process
-that does jobs runs now and then.
+"""The last line of a job's life, whoever writes it: its worker, a caller who cancels, or the upkeep, which every
+process that does jobs runs now and then.
 """
 
 import logging
