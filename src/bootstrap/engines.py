@@ -147,12 +147,7 @@ def build_engines(settings: Settings, remote: SpeechEngines | None = None) -> En
         voice=speech.voice,
         analyzer=RemoteSpeakerAnalyzer(analysis),
         activity=RemoteVoiceActivity(activity),
-        runners={
-            "decoder": decoder,
-            **speech.runners,
-            "speaker_analysis": analysis,
-            "voice_activity": activity,
-        },
+        runners={"decoder": decoder, **speech.runners, "speaker_analysis": analysis, "voice_activity": activity},
         job_concurrency=speech.job_concurrency,
         standing_notices=(*speech.notices, *translation.notices),
         passing_notices=translation.resting,

@@ -240,11 +240,7 @@ class WhisperModel:
 
 
 def _part(
-    hearing: Hearing,
-    recogniser: "Recogniser",
-    span: Span,
-    speech: list[Span],
-    language: str | None = None,
+    hearing: Hearing, recogniser: "Recogniser", span: Span, speech: list[Span], language: str | None = None
 ) -> Part:
     begin, end = span
     samples = hearing.samples[round(begin * MODEL_RATE) : round(end * MODEL_RATE)]

@@ -175,10 +175,7 @@ class Bucket:
         """What names the upload in the calls that follow."""
         target = self._bucket | {"Key": name}
         begun = self._client.create_multipart_upload(
-            **target,
-            ContentType=content_type(name),
-            Metadata={_SHA256: sha256},
-            ChecksumAlgorithm="SHA256",
+            **target, ContentType=content_type(name), Metadata={_SHA256: sha256}, ChecksumAlgorithm="SHA256"
         )
         return target | {"UploadId": begun["UploadId"]}
 

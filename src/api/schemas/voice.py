@@ -80,8 +80,7 @@ class Listening(BaseModel):
         Field(min_length=1, max_length=16, description="Candidates: one or more of these are spoken."),
     ] = None
     prompt: Annotated[
-        Text | None,
-        Field(max_length=200, description="Names and rare words that may occur, for the recogniser."),
+        Text | None, Field(max_length=200, description="Names and rare words that may occur, for the recogniser.")
     ] = None
 
     @model_validator(mode="after")

@@ -82,14 +82,7 @@ _JOINED = {
     "ɔɪ": "Y",
 }
 """Two sounds that espeak-ng ties are one sign."""
-_NEAREST = {
-    "ɫ": "l",
-    "ɭ": "l",
-    "ʑ": "ʒ",
-    "ɵ": "ø",
-    "ħ": "h",
-    "ʕ": "ʔ",
-}
+_NEAREST = {"ɫ": "l", "ɭ": "l", "ʑ": "ʒ", "ɵ": "ø", "ħ": "h", "ʕ": "ʔ"}
 """What is near to sounds that the network has no sign for."""
 _KOREAN_BREATH = re.compile("(?<=[kptʧʨ])h")
 _ENGLISH = (
