@@ -144,28 +144,21 @@ class Budget:
         return self.total_seconds / min(2, self.attempts)
 
 
+@dataclass(eq=False)
 class RemoteCalls:
     """Makes the attempts for one provider. `jitter(low, high)` gives a random number between the two. `unavailable` is
     raised when there is no answer.
     """
 
-    def __init__(
-        self,
-        name: str,
-        budget: Budget,
-        breaker: Breaker,
-        jitter: Callable[[float, float], float] = random.uniform,
-        unavailable: type[Unavailable] = TranslationUnavailable,
-    ) -> None:
-        self._name = name
-        self._budget = budget
-        self._breaker = breaker
-        self._jitter = jitter
-        self._unavailable = unavailable
+    name: str
+    budget: Budget
+    breaker: Breaker
+    jitter: Callable[[float, float], float] = random.uniform
+    unavailable: type[Unavailable] = TranslationUnavailable
 
     def deadline(self) -> float:
         """When a call that starts now must have ended, on the event loop's clock."""
-        return asyncio.get_running_loop().time() + self._budget.total_seconds
+        return asyncio.get_running_loop().time() + self.budget.total_seconds
 
     async def run(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
         """The first answer. Raises `unavailable` when there is none in time, and RequestRefused."""
@@ -175,22 +168,22 @@ class RemoteCalls:
             try:
                 return await self._once(attempt, deadline)
             except BreakerOpen as rest:
-                raise self._unavailable(
-                    f"{self._name} failed several times and is left alone for a while.",
+                raise self.unavailable(
+                    f"{self.name} failed several times and is left alone for a while.",
                     retry_after_seconds=rest.retry_after_seconds,
                 ) from None
             except ProviderFailed as failure:
-                logger.warning("%s: attempt %d failed: %s", self._name, number, failure)
+                logger.warning("%s: attempt %d failed: %s", self.name, number, failure)
                 pause = self._pause(number, failure, deadline)
                 if pause is None:
-                    raise self._unavailable(
-                        f"{self._name} did not answer: {failure}.", retry_after_seconds=failure.retry_after_seconds
+                    raise self.unavailable(
+                        f"{self.name} did not answer: {failure}.", retry_after_seconds=failure.retry_after_seconds
                     ) from None
             await asyncio.sleep(pause)
 
     async def _once(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
-        ends = min(asyncio.get_running_loop().time() + self._budget.attempt_seconds, deadline)
-        with self._breaker.guard(ProviderFailed):
+        ends = min(asyncio.get_running_loop().time() + self.budget.attempt_seconds, deadline)
+        with self.breaker.guard(ProviderFailed):
             try:
                 async with asyncio.timeout_at(ends):
                     return await attempt()
@@ -199,10 +192,10 @@ class RemoteCalls:
 
     def _pause(self, number: int, failure: ProviderFailed, deadline: float) -> float | None:
         """Seconds to the next attempt: doubling, with jitter, not before the provider allows it. None: no more."""
-        if not failure.retryable or number >= self._budget.attempts or self._breaker.state is BreakerState.OPEN:
+        if not failure.retryable or number >= self.budget.attempts or self.breaker.state is BreakerState.OPEN:
             return None
         longest = _FIRST_PAUSE_SECONDS * 2 ** (number - 1)
-        pause = max(self._jitter(longest / 2, longest), failure.retry_after_seconds or 0.0)
+        pause = max(self.jitter(longest / 2, longest), failure.retry_after_seconds or 0.0)
         return pause if asyncio.get_running_loop().time() + pause < deadline else None
 
 
