@@ -122,7 +122,6 @@ class LocalStorage:
             await asyncio.to_thread(self._remove_leftovers)
 
     async def pages_under(self, prefix: str, older_than_seconds: float = 0.0) -> AsyncIterator[list[str]]:
-        """Keys under `prefix/`, a page at a time, of files written that long ago or longer."""
         with _translated():
             keys = list(
                 await asyncio.to_thread(self._sizes_under, self._path(prefix), time.time() - older_than_seconds)
@@ -146,7 +145,6 @@ class LocalStorage:
         return f"{self._url_prefix}{key}?{query}"
 
     async def get_signed(self, key: str, query: dict[str, str]) -> bytes:
-        """What `url(key)` points at, `query` being the address's. Raises NotFound for a wrong or expired signature."""
         expires, signature = query.get("expires", ""), query.get("signature", "")
         if not (is_key(key) and _EXPIRES.fullmatch(expires)):
             raise no_such_file()

@@ -140,9 +140,7 @@ class S3Storage:
             await self._calls.run("delete", self._bucket.delete, name, uninterrupted=True)
 
     async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
-        """Remove everything under `prefix/` that was written that long ago or longer, by the store's times and this
-        machine's clock, in all its versions. Returns how many files. Raises EngineUnavailable, DeadlineExceeded.
-        """
+        """Times are the store's, and this machine's clock. Raises EngineUnavailable, DeadlineExceeded."""
         written_before = _before(older_than_seconds)
         by_version, removed = self._bucket.versions.kept, 0
         async for page in self._pages(prefix):
@@ -165,7 +163,6 @@ class S3Storage:
             await self.delete(path)
 
     async def pages_under(self, prefix: str, older_than_seconds: float = 0.0) -> AsyncIterator[list[str]]:
-        """Keys under `prefix/`, a page at a time, of files written that long ago or longer."""
         written_before = _before(older_than_seconds)
         async for page in self._pages(prefix):
             old = [item["Key"] for item in page if item["LastModified"].timestamp() <= written_before]

@@ -81,7 +81,6 @@ class JwksKeys:
                             await task
 
     async def key_for(self, kid: object) -> TokenKey | None:
-        """The key with this `kid`; None: the issuer has none. Raises EngineUnavailable when the issuer does not say."""
         if not isinstance(kid, str):
             return None
         if (key := self._believed().get(kid)) is not None:

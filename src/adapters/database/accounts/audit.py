@@ -31,9 +31,7 @@ class SqlAuditLog:
         )
 
     async def about(self, user_id: str, most: int, after: Place | None = None) -> list[Recorded]:
-        """The newest `most` events that the user did, or that were done to the user, newest first; those after a
-        place of this log. Each of the two is read through its own index, as far as the page goes.
-        """
+        """Each of the two is read through its own index, as far as the page goes."""
         did = audit_log.c.user_id == user_id
         parts = [_newest([did], most, after)]
         parts.append(_newest([audit_log.c.subject == user_subject(user_id), ~did], most, after))

@@ -90,7 +90,6 @@ class SqlDeletions(SqlPlans):
         self._keep_seconds = keep_seconds
 
     async def request(self, kind: DeletionKind, subject: str, owner: str, by: str) -> Deletion:
-        """Raises NotFound."""
         time, hashed = now(), self._database.pseudonyms.hash
         settles_at = time + timedelta(seconds=self._settle_seconds)
         deletion = Deletion(uuid4().hex, kind, subject, owner, time, settles_at)

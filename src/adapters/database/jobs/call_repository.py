@@ -26,7 +26,6 @@ class SqlCallRepository(LeasedRows[EngineCall]):
         super().__init__(database, calls, _from_row, fresh={}, noun="engine calls")
 
     async def add(self, call: EngineCall, most_waiting: int, seconds: float) -> None:
-        """Queue it for `seconds`: nobody begins it later. Raises Overloaded when `most_waiting` calls wait."""
         place = {"expires_at": self._database.later(seconds), "turn": self._turn(call.user_id, call.priority)}
         values = columns(calls, call, error=error_to_json(call.error), **place)
 
@@ -52,7 +51,7 @@ class SqlCallRepository(LeasedRows[EngineCall]):
         return await self._database.write(work, repeatable=True)
 
     async def overdue(self) -> list[EngineCall]:
-        """Calls whose time is over, and which their callers have not taken away: some of them."""
+        """Some of them."""
         over = calls.c.expires_at <= self._database.later(0)
         return [_from_row(row) for row in await self._database.read(select(calls).where(over).limit(_OVERDUE_AT_ONCE))]
 

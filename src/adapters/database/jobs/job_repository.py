@@ -28,11 +28,7 @@ class SqlJobRepository(LeasedRows[Job]):
         super().__init__(database, jobs, job_from_row, fresh={"stage": null()}, noun="jobs")
 
     async def add(self, job: Job, most_waiting: int, most_of_user: int | None = None) -> None:
-        """Queue it: users of the same priority take turns, however many jobs each has waiting.
-
-        Raises Overloaded when `most_waiting` jobs wait already; that many may be exceeded by those added just now.
-        RateLimited when `most_of_user` of its user do, which holds exactly.
-        """
+        """`most_waiting` may be exceeded by those added just now, `most_of_user` holds exactly."""
         values = {**job_to_values(job), "turn": self._turn(job.user_id, job.priority)}
 
         async def work(connection: AsyncConnection) -> None:
@@ -63,11 +59,7 @@ class SqlJobRepository(LeasedRows[Job]):
         await change(self._database, update, repeatable=True)
 
     async def finish(self, job: Job, usage: UsageEvent) -> bool:
-        """Write the final state, count the use, and keep the callback to be sent: all or nothing. Repeating it changes
-        nothing.
-
-        False, and nothing is written: the row is gone, has ended otherwise, or was leased to another worker since.
-        """
+        """The callback to be sent is kept with the rest: all or nothing."""
 
         async def work(connection: AsyncConnection) -> bool:
             if not await self._end(connection, job, job.status, {**job_outcome(job), "stage": null()}):
@@ -84,7 +76,7 @@ class SqlJobRepository(LeasedRows[Job]):
         return bool(await self._database.read(listed))
 
     async def ended_before(self, seconds_ago: float) -> list[Job]:
-        """Completed and failed jobs last updated that long ago or longer: the oldest ENDED_JOBS_AT_ONCE of them."""
+        """The oldest ENDED_JOBS_AT_ONCE of them."""
         ended = jobs.c.status.in_([JobStatus.COMPLETED.value, JobStatus.FAILED.value])
         old = jobs.c.updated_at <= now() - timedelta(seconds=seconds_ago)
         query = select(jobs).where(ended, old).order_by(jobs.c.updated_at).limit(ENDED_JOBS_AT_ONCE)
@@ -105,10 +97,8 @@ class SqlJobViews:
     async def of_user(
         self, user_id: str, most: int, after: Place | None = None, statuses: frozenset[JobStatus] = frozenset()
     ) -> list[Job]:
-        """The newest `most` of the user's jobs, newest first; those after a place, those in some states (none: all).
-
-        Each state is read through its own part of an index, as far as this page goes, so that a page costs the same
-        however many jobs in other states the user has.
+        """Each state is read through its own part of an index, as far as this page goes: a page costs the same however
+        many jobs in other states the user has.
         """
         wanted = [jobs.c.user_id == user_id, *([_is_after(after)] if after else [])]
         query = _newest(wanted, most)

@@ -49,11 +49,6 @@ class SqlProfileRepository(SqlPlans):
     """Implements ProfileRepository."""
 
     async def save(self, profile: VoiceProfile, replaced: VoiceProfile | None = None, *, planned: bool = False) -> None:
-        """Insert, or replace the one with the same id, and add its consent to those before it.
-
-        `replaced`: what is there now; its files are to be erased. `planned`: the erasure of the profile's files is
-        planned, and is called off. Raises NotFound when that one is another user's, or was deleted meanwhile.
-        """
         values = profile_to_values(profile)
         own = (profiles.c.id == profile.id) & (profiles.c.user_id == profile.user_id)
         upsert = self._database.insert(profiles).values(values)
