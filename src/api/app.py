@@ -15,7 +15,7 @@ from src.api.dependencies import Services
 from src.api.error_handlers import OPENAI_PREFIX, problems
 from src.api.middleware import required_scope
 from src.api.middleware.auth import ON_BEHALF_OF
-from src.api.routes import admin, audio, health, jobs, languages, me, openai, page, profiles, realtime, usage, voice
+from src.api.routes import admin, audio, health, jobs, languages, me, openai, page, profiles, realtime, voice
 from src.domain.accounts import Quota
 from src.domain.identity import SCOPES, Identity
 
@@ -44,7 +44,7 @@ def build_app(edge: middleware.Edge, lifespan: Lifespan) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.stopping, app.state.ending = asyncio.Event(), asyncio.Event()
-    for part in (voice, profiles, jobs, languages, me, usage, openai, realtime, admin, audio, health, page):
+    for part in (voice, profiles, jobs, languages, me, openai, realtime, admin, audio, health, page):
         app.include_router(part.router)
     describe_access(app, asks_tokens=edge.verifier is not None)
     middleware.install(app, edge)

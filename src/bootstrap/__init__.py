@@ -2,7 +2,7 @@
 closed before them.
 
 One file for each part: `process` (settings, log, server), `access`, `stores` (and `storage`), `engines` (and
-`translators`), `use_cases` (and `safeguards`), `jobs`, `callbacks`, `fleet` (WORKERS=remote), `health`.
+`translators`), `use_cases` (and `safeguards`), `jobs`, `fleet` (WORKERS=remote), `health`.
 Only these files read settings and name concrete stores and engines.
 """
 
@@ -17,11 +17,16 @@ from src.adapters.database.jobs.idempotency import SqlIdempotencyStore
 from src.adapters.database.jobs.job_repository import SqlJobViews
 from src.api.dependencies import Services
 from src.bootstrap.access import Access, build_sessions
-from src.bootstrap.callbacks import callback_addresses, start_callback_delivery
 from src.bootstrap.engines import Engines, start_engines
 from src.bootstrap.fleet import Membership, start_call_worker, start_remote_workers
 from src.bootstrap.health import build_health
-from src.bootstrap.jobs import remote_consumer, remote_queue, start_job_worker
+from src.bootstrap.jobs import (
+    callback_addresses,
+    remote_consumer,
+    remote_queue,
+    start_callback_delivery,
+    start_job_worker,
+)
 from src.bootstrap.stores import SharedState, Stores, build_shared_state, start_stores
 from src.bootstrap.use_cases import UseCases, build_live, start_use_cases
 from src.config.settings import Settings

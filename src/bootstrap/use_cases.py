@@ -7,8 +7,7 @@ from functools import partial
 
 from src.adapters.database.accounts.deletions import SqlDeletions
 from src.adapters.database.accounts.usage import SqlAudioLedger, SqlUsageRepository
-from src.adapters.database.profiles.challenges import SqlChallengeRepository
-from src.adapters.database.profiles.profile_repository import SqlProfileRepository
+from src.adapters.database.profiles import SqlChallengeRepository, SqlProfileRepository
 from src.bootstrap.engines import Engines
 from src.bootstrap.safeguards import Provenance, start_moderation, start_provenance
 from src.bootstrap.stores import Stores, pseudonym_notices

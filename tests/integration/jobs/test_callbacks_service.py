@@ -64,7 +64,7 @@ def serve(tmp_path: Path) -> Callable[..., AbstractContextManager[httpx.Client]]
 
 def retries(pauses: Sequence[float]) -> dict[str, Any]:
     """For `tests.support.options`."""
-    return {"src.bootstrap.callbacks.CallbackDelivery": {"pauses_seconds": pauses}}
+    return {"src.bootstrap.jobs.CallbackDelivery": {"pauses_seconds": pauses}}
 
 
 Serve = Callable[..., AbstractContextManager[httpx.Client]]

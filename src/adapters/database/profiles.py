@@ -1,22 +1,30 @@
-"""Voice profiles in the database: every query, each method one short transaction.
+"""Voice profiles, and the sentences for their speakers to say, in the database.
 
-The `work` that a method gives to `Database.write` may run again when the connection was lost under it.
-All raise Overloaded and EngineUnavailable when the database cannot answer.
+Every query; each method is one short transaction. The `work` that a method gives to `Database.write` may run again
+when the connection was lost under it. All raise Overloaded and EngineUnavailable when the database cannot answer.
 """
 
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.adapters.database.accounts.deletions import SqlPlans, call_off, plan_now
 from src.adapters.database.consent_tables import consents
+from src.adapters.database.consent_tables import voice_challenges as challenges
 from src.adapters.database.engine import Database
-from src.adapters.database.mapping import consent_from_row, consent_to_values, profile_from_row, profile_to_values
-from src.adapters.database.statements import know_user, only
+from src.adapters.database.mapping import (
+    columns,
+    consent_from_row,
+    consent_to_values,
+    profile_from_row,
+    profile_to_values,
+)
+from src.adapters.database.statements import know_user, only, returned
+from src.adapters.database.tables import users
 from src.adapters.database.tables import voice_profiles as profiles
-from src.domain.consent import Consent
-from src.domain.errors import NotFound
+from src.domain.consent import Challenge, Consent
+from src.domain.errors import NotFound, RateLimited
 from src.domain.jobs import VoiceProfile, now
 
 _PREFIX = "of_consent_"
@@ -107,3 +115,41 @@ class SqlProfileRepository(SqlPlans):
 
 def _files_of(profile: VoiceProfile) -> tuple[str, ...]:
     return (profile.embedding_path, *profile.audio_paths)
+
+
+class SqlChallengeRepository:
+    """Implements ChallengeRepository. An answered challenge stays until it expires, to be counted."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, challenge: Challenge, most_per_user: int) -> None:
+        user = challenge.user_id
+        expired = challenges.delete().where(challenges.c.expires_at <= now())
+        alone = select(users.c.id).where(users.c.id == user).with_for_update()  # so that two do not count together
+        count = select(func.count(), func.min(challenges.c.expires_at)).where(challenges.c.user_id == user)
+        row = challenges.insert().values(columns(challenges, challenge))
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(expired)
+            await know_user(self._database, connection, user)
+            await connection.execute(alone)
+            there, first_to_expire = (await connection.execute(count)).one()
+            if there >= most_per_user:
+                raise RateLimited(
+                    f"You have been given {there} sentences in a short time. Say one of them, or wait.",
+                    retry_after_seconds=max(1.0, (first_to_expire - now()).total_seconds()),
+                )
+            await connection.execute(row)
+
+        await self._database.write(work)
+
+    async def take(self, challenge_id: str, user_id: str) -> Challenge:
+        present = now()
+        this = (challenges.c.id == challenge_id) & (challenges.c.user_id == user_id)
+        open_now = challenges.c.used_at.is_(None) & (challenges.c.expires_at > present)
+        take = challenges.update().where(this, open_now).values(used_at=present).returning(challenges)
+        row = only(await returned(self._database, take))
+        if row is None:
+            raise NotFound("There is no such challenge to be answered: it was, or it has expired. Ask for a new one.")
+        return Challenge(row.id, row.user_id, row.language, row.sentence, row.expires_at)
