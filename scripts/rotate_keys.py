@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from scripts.backups.archive import Place, opened  # noqa: E402
 from scripts.parts.command import BackupError, Facts, execute, told_of  # noqa: E402
-from src.adapters.storage.keyring import Keyring  # noqa: E402
+from src.adapters.storage.sealed import Keyring  # noqa: E402
 from src.bootstrap.storage import (  # noqa: E402
     FETCHED_FROM_BUCKETS,
     FOLDERS,

@@ -16,7 +16,7 @@ from src.bootstrap import running_services
 from src.bootstrap.access import Access, build_access
 from src.bootstrap.engines import Engines
 from src.bootstrap.process import be_private, build_server, configure_logging, load_settings
-from src.bootstrap.shared import SharedState, build_shared_state
+from src.bootstrap.stores import SharedState, build_shared_state
 from src.config.settings import Settings
 from src.domain.errors import VoiceServiceError
 

@@ -19,8 +19,8 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from scripts.parts.command import BackupError, told_of
-from src.adapters.storage.keys import is_key
 from src.adapters.storage.local import LocalStorage
+from src.adapters.storage.private_files import is_key
 from src.adapters.storage.s3 import S3Storage
 from src.bootstrap.storage import audio_folder, s3_options
 from src.config.settings import Settings

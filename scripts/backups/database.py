@@ -20,7 +20,7 @@ from scripts.parts.command import BackupError, told_of
 from src.adapters.database import postgres, sqlite
 from src.adapters.database.engine import Database
 from src.adapters.database.tables import translation_jobs, voice_profiles
-from src.bootstrap.database import open_database
+from src.bootstrap.stores import open_database
 from src.config.settings import Settings
 from src.domain.jobs import JobStatus
 

@@ -23,7 +23,7 @@ from src.domain.audio import Audio
 from src.domain.languages import LANGUAGES
 from src.models.silero_vad import SileroVad
 from src.models.whisper.hearing import MODEL_RATE
-from src.models.whisper.precision import Precision
+from src.models.whisper.network import Precision
 from src.models.whisper.recogniser import Recogniser
 from src.models.whisper.spoken_languages import TELLING_SECONDS, among, spoken_instead
 from src.models.whisper_model import weights_file

@@ -21,7 +21,7 @@ from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood
 from src.domain.speech import Quality
 from src.models.speaker_analysis import SpeakerAnalysis
 from src.models.whisper_model import WhisperModel, weights_file
-from src.services.profiles.challenge_sentences import load_grammars
+from src.services.profiles.challenges import load_grammars
 from src.services.profiles.verification import Bounds, pieces
 from src.utils.audio import levelled, resample
 from src.utils.words import word_error_rate

@@ -40,7 +40,7 @@ from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.domain.audio import WORKING_SAMPLE_RATE, Audio, AudioFormat
 from src.domain.speech import Quality, SpeechRequest
 from src.models.silero_vad import SileroVad
-from src.models.whisper.precision import Precision as WhisperPrecision
+from src.models.whisper.network import Precision as WhisperPrecision
 from src.models.whisper.recogniser import ATTEMPTS, Recogniser
 from src.models.xtts.coqui import load_xtts
 from src.models.xtts_model import XttsModel

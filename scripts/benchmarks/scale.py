@@ -19,8 +19,8 @@ import httpx
 
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.job_repository import SqlJobRepository
-from src.adapters.queue.dramatiq_queue import DramatiqConsumer, DramatiqQueue
-from src.adapters.redis_link import RedisLink
+from src.adapters.redis.link import RedisLink
+from src.adapters.redis.queue import DramatiqConsumer, DramatiqQueue
 from src.domain.jobs import Job
 from src.workers.job_worker import JobWorker
 from tests.chaos.scenarios import Caller

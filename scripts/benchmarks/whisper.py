@@ -32,7 +32,7 @@ from scripts.checkpoints.whisper import DIMENSIONS, make
 from scripts.parts import whisper_packages
 from src.domain.audio import Samples
 from src.domain.speech import Quality
-from src.models.whisper.precision import Precision
+from src.models.whisper.network import Precision
 from src.models.whisper.recogniser import Recogniser
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -27,7 +27,7 @@ from src.domain.audio import WORKING_SAMPLE_RATE, Audio
 from src.domain.speech import Quality, SpeechRequest
 from src.models.xtts.coqui import load_xtts
 from src.models.xtts.decode_loop import DecodeLoop, Sentence
-from src.models.xtts.linear import Precision
+from src.models.xtts.network import Precision
 from src.models.xtts.onnx_graph import BLOCK
 from src.models.xtts.sampling import SamplingOptions
 from src.models.xtts.vocoder import Stream, Vocoder

@@ -4,13 +4,11 @@
 """
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
 from src.config.settings import Settings
-from src.models.embedded_voice import likeness
-from src.models.embedded_voice.kokoro import Kokoro
+from src.models.embedded_voice.kokoro import LIKENESS_FILE, Kokoro
 from src.models.embedded_voice.kokoro_files import VOICES
 from src.models.embedded_voice.phonemes import phonemes
 from src.models.speaker_analysis import SpeakerAnalysis
@@ -29,7 +27,7 @@ def main() -> None:
         prints.append(analysis.analyze(kokoro.say(said, kokoro.voices[name])))
         print(f"{name}: {prints[-1].pitch_hz:.0f} Hz", file=sys.stderr)
     np.savez_compressed(
-        Path(likeness.__file__).with_name("kokoro_likeness.npz"),
+        LIKENESS_FILE,
         names=np.array(names),
         embeddings=np.array([each.embedding for each in prints], np.float16),
         pitches=np.array([each.pitch_hz for each in prints], np.float32),

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from src.api.error_handlers import Problem, RequestTimeout, problem
-from src.api.middleware.linger import Linger
+from src.api.middleware.errors import Linger
 from src.api.middleware.rate_limit import address_of, bucket
 from src.domain.errors import Overloaded
 

@@ -84,19 +84,12 @@ _MAX_FIELD_ERRORS = 20
 _MAX_FIELD_NAME = 100
 
 
-class MethodNotAllowed(InvalidRequest):
+class MethodNotAllowed(InvalidRequest, code="method_not_allowed", title="The method is not allowed here"):
     """The path is there, but not for this method."""
 
-    code = "method_not_allowed"
-    title = "The method is not allowed here"
 
-
-class RequestTimeout(InvalidRequest):
+class RequestTimeout(InvalidRequest, code="request_timeout", title="The body did not arrive in time", retryable=True):
     """The body did not arrive in time."""
-
-    code = "request_timeout"
-    title = "The body did not arrive in time"
-    retryable = True
 
 
 _OF_STATUS: dict[int, type[VoiceServiceError]] = {

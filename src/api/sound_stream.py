@@ -8,8 +8,7 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from src.api.dependencies import Services
-from src.api.following import followed
-from src.api.job_events import STREAM_HEADERS
+from src.api.job_events import STREAM_HEADERS, followed
 from src.api.requests import unless_gone
 from src.domain.audio import AnswerFormat
 from src.domain.callbacks import job_path

@@ -107,10 +107,7 @@ class _Waiting:
     async def _accepted(self, job: Job, caller: Identity) -> Response:
         forecast = await self.services.board.forecast(job)
         body = await presenters.job_response(job, self.services.storage, self.links, forecast)
-        headers = {
-            "Location": job_path(job.id, caller.named),
-            "Retry-After": str(_look_again_after(forecast)),
-        }
+        headers = {"Location": job_path(job.id, caller.named), "Retry-After": str(_look_again_after(forecast))}
         if self.prefer.applied is not None:
             headers["Preference-Applied"] = self.prefer.applied
         return JSONResponse(body.model_dump(mode="json"), status_code=202, headers=headers)

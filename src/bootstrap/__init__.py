@@ -1,9 +1,8 @@
 """What a process of the service consists of, top to bottom: each part is started when those above it are there, and
 closed before them.
 
-One file for each part: `process` (settings, log, server), `access`, `stores` (of `database`, `storage`, `shared`),
-`engines` (and `translators`), `use_cases` (and `safeguards`), `live`, `jobs`, `callbacks`, `fleet`
-(WORKERS=remote), `health`.
+One file for each part: `process` (settings, log, server), `access`, `stores` (and `storage`), `engines` (and
+`translators`), `use_cases` (and `safeguards`), `jobs`, `fleet` (WORKERS=remote), `health`.
 Only these files read settings and name concrete stores and engines.
 """
 
@@ -12,21 +11,24 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from src.adapters.database.accounts.holdings import SqlHoldings
 from src.adapters.database.accounts.usage import SqlUsageRepository
+from src.adapters.database.accounts.user_rows import SqlHoldings
 from src.adapters.database.jobs.idempotency import SqlIdempotencyStore
-from src.adapters.database.jobs.job_views import SqlJobViews
+from src.adapters.database.jobs.job_repository import SqlJobViews
 from src.api.dependencies import Services
 from src.bootstrap.access import Access, build_sessions
-from src.bootstrap.callbacks import callback_addresses, start_callback_delivery
 from src.bootstrap.engines import Engines, start_engines
 from src.bootstrap.fleet import Membership, start_call_worker, start_remote_workers
 from src.bootstrap.health import build_health
-from src.bootstrap.jobs import remote_consumer, remote_queue, start_job_worker
-from src.bootstrap.live import build_live
-from src.bootstrap.shared import SharedState, build_shared_state
-from src.bootstrap.stores import Stores, start_stores
-from src.bootstrap.use_cases import UseCases, start_use_cases
+from src.bootstrap.jobs import (
+    callback_addresses,
+    remote_consumer,
+    remote_queue,
+    start_callback_delivery,
+    start_job_worker,
+)
+from src.bootstrap.stores import SharedState, Stores, build_shared_state, start_stores
+from src.bootstrap.use_cases import UseCases, build_live, start_use_cases
 from src.config.settings import Settings
 from src.domain.jobs import Job
 from src.domain.ports import JobQueue

@@ -6,15 +6,14 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from src.adapters.cache.session_cache import SessionCache
 from src.adapters.database.accounts.audit import SqlAuditLog
 from src.adapters.database.accounts.revocations import SqlRevocations
 from src.adapters.database.engine import Database
+from src.adapters.redis.sessions import SessionCache
 from src.adapters.tokens.jwks import JwksKeys
 from src.api.middleware.this_machine import ThisMachine
 from src.api.middleware.tokens import KeySource, OneKey, TokenVerifier
-from src.bootstrap.database import open_database
-from src.bootstrap.shared import SharedState, build_shared_state
+from src.bootstrap.stores import SharedState, build_shared_state, open_database
 from src.config.settings import Settings
 from src.domain.accounts import AuditTrail
 from src.domain.errors import EngineUnavailable

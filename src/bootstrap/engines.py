@@ -16,8 +16,8 @@ from src.domain.leases import Abilities
 from src.domain.ports import AudioDecoder, Runner, SpeakerAnalyzer, Transcriber, Translator, VoiceActivity, VoiceEngine
 from src.domain.provenance import MarkReader
 from src.services.safeguards.provenance import MarkProcessing
-from src.utils.named import Named
 from src.workers.engines import (
+    Named,
     RemoteDecoder,
     RemoteSpeakerAnalyzer,
     RemoteTranscriber,
@@ -147,12 +147,7 @@ def build_engines(settings: Settings, remote: SpeechEngines | None = None) -> En
         voice=speech.voice,
         analyzer=RemoteSpeakerAnalyzer(analysis),
         activity=RemoteVoiceActivity(activity),
-        runners={
-            "decoder": decoder,
-            **speech.runners,
-            "speaker_analysis": analysis,
-            "voice_activity": activity,
-        },
+        runners={"decoder": decoder, **speech.runners, "speaker_analysis": analysis, "voice_activity": activity},
         job_concurrency=speech.job_concurrency,
         standing_notices=(*speech.notices, *translation.notices),
         passing_notices=translation.resting,
@@ -237,9 +232,9 @@ def _voice(settings: Settings) -> _Chosen:
         abilities = Abilities(name, engine.spoken_languages())
         return _Chosen(abilities, embedded, notices=(_ESPEAK_ALONE,) if missing else ())
     # Imported here: coqui-tts is no part of an embedded installation.
-    from src.models.xtts.batch import load_xtts_batch  # noqa: PLC0415
     from src.models.xtts.conditioning import ENGINE  # noqa: PLC0415
     from src.models.xtts.coqui import spoken_languages  # noqa: PLC0415
+    from src.models.xtts_model import load_xtts_batch  # noqa: PLC0415
 
     factory = partial(
         load_xtts_batch,

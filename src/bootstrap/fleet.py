@@ -12,21 +12,18 @@ from typing import Any
 from uuid import uuid4
 
 from src.adapters.database.engine import Database
-from src.adapters.database.jobs.call_repository import SqlCallRepository
+from src.adapters.database.jobs.call_repository import SqlCallRepository, SqlWorkerRegistry
 from src.adapters.database.jobs.job_repository import SqlJobRepository
-from src.adapters.database.jobs.worker_registry import SqlWorkerRegistry
-from src.bootstrap.database import opened_database
 from src.bootstrap.engines import MAX_WAITING_CALLS, Engines, SpeechEngines
 from src.bootstrap.jobs import LOOKS_PER_LEASE, MAX_ATTEMPTS, recover_for_ever, start_lease_keeper
-from src.bootstrap.stores import Stores
+from src.bootstrap.stores import Stores, opened_database
 from src.config.settings import Settings
 from src.domain.errors import Unavailable
 from src.domain.jobs import now
 from src.domain.leases import CHANGED, WAITING, Abilities, EngineCall, WorkerState
 from src.domain.ports import JobEvents
 from src.domain.repositories import LeaseRepository
-from src.services.jobs.call_runner import CallRunner, CallUpkeep
-from src.services.jobs.queued_calls import QueuedCalls
+from src.services.jobs.engine_calls import CallRunner, CallUpkeep, QueuedCalls
 from src.utils.concurrency import start_background
 from src.workers.engines import RemoteTranscriber, RemoteVoice
 from src.workers.fleet import Fleet

@@ -1,4 +1,7 @@
-"""Jobs: the worker that does them, in either process, and the queue between two processes."""
+"""Jobs: the worker that does them, in either process, the queue between two processes, and the callbacks when they end.
+
+Without WEBHOOK_SECRET there are no callbacks.
+"""
 
 import asyncio
 import logging
@@ -7,26 +10,33 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import TYPE_CHECKING
 
+import httpx
+
+from src import __version__
+from src.adapters.callbacks.http_sender import HttpCallbackSender, SystemResolver
+from src.adapters.database.engine import Database
+from src.adapters.database.jobs.callbacks import SqlCallbackOutbox
 from src.adapters.database.jobs.job_repository import SqlJobRepository
-from src.bootstrap.database import opened_database
-from src.bootstrap.shared import SharedState
-from src.bootstrap.stores import Stores
+from src.bootstrap.stores import SharedState, Stores, opened_database
 from src.config.settings import Settings
+from src.config.values import signing_keys
 from src.domain.errors import EngineUnavailable
 from src.domain.jobs import Job
 from src.domain.ports import JobQueue, Storage
 from src.domain.repositories import LeaseRepository
+from src.services.jobs.callbacks import CallbackAddresses, CallbackDelivery
+from src.services.jobs.ending import INPUT_SECONDS, JobUpkeep
 from src.services.jobs.runner import JobRunner
 from src.services.jobs.trail import Trails
-from src.services.jobs.upkeep import INPUT_SECONDS, JobUpkeep
 from src.services.pipeline import Pipeline
 from src.services.profiles.profiles import CLONES
 from src.utils.concurrency import start_background
+from src.utils.public_addresses import AddressRules
 from src.workers.job_worker import JobWorker
 from src.workers.lease_keeper import LeaseKeeper
 
 if TYPE_CHECKING:
-    from src.adapters.queue.dramatiq_queue import DramatiqConsumer
+    from src.adapters.redis.queue import DramatiqConsumer
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +90,7 @@ async def start_job_worker(
 def remote_queue(settings: Settings, shared: SharedState, stack: AsyncExitStack) -> JobQueue:
     """Wakes the workers of other processes. Raises EngineUnavailable."""
     # here, as a service that does its own jobs does without Dramatiq
-    from src.adapters.queue.dramatiq_queue import DramatiqQueue  # noqa: PLC0415
+    from src.adapters.redis.queue import DramatiqQueue  # noqa: PLC0415
 
     assert shared.link is not None  # noqa: S101 - the settings want REDIS_URL for it
     queue = DramatiqQueue(_redis_url(settings), shared.link)
@@ -90,7 +100,7 @@ def remote_queue(settings: Settings, shared: SharedState, stack: AsyncExitStack)
 
 def remote_consumer(settings: Settings, worker: JobWorker[Job], stack: AsyncExitStack) -> "DramatiqConsumer":
     """What such a queue wakes `worker` with, not yet started. Raises EngineUnavailable."""
-    from src.adapters.queue.dramatiq_queue import DramatiqConsumer  # noqa: PLC0415 - as above
+    from src.adapters.redis.queue import DramatiqConsumer  # noqa: PLC0415 - as above
 
     consumer = DramatiqConsumer(_redis_url(settings), worker.serve, worker.concurrency)
     stack.push_async_callback(consumer.close, _CONSUMER_STOP_SECONDS)
@@ -146,3 +156,35 @@ async def _sweep_for_ever(upkeep: JobUpkeep, storage: Storage, kept_seconds: flo
         except Exception:
             logger.exception("the sweep of old jobs failed; the next one tries again")
         await asyncio.sleep(_SWEEP_SECONDS)
+
+
+_CONCURRENCY = 16
+
+
+def callback_addresses(settings: Settings) -> CallbackAddresses:
+    return CallbackAddresses(
+        AddressRules(settings.callback_allowed_networks),
+        signed=settings.webhook_secret is not None,
+        allow_http=settings.callback_allow_http,
+    )
+
+
+def start_callback_delivery(settings: Settings, database: Database, stack: AsyncExitStack) -> CallbackDelivery | None:
+    """What delivers from now on, until the stack is closed. None where callbacks are off; those that wait, wait on."""
+    if settings.webhook_secret is None:
+        return None
+    resolver = SystemResolver(_CONCURRENCY)
+    stack.callback(resolver.close)
+    sender = HttpCallbackSender(
+        signing_keys(settings.webhook_secret.get_secret_value()),
+        AddressRules(settings.callback_allowed_networks),
+        resolver,
+        httpx.create_ssl_context(),  # heeds SSL_CERT_FILE, as every other client here
+        user_agent=f"voice-translation/{__version__}",
+        connections=_CONCURRENCY,
+    )
+    stack.push_async_callback(sender.close)
+    outbox = SqlCallbackOutbox(database)
+    delivery = CallbackDelivery(outbox, sender, concurrency=_CONCURRENCY)
+    start_background(delivery.run(), stack)
+    return delivery

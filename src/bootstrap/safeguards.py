@@ -33,8 +33,7 @@ from src.models import audioseal_files
 from src.services.accounts.audit import Audit
 from src.services.safeguards.moderation import Moderation
 from src.services.safeguards.provenance import MarkDetection, Marking, Marks
-from src.utils.named import Named
-from src.workers.engines import RemoteWatermark
+from src.workers.engines import Named, RemoteWatermark
 from src.workers.process_pool import ProcessPool
 
 logger = logging.getLogger(__name__)
@@ -70,9 +69,7 @@ def _webhook(settings: Settings, stack: AsyncExitStack) -> Moderator:
     if url is None or secret is None:
         raise EngineUnavailable("MODERATION_ENGINES=webhook needs MODERATION_WEBHOOK_URL and _SECRET.")
     webhook = ModerationWebhook(
-        url,
-        signing_keys(secret.get_secret_value()),
-        None if user_key is None else user_key.get_secret_value().encode(),
+        url, signing_keys(secret.get_secret_value()), None if user_key is None else user_key.get_secret_value().encode()
     )
     stack.push_async_callback(webhook.close)
     return webhook
@@ -122,9 +119,7 @@ async def _start_watermark(settings: Settings, identity: SigningIdentity, stack:
     logger.info("watermark: audioseal from %s (WATERMARK=%s)", settings.audioseal_dir, settings.watermark)
     runner = ProcessPool(
         partial(
-            Named("src.models.audioseal_watermark", "AudioSealWatermark"),
-            settings.audioseal_dir,
-            _message(identity),
+            Named("src.models.audioseal_watermark", "AudioSealWatermark"), settings.audioseal_dir, _message(identity)
         ),
         size=settings.engine_processes,
         queue_size=MAX_WAITING_CALLS,

@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from src.adapters.storage.keyring import KEY_BYTES, Keyring
 from src.adapters.storage.local import LocalStorage
 from src.adapters.storage.private_files import load_or_create, load_or_create_key, replace_private
-from src.adapters.storage.sealed import SealedStorage
+from src.adapters.storage.sealed import KEY_BYTES, Keyring, SealedStorage
 from src.config.settings import Settings
 from src.config.values import PLAIN, is_loopback, storage_keys
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import Storage
 from src.services.deployment.health import Check
-from src.services.jobs.upkeep import INPUT_SECONDS
+from src.services.jobs.ending import INPUT_SECONDS
 from src.services.profiles.profiles import CLONES
 
 logger = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from src.adapters.translators.apertium import ApertiumTranslator
-from src.adapters.translators.breaker import Breaker, BreakerState
 from src.adapters.translators.deepl import DeepLTranslator
 from src.adapters.translators.google import GoogleTranslator
 from src.adapters.translators.libretranslate import LibreTranslator
+from src.adapters.translators.remote import Breaker, BreakerState
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 

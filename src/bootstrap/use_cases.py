@@ -5,19 +5,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from src.adapters.database.accounts.audio_ledger import SqlAudioLedger
 from src.adapters.database.accounts.deletions import SqlDeletions
-from src.adapters.database.accounts.usage import SqlUsageRepository
-from src.adapters.database.profiles.challenges import SqlChallengeRepository
-from src.adapters.database.profiles.profile_repository import SqlProfileRepository
-from src.bootstrap.database import pseudonym_notices
+from src.adapters.database.accounts.usage import SqlAudioLedger, SqlUsageRepository
+from src.adapters.database.profiles import SqlChallengeRepository, SqlProfileRepository
 from src.bootstrap.engines import Engines
 from src.bootstrap.safeguards import Provenance, start_moderation, start_provenance
-from src.bootstrap.stores import Stores
+from src.bootstrap.stores import Stores, pseudonym_notices
 from src.config.settings import Settings
 from src.domain.ports import AudioDecoder
 from src.services.accounts.audio_budget import AudioBudget, BudgetedDecoder
 from src.services.accounts.deletions import Deletions
+from src.services.deployment.languages import LanguageCatalog
+from src.services.live.sessions import LiveSessions
+from src.services.live.stages import Parts
 from src.services.pipeline import Pipeline
 from src.services.profiles.challenges import Challenges
 from src.services.profiles.profiles import Profiles
@@ -108,3 +108,20 @@ def _start_deletions(settings: Settings, stores: Stores, stack: AsyncExitStack) 
     for notice in pseudonym_notices(settings):
         logger.warning("%s", notice)
     return deletions
+
+
+def build_live(settings: Settings, stores: Stores, engines: Engines, use_cases: UseCases, most: int) -> LiveSessions:
+    """`most`: at a time."""
+    parts = Parts(
+        engines.activity,
+        use_cases.transcription,
+        use_cases.pipeline.translation,
+        use_cases.voices,
+        use_cases.profiles,
+        use_cases.provenance.marks.marking,
+        use_cases.moderation,
+        LanguageCatalog(engines.transcriber, engines.translators, engines.voice),
+        SqlUsageRepository(stores.database),
+        use_cases.budget,
+    )
+    return LiveSessions(parts, most=most, most_of_user=settings.max_concurrent_requests_per_user or None)

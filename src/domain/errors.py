@@ -32,6 +32,11 @@ class VoiceServiceError(Exception):
     title: ClassVar[str] = "Internal error"
     retryable: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **told: str | bool) -> None:
+        """`code`, `title` and `retryable`, where they are not those of the base."""
+        for name, value in told.items():
+            setattr(cls, name, value)
+
     def __init__(self, detail: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
@@ -46,11 +51,8 @@ def _rebuild(kind: type[VoiceServiceError], detail: str, retry_after_seconds: fl
     return kind(detail, retry_after_seconds=retry_after_seconds)
 
 
-class InvalidRequest(VoiceServiceError):
+class InvalidRequest(VoiceServiceError, code="validation_error", title="The request is not valid"):
     """The caller sent something that will not work."""
-
-    code = "validation_error"
-    title = "The request is not valid"
 
 
 @contextmanager
@@ -66,213 +68,135 @@ class RequestInvalid(InvalidRequest):
     """A field is missing or has a wrong value."""
 
 
-class InvalidBase64(InvalidRequest):
+class InvalidBase64(InvalidRequest, code="invalid_base64", title="The audio is not valid base64"):
     """The audio field is not base64."""
 
-    code = "invalid_base64"
-    title = "The audio is not valid base64"
 
-
-class MalformedJson(InvalidRequest):
+class MalformedJson(InvalidRequest, code="malformed_json", title="The body is not valid JSON"):
     """The body is not JSON, or nested too deep."""
 
-    code = "malformed_json"
-    title = "The body is not valid JSON"
 
-
-class UnsupportedMediaType(InvalidRequest):
+class UnsupportedMediaType(InvalidRequest, code="unsupported_media_type", title="The body must be JSON"):
     """The body is not declared as JSON."""
 
-    code = "unsupported_media_type"
-    title = "The body must be JSON"
 
-
-class AudioTooLarge(InvalidRequest):
+class AudioTooLarge(InvalidRequest, code="audio_too_large", title="The audio is too large"):
     """More bytes than the service accepts."""
 
-    code = "audio_too_large"
-    title = "The audio is too large"
 
-
-class AudioTooShort(InvalidRequest):
+class AudioTooShort(InvalidRequest, code="audio_too_short", title="The audio is too short"):
     """Less decoded audio than the service accepts."""
 
-    code = "audio_too_short"
-    title = "The audio is too short"
 
-
-class AudioTooLong(InvalidRequest):
+class AudioTooLong(InvalidRequest, code="audio_too_long", title="The audio is too long"):
     """More decoded audio than the service accepts."""
 
-    code = "audio_too_long"
-    title = "The audio is too long"
 
-
-class AudioUndecodable(InvalidRequest):
+class AudioUndecodable(InvalidRequest, code="audio_undecodable", title="The audio cannot be decoded"):
     """The bytes have the declared container but cannot be decoded."""
 
-    code = "audio_undecodable"
-    title = "The audio cannot be decoded"
 
-
-class UnsupportedAudioFormat(InvalidRequest):
+class UnsupportedAudioFormat(
+    InvalidRequest, code="unsupported_audio_format", title="The audio format is not supported"
+):
     """The container or codec is not one that the service reads."""
 
-    code = "unsupported_audio_format"
-    title = "The audio format is not supported"
 
-
-class FormatMismatch(InvalidRequest):
+class FormatMismatch(InvalidRequest, code="format_mismatch", title="The audio is not in the declared format"):
     """The bytes are another format than `audio_format` says."""
 
-    code = "format_mismatch"
-    title = "The audio is not in the declared format"
 
-
-class NoSpeechDetected(InvalidRequest):
+class NoSpeechDetected(InvalidRequest, code="no_speech_detected", title="No speech was found in the audio"):
     """Silence, noise or music: nothing that anyone said."""
 
-    code = "no_speech_detected"
-    title = "No speech was found in the audio"
 
-
-class SpeechNotUnderstood(InvalidRequest):
+class SpeechNotUnderstood(InvalidRequest, code="speech_not_understood", title="The speech was not understood"):
     """Somebody speaks, and what was made out is not what they say."""
 
-    code = "speech_not_understood"
-    title = "The speech was not understood"
 
-
-class ReferenceTooShort(InvalidRequest):
+class ReferenceTooShort(
+    InvalidRequest, code="reference_too_short", title="The reference recording has too little speech"
+):
     """Too little speech to take a voice from."""
 
-    code = "reference_too_short"
-    title = "The reference recording has too little speech"
 
-
-class VerificationFailed(InvalidRequest):
+class VerificationFailed(InvalidRequest, code="verification_failed", title="The speaker was not verified"):
     """Other words than the challenge's, or another voice than the reference's."""
 
-    code = "verification_failed"
-    title = "The speaker was not verified"
 
-
-class UnsupportedLanguage(InvalidRequest):
+class UnsupportedLanguage(InvalidRequest, code="unsupported_language", title="The language is not supported"):
     """The language, or the pair, is not one that the configured engines can do."""
 
-    code = "unsupported_language"
-    title = "The language is not supported"
 
-
-class ContentBlocked(InvalidRequest):
+class ContentBlocked(InvalidRequest, code="content_blocked", title="The content is not allowed here"):
     """A text holds what the operator's moderation does not let pass. The message names its kind, never its words."""
 
-    code = "content_blocked"
-    title = "The content is not allowed here"
 
-
-class IdempotencyConflict(InvalidRequest):
+class IdempotencyConflict(
+    InvalidRequest,
+    code="idempotency_key_in_flight",
+    title="A request with this Idempotency-Key is in flight",
+    retryable=True,
+):
     """The first request with this Idempotency-Key is still running."""
 
-    code = "idempotency_key_in_flight"
-    title = "A request with this Idempotency-Key is in flight"
-    retryable = True
 
-
-class IdempotencyMismatch(InvalidRequest):
+class IdempotencyMismatch(
+    InvalidRequest, code="idempotency_key_reused", title="The Idempotency-Key was used with another request"
+):
     """The Idempotency-Key was used before with another body."""
 
-    code = "idempotency_key_reused"
-    title = "The Idempotency-Key was used with another request"
 
-
-class AccessDenied(VoiceServiceError):
+class AccessDenied(VoiceServiceError, code="forbidden", title="Access denied"):
     """The caller may not do this."""
 
-    code = "forbidden"
-    title = "Access denied"
 
-
-class Unauthenticated(AccessDenied):
+class Unauthenticated(AccessDenied, code="unauthenticated", title="A valid token is required"):
     """No token, or one that is not valid."""
-
-    code = "unauthenticated"
-    title = "A valid token is required"
 
 
 class Forbidden(AccessDenied):
     """The token does not allow this."""
 
 
-class ConsentRequired(AccessDenied):
+class ConsentRequired(AccessDenied, code="consent_required", title="The speaker's consent is required"):
     """A voice profile needs the speaker's consent."""
 
-    code = "consent_required"
-    title = "The speaker's consent is required"
 
-
-class NotFound(AccessDenied):
+class NotFound(AccessDenied, code="not_found", title="Not found"):
     """There is no such thing, or it belongs to another user: callers cannot tell which."""
 
-    code = "not_found"
-    title = "Not found"
 
-
-class RateLimited(VoiceServiceError):
+class RateLimited(VoiceServiceError, code="rate_limited", title="Too many requests", retryable=True):
     """The caller sent too many requests."""
 
-    code = "rate_limited"
-    title = "Too many requests"
-    retryable = True
 
-
-class Unavailable(VoiceServiceError):
+class Unavailable(VoiceServiceError, code="engine_unavailable", title="The service is unavailable", retryable=True):
     """The service cannot do it now."""
 
-    code = "engine_unavailable"
-    title = "The service is unavailable"
-    retryable = True
 
-
-class TranslationUnavailable(Unavailable):
+class TranslationUnavailable(Unavailable, code="translation_unavailable", title="No translation engine answered"):
     """No configured translation engine answered."""
 
-    code = "translation_unavailable"
-    title = "No translation engine answered"
 
-
-class Overloaded(Unavailable):
+class Overloaded(Unavailable, code="overloaded", title="The service is overloaded"):
     """A queue is full."""
 
-    code = "overloaded"
-    title = "The service is overloaded"
 
-
-class EngineUnavailable(Unavailable):
+class EngineUnavailable(Unavailable, title="An engine is unavailable"):
     """An engine died or is not there."""
 
-    title = "An engine is unavailable"
 
-
-class DeadlineExceeded(Unavailable):
+class DeadlineExceeded(Unavailable, code="deadline_exceeded", title="The work took too long"):
     """The work took longer than it may."""
 
-    code = "deadline_exceeded"
-    title = "The work took too long"
 
-
-class JobCancelled(VoiceServiceError):
+class JobCancelled(VoiceServiceError, code="cancelled", title="The job was cancelled"):
     """The caller cancelled the job, or went away."""
 
-    code = "cancelled"
-    title = "The job was cancelled"
 
-
-class JobDead(VoiceServiceError):
+class JobDead(VoiceServiceError, code="job_dead", title="The job ends its workers"):
     """The job ended its worker each time that it was begun, and is not begun again."""
-
-    code = "job_dead"
-    title = "The job ends its workers"
 
 
 class InternalError(VoiceServiceError):

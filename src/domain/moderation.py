@@ -122,24 +122,9 @@ class ModerationReport:
             return True
         return None if any(stage.flagged is None for stage in self.stages.values()) else False
 
-    def as_json(self) -> dict[str, Any]:
-        """As rows keep it."""
-        return {
-            "policy": self.policy.value,
-            "engines": list(self.engines),
-            "stages": {
-                stage.value: {
-                    "categories": list(found.categories),
-                    "severity": found.severity and found.severity.value,
-                    "reviewed_by": list(found.reviewed_by),
-                }
-                for stage, found in self.stages.items()
-            },
-        }
-
     @classmethod
     def of_json(cls, value: dict[str, Any]) -> Self:
-        """What `as_json` told."""
+        """What `asdict` told, through JSON."""
         stages = {
             ReviewStage(stage): StageReview(
                 tuple(found["categories"]),

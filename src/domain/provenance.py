@@ -4,7 +4,7 @@ A mark of a kind that this release does not know, in a row that a later one wrot
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -55,10 +55,6 @@ class TagMark:
 Mark = C2paMark | InfoMark | TagMark | WatermarkMark
 
 _KINDS: dict[str, type[Mark]] = {"c2pa": C2paMark, "riff_info": InfoMark, "tag": TagMark, "watermark": WatermarkMark}
-
-
-def marks_to_json(marks: tuple[Mark, ...]) -> list[dict[str, Any]]:
-    return [asdict(mark) for mark in marks]
 
 
 def marks_from_json(values: list[dict[str, Any]] | None) -> tuple[Mark, ...]:

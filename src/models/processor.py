@@ -1,6 +1,9 @@
-"""What the processor can multiply."""
+"""The machine under the networks: what its processor multiplies, and memory that is given back to it."""
 
+import ctypes
 import os
+import sys
+from contextlib import suppress
 
 import torch
 
@@ -14,3 +17,13 @@ def has_bfloat16() -> bool:
         return False
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def give_back_freed() -> None:
+    """Have the C library return what was freed: glibc keeps it otherwise, gigabytes after a checkpoint was loaded.
+
+    Where the C library has no `malloc_trim` (macOS, musl) nothing happens.
+    """
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):
+            ctypes.CDLL(None).malloc_trim(0)

@@ -55,10 +55,7 @@ class SileroVad:
         )
 
     def extent(self, audio: Audio) -> tuple[float, float] | None:
-        """Seconds at which the first speech begins and the last ends, or None where nobody speaks.
-
-        Only the two ends are looked at, so that it costs the same for a minute as for five seconds.
-        """
+        """Only the two ends are looked at, so that it costs the same for a minute as for five seconds."""
         frames = _frames(_evened(resample(audio, SAMPLE_RATE).samples))
         first = self._first_speech(frames)
         if first is None:
@@ -85,7 +82,6 @@ class SileroVad:
         return Activity(probabilities, (audio.samples[-length:], *after, loud))
 
     def seconds(self, audio: Audio) -> float:
-        """How long somebody speaks, in all."""
         return sum(end - begin for begin, end in self.speech(audio))
 
     def _first_speech(self, frames: Samples) -> int | None:

@@ -240,11 +240,7 @@ class WhisperModel:
 
 
 def _part(
-    hearing: Hearing,
-    recogniser: "Recogniser",
-    span: Span,
-    speech: list[Span],
-    language: str | None = None,
+    hearing: Hearing, recogniser: "Recogniser", span: Span, speech: list[Span], language: str | None = None
 ) -> Part:
     begin, end = span
     samples = hearing.samples[round(begin * MODEL_RATE) : round(end * MODEL_RATE)]
@@ -257,7 +253,7 @@ def _load(
     """The network, its device and precision, in words; and one for each quality."""
     import torch  # noqa: PLC0415 - only where whisper is installed and wanted
 
-    from src.models.whisper.precision import Precision  # noqa: PLC0415
+    from src.models.whisper.network import Precision  # noqa: PLC0415
     from src.models.whisper.recogniser import Recogniser  # noqa: PLC0415
 
     if threads is not None:

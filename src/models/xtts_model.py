@@ -3,7 +3,8 @@
 import logging
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import torch
 from torch import Tensor
 
 from src.domain.audio import OUTPUT_SAMPLE_RATE, Audio
-from src.domain.errors import EngineUnavailable, JobCancelled, UnsupportedLanguage
+from src.domain.errors import EngineUnavailable, JobCancelled, UnsupportedLanguage, VoiceServiceError
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
 from src.models.xtts.conditioning import ENGINE, Conditioner, Voice
 from src.models.xtts.coqui import load_xtts, spoken_languages
 from src.models.xtts.decode_loop import DecodeLoop
-from src.models.xtts.linear import Precision
+from src.models.xtts.network import Precision
 from src.models.xtts.onnx_files import step_session
 from src.models.xtts.onnx_network import OnnxNetwork
 from src.models.xtts.sampling import SamplingOptions
@@ -189,3 +190,77 @@ def _device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise EngineUnavailable("DEVICE=cuda, and torch finds no CUDA device here.")
     return torch.device(name)
+
+
+def load_xtts_batch(*args: Any, **options: Any) -> "XttsBatch":
+    """Made in the process that owns the device; the arguments are XttsModel's."""
+    return XttsBatch(XttsModel(*args, **options))
+
+
+@dataclass(eq=False, slots=True)
+class Lesson:
+    """A voice to be learned from a recording."""
+
+    references: tuple[Any, ...]
+    result: VoiceConditioning | VoiceServiceError | None = None
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class XttsBatch:
+    """Implements `domain.ports.BatchEngine` with the methods of the port VoiceEngine, `condition` and `speak`."""
+
+    methods = frozenset({"condition", "speak"})
+
+    def __init__(self, model: XttsModel) -> None:
+        self._model = model
+        self.told = model.told
+        self._lessons: deque[Lesson] = deque()
+        self._utterances: deque[Utterance] = deque()
+
+    def begin(self, method: str, args: tuple[Any, ...]) -> Lesson | Utterance:
+        if method == "condition":
+            lesson = Lesson(args)
+            self._lessons.append(lesson)
+            return lesson
+        utterance = self._model.begin(*args)
+        self._utterances.append(utterance)
+        return utterance
+
+    def step(self) -> Sequence[Lesson | Utterance]:
+        """One voice learned, one code for every sentence in the loop, and one sentence made sound: the longest of these
+        is what a caller may have to wait for another.
+        """
+        self._learn()
+        if not all(utterance.finished for utterance in self._utterances):
+            self._model.step()
+        for _ in range(len(self._utterances)):
+            self._utterances.rotate(-1)
+            if self._model.vocode(self._utterances[-1]):
+                break
+        lessons = [lesson for lesson in self._lessons if lesson.result is not None]
+        return [*lessons, *(utterance for utterance in self._utterances if utterance.sounds)]
+
+    def _learn(self) -> None:
+        lesson = next((lesson for lesson in self._lessons if lesson.result is None and not lesson.cancelled), None)
+        if lesson is not None:
+            try:
+                lesson.result = self._model.condition(*lesson.references)
+            except VoiceServiceError as error:
+                lesson.result = error
+
+    def result(self, work: Lesson | Utterance) -> VoiceConditioning | Audio | None:
+        if isinstance(work, Utterance):
+            return self._model.audio(work)
+        if isinstance(work.result, VoiceServiceError):
+            raise work.result
+        return work.result
+
+    def drop(self, work: Lesson | Utterance) -> None:
+        if isinstance(work, Utterance):
+            self._utterances.remove(work)
+            self._model.drop(work)
+        else:
+            self._lessons.remove(work)

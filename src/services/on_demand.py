@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 from uuid import uuid4
@@ -19,7 +19,7 @@ from src.domain.identity import current_user
 from src.domain.jobs import UsageEvent
 from src.domain.moderation import ModerationReport
 from src.domain.ports import AudioDecoder, Storage
-from src.domain.provenance import Detection, Mark, marks_from_json, marks_to_json
+from src.domain.provenance import Detection, Mark, marks_from_json
 from src.domain.repositories import UsageRepository
 from src.domain.speech import NO_HINTS, Hints, Quality, Transcript, VoiceMatch
 from src.services.profiles.profiles import CLONES, Profiles, clones_of
@@ -64,12 +64,9 @@ class Spoken:
 
     def facts(self) -> str:
         """All but the audio, as JSON, for `OnDemand.spoken_before`."""
-        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "wav"}
-        marks = marks_to_json(self.provenance)
-        moderated = self.moderation and self.moderation.as_json()
-        return json.dumps(
-            {**facts, "voice_match": asdict(self.voice_match), "moderation": moderated, "provenance": marks}
-        )
+        facts = asdict(self)
+        del facts["wav"]
+        return json.dumps(facts)
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], wav: bytes) -> Self:
@@ -108,29 +105,21 @@ class CloneStore:
     keep_seconds: float
 
 
+@dataclass(eq=False)
 class OnDemand:
-    def __init__(
-        self,
-        decoder: AudioDecoder,
-        hearing: Hearing,
-        voices: VoiceCloning,
-        profiles: Profiles,
-        clones: CloneStore,
-        usage: UsageRepository,
-        safeguards: Safeguards,
-        *,
-        timeout_seconds: float,
-    ) -> None:
-        self._decoder = decoder
-        self._transcription, self._translation = hearing.transcription, hearing.translation
-        self._voices = voices
-        self._storage = clones.storage
-        self._usage = usage
-        self._marks = safeguards.marks
-        self._saying = Saying(decoder, voices, profiles, safeguards.marks.marking)
-        self._moderation = safeguards.moderation
-        self._clones = clones
-        self._timeout_seconds = timeout_seconds
+    decoder: AudioDecoder
+    hearing: Hearing
+    voices: VoiceCloning
+    profiles: Profiles
+    clones: CloneStore
+    usage: UsageRepository
+    safeguards: Safeguards
+    _: KW_ONLY
+    timeout_seconds: float
+
+    @property
+    def _saying(self) -> Saying:
+        return Saying(self.decoder, self.voices, self.profiles, self.safeguards.marks.marking)
 
     async def transcribe(
         self,
@@ -149,18 +138,18 @@ class OnDemand:
         UnsupportedLanguage, ContentBlocked, TranslationUnavailable, DeadlineExceeded.
         """
         start = time.perf_counter()
-        review = self._moderation.review(user_id, "transcribe", request_id or uuid4().hex)
+        review = self.safeguards.moderation.review(user_id, "transcribe", request_id or uuid4().hex)
         asked = UsageEvent(user_id, "transcribe", "completed", source_language=language)
         async with self._accounted(
             asked, "A job hears it: `/api/v1/voice/transcribe` with `Prefer: respond-async`."
         ) as account:
-            speech = await self._decoder.decode(recorded.data, recorded.audio_format)
+            speech = await self.decoder.decode(recorded.data, recorded.audio_format)
             if speech.source_duration_seconds > at_most_seconds:
                 raise LongRecording
-            answerable = self._translation.sources_of(target) if target is not None else None
-            transcript = await self._transcription.transcribe(speech, language, quality, answerable, hints)
+            answerable = self.hearing.translation.sources_of(target) if target is not None else None
+            transcript = await self.hearing.transcription.transcribe(speech, language, quality, answerable, hints)
             await review.transcript(transcript)
-            hearing, spoken_in = self._transcription.degraded(transcript, language), transcript.language
+            hearing, spoken_in = self.hearing.transcription.degraded(transcript, language), transcript.language
             if target is not None:
                 transcript, notes = await self._translated(transcript, target, review)
                 hearing = (*hearing, *notes)
@@ -169,11 +158,11 @@ class OnDemand:
                 source_language=spoken_in,
                 target_language=target,
                 seconds_in=speech.source_duration_seconds,
-                transcription_engine=self._transcription.engine_name,
+                transcription_engine=self.hearing.transcription.engine_name,
             )
         return Heard(
             transcript,
-            self._transcription.engine_name,
+            self.hearing.transcription.engine_name,
             (*speech.notes, *review.degraded, *hearing),
             speech.source_duration_seconds,
             (time.perf_counter() - start) * 1000,
@@ -192,12 +181,12 @@ class OnDemand:
 
     def require_hearable(self, language: str | None, hints: Hints) -> None:
         """Raises UnsupportedLanguage, before a job is made of it."""
-        self._transcription.require_languages(language, hints)
+        self.hearing.transcription.require_languages(language, hints)
 
     async def _translated(
         self, transcript: Transcript, target: str, review: Review
     ) -> tuple[Transcript, tuple[str, ...]]:
-        translation = await self._translation.translate(
+        translation = await self.hearing.translation.translate(
             transcript.texts, transcript.spoken_in, target, approve=review.translation
         )
         segments = tuple(
@@ -211,19 +200,19 @@ class OnDemand:
         decoding errors, NotFound.
         """
         start = time.perf_counter()
-        review = self._moderation.review(user_id, "clone", request_id or uuid4().hex)
+        review = self.safeguards.moderation.review(user_id, "clone", request_id or uuid4().hex)
         self._saying.sentences(request)
         asked = UsageEvent(user_id, "clone", "completed", target_language=request.language)
         async with self._accounted(asked, "A long text is spoken by a job: send `Prefer: respond-async`.") as account:
             said = await self._saying.say(user_id, request, review)
             audio_key = _answer_key(request.voice)
             await self._keep(user_id, audio_key, request.voice, account.event.at)
-            await self._storage.put(audio_key, said.file.data)
+            await self.clones.storage.put(audio_key, said.file.data)
             account.event = replace(
                 account.event,
                 seconds_out=said.duration_seconds,
                 characters=len(request.text),
-                voice_engine=self._voices.engine_name,
+                voice_engine=self.voices.engine_name,
             )
         elapsed_ms = (time.perf_counter() - start) * 1000
         return Spoken(
@@ -231,7 +220,7 @@ class OnDemand:
             audio_key,
             said.duration_seconds,
             said.match,
-            self._voices.engine_name,
+            self.voices.engine_name,
             elapsed_ms,
             said.file.marks,
             said.degraded,
@@ -247,12 +236,12 @@ class OnDemand:
         user, was deleted meanwhile.
         """
         profile = voice if isinstance(voice, str) else None
-        await self._clones.plans.plan([audio_key], user_id, profile, self._clones.keep_seconds, since=began)
+        await self.clones.plans.plan([audio_key], user_id, profile, self.clones.keep_seconds, since=began)
 
     async def detect(self, user_id: str, recorded: RecordedSpeech) -> Detection:
         """The marks of synthetic speech in a file. Raises decoding errors but those about speech, DeadlineExceeded."""
         async with self._accounted(UsageEvent(user_id, "detect", "completed")) as account:
-            found = await self._marks.detection.detect(recorded.data, recorded.audio_format)
+            found = await self.safeguards.marks.detection.detect(recorded.data, recorded.audio_format)
             account.event = replace(account.event, seconds_in=found.duration_seconds)
         return found
 
@@ -260,7 +249,7 @@ class OnDemand:
         """The answer that `Spoken.facts` tells of. Raises NotFound when its audio was erased."""
         try:
             known = json.loads(facts or _ERASED)
-            wav = await self._storage.get(known["audio_key"])
+            wav = await self.clones.storage.get(known["audio_key"])
         except NotFound:
             raise NotFound(
                 "This Idempotency-Key's answer was erased. Send the request with a new key to have it spoken again."
@@ -277,14 +266,14 @@ class OnDemand:
         current_user.set(event.user_id)
         account = _Account(event)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self.timeout_seconds):
                 yield account
         except LongRecording:
             account.counts = False
             raise
         except TimeoutError:
             account.event = replace(account.event, outcome=DeadlineExceeded.code)
-            raise DeadlineExceeded(f"The work took longer than {self._timeout_seconds:g} s. {advice}") from None
+            raise DeadlineExceeded(f"The work took longer than {self.timeout_seconds:g} s. {advice}") from None
         except asyncio.CancelledError:
             account.event = replace(account.event, outcome=JobCancelled.code)
             raise
@@ -294,7 +283,7 @@ class OnDemand:
         finally:
             if account.counts:
                 with suppress(NotFound):  # whoever was deleted meanwhile is not counted
-                    await self._usage.add(account.event)
+                    await self.usage.add(account.event)
 
 
 def _answer_key(voice: RecordedSpeech | str) -> str:

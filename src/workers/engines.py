@@ -1,7 +1,9 @@
 """The ports of the domain over a Runner: the same call, made where the model lives."""
 
+import importlib
 from collections.abc import Callable
-from typing import TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 from src.domain.audio import Audio, AudioFormat, Samples
 from src.domain.errors import EngineUnavailable
@@ -124,3 +126,14 @@ class RemoteDecoder:
 def assemble(kind: Callable[..., T], *parts: Callable[[], object]) -> T:
     """`kind` of what the parts make. Its functools.partial is a factory that a child loads without loading the rest."""
     return kind(*(part() for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A class or function to call, by its name: who calls it imports it, and not who sends it there."""
+
+    module: str
+    name: str
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return getattr(importlib.import_module(self.module), self.name)(*args, **options)

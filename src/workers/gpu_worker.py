@@ -120,7 +120,6 @@ class GpuWorker:
 
     @property
     def alive(self) -> bool:
-        """Whether a call made now would be served, at once or when its turn comes."""
         return not self._closed and self._link is not None and self._link.healthy
 
     @property

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from src.domain.errors import VoiceServiceError
@@ -14,6 +15,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+@dataclass(eq=False)
 class JobWorker(Generic[T]):
     """`claim` gives the next job or None, `run` does it and keeps its errors to itself. Implements JobQueue for jobs
     that this process does itself.
@@ -22,26 +24,15 @@ class JobWorker(Generic[T]):
     slot that found one goes on until none waits.
     """
 
-    def __init__(
-        self,
-        claim: Callable[[], Awaitable[T | None]],
-        run: Callable[[T], Awaitable[None]],
-        concurrency: int,
-        patience: Callable[[], float],
-    ) -> None:
-        self._claim = claim
-        self._run = run
-        self._concurrency = concurrency
-        self._patience = patience
-        self._slots: set[asyncio.Task[None]] = set()
-        self._running = 0
-        self._woken = 0
-        self._stopping = False
-        self._watch: asyncio.Task[None] | None = None
-
-    @property
-    def concurrency(self) -> int:
-        return self._concurrency
+    claim: Callable[[], Awaitable[T | None]]
+    run: Callable[[T], Awaitable[None]]
+    concurrency: int
+    patience: Callable[[], float]
+    _slots: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _running: int = field(default=0, init=False)
+    _woken: int = field(default=0, init=False)
+    _stopping: bool = field(default=False, init=False)
+    _watch: asyncio.Task[None] | None = field(default=None, init=False)
 
     @property
     def running(self) -> int:
@@ -81,7 +72,7 @@ class JobWorker(Generic[T]):
     def _wake(self) -> asyncio.Task[None] | None:
         """The slot that looks for jobs now. None: all are busy, and look again before they rest."""
         self._woken += 1
-        if self._stopping or len(self._slots) >= self._concurrency:
+        if self._stopping or len(self._slots) >= self.concurrency:
             return None
         slot = asyncio.create_task(self._serve(), context=Context())  # whoever woke it: it does the jobs of others, too
         self._slots.add(slot)
@@ -91,13 +82,13 @@ class JobWorker(Generic[T]):
     async def _look_for_ever(self) -> None:
         while True:
             self._wake()
-            await asyncio.sleep(self._patience())
+            await asyncio.sleep(self.patience())
 
     async def _serve(self) -> None:
         while not self._stopping:
             woken = self._woken
             try:
-                job = await self._claim()
+                job = await self.claim()
             except VoiceServiceError as error:
                 logger.warning("no job could be claimed: %s", error.code)
                 return
@@ -111,7 +102,7 @@ class JobWorker(Generic[T]):
     async def _do(self, job: T) -> None:
         self._running += 1
         try:
-            await self._run(job)
+            await self.run(job)
         except Exception as error:  # noqa: BLE001 - one job must not end the worker
             logger.error("a job escaped its handler\n%s", where(error))
         finally:

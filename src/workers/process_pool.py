@@ -103,7 +103,6 @@ class ProcessPool:
 
     @property
     def alive(self) -> bool:
-        """Whether a call made now would be served, at once or when its turn comes."""
         return not self._closed and any(slot.healthy for slot in self._slots)
 
     async def _acquire(self) -> "_Slot":

@@ -28,7 +28,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
 _SOON = {
     "src.bootstrap.use_cases.SqlDeletions": {"settle_seconds": 2},
-    "src.bootstrap.shared.RedisLink": {"timeout_seconds": 2},  # a busy machine is not taken for a Redis that is away
+    "src.bootstrap.stores.RedisLink": {"timeout_seconds": 2},  # a busy machine is not taken for a Redis that is away
 }
 _GONE_SECONDS = 60.0
 _START_SECONDS = 90.0

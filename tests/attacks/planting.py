@@ -82,7 +82,7 @@ def settings(plants: Plants) -> dict[str, str]:
             {
                 "src.adapters.translators.deepl.PRO_URL": f"http://{nowhere}",
                 "src.adapters.translators.deepl.Budget": {"attempts": 1},
-                "src.bootstrap.callbacks.CallbackDelivery": {"pauses_seconds": [0]},
+                "src.bootstrap.jobs.CallbackDelivery": {"pauses_seconds": [0]},
             }
         ),
     }

@@ -53,7 +53,7 @@ def two_apis(tmp_path: Path, postgres: PostgresServer) -> Iterator[Fleet]:
         "WEBHOOK_SECRET": SECRET,
         "CALLBACK_ALLOW_HTTP": "1",
         "CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8",
-        **environment({"src.bootstrap.callbacks.CallbackDelivery": {"pauses_seconds": [0.5] * 30}}),
+        **environment({"src.bootstrap.jobs.CallbackDelivery": {"pauses_seconds": [0.5] * 30}}),
         "JOB_LEASE_SECONDS": "2",
         "JOB_QUEUE_SIZE": "1000",
     }

@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from src.adapters.events.in_process import InProcessJobEvents
+from src.adapters.redis.events import InProcessJobEvents
 from src.domain.accounts import DeletionKind
 from src.domain.audio import AudioFormat
 from src.domain.consent import Consent
 from src.domain.jobs import JobRequest, now
 from src.domain.provenance import Trust, Watermark
 from src.services.accounts.deletions import Deletions
-from src.services.jobs.ending import JobEnding
+from src.services.jobs.ending import JobEnding, JobUpkeep
 from src.services.jobs.jobs import Jobs
 from src.services.jobs.runner import JobRunner
 from src.services.jobs.trail import Trails
-from src.services.jobs.upkeep import JobUpkeep
 from src.services.on_demand import CloneStore, Hearing, OnDemand, Safeguards
 from src.services.pipeline import Pipeline
 from src.services.profiles.challenges import Challenges

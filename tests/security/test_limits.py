@@ -35,7 +35,7 @@ SETTINGS = {
     **environment(
         {
             # a busy machine is not taken for a Redis that is away, nor this test for a slow client
-            "src.bootstrap.shared.RedisLink": {"timeout_seconds": 5},
+            "src.bootstrap.stores.RedisLink": {"timeout_seconds": 5},
             "src.bootstrap.process.ConnectionLimits": {"header_seconds": 60},
             "uvicorn.Config": {"timeout_keep_alive": 60},
         }

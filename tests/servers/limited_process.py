@@ -9,8 +9,8 @@ import collections
 import json
 import sys
 
-from src.adapters.limits.redis_counter import RedisCounter
-from src.adapters.redis_link import RedisLink
+from src.adapters.redis.limits import RedisCounter
+from src.adapters.redis.link import RedisLink
 from src.api.middleware import Edge
 from tests.support.edge_app import client, edge_app
 

@@ -10,7 +10,7 @@ from src.api.app import build_app
 from src.bootstrap import running_services
 from src.bootstrap.access import build_access
 from src.bootstrap.engines import Engines
-from src.bootstrap.shared import build_shared_state
+from src.bootstrap.stores import build_shared_state
 from src.config.settings import Settings
 from src.main import _edge
 from src.services.live.events import LiveLimits

@@ -16,8 +16,8 @@ from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood
 from src.domain.leases import Abilities
 from src.domain.speech import Quality, SpeechRequest, Transcript
 from src.models.whisper.batch import load_whisper
-from src.models.xtts.batch import load_xtts_batch
 from src.models.xtts.conditioning import Voice
+from src.models.xtts_model import load_xtts_batch
 from src.workers.engines import RemoteTranscriber, RemoteVoice
 from src.workers.gpu_worker import GpuWorker
 from tests.checkpoints.xtts_checkpoint import tiny_checkpoint, voice

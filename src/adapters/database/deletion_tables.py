@@ -18,11 +18,7 @@ deletions = Table(
     Column("next_attempt_at", UtcDateTime, nullable=False),  # while one runs: when its process is taken for dead
     Column("attempts", Integer, nullable=False),
     Column("done_at", UtcDateTime),
-    Index(
-        "ix_deletions_open",
-        "next_attempt_at",
-        **where_rows("done_at IS NULL"),
-    ),
+    Index("ix_deletions_open", "next_attempt_at", **where_rows("done_at IS NULL")),
     Index(None, "owner_hash", "requested_at"),
     Index(None, "requested_at"),
 )
@@ -39,9 +35,5 @@ erasures = Table(
     Index(None, "owner"),
     Index(None, "profile_id"),
     Index(None, "deletion_id", "passes", "path"),
-    Index(
-        "ix_erasures_planned",
-        "due_at",
-        **where_rows("deletion_id IS NULL"),
-    ),
+    Index("ix_erasures_planned", "due_at", **where_rows("deletion_id IS NULL")),
 )

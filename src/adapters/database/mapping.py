@@ -11,15 +11,7 @@ from sqlalchemy import Row, Table
 from src.adapters.database.consent_tables import consents
 from src.adapters.database.tables import translation_jobs, usage, voice_profiles
 from src.domain.consent import Consent
-from src.domain.jobs import (
-    Job,
-    JobError,
-    JobRequest,
-    TranslatedSegment,
-    TranslationResult,
-    UsageEvent,
-    VoiceProfile,
-)
+from src.domain.jobs import Job, JobError, JobRequest, TranslatedSegment, TranslationResult, UsageEvent, VoiceProfile
 from src.domain.provenance import marks_from_json
 
 Values = dict[str, Any]

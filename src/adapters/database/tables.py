@@ -88,12 +88,7 @@ def where_rows(rows: str) -> dict[str, Any]:
     return {"postgresql_where": text(rows), "sqlite_where": text(rows)}
 
 
-users = Table(
-    "users",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("created_at", UtcDateTime, nullable=False),
-)
+users = Table("users", metadata, Column("id", Id, primary_key=True), Column("created_at", UtcDateTime, nullable=False))
 
 voice_profiles = Table(
     "voice_profiles",

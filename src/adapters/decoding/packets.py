@@ -8,7 +8,7 @@ import av
 import numpy as np
 from av.codec.context import Flags2
 
-from src.adapters.decoding.part_shapes import amr_frame_bytes
+from src.adapters.decoding.whole_parts import amr_frame_bytes
 
 AMR = frozenset({"amrnb", "amrwb", "amr_nb", "amr_wb"})
 _AMR_FRAME_SECONDS = 0.02

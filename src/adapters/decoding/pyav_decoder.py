@@ -9,8 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from src.adapters.decoding.cut_files import lacks_a_part, was_cut
-from src.adapters.decoding.joined_files import files_in
+from src.adapters.decoding.cut_files import files_in, lacks_a_part, was_cut
 from src.adapters.decoding.packets import AMR, Packets
 from src.adapters.decoding.wav_chunks import tidied
 from src.adapters.decoding.whole_parts import WholeParts, whole_parts

@@ -21,9 +21,10 @@ from uuid import uuid4
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from src.adapters.callbacks.signing import signed_headers
-from src.adapters.translators.breaker import Breaker, BreakerState
+from src.adapters.callbacks.http_sender import signed_headers
 from src.adapters.translators.remote import (
+    Breaker,
+    BreakerState,
     Budget,
     ProviderFailed,
     RemoteCalls,

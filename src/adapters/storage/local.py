@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from src.adapters.storage.keys import checked, is_key
 from src.adapters.storage.private_files import (
     KEY_BYTES,
     NOT_THERE,
+    checked,
     copy_private,
+    is_key,
     is_locked,
     no_such_file,
     write_private,
@@ -40,7 +41,7 @@ _PAGE_KEYS = 1000
 class LocalStorage:
     """Implements Storage with files under `root`, readable by this user only.
 
-    What is no key (`keys.py`) raises ValueError. A file is there as a whole or not at all, also when the process is
+    What is no key (`is_key`) raises ValueError. A file is there as a whole or not at all, also when the process is
     killed. A power cut may take what was written in the last seconds, as with the database: waiting for the disk cost
     7 ms for 10 s of audio, and up to 120.
     `signing_key` [>= 32 bytes] signs addresses that hold for `url_ttl_seconds`; `clock` counts Unix seconds.
@@ -121,7 +122,6 @@ class LocalStorage:
             await asyncio.to_thread(self._remove_leftovers)
 
     async def pages_under(self, prefix: str, older_than_seconds: float = 0.0) -> AsyncIterator[list[str]]:
-        """Keys under `prefix/`, a page at a time, of files written that long ago or longer."""
         with _translated():
             keys = list(
                 await asyncio.to_thread(self._sizes_under, self._path(prefix), time.time() - older_than_seconds)
@@ -145,7 +145,6 @@ class LocalStorage:
         return f"{self._url_prefix}{key}?{query}"
 
     async def get_signed(self, key: str, query: dict[str, str]) -> bytes:
-        """What `url(key)` points at, `query` being the address's. Raises NotFound for a wrong or expired signature."""
         expires, signature = query.get("expires", ""), query.get("signature", "")
         if not (is_key(key) and _EXPIRES.fullmatch(expires)):
             raise no_such_file()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from src.adapters.storage.keys import checked
+from src.adapters.storage.private_files import checked
 from src.adapters.storage.s3_addresses import Addresses, presigned
 from src.adapters.storage.s3_calls import S3Calls, S3Options
 from src.adapters.storage.s3_lifecycle import put_rules
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class S3Storage:
-    """Implements Storage. Keys are as `keys.py` says, below `options.prefix`.
+    """Implements Storage. Keys are as `is_key` says, below `options.prefix`.
 
     Every object carries the SHA-256 of its whole content in its metadata; what is read and does not match it is asked
     for again, and then raises DamagedFile. A file is there as a whole or not at all. A write that was given up at its
@@ -140,9 +140,7 @@ class S3Storage:
             await self._calls.run("delete", self._bucket.delete, name, uninterrupted=True)
 
     async def delete_under(self, prefix: str, older_than_seconds: float = 0.0) -> int:
-        """Remove everything under `prefix/` that was written that long ago or longer, by the store's times and this
-        machine's clock, in all its versions. Returns how many files. Raises EngineUnavailable, DeadlineExceeded.
-        """
+        """Times are the store's, and this machine's clock. Raises EngineUnavailable, DeadlineExceeded."""
         written_before = _before(older_than_seconds)
         by_version, removed = self._bucket.versions.kept, 0
         async for page in self._pages(prefix):
@@ -165,7 +163,6 @@ class S3Storage:
             await self.delete(path)
 
     async def pages_under(self, prefix: str, older_than_seconds: float = 0.0) -> AsyncIterator[list[str]]:
-        """Keys under `prefix/`, a page at a time, of files written that long ago or longer."""
         written_before = _before(older_than_seconds)
         async for page in self._pages(prefix):
             old = [item["Key"] for item in page if item["LastModified"].timestamp() <= written_before]

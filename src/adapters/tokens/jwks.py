@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from urllib.parse import urlsplit
 
 import httpx
@@ -33,41 +34,38 @@ class FetchFailed(Exception):
     """The set did not come, or is none; the message says why, without anything that was received."""
 
 
+@dataclass(eq=False)
 class JwksKeys:
-    """A KeySource, between the enter and the exit of `running`."""
+    """A KeySource, between the enter and the exit of `running`.
+
+    `ttl_seconds`: a key that the issuer withdrew is believed no longer. `timeout_seconds`: for a whole fetch.
+    """
 
     algorithms = frozenset({"RS256", "ES256"})
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        ttl_seconds: float = 300.0,
-        stale_seconds: float = 4 * 3600.0,
-        refetch_seconds: float = 10.0,
-        timeout_seconds: float = 5.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """`ttl_seconds`: a key that the issuer withdrew is believed no longer. `timeout_seconds`: for a whole fetch."""
-        self._url = url
-        self._host = urlsplit(url).hostname
-        self._ttl_seconds = ttl_seconds
-        self._stale_seconds = stale_seconds
-        self._refetch_seconds = refetch_seconds
-        self._timeout_seconds = timeout_seconds
-        self._clock = clock
-        self._client: httpx.AsyncClient | None = None
-        self._fetching: asyncio.Task[None] | None = None
-        self._keys: dict[str, TokenKey] = {}
-        self._fetched_at = float("-inf")
-        self._tried_at = float("-inf")
-        self._failure: str | None = "not fetched yet"
+    url: str
+    _: KW_ONLY
+    ttl_seconds: float = 300.0
+    stale_seconds: float = 4 * 3600.0
+    refetch_seconds: float = 10.0
+    timeout_seconds: float = 5.0
+    clock: Callable[[], float] = time.monotonic
+    _client: httpx.AsyncClient | None = field(default=None, init=False)
+    _fetching: asyncio.Task[None] | None = field(default=None, init=False)
+    _keys: dict[str, TokenKey] = field(default_factory=dict, init=False)
+    _fetched_at: float = field(default=float("-inf"), init=False)
+    _tried_at: float = field(default=float("-inf"), init=False)
+    _failure: str | None = field(default="not fetched yet", init=False)
+
+    @property
+    def _host(self) -> str | None:
+        return urlsplit(self.url).hostname
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The issuer need not be there at the start, nor stay."""
         # follows no redirects: they might leave the address that the operator named
-        timeout = httpx.Timeout(self._timeout_seconds, connect=_CONNECT_SECONDS)
+        timeout = httpx.Timeout(self.timeout_seconds, connect=_CONNECT_SECONDS)
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         async with httpx.AsyncClient(timeout=timeout, headers=headers, verify=httpx.create_ssl_context()) as client:
             self._client = client
@@ -83,7 +81,6 @@ class JwksKeys:
                             await task
 
     async def key_for(self, kid: object) -> TokenKey | None:
-        """The key with this `kid`; None: the issuer has none. Raises EngineUnavailable when the issuer does not say."""
         if not isinstance(kid, str):
             return None
         if (key := self._believed().get(kid)) is not None:
@@ -92,7 +89,7 @@ class JwksKeys:
             await self._refresh()
         key = self._believed().get(kid)
         if key is None and self._failure is not None:
-            wait = max(1.0, self._tried_at + self._refetch_seconds - self._clock())
+            wait = max(1.0, self._tried_at + self.refetch_seconds - self.clock())
             raise EngineUnavailable(
                 "The token cannot be checked: its issuer does not answer.", retry_after_seconds=wait
             )
@@ -111,23 +108,23 @@ class JwksKeys:
             raise EngineUnavailable(f"the token issuer's keys cannot be fetched: {self._failure}")
 
     def _believed(self) -> dict[str, TokenKey]:
-        age = self._clock() - self._fetched_at
-        return self._keys if age <= self._ttl_seconds + self._stale_seconds else {}
+        age = self.clock() - self._fetched_at
+        return self._keys if age <= self.ttl_seconds + self.stale_seconds else {}
 
     def _may_fetch(self) -> bool:
         under_way = self._fetching is not None and not self._fetching.done()
-        return under_way or self._clock() - self._tried_at >= self._refetch_seconds
+        return under_way or self.clock() - self._tried_at >= self.refetch_seconds
 
     async def _keep_fresh(self) -> None:
         while True:
-            pause = self._ttl_seconds if self._failure is None else min(self._ttl_seconds, _RETRY_SECONDS)
+            pause = self.ttl_seconds if self._failure is None else min(self.ttl_seconds, _RETRY_SECONDS)
             await asyncio.sleep(pause)
             await self._refresh()
 
     async def _refresh(self) -> None:
         """One fetch at a time, which ends although those who wait for it leave."""
         if self._fetching is None or self._fetching.done():
-            self._tried_at = self._clock()
+            self._tried_at = self.clock()
             self._fetching = asyncio.create_task(self._fetch())
         await asyncio.shield(self._fetching)
 
@@ -147,7 +144,7 @@ class JwksKeys:
     async def _document(self) -> object:
         assert self._client is not None  # noqa: S101 - `running` made it
         body = bytearray()
-        async with asyncio.timeout(self._timeout_seconds), self._client.stream("GET", self._url) as answer:
+        async with asyncio.timeout(self.timeout_seconds), self._client.stream("GET", self.url) as answer:
             if answer.status_code != 200:
                 raise FetchFailed(f"status {answer.status_code}")
             if answer.headers.get("content-encoding", "identity") != "identity":
@@ -171,4 +168,4 @@ class JwksKeys:
             logger.info("the token issuer %s has %d keys that can be used", self._host, len(keys))
             for reason in refused:
                 logger.warning("of the token issuer %s not used: %s", self._host, reason)
-        self._keys, self._fetched_at, self._failure = keys, self._clock(), None
+        self._keys, self._fetched_at, self._failure = keys, self.clock(), None

@@ -9,9 +9,15 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from src.adapters.translators.apertium_modes import Pair, installed_modes, modes_directories, shortest_routes
+from src.adapters.translators.apertium_modes import (
+    ApertiumPipeline,
+    Pair,
+    PipelineFailedError,
+    installed_modes,
+    modes_directories,
+    shortest_routes,
+)
 from src.adapters.translators.apertium_phrases import continuing, opening, politely, whole
-from src.adapters.translators.apertium_pipeline import ApertiumPipeline, PipelineFailedError
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
 from src.domain.languages import joined
 from src.domain.speech import AS_CONFIGURED, Translation, Wording

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
 
-from src.adapters.translators.breaker import Breaker
 from src.adapters.translators.remote import (
+    Breaker,
     Budget,
     Pair,
     RemoteTranslator,
@@ -55,12 +55,7 @@ class DeepLTranslator(RemoteTranslator):
     name, title, contextual = "deepl", "DeepL", True
 
     def __init__(
-        self,
-        api_key: str,
-        *,
-        url: str | None = None,
-        budget: Budget | None = None,
-        breaker: Breaker | None = None,
+        self, api_key: str, *, url: str | None = None, budget: Budget | None = None, breaker: Breaker | None = None
     ) -> None:
         budget = budget or Budget()
         super().__init__({pair: pair for pair in permutations(LANGUAGES, 2)}, budget, breaker)

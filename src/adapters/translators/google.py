@@ -16,8 +16,8 @@ from itertools import permutations
 from types import ModuleType
 from urllib.parse import quote
 
-from src.adapters.translators.breaker import Breaker
 from src.adapters.translators.remote import (
+    Breaker,
     Budget,
     Pair,
     ProviderFailed,

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import httpx
 
-from src.adapters.translators.breaker import Breaker
 from src.adapters.translators.remote import (
+    Breaker,
     Budget,
     Pair,
     RemoteTranslator,

@@ -11,18 +11,99 @@ Neither they nor the log lines ever hold a key or a text.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 import httpx
 
-from src.adapters.translators.breaker import Breaker, BreakerOpen, BreakerState
 from src.domain.errors import TranslationUnavailable, Unavailable, UnsupportedLanguage
 from src.utils.retry_after import retry_after_seconds
 
 logger = logging.getLogger(__name__)
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"  # calls pass
+    OPEN = "open"  # calls are refused at once
+    HALF_OPEN = "half-open"  # one call at a time may find out whether the provider is back
+
+
+class BreakerOpen(Exception):
+    """The call was refused without being made. `retry_after_seconds`: when the next may pass."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__(f"refused for {retry_after_seconds:.0f} s more")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Breaker:
+    """Opens after `failures` failed calls with no success between them; half-opens `rest_seconds` later.
+
+    For one event loop. `clock` counts seconds.
+    """
+
+    def __init__(
+        self, name: str, failures: int = 5, rest_seconds: float = 30.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name = name
+        self._limit = failures
+        self._rest_seconds = rest_seconds
+        self._clock = clock
+        self._failures = 0
+        self._opened_at: float | None = None
+        self._probing = False
+
+    @property
+    def state(self) -> BreakerState:
+        if self._opened_at is None:
+            return BreakerState.CLOSED
+        return BreakerState.HALF_OPEN if self._rest_left() <= 0 else BreakerState.OPEN
+
+    @contextmanager
+    def guard(self, failure: type[Exception]) -> Iterator[None]:
+        """Around one call: an exception of the type `failure` counts; any other, cancellation included, says nothing
+        about the provider. Raises BreakerOpen instead of entering.
+        """
+        probing = self._admit()
+        try:
+            yield
+        except failure:
+            self._fail(probing=probing)
+            raise
+        else:
+            self._close()
+        finally:
+            if probing:
+                self._probing = False
+
+    def _rest_left(self) -> float:
+        return 0.0 if self._opened_at is None else self._opened_at + self._rest_seconds - self._clock()
+
+    def _admit(self) -> bool:
+        """Whether the call that begins is the one that tries a resting provider out."""
+        if self.state is BreakerState.CLOSED:
+            return False
+        if self.state is BreakerState.OPEN or self._probing:
+            raise BreakerOpen(max(1.0, self._rest_left()))
+        self._probing = True
+        return True
+
+    def _fail(self, *, probing: bool) -> None:
+        self._failures += 1
+        if probing or (self._opened_at is None and self._failures >= self._limit):
+            logger.warning("%s: left alone for %g s after %d failures", self._name, self._rest_seconds, self._failures)
+            self._opened_at = self._clock()
+
+    def _close(self) -> None:
+        if self._opened_at is not None:
+            logger.info("%s: answers again", self._name)
+        self._opened_at = None
+        self._failures = 0
+
 
 T = TypeVar("T")
 Pair = tuple[str, str]
@@ -63,28 +144,21 @@ class Budget:
         return self.total_seconds / min(2, self.attempts)
 
 
+@dataclass(eq=False)
 class RemoteCalls:
     """Makes the attempts for one provider. `jitter(low, high)` gives a random number between the two. `unavailable` is
     raised when there is no answer.
     """
 
-    def __init__(
-        self,
-        name: str,
-        budget: Budget,
-        breaker: Breaker,
-        jitter: Callable[[float, float], float] = random.uniform,
-        unavailable: type[Unavailable] = TranslationUnavailable,
-    ) -> None:
-        self._name = name
-        self._budget = budget
-        self._breaker = breaker
-        self._jitter = jitter
-        self._unavailable = unavailable
+    name: str
+    budget: Budget
+    breaker: Breaker
+    jitter: Callable[[float, float], float] = random.uniform
+    unavailable: type[Unavailable] = TranslationUnavailable
 
     def deadline(self) -> float:
         """When a call that starts now must have ended, on the event loop's clock."""
-        return asyncio.get_running_loop().time() + self._budget.total_seconds
+        return asyncio.get_running_loop().time() + self.budget.total_seconds
 
     async def run(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
         """The first answer. Raises `unavailable` when there is none in time, and RequestRefused."""
@@ -94,22 +168,22 @@ class RemoteCalls:
             try:
                 return await self._once(attempt, deadline)
             except BreakerOpen as rest:
-                raise self._unavailable(
-                    f"{self._name} failed several times and is left alone for a while.",
+                raise self.unavailable(
+                    f"{self.name} failed several times and is left alone for a while.",
                     retry_after_seconds=rest.retry_after_seconds,
                 ) from None
             except ProviderFailed as failure:
-                logger.warning("%s: attempt %d failed: %s", self._name, number, failure)
+                logger.warning("%s: attempt %d failed: %s", self.name, number, failure)
                 pause = self._pause(number, failure, deadline)
                 if pause is None:
-                    raise self._unavailable(
-                        f"{self._name} did not answer: {failure}.", retry_after_seconds=failure.retry_after_seconds
+                    raise self.unavailable(
+                        f"{self.name} did not answer: {failure}.", retry_after_seconds=failure.retry_after_seconds
                     ) from None
             await asyncio.sleep(pause)
 
     async def _once(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
-        ends = min(asyncio.get_running_loop().time() + self._budget.attempt_seconds, deadline)
-        with self._breaker.guard(ProviderFailed):
+        ends = min(asyncio.get_running_loop().time() + self.budget.attempt_seconds, deadline)
+        with self.breaker.guard(ProviderFailed):
             try:
                 async with asyncio.timeout_at(ends):
                     return await attempt()
@@ -118,10 +192,10 @@ class RemoteCalls:
 
     def _pause(self, number: int, failure: ProviderFailed, deadline: float) -> float | None:
         """Seconds to the next attempt: doubling, with jitter, not before the provider allows it. None: no more."""
-        if not failure.retryable or number >= self._budget.attempts or self._breaker.state is BreakerState.OPEN:
+        if not failure.retryable or number >= self.budget.attempts or self.breaker.state is BreakerState.OPEN:
             return None
         longest = _FIRST_PAUSE_SECONDS * 2 ** (number - 1)
-        pause = max(self._jitter(longest / 2, longest), failure.retry_after_seconds or 0.0)
+        pause = max(self.jitter(longest / 2, longest), failure.retry_after_seconds or 0.0)
         return pause if asyncio.get_running_loop().time() + pause < deadline else None
 
 

@@ -25,14 +25,19 @@ from src.api.middleware.auth import ON_BEHALF_OF, AuthMiddleware, SecretCheck, S
 from src.api.middleware.body_limit import BodyLimitMiddleware
 from src.api.middleware.envelope import EnvelopeMiddleware
 from src.api.middleware.errors import ErrorMiddleware
-from src.api.middleware.head import HeadMiddleware
-from src.api.middleware.headers import SecurityHeadersMiddleware
-from src.api.middleware.origin import OriginMiddleware
-from src.api.middleware.rate_limit import LimitMiddleware, QuotaOf, audio_of_a_day, client_of, per_minute, user_of
+from src.api.middleware.headers import HeadMiddleware, SecurityHeadersMiddleware
+from src.api.middleware.rate_limit import (
+    ConcurrencyMiddleware,
+    LimitMiddleware,
+    QuotaOf,
+    audio_of_a_day,
+    client_of,
+    per_minute,
+    user_of,
+)
 from src.api.middleware.request_id import RequestIdMiddleware
-from src.api.middleware.this_machine import ThisMachine
+from src.api.middleware.this_machine import OriginMiddleware, ThisMachine
 from src.api.middleware.tokens import TokenVerifier
-from src.api.middleware.user_limits import ConcurrencyMiddleware
 from src.domain.accounts import Slots
 from src.domain.identity import SCOPE_ADMIN, SCOPE_VOICE
 from src.domain.ports import RateCounter

@@ -1,14 +1,40 @@
 """The outer net: what any middleware or the app below raises becomes a problem, and an unread body does no harm."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.error_handlers import log_unexpected, problem
-from src.api.middleware.linger import Linger
 from src.domain.errors import Unavailable
+
+_IDLE_SECONDS = 2.0
+_BYTES_PER_SECOND = 64 * 2**10
+
+
+class Linger:
+    """For 2 s without a byte, as long as 64 KiB come in each second, and for `longest_seconds` at most. What comes is
+    dropped. Times are of the monotonic clock, which is also that of asyncio.
+    """
+
+    def __init__(self, longest_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.received = 0
+        self._longest_seconds = longest_seconds
+        self._clock = clock
+        self._began = self._last = clock()
+
+    def receive(self, size: int) -> None:
+        self.received += size
+        self._last = self._clock()
+
+    @property
+    def ends_at(self) -> float:
+        earned = min(self._last, self._began + self.received / _BYTES_PER_SECOND) + _IDLE_SECONDS
+        return min(earned, self._began + self._longest_seconds)
+
 
 _ENDING = Unavailable("The service is being stopped. Send the request again.", retry_after_seconds=5)
 

@@ -59,3 +59,15 @@ def _headers_for(path: str) -> dict[str, str]:
         "Cross-Origin-Resource-Policy": "cross-origin" if path.startswith(_ACROSS_ORIGINS) else "same-origin",
     }
     return headers | ({"Cache-Control": "no-store"} if path.startswith(_NOT_KEPT) else {})
+
+
+class HeadMiddleware:
+    """Answers HEAD as GET. The server leaves the body of the answer away, and its Content-Length stays."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self.app(scope, receive, send)

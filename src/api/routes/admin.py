@@ -10,7 +10,7 @@ from src.api.dependencies import Caller, ServicesDep
 from src.api.error_handlers import problems
 from src.api.requests import JsonRoute
 from src.api.routes.jobs import Cursor
-from src.api.schemas.admin import AuditEntry, AuditList, RevocationRequest, RevocationResponse, UserId
+from src.api.schemas.system import AuditEntry, AuditList, RevocationRequest, RevocationResponse, UserId
 from src.domain.accounts import DeletionKind, Recorded
 from src.domain.errors import RequestInvalid
 

@@ -18,7 +18,7 @@ from starlette.formparsers import MultiPartParser
 from src.api import presenters
 from src.api.dependencies import Caller, Services, ServicesDep
 from src.api.error_handlers import request_id_of
-from src.api.following import followed
+from src.api.job_events import followed
 from src.api.requests import MAX_AUDIO_BYTES, JsonRoute, unless_gone
 from src.api.schemas import openai as schemas
 from src.api.sound_stream import cancelled, ended, sound_response

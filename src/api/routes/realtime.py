@@ -27,10 +27,7 @@ _PROTOCOL = "realtime"
 
 @router.websocket("")
 async def translations(
-    websocket: WebSocket,
-    services: ServicesDep,
-    caller: Caller,
-    model: Annotated[str, Query(max_length=100)] = _MODEL,
+    websocket: WebSocket, services: ServicesDep, caller: Caller, model: Annotated[str, Query(max_length=100)] = _MODEL
 ) -> None:
     """Speech in, the same in another language out, while it goes on."""
     opening: Opening | None = getattr(websocket.state, "opening", None)

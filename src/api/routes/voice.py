@@ -11,7 +11,7 @@ from src.api.dependencies import Caller, LinksDep, ServicesDep, on_behalf_of
 from src.api.error_handlers import problems, request_id_of
 from src.api.job_events import MEDIA_TYPE, STREAM_HEADERS, job_events
 from src.api.requests import JsonRoute, claim_of, decode_audio, unless_gone
-from src.api.schemas.callbacks import job_ended
+from src.api.schemas.jobs import job_ended
 from src.api.schemas.provenance import DetectRequest, DetectResponse
 from src.api.schemas.voice import (
     CloneRequest,
@@ -49,11 +49,7 @@ _SPOKEN_AT_ONCE = 300
     callbacks=job_ended.routes,
 )
 async def translate(
-    body: TranslateRequest,
-    caller: Caller,
-    services: ServicesDep,
-    links: LinksDep,
-    waiting: Waiting,
+    body: TranslateRequest, caller: Caller, services: ServicesDep, links: LinksDep, waiting: Waiting
 ) -> TranslateResponse | Response:
     """Translate a spoken message and speak the translation in the same voice.
 
@@ -98,10 +94,7 @@ async def translate(
     responses={**ACCEPTED, **problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 503, 504)},
 )
 async def transcribe(
-    body: TranscribeRequest,
-    caller: Caller,
-    services: ServicesDep,
-    waiting: Waiting,
+    body: TranscribeRequest, caller: Caller, services: ServicesDep, waiting: Waiting
 ) -> TranscribeResponse | Response:
     """Speech to text alone, with segments and word times.
 
@@ -117,13 +110,7 @@ async def transcribe(
     if at_once:
         recorded, request_id = RecordedSpeech(audio, body.audio_format), request_id_of(waiting.request.scope)
         hearing = services.on_demand.transcribe(
-            caller.user_id,
-            recorded,
-            language,
-            body.quality,
-            request_id,
-            hints,
-            at_most_seconds=_HEARD_AT_ONCE_SECONDS,
+            caller.user_id, recorded, language, body.quality, request_id, hints, at_most_seconds=_HEARD_AT_ONCE_SECONDS
         )
         with suppress(on_demand.LongRecording):
             return presenters.transcribed(await unless_gone(waiting.request, hearing))
@@ -138,11 +125,7 @@ async def transcribe(
     responses={**ACCEPTED, **problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 503, 504)},
 )
 async def clone(
-    body: CloneRequest,
-    caller: Caller,
-    services: ServicesDep,
-    links: LinksDep,
-    waiting: Waiting,
+    body: CloneRequest, caller: Caller, services: ServicesDep, links: LinksDep, waiting: Waiting
 ) -> CloneResponse | Response:
     """Speak a text in the voice of a reference recording or of a stored profile.
 
@@ -224,10 +207,7 @@ def _job_request(body: TranslateRequest) -> JobRequest:
         return_audio_url=body.options.return_audio_url,
         return_base64=body.options.return_base64,
         wording=Wording(
-            variant(body.target_language),
-            body.options.formality,
-            body.options.glossary_id,
-            body.options.context,
+            variant(body.target_language), body.options.formality, body.options.glossary_id, body.options.context
         ),
         callback_url=body.callback_url,
         output_format=body.output_format,

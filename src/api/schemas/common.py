@@ -1,13 +1,22 @@
 """Shapes that several endpoints share."""
 
-from typing import Annotated, Literal
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from src.api.schemas.examples import example
 from src.domain.audio import AudioFormat
 from src.domain.speech import Quality
+
+_EXAMPLES: dict[str, Any] = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
+
+
+def example(name: str) -> ConfigDict:
+    """The `model_config` of a model whose example has this name."""
+    return ConfigDict(json_schema_extra={"example": _EXAMPLES[name]})
+
 
 Text = Annotated[str, Field(pattern=r"^[^\u0000]*$")]
 """What callers write, to be kept: without NUL, which Postgres takes in no text, and without half a surrogate pair,

@@ -5,8 +5,18 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
-from src.api.schemas.common import EncodedAudio, Format, Hertz, LanguageTag, OwnerId, ProfileId, Seconds, Share, Text
-from src.api.schemas.examples import example
+from src.api.schemas.common import (
+    EncodedAudio,
+    Format,
+    Hertz,
+    LanguageTag,
+    OwnerId,
+    ProfileId,
+    Seconds,
+    Share,
+    Text,
+    example,
+)
 from src.domain.audio import AudioFormat
 from src.domain.consent import ConsentMethod
 from src.domain.speech import VoiceType

@@ -20,10 +20,9 @@ from src.api.schemas.common import (
     SourceLanguage,
     Text,
     VoiceMatch,
+    example,
 )
-from src.api.schemas.examples import example
-from src.api.schemas.moderation import Moderated
-from src.api.schemas.provenance import Provenance
+from src.api.schemas.provenance import Moderated, Provenance
 from src.domain.audio import AnswerFormat, AudioFormat
 from src.domain.jobs import JobStatus, Stage
 from src.domain.speech import Formality, Quality
@@ -81,8 +80,7 @@ class Listening(BaseModel):
         Field(min_length=1, max_length=16, description="Candidates: one or more of these are spoken."),
     ] = None
     prompt: Annotated[
-        Text | None,
-        Field(max_length=200, description="Names and rare words that may occur, for the recogniser."),
+        Text | None, Field(max_length=200, description="Names and rare words that may occur, for the recogniser.")
     ] = None
 
     @model_validator(mode="after")

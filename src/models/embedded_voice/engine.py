@@ -13,8 +13,7 @@ from src.domain.errors import InternalError, ReferenceTooShort, UnsupportedLangu
 from src.domain.speech import Quality, SpeechRequest, VoiceConditioning
 from src.models.embedded_voice import base_voice
 from src.models.embedded_voice.base_voice import spoken_languages
-from src.models.embedded_voice.kokoro import Kokoro, Style
-from src.models.embedded_voice.likeness import mixture
+from src.models.embedded_voice.kokoro import Kokoro, Style, mixture
 from src.models.embedded_voice.phonemes import phonemes
 from src.models.embedded_voice.unit_selection import convert
 from src.models.embedded_voice.world import BANDS, COEFFICIENTS, FRAME_SECONDS, Frames, analyse, synthesise

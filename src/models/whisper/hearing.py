@@ -11,7 +11,6 @@ from src.domain.audio import Audio, Samples
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
 from src.domain.languages import LANGUAGES as SERVICE_LANGUAGES
 from src.domain.speech import NO_HINTS, Hints, Quality, Segment, Transcript
-from src.models.whisper.coverage import repeated, uncovered
 from src.models.whisper.spoken_languages import (
     DECLARED,
     Probabilities,
@@ -21,7 +20,7 @@ from src.models.whisper.spoken_languages import (
     sure_of_another,
     surely_foreign,
 )
-from src.models.whisper.windows import Span, around, inside, phrases, windows
+from src.models.whisper.windows import Span, around, inside, phrases, repeated, uncovered, windows
 
 if TYPE_CHECKING:
     from src.models.whisper.decoding import Decoded

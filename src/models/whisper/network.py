@@ -7,6 +7,7 @@ group size), T encoder frames of 20 ms, H heads, d width.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import torch
@@ -14,7 +15,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from src.domain.errors import JobCancelled
-from src.models.whisper.precision import Precision
+
+
+class Precision(StrEnum):
+    """FLOAT32: on CPUs; tokens equal openai-whisper's. FLOAT16: on GPUs."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of weights and activations."""
+        return torch.float16 if self is Precision.FLOAT16 else torch.float32
+
 
 Linear = Callable[[Tensor], Tensor]
 

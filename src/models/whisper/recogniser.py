@@ -11,12 +11,11 @@ from whisper.audio import HOP_LENGTH, N_FFT, N_FRAMES, SAMPLE_RATE, log_mel_spec
 
 from src.domain.audio import Samples
 from src.domain.speech import Quality, Segment
+from src.models.processor import give_back_freed
 from src.models.whisper import checkpoint
 from src.models.whisper.decoding import Decoded, Decoder
-from src.models.whisper.network import Network
-from src.models.whisper.precision import Precision
+from src.models.whisper.network import Network, Precision
 from src.models.whisper.segments import timed_segments
-from src.utils.memory import give_back_freed
 
 FULL_CONTEXT: int = N_FRAMES // 2
 """Encoder frames of 20 ms that Whisper was trained with, whatever the clip's length."""

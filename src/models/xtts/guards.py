@@ -13,8 +13,6 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-CODES_PER_SECOND = 22_050 / 1024
-
 MAX_CODES_PER_TOKEN = 12
 """0.56 s for a text token, which is one letter or more: several times what slow speech takes."""
 SPARE_CODES = 32

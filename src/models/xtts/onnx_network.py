@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from src.models.xtts.embeddings import Embeddings
+from src.models.xtts.network import Embeddings
 
 _FLOATS = NDArray[np.float32]
 

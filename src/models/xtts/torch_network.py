@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.models.xtts.embeddings import Embeddings
-from src.models.xtts.linear import Block, Linear, Norm, Precision
-from src.utils.memory import give_back_freed
+from src.models.processor import give_back_freed
+from src.models.xtts.network import Block, Embeddings, Linear, Norm, Precision
 
 
 class Cache:

@@ -1,6 +1,6 @@
 """Translation jobs as their callers see them: accepted once, waited for, cancelled.
 
-`runner.py` does them, in this process or in a worker's; `upkeep.py` sees to those whose worker is gone.
+`runner.py` does them, in this process or in a worker's; `ending.py` sees to those whose worker is gone.
 """
 
 import asyncio
@@ -18,10 +18,9 @@ from src.domain.identity import current_trace
 from src.domain.jobs import Job, JobRequest, JobStatus, Priority
 from src.domain.ports import JobEvents, JobQueue, Storage
 from src.domain.repositories import Claim, IdempotencyStore, JobRepository
-from src.services.jobs.ending import JobEnding
+from src.services.jobs.ending import JobEnding, erase
 from src.services.jobs.idempotency import run_once
 from src.services.jobs.trail import WATCH_AGAIN_SECONDS, Step, Trails
-from src.services.jobs.upkeep import erase
 
 logger = logging.getLogger(__name__)
 

@@ -10,14 +10,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
 from src.domain.accounts import audio_counted
-from src.domain.errors import (
-    DeadlineExceeded,
-    InternalError,
-    JobCancelled,
-    NotFound,
-    Unavailable,
-    VoiceServiceError,
-)
+from src.domain.errors import DeadlineExceeded, InternalError, JobCancelled, NotFound, Unavailable, VoiceServiceError
 from src.domain.identity import current_user, working_for
 from src.domain.jobs import Job, Stage, TranslationResult
 from src.domain.leases import Leased, LeasedRepository

@@ -1,16 +1,83 @@
 """Sentences that a speaker is asked to say, so that a recording of before is no answer."""
 
+import math
+import secrets
+import tomllib
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 from src.domain.consent import Challenge, ChallengeRepository
 from src.domain.errors import UnsupportedLanguage
 from src.domain.jobs import now
-from src.domain.languages import LANGUAGES
+from src.domain.languages import LANGUAGES, UNSPACED
 from src.domain.ports import Transcriber
 from src.services.deployment.languages import HEARING_HINT
-from src.services.profiles.challenge_sentences import Grammar, load_grammars
+
+_WORDS = Path(__file__).with_name("challenge_sentences.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What sentences of a language are made of: see the comment in the file of words.
+
+    `space` stands between the parts.
+    """
+
+    sentence: str
+    who: tuple[str, ...]
+    does: tuple[str, ...]
+    when: tuple[str, ...]
+    where: tuple[str, ...]
+    space: str
+
+    @property
+    def count(self) -> int:
+        """Of the sentences that it can make."""
+        return math.prod((math.perm(len(self.who), 2), math.perm(len(self.does), 2), len(self.when), len(self.where)))
+
+    def make(self) -> str:
+        """One of them, by the system's cryptographic randomness."""
+        one, other = _two(self.who)
+        doing, doing_else = _two(self.does)
+        clauses = (
+            self._clause(one, doing, secrets.choice(self.when)),
+            self._clause(other, doing_else, secrets.choice(self.where)),
+        )
+        sentence = self.sentence.format(*clauses)
+        return sentence[0].upper() + sentence[1:]
+
+    def _clause(self, who: str, does: str, circumstance: str) -> str:
+        pattern = does if "{}" in does else f"{does}{self.space}{{}}"
+        return f"{who}{self.space}{pattern.format(circumstance)}"
+
+
+def load_grammars() -> dict[str, Grammar]:
+    """By language."""
+    parsed = tomllib.loads(_WORDS.read_text(encoding="utf-8"))
+    return {
+        language: Grammar(
+            words["sentence"],
+            _phrases(words["who"]),
+            _phrases(words["does"]),
+            _phrases(words["when"]),
+            _phrases(words["where"]),
+            space="" if language in UNSPACED else " ",
+        )
+        for language, words in parsed.items()
+    }
+
+
+def _phrases(listed: str) -> tuple[str, ...]:
+    return tuple(phrase.strip() for phrase in listed.split("|"))
+
+
+def _two(choices: tuple[str, ...]) -> tuple[str, str]:
+    """Different ones, in any order."""
+    one = secrets.choice(choices)
+    return one, secrets.choice([other for other in choices if other != one])
+
 
 LIFETIME_SECONDS = 300.0
 """For fetching a sentence, reading it out and sending it."""

@@ -41,11 +41,7 @@ _SYNTHETIC = frozenset(
         SYNTHETIC_SOURCE,
         *(
             _SOURCES + name
-            for name in (
-                "algorithmicMedia",
-                "compositeSynthetic",
-                "compositeWithTrainedAlgorithmicMedia",
-            )
+            for name in ("algorithmicMedia", "compositeSynthetic", "compositeWithTrainedAlgorithmicMedia")
         ),
     }
 )

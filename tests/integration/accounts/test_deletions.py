@@ -16,8 +16,8 @@ from src.adapters.database.engine import Database
 from src.adapters.database.jobs.call_repository import SqlCallRepository
 from src.adapters.database.jobs.idempotency import SqlIdempotencyStore
 from src.adapters.database.jobs.job_repository import SqlJobRepository
-from src.adapters.database.profiles.profile_repository import SqlProfileRepository
-from src.adapters.events.in_process import InProcessJobEvents
+from src.adapters.database.profiles import SqlProfileRepository
+from src.adapters.redis.events import InProcessJobEvents
 from src.adapters.storage.local import LocalStorage
 from src.domain.accounts import DeletionKind, Pseudonyms
 from src.domain.errors import EngineUnavailable, NotFound

@@ -92,7 +92,7 @@ def _settings(folder: Path, database_url: str, redis_url: str) -> dict[str, str]
 def _app(settings: dict[str, str]) -> Any:
     engines = fake_engines()
     made = Settings(_env_file=None, storage_keys=KEY, **settings)  # type: ignore[arg-type]
-    with applied({"src.bootstrap.shared.RedisLink": {"timeout_seconds": 1.0}}):
+    with applied({"src.bootstrap.stores.RedisLink": {"timeout_seconds": 1.0}}):
         return create_app(made, engines)
 
 

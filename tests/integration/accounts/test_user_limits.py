@@ -13,11 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from src.adapters.database.accounts.audio_ledger import SqlAudioLedger
-from src.adapters.database.accounts.usage import SqlUsageRepository
+from src.adapters.database.accounts.usage import SqlAudioLedger, SqlUsageRepository
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.job_repository import SqlJobRepository
-from src.adapters.limits.redis_slots import RedisSlots
+from src.adapters.redis.limits import RedisSlots
 from src.config.settings import Settings
 from src.domain.accounts import DECODED
 from src.domain.errors import RateLimited

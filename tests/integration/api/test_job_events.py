@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
-from src.api.following import Told
-from src.api.job_events import Events
+from src.api.job_events import Events, Told
 from src.config.settings import Settings
 from src.domain.audio import Audio, AudioFormat
 from src.domain.errors import TranslationUnavailable

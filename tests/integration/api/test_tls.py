@@ -15,11 +15,11 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 from sqlalchemy import make_url, text
 
-from src.adapters.redis_link import RedisLink
+from src.adapters.redis.link import RedisLink
 from src.adapters.storage.s3 import S3Storage
-from src.bootstrap.database import open_database
 from src.bootstrap.process import build_server
 from src.bootstrap.storage import plain_connections, s3_options
+from src.bootstrap.stores import open_database
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from src.main import create_app

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import safetensors.torch
 
-from src.adapters.storage.keyring import Keyring
+from src.adapters.storage.sealed import Keyring
 from src.config.values import storage_keys
 from tests.checkpoints.xtts_checkpoint import tiny_checkpoint
 from tests.conftest import service_process

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from src.adapters.database.consent_tables import voice_challenges
 from src.adapters.database.engine import Database
-from src.adapters.database.profiles.challenges import SqlChallengeRepository
+from src.adapters.database.profiles import SqlChallengeRepository
 from src.adapters.database.tables import users
 from src.domain.consent import Challenge
 from src.domain.errors import NotFound, RateLimited

@@ -10,7 +10,7 @@ from src.adapters.database.accounts.deletions import SqlDeletions
 from src.adapters.database.consent_tables import consents
 from src.adapters.database.engine import Database
 from src.adapters.database.mapping import consent_from_row
-from src.adapters.database.profiles.profile_repository import SqlProfileRepository
+from src.adapters.database.profiles import SqlProfileRepository
 from src.domain.accounts import DeletionKind
 from src.domain.consent import Consent, ConsentMethod
 from src.domain.errors import NotFound

@@ -20,7 +20,7 @@ from src.adapters.database import migrate
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.database.mapping import job_to_values, profile_to_values
-from src.adapters.database.profiles.profile_repository import SqlProfileRepository
+from src.adapters.database.profiles import SqlProfileRepository
 from src.adapters.database.tables import UtcDateTime, metadata, translation_jobs, users, voice_profiles
 from src.domain.audio import AudioFormat
 from src.domain.consent import Consent

@@ -21,7 +21,7 @@ from src.adapters.database.engine import Database
 from src.adapters.database.jobs.idempotency import SqlIdempotencyStore
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.database.mapping import job_to_values
-from src.adapters.database.profiles.profile_repository import SqlProfileRepository
+from src.adapters.database.profiles import SqlProfileRepository
 from src.adapters.database.statements import change
 from src.adapters.database.tables import translation_jobs, voice_profiles
 from src.adapters.database.tables import usage as usage_table

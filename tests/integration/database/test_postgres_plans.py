@@ -16,9 +16,8 @@ from src.adapters.database.accounts.usage import SqlUsageRepository
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.callbacks import SqlCallbackOutbox
 from src.adapters.database.jobs.idempotency import SqlIdempotencyStore
-from src.adapters.database.jobs.job_repository import SqlJobRepository
-from src.adapters.database.jobs.job_views import SqlJobViews
-from src.adapters.database.profiles.profile_repository import SqlProfileRepository
+from src.adapters.database.jobs.job_repository import SqlJobRepository, SqlJobViews
+from src.adapters.database.profiles import SqlProfileRepository
 from src.domain.jobs import JobStatus, Place, now
 from src.domain.repositories import Claim
 from tests.servers.postgres import PostgresServer, name_of

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src.adapters.callbacks.guard import Resolve, SystemResolver
-from src.adapters.callbacks.http_sender import HttpCallbackSender
+from src.adapters.callbacks.http_sender import HttpCallbackSender, Resolve, SystemResolver
 from src.config.values import signing_keys
 from src.domain.callbacks import Callback, Receipt
 from src.utils.public_addresses import AddressRules

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from src.api.schemas.callbacks import JobEnded
+from src.api.schemas.jobs import JobEnded
 from src.config.settings import Settings
 from src.main import create_app
 from tests.conftest import service_process, serving
@@ -64,7 +64,7 @@ def serve(tmp_path: Path) -> Callable[..., AbstractContextManager[httpx.Client]]
 
 def retries(pauses: Sequence[float]) -> dict[str, Any]:
     """For `tests.support.options`."""
-    return {"src.bootstrap.callbacks.CallbackDelivery": {"pauses_seconds": pauses}}
+    return {"src.bootstrap.jobs.CallbackDelivery": {"pauses_seconds": pauses}}
 
 
 Serve = Callable[..., AbstractContextManager[httpx.Client]]

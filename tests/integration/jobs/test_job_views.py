@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from src.adapters.database.engine import Database
-from src.adapters.database.jobs.job_repository import SqlJobRepository
-from src.adapters.database.jobs.job_views import SqlJobViews
+from src.adapters.database.jobs.job_repository import SqlJobRepository, SqlJobViews
 from src.domain.jobs import Job, JobError, JobStatus, Pace, Place, Priority
 from tests.support.job_rows import MANY, RESULT, USED, job
 

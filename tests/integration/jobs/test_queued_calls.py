@@ -12,8 +12,8 @@ import pytest
 
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.call_repository import SqlCallRepository
-from src.adapters.events.redis_events import RedisJobEvents
-from src.adapters.redis_link import RedisLink
+from src.adapters.redis.events import RedisJobEvents
+from src.adapters.redis.link import RedisLink
 from src.adapters.storage.local import LocalStorage
 from src.domain.audio import Audio
 from src.domain.errors import (
@@ -26,8 +26,7 @@ from src.domain.errors import (
 )
 from src.domain.identity import current_user
 from src.domain.leases import WAITING, EngineCall
-from src.services.jobs.call_runner import CallRunner, CallUpkeep
-from src.services.jobs.queued_calls import QueuedCalls
+from src.services.jobs.engine_calls import CallRunner, CallUpkeep, QueuedCalls
 from src.utils.codec import encode
 from src.workers.job_worker import JobWorker
 from tests.fakes.fake_stores import HandedLeases

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from src.adapters.database.engine import Database
-from src.adapters.database.jobs.worker_registry import SqlWorkerRegistry
+from src.adapters.database.jobs.call_repository import SqlWorkerRegistry
 from src.adapters.database.tables import workers
 from src.domain.jobs import now
 from src.domain.leases import Abilities, WorkerState

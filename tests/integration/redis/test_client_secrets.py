@@ -2,9 +2,9 @@
 
 import asyncio
 
-from src.adapters.cache.redis_cache import RedisCache
-from src.adapters.limits.redis_counter import RedisCounter
-from src.adapters.redis_link import RedisLink
+from src.adapters.redis.cache import RedisCache
+from src.adapters.redis.limits import RedisCounter
+from src.adapters.redis.link import RedisLink
 from src.domain.errors import Unauthenticated
 from src.domain.identity import Identity
 from src.services.live.secrets import ClientSecrets, Opening

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from src.adapters.cache.redis_cache import RedisCache
+from src.adapters.redis.cache import RedisCache
 from src.domain.errors import EngineUnavailable
 from src.domain.ports import Cache
 from src.services.translation import TextTranslation

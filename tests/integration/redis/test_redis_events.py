@@ -8,10 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from src.adapters.cache.redis_cache import RedisCache
-from src.adapters.events.in_process import InProcessJobEvents
-from src.adapters.events.redis_events import RedisJobEvents
-from src.adapters.redis_link import RedisLink
+from src.adapters.redis.cache import RedisCache
+from src.adapters.redis.events import InProcessJobEvents, RedisJobEvents
+from src.adapters.redis.link import RedisLink
 from src.domain.audio import Audio
 from src.domain.jobs import Job, JobStatus, UsageEvent
 from src.domain.ports import Cache, JobEvents

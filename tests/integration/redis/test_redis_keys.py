@@ -27,7 +27,7 @@ LONGEST_SECONDS = 24 * 3600
 @pytest.fixture(autouse=True)
 def patient() -> Iterator[None]:
     """A busy machine is not taken for a Redis that is away."""
-    with applied({"src.bootstrap.shared.RedisLink": {"timeout_seconds": 2.0}}):
+    with applied({"src.bootstrap.stores.RedisLink": {"timeout_seconds": 2.0}}):
         yield
 
 

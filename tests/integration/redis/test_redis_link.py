@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src.adapters.redis_link import RedisDown, RedisLink
+from src.adapters.redis.link import RedisDown, RedisLink
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
@@ -35,7 +35,7 @@ async def ask(link: RedisLink, value: bytes = b"there") -> bytes:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "src.adapters.redis_link"]
+    return [record.getMessage() for record in caplog.records if record.name == "src.adapters.redis.link"]
 
 
 async def test_a_restart_is_noticed_said_once_and_mended(

@@ -5,8 +5,8 @@ import json
 import subprocess
 import sys
 
-from src.adapters.limits.redis_counter import RedisCounter
-from src.adapters.redis_link import RedisLink
+from src.adapters.redis.limits import RedisCounter
+from src.adapters.redis.link import RedisLink
 from src.api.middleware import Edge
 from tests.conftest import ROOT
 from tests.integration.redis.test_redis_link import linked

@@ -24,7 +24,7 @@ BODY = {"audio": base64.b64encode(b"any bytes").decode(), "target_language": "es
 @pytest.fixture(autouse=True)
 def patient() -> Iterator[None]:
     """A busy machine is not taken for a Redis that is away."""
-    with applied({"src.bootstrap.shared.RedisLink": {"timeout_seconds": 2.0}}):
+    with applied({"src.bootstrap.stores.RedisLink": {"timeout_seconds": 2.0}}):
         yield
 
 
@@ -70,7 +70,7 @@ def test_two_services_share_translations_and_limits(redis_server: RedisServer, t
 
 
 def test_a_service_goes_on_without_redis_and_says_so(redis_server: RedisServer, tmp_path: Path) -> None:
-    with applied({"src.bootstrap.shared.RedisLink": {"timeout_seconds": 1.0, "calm_seconds": 0.5}}):
+    with applied({"src.bootstrap.stores.RedisLink": {"timeout_seconds": 1.0, "calm_seconds": 0.5}}):
         app = create_app(settings(tmp_path / "data", redis_server.url), engines(FakeTranslator()))
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         assert degraded(http) == []

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from src.adapters.cache.session_cache import SessionCache
 from src.adapters.database.accounts.revocations import SqlRevocations
 from src.adapters.database.engine import Database
-from src.adapters.redis_link import RedisLink
+from src.adapters.redis.link import RedisLink
+from src.adapters.redis.sessions import SessionCache
 from src.domain.errors import EngineUnavailable
 from src.domain.identity import Revocation
 from src.domain.jobs import now

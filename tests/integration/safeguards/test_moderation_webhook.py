@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from src.adapters.moderation.webhook import ModerationWebhook
-from src.adapters.translators.breaker import Breaker
-from src.adapters.translators.remote import Budget
+from src.adapters.translators.remote import Breaker, Budget
 from src.config.values import signing_keys
 from src.domain.errors import EngineUnavailable
 from src.domain.moderation import CLEAN, Passage, ReviewStage, Severity, Verdict

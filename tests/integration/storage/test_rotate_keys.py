@@ -18,9 +18,9 @@ import httpx
 import pytest
 
 from scripts.rotate_keys import main
-from src.adapters.storage.keyring import Keyring, is_sealed
 from src.adapters.storage.local import LocalStorage
 from src.adapters.storage.s3 import S3Storage
+from src.adapters.storage.sealed import Keyring, is_sealed
 from src.bootstrap.storage import FOLDERS, new_key
 from src.config.values import storage_keys
 from tests.conftest import ROOT

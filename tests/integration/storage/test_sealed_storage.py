@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from src.adapters.storage.keyring import is_sealed
+from src.adapters.storage.sealed import is_sealed
 from src.bootstrap.storage import key_file, load_keyring, new_key
 from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable

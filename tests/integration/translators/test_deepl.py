@@ -11,9 +11,8 @@ from itertools import product
 import httpx
 import pytest
 
-from src.adapters.translators.breaker import BreakerState
 from src.adapters.translators.deepl import FREE_URL, PRO_URL, DeepLTranslator, host_of
-from src.adapters.translators.remote import Budget
+from src.adapters.translators.remote import BreakerState, Budget
 from src.domain.errors import TranslationUnavailable
 from src.domain.languages import LANGUAGES
 from src.domain.speech import Formality, Wording

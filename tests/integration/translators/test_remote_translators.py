@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from src.adapters.translators.breaker import Breaker
 from src.adapters.translators.deepl import DeepLTranslator
 from src.adapters.translators.google import GoogleTranslator
 from src.adapters.translators.libretranslate import LibreTranslator
-from src.adapters.translators.remote import Budget, ProviderFailed, RemoteCalls
+from src.adapters.translators.remote import Breaker, Budget, ProviderFailed, RemoteCalls
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
 from tests.providers.deepl_server import DeepLServer
 from tests.providers.google_server import GoogleServer

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from src.adapters.events.in_process import InProcessJobEvents
+from src.adapters.redis.events import InProcessJobEvents
 from src.domain.accounts import DeletionKind
 from src.domain.errors import EngineUnavailable
 from src.services.accounts import deletions

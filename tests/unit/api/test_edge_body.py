@@ -12,7 +12,7 @@ import pytest
 
 from src.api.middleware import Edge
 from src.api.middleware.body_limit import MAX_JSON_VALUES
-from src.api.middleware.linger import Linger
+from src.api.middleware.errors import Linger
 from tests.conftest import serving
 from tests.support.edge_app import edge_app
 from tests.unit.api.test_edge_auth import token, verifier

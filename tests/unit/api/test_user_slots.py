@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from src.api.middleware.user_limits import ConcurrencyMiddleware
+from src.api.middleware.rate_limit import ConcurrencyMiddleware
 from src.utils.limits import LocalSlots
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}

@@ -1,6 +1,6 @@
 """The key of the deleted's pseudonyms: what an operator is told of it."""
 
-from src.bootstrap.database import pseudonym_notices
+from src.bootstrap.stores import pseudonym_notices
 from src.config.settings import Settings
 
 SCALED_OUT = {

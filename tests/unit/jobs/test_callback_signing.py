@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from src.adapters.callbacks.signing import body_of, signed_headers
+from src.adapters.callbacks.http_sender import body_of, signed_headers
 from src.config.values import signing_keys
 from src.domain.callbacks import Callback
 from src.domain.jobs import now

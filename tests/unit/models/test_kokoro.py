@@ -10,9 +10,8 @@ from src.domain.languages import LANGUAGES
 from src.domain.speech import SpeechRequest, VoiceConditioning
 from src.models.embedded_voice import kokoro as network
 from src.models.embedded_voice.engine import ESPEAK_ALONE, NAME, EmbeddedVoice
-from src.models.embedded_voice.kokoro import Kokoro
+from src.models.embedded_voice.kokoro import Kokoro, mixture
 from src.models.embedded_voice.kokoro_files import VOICES
-from src.models.embedded_voice.likeness import mixture
 from src.models.embedded_voice.phonemes import phonemes
 from src.models.speaker_analysis import SpeakerAnalysis
 from tests.recordings import audio_files

@@ -15,7 +15,7 @@ from whisper.timing import dtw_cpu, find_alignment, merge_punctuations
 from scripts.checkpoints.whisper import make
 from src.domain.audio import Samples
 from src.domain.speech import Quality
-from src.models.whisper.precision import Precision
+from src.models.whisper.network import Precision
 from src.models.whisper.recogniser import ATTEMPTS, FULL_CONTEXT, Recogniser, Window
 from src.models.whisper.segments import warp, word_timings
 

@@ -9,11 +9,10 @@ from src.domain.audio import Audio
 from src.domain.errors import SpeechNotUnderstood, UnsupportedLanguage
 from src.domain.languages import LANGUAGES
 from src.domain.speech import Hints, Quality, Segment, Transcript, Word
-from src.models.whisper.coverage import uncovered
 from src.models.whisper.decoding import Decoded
 from src.models.whisper.hearing import MODEL_RATE, Clip, Hearing, Part
 from src.models.whisper.spoken_languages import languages_of
-from src.models.whisper.windows import phrases
+from src.models.whisper.windows import phrases, uncovered
 
 ALL = frozenset(LANGUAGES)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from src.domain.errors import EngineUnavailable
 from src.models.xtts.decode_loop import DecodeLoop, Sentence
-from src.models.xtts.linear import Precision
+from src.models.xtts.network import Precision
 from src.models.xtts.onnx_graph import quantised
 from src.models.xtts.onnx_network import OnnxNetwork
 from src.models.xtts.sampling import SamplingOptions

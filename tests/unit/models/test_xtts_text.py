@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.domain.languages import LANGUAGES, joined
-from src.models.xtts.cleaning import Cleaner
 from src.models.xtts.coqui import spoken_languages
-from src.models.xtts.text import MAX_TOKENS, Tokens, split
+from src.models.xtts.text import MAX_TOKENS, Cleaner, Tokens, split
 from src.services import spoken_text
 from tests.checkpoints.xtts_checkpoint import quiet, stock
 

@@ -8,9 +8,9 @@ import pytest
 
 from src.domain.audio import Audio, AudioFormat
 from src.domain.errors import AudioUndecodable, FormatMismatch, UnsupportedAudioFormat
+from src.services.audio_processing import high_pass
 from src.utils.audio import encode_wav, levelled, resample
 from src.utils.audio_formats import check_format, sniff_format
-from src.utils.filters import high_pass
 from tests.recordings import audio_files
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from src.adapters.translators.breaker import Breaker, BreakerOpen, BreakerState
+from src.adapters.translators.remote import Breaker, BreakerOpen, BreakerState
 
 
 class Failure(Exception):

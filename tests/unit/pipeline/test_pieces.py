@@ -11,9 +11,8 @@ from src.domain.jobs import Job, Stage
 from src.domain.moderation import OnFailure, Policy, ReviewStage
 from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
 from src.services.interpreting import Heard, Piece, Spoken, Translated
-from src.services.pieces import part, pieces
 from src.services.safeguards.moderation import Moderation
-from src.services.transcription import Transcription
+from src.services.transcription import Transcription, part, pieces
 from src.utils.audio import encode_pcm, pcm_of_wav
 from tests.fakes.assembly import WANTED, Bench
 from tests.fakes.fakes import FakeTranslator, FakeVoice, Gate

@@ -7,7 +7,7 @@ from itertools import chain
 import pytest
 
 from src.domain.languages import LANGUAGES
-from src.services.profiles.challenge_sentences import Grammar, load_grammars
+from src.services.profiles.challenges import Grammar, load_grammars
 from src.utils.words import word_error_rate
 
 GRAMMARS = load_grammars()

@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.adapters.provenance.certificates import load_identity, make_self_signed
-from src.adapters.provenance.manifest_seal import manifest_is_whole
-from src.adapters.provenance.mark_reading import MarkFiles
+from src.adapters.provenance.mark_reading import MarkFiles, manifest_is_whole
 from src.adapters.provenance.riff_info import DECLARATION, read_info, with_info
 from src.domain.audio import Audio, AudioFormat
 from src.utils.audio import encode_wav

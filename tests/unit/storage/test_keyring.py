@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.adapters.storage.keyring import Keyring, is_sealed
+from src.adapters.storage.sealed import Keyring, is_sealed
 from src.config.values import storage_keys
 from src.domain.errors import DamagedFile
 

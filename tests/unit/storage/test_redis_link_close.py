@@ -4,7 +4,7 @@ import asyncio
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from src.adapters.redis_link import RedisLink
+from src.adapters.redis.link import RedisLink
 
 
 async def test_a_cancellation_that_the_client_swallows_does_not_keep_the_link_open() -> None:

@@ -1,24 +1,70 @@
 """Deletions in the database. Raises Overloaded and EngineUnavailable when it cannot answer."""
 
 import re
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Row, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from src.adapters.database.accounts.deletion_audit import forget_user, note
-from src.adapters.database.accounts.deletion_rows import remove
-from src.adapters.database.accounts.erasure_plans import SqlPlans
+from src.adapters.database.accounts.audit import forget_user, note
+from src.adapters.database.accounts.user_rows import remove
 from src.adapters.database.deletion_tables import deletions, erasures
 from src.adapters.database.engine import Database
 from src.adapters.database.mapping import columns
-from src.adapters.database.statements import change, only, returned
+from src.adapters.database.statements import change, only, require_not_deleted, returned
 from src.adapters.database.tables import translation_jobs, voice_profiles
 from src.domain.accounts import Deletion, DeletionKind
-from src.domain.jobs import now
+from src.domain.errors import NotFound
+from src.domain.jobs import VoiceProfile, now
+
+
+class SqlPlans:
+    """Implements PlannedErasures."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def plan(
+        self, paths: Collection[str], owner: str, profile_id: str | None, seconds: float, *, since: datetime
+    ) -> None:
+        shared = {"owner": owner, "profile_id": profile_id, "due_at": self._database.later(seconds), "passes": 0}
+
+        async def work(connection: AsyncConnection) -> None:
+            await require_not_deleted(self._database, connection, owner, since)
+            if profile_id is not None:
+                there = select(voice_profiles.c.id).where(voice_profiles.c.id == profile_id).with_for_update(read=True)
+                if (await connection.execute(there)).first() is None:
+                    raise NotFound("The voice profile was deleted meanwhile.")
+            for path in paths:
+                row = self._database.insert(erasures).values(path=path, **shared)
+                await connection.execute(row.on_conflict_do_nothing())
+
+        await self._database.write(work, repeatable=True)
+
+    async def erased(self, paths: Collection[str]) -> None:
+        these = erasures.c.path.in_(paths) & erasures.c.deletion_id.is_(None)
+        await change(self._database, erasures.delete().where(these), repeatable=True)
+
+
+async def call_off(connection: AsyncConnection, paths: Sequence[str]) -> None:
+    """The files stay. Raises NotFound when they are being erased: what they are of was deleted, or it took too long."""
+    these = erasures.c.path.in_(paths) & erasures.c.deletion_id.is_(None)
+    if (await connection.execute(erasures.delete().where(these))).rowcount != len(paths):
+        raise NotFound("The voice profile was deleted while it was made.")
+
+
+async def plan_now(
+    database: Database, connection: AsyncConnection, paths: Sequence[str], profile: VoiceProfile
+) -> None:
+    """They are to be erased from now on."""
+    shared = {"owner": profile.user_id, "profile_id": profile.id, "due_at": database.later(0), "passes": 0}
+    for path in paths:
+        row = database.insert(erasures).values(path=path, **shared)
+        await connection.execute(row.on_conflict_do_nothing())
+
 
 SETTLE_SECONDS = 40.0
 """An upload or a cache that was just being written when the deletion came is through by then; all is gone in 60 s."""
@@ -44,7 +90,6 @@ class SqlDeletions(SqlPlans):
         self._keep_seconds = keep_seconds
 
     async def request(self, kind: DeletionKind, subject: str, owner: str, by: str) -> Deletion:
-        """Raises NotFound."""
         time, hashed = now(), self._database.pseudonyms.hash
         settles_at = time + timedelta(seconds=self._settle_seconds)
         deletion = Deletion(uuid4().hex, kind, subject, owner, time, settles_at)

@@ -18,7 +18,6 @@ class SqlRevocations:
         self._database = database
 
     async def add(self, revocation: Revocation) -> None:
-        """Replaces an earlier one of the same subject."""
         values = {"issued_until": revocation.issued_until, "expires_at": revocation.expires_at}
         insert = self._database.insert(revocations).values(subject=revocation.subject, **values)
         earlier = revocations.c.issued_until < revocation.issued_until

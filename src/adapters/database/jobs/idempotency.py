@@ -43,10 +43,6 @@ class SqlIdempotencyStore:
         return self._claim_ttl.total_seconds()
 
     async def claim(self, claim: Claim) -> str | None:
-        """None: the key is this claim's. A text: the value that the first request with this key left.
-
-        Raises IdempotencyConflict while the first is at work, IdempotencyMismatch when its fingerprint was another.
-        """
         await self._sweep_when_due()
         if await self._insert(claim):
             return None
@@ -65,7 +61,6 @@ class SqlIdempotencyStore:
         return await change(self._database, later, repeatable=True) == 1
 
     async def complete(self, claim: Claim, value: str) -> None:
-        """Keep `value` for `ttl_seconds`. Raises IdempotencyConflict when the key is another claim's by now."""
         kept = keys.update().where(_is_own(claim)).values(value=value, expires_at=self._clock() + self._ttl)
         if await change(self._database, kept, repeatable=True) == 0:
             raise IdempotencyConflict(
@@ -74,7 +69,7 @@ class SqlIdempotencyStore:
             )
 
     async def release(self, claim: Claim) -> None:
-        """Forget a claim; a completed key stays."""
+        """A completed key stays."""
         await change(self._database, keys.delete().where(_is_open(claim)), repeatable=True)
 
     async def sweep(self) -> int:

@@ -65,10 +65,7 @@ class LeasedRows(Generic[T]):
         self._open = self._rows.status.in_([JobStatus.PENDING.value, JobStatus.PROCESSING.value])
 
     async def claim(self, lease_seconds: float, *, begun_below: int | None = None) -> T | None:
-        """Lease the next row of the queue, for one attempt; `begun_below`: of those begun fewer times.
-
-        None when none waits that nobody else is just taking.
-        """
+        """None, also when each that waits is just being taken by somebody else."""
         waiting = select(self._rows.id).where(self._claimable())
         if begun_below is not None:
             waiting = waiting.where(self._rows.attempts < begun_below)
@@ -78,7 +75,6 @@ class LeasedRows(Generic[T]):
         return leased[0] if leased else None
 
     async def renew(self, held: Mapping[str, int], lease_seconds: float) -> set[str]:
-        """`held`: fences by id. Extend these leases, also run-out ones that nobody took. The ids that are held."""
         if not held:
             return set()
         ours = tuple_(self._rows.id, self._rows.fence).in_(list(held.items()))
@@ -97,7 +93,6 @@ class LeasedRows(Generic[T]):
         await change(self._database, request, repeatable=True)
 
     async def requeue_expired(self, max_attempts: int) -> list[str]:
-        """Queue rows again whose lease has run out. Their ids; those begun `max_attempts` times stay."""
         expired = self._table.update().where(self._run_out(), self._rows.attempts < max_attempts).values(self._waits)
         rows = await returned(self._database, expired.returning(self._rows.id), repeatable=True)
         return [row.id for row in rows]

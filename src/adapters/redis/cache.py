@@ -5,7 +5,7 @@ import time
 
 from redis.asyncio import Redis
 
-from src.adapters.redis_link import PREFIX, RedisDown, RedisLink
+from src.adapters.redis.link import PREFIX, RedisDown, RedisLink
 from src.domain.errors import EngineUnavailable
 
 MAX_VALUE_BYTES = 2 * 2**20

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from src.adapters.redis_link import PREFIX, TIMEOUT_SECONDS, RedisLink
+from src.adapters.redis.link import PREFIX, TIMEOUT_SECONDS, RedisLink
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,10 @@ Not the verified tokens themselves: to check an HS256 signature and the claims t
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 
-from src.adapters.redis_link import PREFIX, RedisDown, RedisLink
+from src.adapters.redis.link import PREFIX, RedisDown, RedisLink
 from src.domain.identity import Revocation
 from src.domain.repositories import Revocations
 from src.utils.cache import MemoryCache
@@ -30,26 +31,20 @@ Known = dict[str, Revocation | None]
 """By subject; None: not revoked."""
 
 
+@dataclass(eq=False)
 class SessionCache:
     """Implements Revocations, before another that is the truth. `link` None: each process remembers for itself."""
 
-    def __init__(
-        self,
-        truth: Revocations,
-        link: RedisLink | None,
-        *,
-        shared_seconds: float = SHARED_SECONDS,
-        local_seconds: float = LOCAL_SECONDS,
-    ) -> None:
-        self._truth = truth
-        self._link = link
-        self._shared_seconds = shared_seconds
-        self._local_seconds = local_seconds
-        self._memory = MemoryCache(_MEMORY_BYTES)
+    truth: Revocations
+    link: RedisLink | None
+    _: KW_ONLY
+    shared_seconds: float = SHARED_SECONDS
+    local_seconds: float = LOCAL_SECONDS
+    _memory: MemoryCache = field(default_factory=lambda: MemoryCache(_MEMORY_BYTES), init=False)
 
     async def add(self, revocation: Revocation) -> None:
         """Every process that asks Redis knows it when this returns."""
-        await self._truth.add(revocation)
+        await self.truth.add(revocation)
         await self._remember({revocation.subject: revocation}, replace=True)
 
     async def of(self, subjects: Sequence[str]) -> list[Revocation]:
@@ -58,7 +53,7 @@ class SessionCache:
         missing = [subject for subject in subjects if subject not in known]
         if missing:
             found: Known = dict.fromkeys(missing)
-            found.update({revocation.subject: revocation for revocation in await self._truth.of(missing)})
+            found.update({revocation.subject: revocation for revocation in await self.truth.of(missing)})
             # it was read before it is written, so it must not replace a revocation that came in between
             await self._remember(found, replace=False)
             known |= found
@@ -66,9 +61,9 @@ class SessionCache:
 
     async def _known(self, subjects: Sequence[str]) -> Known:
         """From Redis alone while it is there: another process's memory does not reach this one."""
-        if self._link is not None:
+        if self.link is not None:
             try:
-                async with self._link.use() as redis:
+                async with self.link.use() as redis:
                     values: Iterable[bytes | None] = await redis.mget([_name(subject) for subject in subjects])
             except RedisDown:
                 pass
@@ -78,18 +73,18 @@ class SessionCache:
 
     async def _remember(self, found: Known, *, replace: bool) -> None:
         for subject, revocation in found.items():
-            await self._memory.set(subject, _pack(revocation), self._local_seconds)
-        if self._link is None:
+            await self._memory.set(subject, _pack(revocation), self.local_seconds)
+        if self.link is None:
             return
         try:
-            async with self._link.use() as redis, redis.pipeline(transaction=False) as pipeline:
+            async with self.link.use() as redis, redis.pipeline(transaction=False) as pipeline:
                 for subject, revocation in found.items():
-                    lifetime = round(self._shared_seconds * 1000)
+                    lifetime = round(self.shared_seconds * 1000)
                     pipeline.set(_name(subject), _pack(revocation), px=lifetime, nx=not replace)
                 await pipeline.execute()
         except RedisDown:
             if replace:
-                logger.warning("a revocation did not reach Redis: others learn of it in %g s", self._shared_seconds)
+                logger.warning("a revocation did not reach Redis: others learn of it in %g s", self.shared_seconds)
 
 
 def _name(subject: str) -> str:

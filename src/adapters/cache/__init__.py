@@ -1,1 +1,0 @@
-"""Caches outside this process."""

@@ -1,1 +1,0 @@
-"""Rows of voice profiles, their consents and challenges."""

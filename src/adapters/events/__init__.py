@@ -1,1 +1,0 @@
-"""How those who wait for a job learn that it ended."""

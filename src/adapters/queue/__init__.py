@@ -1,1 +1,0 @@
-"""Ids of waiting jobs, on their way to workers."""
