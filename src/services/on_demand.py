@@ -171,12 +171,12 @@ class OnDemand:
 
     async def translate(self, user_id: str, heard: Heard, target: str, request_id: str | None = None) -> Heard:
         """What a job heard, in another language. Raises as `transcribe` does."""
-        review = self._moderation.review(user_id, "transcribe", request_id or uuid4().hex)
+        review = self.safeguards.moderation.review(user_id, "transcribe", request_id or uuid4().hex)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self.timeout_seconds):
                 transcript, notes = await self._translated(heard.transcript, target, review)
         except TimeoutError:
-            raise DeadlineExceeded(f"The translation took longer than {self._timeout_seconds:g} s.") from None
+            raise DeadlineExceeded(f"The translation took longer than {self.timeout_seconds:g} s.") from None
         return replace(heard, transcript=transcript, degraded=(*heard.degraded, *review.degraded, *notes))
 
     def require_hearable(self, language: str | None, hints: Hints) -> None:
