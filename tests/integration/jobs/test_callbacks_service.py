@@ -178,7 +178,7 @@ def test_a_process_that_is_killed_before_it_delivered_leaves_that_to_the_next(tm
         "WEBHOOK_SECRET": SECRET,
         "CALLBACK_ALLOW_HTTP": "1",
         "CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8",
-        **environment(retries([3])),
+        **environment(retries([0.3] * 200)),
     }
     with service_process(tmp_path / "data", ("tests.fakes.stand_in", "api"), **options) as (url, process):
         body = BODY | {"audio": Message("words").encode(), "callback_url": f"http://127.0.0.1:{port}/hook"}

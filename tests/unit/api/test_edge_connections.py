@@ -14,6 +14,7 @@ from src.api.connections import MAX_HEAD_BYTES, ConnectionLimits, guarded
 from src.api.middleware import Edge
 from tests.conftest import serving
 from tests.support.edge_app import edge_app
+from tests.support.options import applied
 from tests.unit.api.test_edge_body import read_all
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n"
@@ -35,6 +36,13 @@ def app() -> FastAPI:
 def limited(limits: ConnectionLimits) -> Iterator[str]:
     with serving(app(), http=guarded(limits), timeout_keep_alive=3) as url:
         yield url
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_linger() -> Iterator[None]:
+    """Callers here stop when they are refused; test_edge_body.py has those that go on."""
+    with applied({"src.api.middleware.linger._IDLE_SECONDS": 0.3}):
+        yield
 
 
 @pytest.fixture(scope="module")
