@@ -26,6 +26,7 @@ class State:
 
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
+    printed: str = ""
 
     def set(self, **settings: str | Path) -> None:
         for name, value in settings.items():
@@ -46,6 +47,7 @@ class State:
     def _said(self, ended_with: int, code: int) -> dict[str, Any]:
         out, err = self.capsys.readouterr()
         assert ended_with == code, err
+        self.printed += out + err
         assert SECRET not in out + err
         said: dict[str, Any] = json.loads(out)
         assert said["ok"] is (code == 0)

@@ -30,6 +30,7 @@ from tests.fakes.engines import fake_engines
 from tests.servers.postgres import PostgresServer, name_of
 from tests.servers.waiting import until
 from tests.support.job_rows import MANY, ids_with, job
+from tests.support.options import applied
 
 BODY = {
     "audio": base64.b64encode(b"any bytes: the decoder is a fake").decode(),
@@ -48,6 +49,12 @@ async def database(url: str) -> AsyncIterator[Database]:
     await database.start()
     yield database
     await database.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a server that keeps silent."""
+    monkeypatch.setattr("src.adapters.database.postgres._CLIENT_GRACE_SECONDS", 0.3)
 
 
 async def in_thread(work: Callable[[], object]) -> None:
@@ -242,6 +249,7 @@ async def test_statement_that_takes_too_long_is_ended(url: str) -> None:
     await database.close()
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_server_that_keeps_silent_is_given_up(url: str) -> None:
     """As behind a network that swallows everything: here the server's process is stopped with a signal."""
     database = Database(url, pool_size=1, statement_seconds=0.3)
@@ -257,6 +265,7 @@ async def test_server_that_keeps_silent_is_given_up(url: str) -> None:
     await database.close()
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("when", "said"), [("before INSERT", "Try again"), ("before COMMIT", "may be stored, or not")])
 async def test_server_that_falls_silent_in_a_transaction_is_given_up(url: str, when: str, said: str) -> None:
     database = Database(url, pool_size=1, statement_seconds=0.3)
@@ -297,7 +306,8 @@ def service(tmp_path: Path, database_url: str) -> Iterator[httpx.Client]:
 def test_service_says_that_its_postgres_is_away_and_goes_on_when_it_is_back(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    with service(tmp_path, postgres.ready_database()) as http:
+    hurried = applied({"src.bootstrap.database.Database": {"retry_seconds": 0.3}})
+    with hurried, service(tmp_path, postgres.ready_database()) as http:
         first = http.post("/api/v1/voice/translate", json=BODY)
         assert first.status_code == 200
         assert http.get("/health").json()["status"] == "healthy"
