@@ -25,11 +25,12 @@ from src.services.jobs.trail import Sound, Texts
 from src.utils.audio import encode_pcm, samples_of_wav
 from tests.conftest import serving
 from tests.fakes.assembly import WANTED
-from tests.fakes.engines import fake_engines
-from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice, Gate
+from tests.fakes.engines import fake_engines, serve
+from tests.fakes.fakes import FakeTranslator, FakeVoice, Gate
 from tests.fakes.long_message import Ears, LongMessages
+from tests.support.messages import AUDIO
 
-BODY = {"audio": base64.b64encode(b"any bytes: the decoder is a fake").decode(), "target_language": "es"}
+BODY = {"audio": AUDIO, "target_language": "es"}
 STREAM = {"Accept": "text/event-stream"}
 
 
@@ -47,9 +48,7 @@ def voice() -> FakeVoice:
 def http(
     tmp_path_factory: pytest.TempPathFactory, translator: FakeTranslator, voice: FakeVoice
 ) -> Iterator[httpx.Client]:
-    engines = fake_engines(transcriber=FakeTranscriber(), translators=(translator,), voice=voice)
-    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("data"))
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with serve(tmp_path_factory.mktemp("data"), fake_engines(translators=(translator,), voice=voice)) as client:
         yield client
 
 
@@ -103,11 +102,7 @@ def test_whoever_comes_back_gets_what_follows_the_last_event(http: httpx.Client)
 
 def test_what_is_done_is_told_while_the_rest_is_still_heard(tmp_path: Any) -> None:
     gate = Gate()
-    engines = fake_engines(
-        decoder=LongMessages(), transcriber=Ears(gates={23: gate}), translators=(FakeTranslator(),), voice=FakeVoice()
-    )
-    app = create_app(Settings(_env_file=None, data_dir=tmp_path), engines)
-    with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with serve(tmp_path, fake_engines(decoder=LongMessages(), transcriber=Ears(gates={23: gate}))) as client:
         with client.stream("POST", "/api/v1/voice/translate", json=BODY, headers=STREAM) as answer:
             lines = answer.iter_lines()
             for line in lines:  # until it is spoken
@@ -189,7 +184,7 @@ def test_nobody_watches_jobs_without_bound(http: httpx.Client, voice: FakeVoice)
 def test_a_server_that_ends_lets_go_of_those_who_watch(tmp_path: Any) -> None:
     voice = FakeVoice()
     voice.gate.opened.clear()
-    engines = fake_engines(transcriber=FakeTranscriber(), translators=(FakeTranslator(),), voice=voice)
+    engines = fake_engines(voice=voice)
     app = create_app(Settings(_env_file=None, data_dir=tmp_path), engines)
     with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
         threading.Timer(1.0, app.state.ending.set).start()
@@ -218,11 +213,7 @@ def test_the_sound_alone_is_streamed_in_the_format_that_is_asked_for(http: httpx
 
 def test_sound_is_sent_while_the_rest_is_still_heard_and_who_leaves_stops_it(tmp_path: Any) -> None:
     gate = Gate()
-    engines = fake_engines(
-        decoder=LongMessages(), transcriber=Ears(gates={23: gate}), translators=(FakeTranslator(),), voice=FakeVoice()
-    )
-    app = create_app(Settings(_env_file=None, data_dir=tmp_path), engines)
-    with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with serve(tmp_path, fake_engines(decoder=LongMessages(), transcriber=Ears(gates={23: gate}))) as client:
         with client.stream("POST", "/api/v1/voice/translate", json=BODY, headers={"Accept": "audio/wav"}) as answer:
             assert next(answer.iter_raw())[:4] == b"RIFF"
             assert gate.inside == 1
