@@ -87,8 +87,10 @@ def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of one service on embedded engines, shared by all tests of this worker that only use it."""
-    with service_process(tmp_path_factory.mktemp("live") / "data") as (url, _):
+    """The base URL of one service on embedded engines, shared by all tests of this worker that only use it. Its live
+    sessions leave nothing out, however late a loaded machine is.
+    """
+    with service_process(tmp_path_factory.mktemp("live") / "data", ("tests.servers.patient_service",)) as (url, _):
         yield url
 
 

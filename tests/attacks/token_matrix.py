@@ -14,10 +14,7 @@ import httpx
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import serve
 from tests.servers.issuer import Issuer
 from tests.support.options import applied
 from tests.support.tokens import (
@@ -86,19 +83,9 @@ def targets(kind: str, folder: Path, key_set: dict[str, float] | None = None, **
         else:
             (folder / "public.pem").write_bytes(public_pem(keys[0]))
             signer, settings = with_key(keys[0]), settings | {"jwt_public_key_file": folder / "public.pem"}
-        engines = fake_engines()
-        made = Settings(
-            _env_file=None,
-            data_dir=folder / "data",
-            auth_mode="jwt",
-            jwt_issuer=ISSUER,
-            jwt_audience=AUDIENCE,
-            **NO_LIMITS,
-            **settings,
-        )
+        settings |= {"auth_mode": "jwt", "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
         with applied({"src.bootstrap.access.JwksKeys": key_set or {}}):
-            app = create_app(made, engines)
-        http = stack.enter_context(httpx.Client(base_url=stack.enter_context(serving(app)), timeout=30))
+            http = stack.enter_context(serve(folder / "data", **NO_LIMITS, **settings))
         yield Target(kind, http, signer, keys, issuer)
 
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from src.utils.words import wrong_words
-from tests.conftest import service_process
 from tests.e2e.browsing import NARROW, Watched, fits_its_width, seconds_of
 
 LISTENED = """() => {
@@ -25,14 +24,6 @@ LISTENED = """() => {
     return start.call(this, when);
   };
 }"""
-
-
-@pytest.fixture(scope="module")
-def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One that leaves nothing out, however late a loaded machine is."""
-    folder = tmp_path_factory.mktemp("patient") / "data"
-    with service_process(folder, ("tests.servers.patient_service",)) as (url, _):
-        yield url
 
 
 @pytest.fixture
@@ -187,42 +178,42 @@ def test_texts_are_shown_as_they_come_and_can_be_hidden(live: Page, played: Play
     assert fits_its_width(live)
 
 
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        ("overloaded", "Some of it came too late"),
-        ("deadline_exceeded", "Some of it took too long"),
-        ("translation_unavailable", "Some of it was left out"),
-    ],
-)
-def test_an_error_is_told_and_the_session_goes_on(live: Page, played: Played, code: str, said: str) -> None:
+ERRORS = {
+    "overloaded": "Some of it came too late",
+    "deadline_exceeded": "Some of it took too long",
+    "translation_unavailable": "Some of it was left out",
+}
+
+
+def test_an_error_is_told_and_the_session_goes_on(live: Page, played: Played) -> None:
     start(live)
-    played.tell("error", error={"code": code, "message": "Speech from 1.0 s to 2.0 s was left out.", "type": "x"})
-    expect(live.locator("#live-notice")).to_contain_text(said)
-    expect(live.locator("#live-notice")).to_contain_text("Speech from 1.0 s to 2.0 s")
+    for second, (code, said) in enumerate(ERRORS.items()):
+        missing = f"Speech from {second}.0 s to {second + 1}.0 s"
+        played.tell("error", error={"code": code, "message": f"{missing} was left out.", "type": "x"})
+        expect(live.locator("#live-notice")).to_contain_text(said)
+        expect(live.locator("#live-notice")).to_contain_text(missing)
     expect_live(live, "on")
     played.translate("Hola.")
     expect(live.locator("#live-translated")).to_have_text("Hola.")
 
 
-@pytest.mark.parametrize(
-    ("reason", "said"),
-    [
-        ("no_audio", "Nothing came from the microphone"),
-        ("too_fast", "The sound came too fast"),
-        ("overloaded", "The server cannot keep up"),
-        ("expired", "A session lasts an hour"),
-        ("audio_budget_used_up", "Your audio for today is used up"),
-        ("server_ending", "The server is being stopped"),
-    ],
-)
-def test_an_end_is_told_in_words_and_another_session_can_begin(
-    live: Page, played: Played, reason: str, said: str
-) -> None:
-    start(live)
-    played.tell("session.closed", reason=reason)
-    expect_live(live, "off")
-    expect(live.locator("#live-notice")).to_contain_text(said)
+ENDS = {
+    "no_audio": "Nothing came from the microphone",
+    "too_fast": "The sound came too fast",
+    "overloaded": "The server cannot keep up",
+    "expired": "A session lasts an hour",
+    "audio_budget_used_up": "Your audio for today is used up",
+    "server_ending": "The server is being stopped",
+}
+
+
+def test_an_end_is_told_in_words_and_another_session_can_begin(live: Page, played: Played) -> None:
+    for reason, said in ENDS.items():
+        start(live)
+        expect(live.locator("#live-notice")).to_be_empty()
+        played.tell("session.closed", reason=reason)
+        expect_live(live, "off")
+        expect(live.locator("#live-notice")).to_contain_text(said)
     start(live)
     expect(live.locator("#live-notice")).to_be_empty()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -45,4 +46,11 @@ def served(settings: Settings, engines: Engines | None = None) -> Iterator[httpx
     """Over HTTP, on fake engines where none are given."""
     app = create_app(settings, engines or fake_engines())
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as client:
+        yield client
+
+
+@contextmanager
+def serve(folder: Path, engines: Engines | None = None, /, **settings: Any) -> Iterator[httpx.Client]:
+    """As `served`, with these settings, its data in `folder`, and nothing of a `.env`."""
+    with served(Settings(_env_file=None, data_dir=folder, **settings), engines) as client:
         yield client

@@ -11,9 +11,12 @@ from typing import cast
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.servers.ports import free_port
 
+ONCE = Retry(NoBackoff(), 0)
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
@@ -84,8 +87,8 @@ class RedisServer:
 
     @contextmanager
     def client(self) -> Iterator[redis.Redis]:
-        """The test's own eyes and hands; it blocks."""
-        with redis.Redis.from_url(self.url, socket_timeout=5, socket_connect_timeout=5) as client:
+        """The test's own eyes and hands; it blocks, and tries once."""
+        with redis.Redis.from_url(self.url, socket_timeout=5, socket_connect_timeout=5, retry=ONCE) as client:
             yield client
 
     def flush_all(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> float:
     """Seconds that it took. Fails after `seconds`."""
     began = time.monotonic()
     while not condition():

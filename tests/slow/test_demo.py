@@ -13,8 +13,9 @@ import soundfile as sf
 
 from scripts.parts.demo import PROMPTS
 from src.utils.words import words
+from tests.conftest import ROOT
+from tests.support.readmes import DEMO, prints_what_is_shown
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, str(ROOT / "scripts" / "parts" / "demo.py")]
 
 
@@ -28,6 +29,10 @@ def _group_is_running(leader: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_it_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    prints_what_is_shown(DEMO, tmp_path)
 
 
 def test_it_translates_what_was_spoken_and_stops_the_service(tmp_path: Path) -> None:

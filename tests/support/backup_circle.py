@@ -2,8 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ import pytest
 from scripts.backup import main as backup_main
 from scripts.restore import main as restore_main
 from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import served
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
+from tests.support.messages import CONSENT
 
 
 @dataclass
@@ -26,6 +24,7 @@ class State:
 
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
+    printed: str = ""
 
     def set(self, **settings: str | Path) -> None:
         for name, value in settings.items():
@@ -46,6 +45,7 @@ class State:
     def _said(self, ended_with: int, code: int) -> dict[str, Any]:
         out, err = self.capsys.readouterr()
         assert ended_with == code, err
+        self.printed += out + err
         assert SECRET not in out + err
         said: dict[str, Any] = json.loads(out)
         assert said["ok"] is (code == 0)
@@ -62,12 +62,9 @@ def backup_state(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     return state
 
 
-@contextmanager
-def service() -> Iterator[httpx.Client]:
+def service() -> AbstractContextManager[httpx.Client]:
     """On fake engines, with everything else as the settings say."""
-    engines = fake_engines()
-    with serving(create_app(Settings(_env_file=None), engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
-        yield http
+    return served(Settings(_env_file=None))
 
 
 def encoded(words: bytes) -> str:
@@ -79,7 +76,7 @@ def make_profile(http: httpx.Client) -> str:
     body = {
         "reference_audio": encoded(b"a voice"),
         "additional_references": [encoded(b"the same voice")],
-        "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
+        "consent": CONSENT,
     }
     return str(http.post("/api/v1/voice/profile", json=body).raise_for_status().json()["profile_id"])
 

@@ -129,3 +129,8 @@ def claims(subject: str = "ann", scope: str = "voice", **changes: Any) -> dict[s
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def as_user(subject: str, scope: str = "voice", **changes: Any) -> dict[str, str]:
+    """Headers with a token that a service `WITH_TOKENS` believes."""
+    return bearer(hs256().token(claims(subject, scope, **changes)))

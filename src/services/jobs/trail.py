@@ -82,17 +82,20 @@ class Trail:
     job: Job
     _untold: list[Piece] = field(default_factory=list)
     _count: int = 0
+    _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def tell(self, piece: Piece) -> None:
-        self._untold.append(piece)
-        if not await self.trails.is_watched(self.job):
-            return
-        pieces, self._untold = self._untold, []
-        for each in pieces:
-            for step in _steps(each):
-                await self.trails.write(self.job, self._count, step)
-                self._count += 1
-        await self.trails.events.publish(self.job.id)
+        """One after the other: what is heard is told while what was heard before it is spoken."""
+        async with self._telling:
+            self._untold.append(piece)
+            if not await self.trails.is_watched(self.job):
+                return
+            pieces, self._untold = self._untold, []
+            for each in pieces:
+                for step in _steps(each):
+                    await self.trails.write(self.job, self._count, step)
+                    self._count += 1
+            await self.trails.events.publish(self.job.id)
 
 
 def _key(job: Job, number: int) -> str:

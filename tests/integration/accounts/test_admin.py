@@ -8,34 +8,18 @@ import httpx
 import pytest
 
 from src.api import cursor as cursors
-from src.config.settings import Settings
 from src.domain.jobs import Place, now
-from tests.fakes.engines import served
-from tests.support.tokens import WITH_TOKENS, bearer, claims, hs256
+from tests.fakes.engines import serve
+from tests.support.messages import PROFILE
+from tests.support.tokens import WITH_TOKENS, as_user
 
 REVOCATIONS, AUDIT, USAGE = "/api/v1/admin/revocations", "/api/v1/admin/audit", "/api/v1/usage"
-PROFILE = {
-    "reference_audio": "AAAA",
-    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
-}
-
-
-def as_user(subject: str, scope: str = "voice", **changes: Any) -> dict[str, str]:
-    return bearer(hs256().token(claims(subject, scope, **changes)))
-
-
 ROOT = as_user("root", "admin")
 
 
 @pytest.fixture
 def http(tmp_path: Path) -> Iterator[httpx.Client]:
-    settings = Settings(
-        _env_file=None,
-        data_dir=tmp_path,
-        min_reference_seconds=0.5,
-        **WITH_TOKENS,
-    )
-    with served(settings) as client:
+    with serve(tmp_path, min_reference_seconds=0.5, **WITH_TOKENS) as client:
         yield client
 
 

@@ -4,22 +4,16 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import serve
+from tests.support.messages import CONSENT, MESSAGE
 from tests.support.options import applied
 
 VOICE = "/api/v1/voice"
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
-MESSAGE = {"audio": base64.b64encode(b"a message").decode(), "target_language": "es", "source_language": "en"}
 REFERENCE = b"a reference"
 
 
@@ -31,16 +25,9 @@ def opened(http: httpx.Client, **query: str) -> tuple[zipfile.ZipFile, dict[str,
     return archive, json.loads(archive.read("manifest.json"))
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[Any]:
-    engines = fake_engines()
-    settings = Settings(_env_file=None, data_dir=tmp_path, min_reference_seconds=0.5)
-    with applied({"src.bootstrap.use_cases.SqlDeletions": {"settle_seconds": 1.0}}):
-        yield create_app(settings, engines)
-
-
-def test_the_export_has_everything_and_after_the_deletion_nothing(app: Any) -> None:
-    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
+def test_the_export_has_everything_and_after_the_deletion_nothing(tmp_path: Path) -> None:
+    soon = applied({"src.bootstrap.use_cases.SqlDeletions": {"settle_seconds": 1.0}})
+    with soon, serve(tmp_path, min_reference_seconds=0.5) as http:
         sent = {"reference_audio": base64.b64encode(REFERENCE).decode(), "consent": CONSENT, "name": "mine"}
         profile = http.post(f"{VOICE}/profile", json=sent).raise_for_status().json()["profile_id"]
         job = http.post(f"{VOICE}/translate", json=MESSAGE, headers={"Idempotency-Key": "k"}).json()

@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,8 @@ import httpx
 import pytest
 
 from scripts import make_token
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import ROOT, serving
-from tests.fakes.engines import fake_engines
+from tests.conftest import ROOT
+from tests.fakes.engines import serve
 from tests.servers.issuer import Issuer
 from tests.support.tokens import SECRET, PrivateKey, ec_key, private_pem, public_pem, rsa_key
 
@@ -48,13 +46,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return run
 
 
-@contextmanager
-def service(folder: Path, **settings: str) -> Iterator[httpx.Client]:
-    engines = fake_engines()
-    values = {name.lower(): value for name, value in {**BASE, **settings}.items()}
-    app = create_app(Settings(_env_file=None, data_dir=folder, **values), engines)  # type: ignore[arg-type]
-    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
-        yield http
+def service(folder: Path, **settings: str) -> AbstractContextManager[httpx.Client]:
+    return serve(folder, **{name.lower(): value for name, value in {**BASE, **settings}.items()})
 
 
 def user_of(http: httpx.Client, made: Done) -> str:

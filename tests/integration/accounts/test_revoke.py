@@ -5,13 +5,13 @@ import getpass
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from jose import jwt
 
 from scripts.revoke import main
 from src.adapters.database.accounts.audit import SqlAuditLog
@@ -19,32 +19,16 @@ from src.adapters.database.engine import Database
 from src.bootstrap.storage import new_key
 from src.config.settings import Settings
 from src.domain.jobs import AuditEvent
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import served
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
+from tests.support.messages import PROFILE
 from tests.support.options import applied
 from tests.support.pseudonyms import deleted
+from tests.support.tokens import AUDIENCE, ISSUER, SECRET, as_user
 
 KEY = new_key()
-SECRET = "a secret of at least thirty-two bytes"
-JWT = {"auth_mode": "jwt", "jwt_secret": SECRET, "jwt_issuer": "us", "jwt_audience": "voice"}
-
-
-def bearer(subject: str, token_id: str | None = None) -> dict[str, str]:
-    now = int(time.time())
-    claims: dict[str, Any] = {
-        "sub": subject,
-        "iss": "us",
-        "aud": "voice",
-        "iat": now,
-        "exp": now + 600,
-        "scope": "voice",
-    }
-    if token_id is not None:
-        claims["jti"] = token_id
-    return {"Authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}
+JWT = {"auth_mode": "jwt", "jwt_secret": SECRET, "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
 
 
 @dataclass(frozen=True)
@@ -89,11 +73,11 @@ def _settings(folder: Path, database_url: str, redis_url: str) -> dict[str, str]
     return {**JWT, "data_dir": str(folder), "database_url": database_url, "redis_url": redis_url}
 
 
-def _app(settings: dict[str, str]) -> Any:
-    engines = fake_engines()
+@contextmanager
+def service(settings: dict[str, str]) -> Iterator[httpx.Client]:
     made = Settings(_env_file=None, storage_keys=KEY, **settings)  # type: ignore[arg-type]
-    with applied({"src.bootstrap.stores.RedisLink": {"timeout_seconds": 1.0}}):
-        return create_app(made, engines)
+    with applied({"src.bootstrap.stores.RedisLink": {"timeout_seconds": 1.0}}), served(made) as http:
+        yield http
 
 
 def test_a_revoked_token_is_refused_at_once(
@@ -101,8 +85,8 @@ def test_a_revoked_token_is_refused_at_once(
 ) -> None:
     url = postgres.ready_database()
     settings = _settings(tmp_path, url, redis_server.url)
-    with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=60) as http:
-        lost, kept, bob = bearer("ann", "t-1"), bearer("ann", "t-2"), bearer("bob")
+    with service(settings) as http:
+        lost, kept, bob = as_user("ann", jti="t-1"), as_user("ann", jti="t-2"), as_user("bob")
         assert [status(http, token)[0] for token in (lost, kept, bob)] == [200, 200, 200]
         done = revoke("--token-id", "t-1", **settings)
         assert done.returncode == 0, done.stderr
@@ -121,18 +105,18 @@ def test_requests_are_refused_while_postgres_and_redis_are_away(
     postgres: PostgresServer, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     settings = _settings(tmp_path, postgres.ready_database(), redis_server.url)
-    with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=60) as http:
-        assert status(http, bearer("ann"))[0] == 200
+    with service(settings) as http:
+        assert status(http, as_user("ann"))[0] == 200
         postgres.stop()
         redis_server.stop()
-        refused = http.get("/api/v1/languages", headers=bearer("bob"))  # it needs no database itself
+        refused = http.get("/api/v1/languages", headers=as_user("bob"))  # it needs no database itself
         assert (refused.status_code, refused.json()["code"]) == (503, "engine_unavailable")
         assert "retry-after" in refused.headers
         assert http.get("/health/live").status_code == 200
         redis_server.start()
         postgres.start()
         deadline = time.monotonic() + 20
-        while status(http, bearer("bob"))[0] != 200:
+        while status(http, as_user("bob"))[0] != 200:
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
@@ -140,9 +124,9 @@ def test_requests_are_refused_while_postgres_and_redis_are_away(
 def test_changes_to_profiles_and_jobs_are_in_the_audit_log(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'voice.db'}"
     settings = {**JWT, "data_dir": str(tmp_path), "database_url": url, "min_reference_seconds": "0.5"}
-    consent = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
-    with serving(_app(settings)) as at, httpx.Client(base_url=at, timeout=60, headers=bearer("ann")) as http:
-        body: dict[str, Any] = {"reference_audio": "AAAA", "consent": consent, "name": "my own words"}
+    with service(settings) as http:
+        http.headers.update(as_user("ann"))
+        body = PROFILE | {"name": "my own words"}
         key = {"Idempotency-Key": "k"}
         answers = [http.post("/api/v1/voice/profile", json=body, headers=key).json() for _ in range(2)]
         profile = answers[0]["profile_id"]

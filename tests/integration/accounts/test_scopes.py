@@ -12,26 +12,16 @@ import pytest
 from src.adapters.database.accounts.audit import SqlAuditLog
 from src.adapters.database.engine import Database
 from src.bootstrap.access import running_sessions
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
 from src.domain.identity import ALL_SCOPES
 from src.domain.jobs import AuditEvent
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
-from tests.support.tokens import WITH_TOKENS, bearer, claims, hs256
+from tests.fakes.engines import serve, served
+from tests.support.messages import PROFILE
+from tests.support.tokens import WITH_TOKENS, as_user
 
 USAGE = "/api/v1/usage"
-PROFILE = {
-    "reference_audio": "AAAA",
-    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
-}
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready", "GET /api/v1/audio/{key}"}
 """All that is served without a token, beside the pages."""
-
-
-def as_user(subject: str, scope: str = "voice", **changes: Any) -> dict[str, str]:
-    return bearer(hs256().token(claims(subject, scope, **changes)))
 
 
 def gateway(user_id: str | None = None, **changes: Any) -> dict[str, str]:
@@ -39,23 +29,16 @@ def gateway(user_id: str | None = None, **changes: Any) -> dict[str, str]:
     return headers if user_id is None else headers | {"X-On-Behalf-Of": user_id}
 
 
-def engines() -> Engines:
-    return fake_engines()
-
-
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
-        _env_file=None,
-        data_dir=tmp_path_factory.mktemp("scopes"),
-        min_reference_seconds=0.5,
-        **WITH_TOKENS,
+        _env_file=None, data_dir=tmp_path_factory.mktemp("scopes"), min_reference_seconds=0.5, **WITH_TOKENS
     )
 
 
 @pytest.fixture(scope="module")
 def http(settings: Settings) -> Iterator[httpx.Client]:
-    with serving(create_app(settings, engines())) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with served(settings) as client:
         yield client
 
 
@@ -81,11 +64,11 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 def test_every_operation_asks_for_a_token_with_the_scope_that_it_declares(http: httpx.Client) -> None:
-    served = operations(http)
-    assert {name for name, operation in served.items() if "security" not in operation} == OPEN
-    for name in served.keys() - OPEN:
-        ((_, (scope,)),) = served[name]["security"][0].items()
-        described = served[name]["responses"].keys()
+    declared = operations(http)
+    assert {name for name, operation in declared.items() if "security" not in operation} == OPEN
+    for name in declared.keys() - OPEN:
+        ((_, (scope,)),) = declared[name]["security"][0].items()
+        described = declared[name]["responses"].keys()
         assert {"401", "403", "422"} <= described or "default" in described, name
         _is(call(http, name, {}), 401, "unauthenticated")
         for held in ("", " ".join(ALL_SCOPES - {scope}), f"{scope}s", scope.upper()):
@@ -109,12 +92,12 @@ def test_the_openapi_describes_the_scopes_and_the_header(http: httpx.Client) -> 
 
 
 def test_nothing_is_asked_for_where_no_token_is_needed(tmp_path: Path) -> None:
-    with serving(create_app(Settings(_env_file=None, data_dir=tmp_path), engines())) as url:
-        served = httpx.get(f"{url}/openapi.json").json()
-        assert not any("security" in each for item in served["paths"].values() for each in item.values())
-        assert "securitySchemes" not in served["components"]
-        assert httpx.get(f"{url}{USAGE}").json()["user_id"] == "local"
-        assert httpx.get(f"{url}{USAGE}", headers={"X-On-Behalf-Of": "ann"}).json()["user_id"] == "ann"
+    with serve(tmp_path) as http:
+        described = http.get("/openapi.json").json()
+        assert not any("security" in each for item in described["paths"].values() for each in item.values())
+        assert "securitySchemes" not in described["components"]
+        assert http.get(USAGE).json()["user_id"] == "local"
+        assert http.get(USAGE, headers={"X-On-Behalf-Of": "ann"}).json()["user_id"] == "ann"
 
 
 def test_a_service_acts_as_the_user_that_it_names(http: httpx.Client) -> None:

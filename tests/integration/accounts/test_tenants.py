@@ -7,24 +7,15 @@ import base64
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
-from tests.support.tokens import WITH_TOKENS, bearer, claims, hs256
+from tests.fakes.engines import serve
+from tests.support.messages import AUDIO, MESSAGE, PROFILE
+from tests.support.tokens import WITH_TOKENS, as_user
 
-AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
-MESSAGE = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
-PROFILE = {
-    "reference_audio": AUDIO,
-    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
-}
 SPOKEN = {"text": "Good morning.", "target_language": "es", "reference_audio": AUDIO}
 VOICE = "/api/v1/voice"
 
@@ -33,22 +24,13 @@ def key(operation: str) -> dict[str, str]:
     return {"Idempotency-Key": f"{operation}: the same for both"}
 
 
-def settings(folder: Path) -> Settings:
-    return Settings(
-        _env_file=None,
-        data_dir=folder,
-        min_reference_seconds=0.5,
-        **WITH_TOKENS,
-    )
-
-
 @dataclass
 class World:
     """What Ann has, and Bob, who wants it."""
 
     http: httpx.Client
-    ann: dict[str, str] = field(default_factory=lambda: bearer(hs256().token(claims("ann"))))
-    bob: dict[str, str] = field(default_factory=lambda: bearer(hs256().token(claims("bob"))))
+    ann: dict[str, str] = field(default_factory=lambda: as_user("ann"))
+    bob: dict[str, str] = field(default_factory=lambda: as_user("bob"))
 
     def __post_init__(self) -> None:
         self.job = self.made("translate", MESSAGE)
@@ -209,9 +191,7 @@ def administration(world: World) -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    engines = fake_engines()
-    app = create_app(settings(tmp_path_factory.mktemp("tenants") / "data"), engines)
-    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
+    with serve(tmp_path_factory.mktemp("tenants"), min_reference_seconds=0.5, **WITH_TOKENS) as http:
         yield World(http)
 
 

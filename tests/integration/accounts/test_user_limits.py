@@ -4,8 +4,7 @@ HTTP.
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,17 @@ from src.adapters.database.accounts.usage import SqlAudioLedger, SqlUsageReposit
 from src.adapters.database.engine import Database
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.adapters.redis.limits import RedisSlots
-from src.config.settings import Settings
 from src.domain.accounts import DECODED
 from src.domain.errors import RateLimited
 from src.domain.jobs import UsageEvent, now
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import fake_engines, serve
 from tests.fakes.fakes import FakeTranscriber, Gate
-from tests.integration.api.test_http_contract import AUDIO, BODY, CONSENT, MINUTES
+from tests.integration.api.test_http_contract import MINUTES
 from tests.integration.redis.test_redis_link import linked
 from tests.servers.redis import RedisServer
 from tests.servers.waiting import until
 from tests.support.job_rows import MANY, job
+from tests.support.messages import AUDIO, MESSAGE, PROFILE
 
 
 async def databases(url: str, number: int, stack: AsyncExitStack) -> list[Database]:
@@ -134,18 +131,14 @@ async def test_without_redis_each_process_has_a_share_of_the_slots(redis_server:
             assert one
 
 
-@contextmanager
-def serving_users(data_dir: Path, gate: Gate | None = None, **settings: Any) -> Iterator[httpx.Client]:
+def serving_users(data_dir: Path, gate: Gate | None = None, **settings: Any) -> AbstractContextManager[httpx.Client]:
     """A service on fake engines, whose recordings have 1.5 s each."""
     transcriber = FakeTranscriber(gate=gate) if gate else FakeTranscriber()
-    engines = fake_engines(transcriber=transcriber)
-    made = Settings(_env_file=None, data_dir=data_dir, min_reference_seconds=0.5, **settings)
-    with serving(create_app(made, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
-        yield http
+    return serve(data_dir, fake_engines(transcriber=transcriber), min_reference_seconds=0.5, **settings)
 
 
 def translate(http: httpx.Client, **headers: str) -> httpx.Response:
-    return http.post("/api/v1/voice/translate", json=BODY, headers=headers)
+    return http.post("/api/v1/voice/translate", json=MESSAGE, headers=headers)
 
 
 def test_the_days_audio_over_http(tmp_path: Path) -> None:
@@ -158,7 +151,7 @@ def test_the_days_audio_over_http(tmp_path: Path) -> None:
         assert first.headers["ratelimit"].startswith('"audio";r=8;t=')
         body = {"audio": AUDIO, "source_language": "en"}
         assert http.post("/api/v1/voice/transcribe", json=body).status_code == 200
-        saved = http.post("/api/v1/voice/profile", json={"reference_audio": AUDIO, "consent": CONSENT})
+        saved = http.post("/api/v1/voice/profile", json=PROFILE)
         assert saved.status_code == 200
         said = {"text": "hello", "target_language": "en"}
         assert http.post("/api/v1/voice/clone", json={**said, "reference_audio": AUDIO}).status_code == 200
@@ -187,10 +180,10 @@ async def test_requests_in_work_over_http(tmp_path: Path) -> None:
     with serving_users(tmp_path, gate, max_concurrent_requests_per_user=2) as http:
         base = str(http.base_url)
         async with httpx.AsyncClient(base_url=base, timeout=60) as caller:
-            stays = asyncio.create_task(caller.post("/api/v1/voice/translate", json=BODY))
-            leaves = asyncio.create_task(caller.post("/api/v1/voice/translate", json=BODY))
+            stays = asyncio.create_task(caller.post("/api/v1/voice/translate", json=MESSAGE))
+            leaves = asyncio.create_task(caller.post("/api/v1/voice/translate", json=MESSAGE))
             await until(lambda: gate.inside == 2)
-            refused = await caller.post("/api/v1/voice/translate", json=BODY)
+            refused = await caller.post("/api/v1/voice/translate", json=MESSAGE)
             assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
             assert refused.headers["retry-after"] == "2"
             assert refused.headers["ratelimit-policy"] == '"concurrent";q=2;qu="concurrent-requests"'
@@ -209,7 +202,7 @@ async def _not_refused(caller: httpx.AsyncClient, **headers: str) -> httpx.Respo
     deadline = time.monotonic() + 60
     while True:
         preferred = headers or {"Prefer": "respond-async"}
-        answer = await caller.post("/api/v1/voice/translate", json=BODY, headers=preferred)
+        answer = await caller.post("/api/v1/voice/translate", json=MESSAGE, headers=preferred)
         if answer.status_code != 429:
             return answer
         assert time.monotonic() < deadline

@@ -2,7 +2,6 @@
 a field that is not optional is there and not null. The README's models are read from it.
 """
 
-import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +11,12 @@ import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import ROOT, serving
-from tests.fakes.engines import fake_engines
+from tests.conftest import ROOT
+from tests.fakes.engines import serve
+from tests.support import messages
+from tests.support.messages import AUDIO
 
-AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
-MESSAGE = {"audio": AUDIO, "audio_format": "wav", "target_language": "es", "source_language": "en"}
+MESSAGE = messages.MESSAGE | {"audio_format": "wav"}
 
 Int = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Double = Annotated[float, Field(allow_inf_nan=False)]
@@ -145,9 +143,7 @@ class Problem(Strict):
 
 @pytest.fixture(scope="module")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    engines = fake_engines()
-    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("clients"), min_reference_seconds=1)
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with serve(tmp_path_factory.mktemp("clients"), min_reference_seconds=1) as client:
         yield client
 
 

@@ -1,6 +1,5 @@
 """What fuzzing found, each once more by itself."""
 
-import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,25 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import serve
+from tests.support.messages import AUDIO, MESSAGE, PROFILE
 
-AUDIO = base64.b64encode(b"any bytes").decode()
-TRANSLATE = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
 CLONE = {"reference_audio": AUDIO, "text": "Hola.", "target_language": "es"}
-PROFILE = {
-    "reference_audio": AUDIO,
-    "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
-}
 
 
 @pytest.fixture(scope="module")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    engines = fake_engines()
-    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("found") / "data", min_reference_seconds=0.5)
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with serve(tmp_path_factory.mktemp("found"), min_reference_seconds=0.5) as client:
         yield client
 
 
@@ -37,15 +26,15 @@ def post(http: httpx.Client, path: str, body: dict[str, Any]) -> httpx.Response:
 
 
 def test_a_context_may_be_null(http: httpx.Client) -> None:
-    assert post(http, "translate", TRANSLATE | {"options": {"context": None}}).status_code == 200
+    assert post(http, "translate", MESSAGE | {"options": {"context": None}}).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("translate", TRANSLATE, "options.context"),
-        ("translate", TRANSLATE, "callback_url"),
-        ("translate", TRANSLATE, "voice_profile_id"),
+        ("translate", MESSAGE, "options.context"),
+        ("translate", MESSAGE, "callback_url"),
+        ("translate", MESSAGE, "voice_profile_id"),
         ("clone", CLONE, "text"),
         ("profile", PROFILE, "name"),
         ("profile", PROFILE, "user_id"),
@@ -64,7 +53,7 @@ def test_text_that_a_database_cannot_keep_is_refused(
 
 
 def test_a_range_beyond_all_numbers_is_ignored(http: httpx.Client) -> None:
-    url = post(http, "translate", TRANSLATE).json()["audio_url"]
+    url = post(http, "translate", MESSAGE).json()["audio_url"]
     assert http.get(url, headers={"Range": f"bytes={'9' * 5000}-"}).status_code == 200
 
 

@@ -25,8 +25,8 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(autouse=True)
-def _still_translates(http: httpx.Client) -> Iterator[None]:
+@pytest.fixture
+def still_translates(http: httpx.Client) -> Iterator[None]:
     """After whatever a test sent, the next caller is served."""
     yield
     answer = _translate(http, audio_files.voice_message())
@@ -83,6 +83,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str, set[tuple[int, str]]]] = {
 }
 
 
+@pytest.mark.usefixtures("still_translates")
 @pytest.mark.parametrize("name", BAD)
 def test_bad_audio_is_refused_with_its_code(http: httpx.Client, name: str) -> None:
     make, audio_format, allowed = BAD[name]
@@ -92,12 +93,14 @@ def test_bad_audio_is_refused_with_its_code(http: httpx.Client, name: str) -> No
     assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.usefixtures("still_translates")
 def test_texts_that_media_libraries_obey_are_refused(http: httpx.Client) -> None:
     for name, text in audio_files.playlists().items():
         response = _translate(http, text, "wav")
         assert (response.status_code, response.json()["code"]) == (415, "unsupported_audio_format"), name
 
 
+@pytest.mark.usefixtures("still_translates")
 def test_a_header_that_lies_about_its_length_is_not_believed(http: httpx.Client) -> None:
     flac = audio_files.encode(audio_files.seconds_of_speech(301, 8000), 8000, "flac")
     response = _translate(http, audio_files.with_flac_seconds(flac, 1.0), "flac")
@@ -115,11 +118,13 @@ def test_an_asynchronous_job_fails_with_the_same_code(http: httpx.Client) -> Non
     assert job["error"]["code"] == "no_speech_detected"
 
 
+@pytest.mark.usefixtures("still_translates")
 def test_51_mb_are_refused_by_their_length(http: httpx.Client) -> None:
     response = _translate(http, bytes(51_000_001))
     assert (response.status_code, response.json()["code"]) == (413, "audio_too_large")
 
 
+@pytest.mark.usefixtures("still_translates")
 def test_a_body_far_beyond_the_limit_is_refused_before_it_is_read(http: httpx.Client) -> None:
     sent = 0
 

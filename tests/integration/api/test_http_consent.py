@@ -14,10 +14,7 @@ import httpx
 import pytest
 from jose import jwt
 
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import fake_engines, serve
 from tests.fakes.fakes import FakeTranscriber
 from tests.support.options import applied
 
@@ -33,8 +30,8 @@ def encoded(recording: bytes) -> str:
 @contextmanager
 def service(data_dir: Path, transcriber: FakeTranscriber | None = None, **settings: Any) -> Iterator[httpx.Client]:
     engines = fake_engines(transcriber=transcriber or FakeTranscriber())
-    made = Settings(_env_file=None, data_dir=data_dir, min_reference_seconds=1, **settings)
-    with serving(create_app(made, engines)) as url, httpx.Client(base_url=f"{url}/api/v1/voice", timeout=60) as http:
+    with serve(data_dir, engines, min_reference_seconds=1, **settings) as http:
+        http.base_url = http.base_url.join("/api/v1/voice")
         yield http
 
 

@@ -15,17 +15,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from src.config.settings import Settings
 from src.domain.errors import TranslationUnavailable
 from src.domain.speech import Hints, Quality
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import fake_engines, serve
 from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice
+from tests.support.messages import AUDIO, MESSAGE, PROFILE
 
-AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
-BODY: dict[str, Any] = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
 ENVELOPE = "application/vnd.voice.envelope+json"
 
 
@@ -39,7 +34,7 @@ class Service:
         self.transcriber, self.translator, self.voice = transcriber, translator, voice
 
     def translate(self, headers: dict[str, str] | None = None, **changes: object) -> httpx.Response:
-        return self.http.post("/api/v1/voice/translate", json=BODY | changes, headers=headers)
+        return self.http.post("/api/v1/voice/translate", json=MESSAGE | changes, headers=headers)
 
     def reset(self) -> None:
         """Engines as they were, and words that no cache has."""
@@ -60,10 +55,7 @@ class Service:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     transcriber, translator, voice = FakeTranscriber(), FakeTranslator(), FakeVoice()
     engines = fake_engines(transcriber=transcriber, translators=(translator,), voice=voice)
-    settings = Settings(
-        _env_file=None, data_dir=tmp_path_factory.mktemp("contract"), sync_timeout_seconds=2.0, job_queue_size=4
-    )
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
+    with serve(tmp_path_factory.mktemp("contract"), engines, sync_timeout_seconds=2.0, job_queue_size=4) as http:
         yield Service(http, transcriber, translator, voice)
 
 
@@ -228,7 +220,7 @@ def test_a_call_that_outlives_the_limit_becomes_a_202_and_loses_nothing(service:
 def test_a_caller_that_goes_away_stops_the_engine(service: Service) -> None:
     service.voice.gate.opened.clear()
     with closing(HTTPConnection(service.http.base_url.host, service.http.base_url.port)) as caller:
-        caller.request("POST", "/api/v1/voice/translate", json.dumps(BODY), {"Content-Type": "application/json"})
+        caller.request("POST", "/api/v1/voice/translate", json.dumps(MESSAGE), {"Content-Type": "application/json"})
         while not service.voice.gate.inside:
             time.sleep(0.01)
     while not service.voice.gate.cancelled:
@@ -427,13 +419,9 @@ def test_a_short_text_that_takes_too_long_is_told_how_to_wait(service: Service) 
     _problem(answer, 504, "deadline_exceeded", "Prefer: respond-async")
 
 
-def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
-    tmp_path: Path,
-) -> None:
-    engines = fake_engines()
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
-        body = {"reference_audio": AUDIO, "name": "mine", "consent": CONSENT}
+def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(tmp_path: Path) -> None:
+    with serve(tmp_path / "data", min_reference_seconds=0.5) as http:
+        body = PROFILE | {"name": "mine"}
         profile = http.post("/api/v1/voice/profile", json=body).json()
         identity = profile["profile_id"]
         assert set(profile["voice_characteristics"]) == {"pitch_hz", "voice_type", "brightness"}
@@ -445,25 +433,22 @@ def test_a_profile_is_used_listed_replaced_and_deleted_with_what_it_spoke(
         _problem(http.patch(f"/api/v1/voice/profile/{identity}", json={"name": ""}), 422, "validation_error")
         assert [item["name"] for item in http.get("/api/v1/voice/profiles").json()["profiles"]] == ["Ana"]
         assert [item["profile_id"] for item in http.get("/api/v1/voice/profiles").json()["profiles"]] == [identity]
-        job = http.post("/api/v1/voice/translate", json=BODY | {"voice_profile_id": identity}).json()
+        job = http.post("/api/v1/voice/translate", json=MESSAGE | {"voice_profile_id": identity}).json()
         assert http.delete(f"/api/v1/voice/profile/{identity}").status_code == 204
         _problem(http.get(f"/api/v1/voice/profile/{identity}"), 404, "not_found")
         _problem(http.get(f"/api/v1/voice/job/{job['job_id']}"), 404, "not_found")
         _problem(http.get(job["audio_url"]), 404, "not_found")
-        _problem(http.post("/api/v1/voice/translate", json=BODY | {"voice_profile_id": identity}), 404, "not_found")
+        _problem(http.post("/api/v1/voice/translate", json=MESSAGE | {"voice_profile_id": identity}), 404, "not_found")
     assert not [path for path in (tmp_path / "data" / "audio").rglob("*") if path.is_file()]
 
 
 def test_a_profile_takes_further_recordings_and_names_the_bad_one(tmp_path: Path) -> None:
     voice = FakeVoice()
-    engines = fake_engines(voice=voice)
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
     silence = base64.b64encode(b"silence").decode()
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
+    with serve(tmp_path / "data", fake_engines(voice=voice), min_reference_seconds=0.5) as http:
 
         def save(*additional: str) -> httpx.Response:
-            body = {"reference_audio": AUDIO, "consent": CONSENT, "additional_references": additional}
-            return http.post("/api/v1/voice/profile", json=body)
+            return http.post("/api/v1/voice/profile", json=PROFILE | {"additional_references": additional})
 
         _problem(save(AUDIO, "not base64!"), 400, "invalid_base64", "additional_references[1]")
         _problem(save(silence), 422, "no_speech_detected", "additional_references[0]")
@@ -473,7 +458,7 @@ def test_a_profile_takes_further_recordings_and_names_the_bad_one(tmp_path: Path
         assert profile["duration_seconds"] == 3.0
         assert profile["embedding_cached"] is True
         for language in ("es", "fr"):
-            body = BODY | {"voice_profile_id": profile["profile_id"], "target_language": language}
+            body = MESSAGE | {"voice_profile_id": profile["profile_id"], "target_language": language}
             options = {"preserve_emotion": False}
             assert http.post("/api/v1/voice/translate", json=body | {"options": options}).status_code == 200
         assert voice.conditioned == 1
@@ -484,8 +469,7 @@ def test_a_profile_takes_further_recordings_and_names_the_bad_one(tmp_path: Path
 
 
 def test_a_short_reference_is_refused(service: Service) -> None:
-    body = {"reference_audio": AUDIO, "consent": CONSENT}
-    _problem(service.http.post("/api/v1/voice/profile", json=body), 422, "reference_too_short")
+    _problem(service.http.post("/api/v1/voice/profile", json=PROFILE), 422, "reference_too_short")
 
 
 def test_usage_counts_what_was_done(service: Service) -> None:

@@ -11,18 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import fake_engines, serve
 from tests.fakes.fakes import FakeVoice, Gate
+from tests.support import messages
 
-AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 OTHER = base64.b64encode(b"other bytes").decode()
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
-TRANSLATE = ("translate", {"audio": AUDIO, "target_language": "es", "source_language": "en"})
-CLONE = ("clone", {"text": "Good morning.", "target_language": "es", "reference_audio": AUDIO})
-PROFILE = ("profile", {"reference_audio": AUDIO, "consent": CONSENT})
+TRANSLATE = ("translate", messages.MESSAGE)
+CLONE = ("clone", {"text": "Good morning.", "target_language": "es", "reference_audio": messages.AUDIO})
+PROFILE = ("profile", messages.PROFILE)
 ALL = pytest.mark.parametrize(("operation", "body"), [TRANSLATE, CLONE, PROFILE], ids=["translate", "clone", "profile"])
 
 
@@ -48,13 +44,7 @@ class Service:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     voice = FakeVoice()
-    engines = fake_engines(voice=voice)
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", min_reference_seconds=0.5)
-    limits = httpx.Limits(max_connections=30)
-    with (
-        serving(create_app(settings, engines)) as url,
-        httpx.Client(base_url=url, timeout=60, limits=limits) as http,
-    ):
+    with serve(tmp_path / "data", fake_engines(voice=voice), min_reference_seconds=0.5) as http:
         yield Service(http, voice)
 
 

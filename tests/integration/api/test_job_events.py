@@ -1,5 +1,6 @@
 """A job as server-sent events, on fake engines."""
 
+import asyncio
 import base64
 import json
 import threading
@@ -14,21 +15,25 @@ import numpy as np
 import pytest
 
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
+from src.adapters.redis.events import InProcessJobEvents
 from src.api.job_events import Events, Told
 from src.config.settings import Settings
 from src.domain.audio import Audio, AudioFormat
 from src.domain.errors import TranslationUnavailable
 from src.domain.jobs import Job
 from src.main import create_app
-from src.services.jobs.trail import Sound, Texts
+from src.services.interpreting import Heard
+from src.services.jobs.trail import Sound, Texts, Trails
 from src.utils.audio import encode_pcm, samples_of_wav
 from tests.conftest import serving
 from tests.fakes.assembly import WANTED
-from tests.fakes.engines import fake_engines
-from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice, Gate
-from tests.fakes.long_message import Ears, LongMessages
+from tests.fakes.engines import fake_engines, serve
+from tests.fakes.fake_stores import DictCache
+from tests.fakes.fakes import FakeTranslator, FakeVoice, Gate
+from tests.fakes.long_message import Ears, LongMessages, heard
+from tests.support.messages import AUDIO
 
-BODY = {"audio": base64.b64encode(b"any bytes: the decoder is a fake").decode(), "target_language": "es"}
+BODY = {"audio": AUDIO, "target_language": "es"}
 STREAM = {"Accept": "text/event-stream"}
 
 
@@ -46,9 +51,7 @@ def voice() -> FakeVoice:
 def http(
     tmp_path_factory: pytest.TempPathFactory, translator: FakeTranslator, voice: FakeVoice
 ) -> Iterator[httpx.Client]:
-    engines = fake_engines(transcriber=FakeTranscriber(), translators=(translator,), voice=voice)
-    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("data"))
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with serve(tmp_path_factory.mktemp("data"), fake_engines(translators=(translator,), voice=voice)) as client:
         yield client
 
 
@@ -102,13 +105,23 @@ def test_whoever_comes_back_gets_what_follows_the_last_event(http: httpx.Client)
     assert http.get("/api/v1/voice/job/nobodys/events").status_code == 404
 
 
-def test_what_is_done_is_told_while_the_rest_is_still_heard(tmp_path: Any) -> None:
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Open once somebody watches: what was done before that is told with the next piece."""
+    gate, watch = Gate(), Trails.watch
+
+    async def opening(trails: Trails, job_id: str, user_id: str) -> None:
+        await watch(trails, job_id, user_id)
+        gate.opened.set()
+
+    monkeypatch.setattr(Trails, "watch", opening)
+    return gate
+
+
+def test_what_is_done_is_told_while_the_rest_is_still_heard(tmp_path: Any, watched: Gate) -> None:
     gate = Gate()
-    engines = fake_engines(
-        decoder=LongMessages(), transcriber=Ears(gates={23: gate}), translators=(FakeTranslator(),), voice=FakeVoice()
-    )
-    app = create_app(Settings(_env_file=None, data_dir=tmp_path), engines)
-    with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+    ears = Ears(gates={0: watched, 23: gate})
+    with serve(tmp_path, fake_engines(decoder=LongMessages(), transcriber=ears)) as client:
         with client.stream("POST", "/api/v1/voice/translate", json=BODY, headers=STREAM) as answer:
             lines = answer.iter_lines()
             for line in lines:  # until it is spoken
@@ -119,6 +132,15 @@ def test_what_is_done_is_told_while_the_rest_is_still_heard(tmp_path: Any) -> No
             rest = [line for line in lines if line.startswith("event: ")]
         assert rest.count("event: transcript") == 2
         assert rest[-1] == "event: done"
+
+
+async def test_what_is_told_at_the_same_time_is_all_kept_in_order() -> None:
+    trails, job = Trails(DictCache(), InProcessJobEvents()), Job("1", "ann", WANTED, "")
+    trail = trails.of(job)
+    await trails.watch(job.id, job.user_id)
+    await asyncio.gather(*(trail.tell(Heard(heard(str(number)))) for number in range(8)))
+    steps = [await trails.read(job, number) for number in range(8)]
+    assert [step.segments[0][2] for step in steps if isinstance(step, Texts)] == [str(number) for number in range(8)]
 
 
 def test_a_job_that_is_begun_again_is_told_again() -> None:
@@ -190,7 +212,7 @@ def test_nobody_watches_jobs_without_bound(http: httpx.Client, voice: FakeVoice)
 def test_a_server_that_ends_lets_go_of_those_who_watch(tmp_path: Any) -> None:
     voice = FakeVoice()
     voice.gate.opened.clear()
-    engines = fake_engines(transcriber=FakeTranscriber(), translators=(FakeTranslator(),), voice=voice)
+    engines = fake_engines(voice=voice)
     app = create_app(Settings(_env_file=None, data_dir=tmp_path), engines)
     with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
         threading.Timer(1.0, app.state.ending.set).start()
@@ -217,13 +239,10 @@ def test_the_sound_alone_is_streamed_in_the_format_that_is_asked_for(http: httpx
     assert np.abs(heard.samples).max() == pytest.approx(np.abs(stored.samples).max(), rel=0.2)
 
 
-def test_sound_is_sent_while_the_rest_is_still_heard_and_who_leaves_stops_it(tmp_path: Any) -> None:
+def test_sound_is_sent_while_the_rest_is_still_heard_and_who_leaves_stops_it(tmp_path: Any, watched: Gate) -> None:
     gate = Gate()
-    engines = fake_engines(
-        decoder=LongMessages(), transcriber=Ears(gates={23: gate}), translators=(FakeTranslator(),), voice=FakeVoice()
-    )
-    app = create_app(Settings(_env_file=None, data_dir=tmp_path), engines)
-    with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+    ears = Ears(gates={0: watched, 23: gate})
+    with serve(tmp_path, fake_engines(decoder=LongMessages(), transcriber=ears)) as client:
         with client.stream("POST", "/api/v1/voice/translate", json=BODY, headers={"Accept": "audio/wav"}) as answer:
             assert next(answer.iter_raw())[:4] == b"RIFF"
             assert gate.inside == 1

@@ -445,13 +445,13 @@ async def test_silence_and_an_hour_end_it(tmp_path: Path) -> None:
 
 
 async def test_an_engine_that_is_behind_is_told(tmp_path: Path) -> None:
-    with limited(tmp_path, LiveLimits(lag=2.0)) as slow:
+    with limited(tmp_path, LiveLimits(lag=0.5)) as slow:
         slow.transcriber.gate.opened.clear()
         async with opened(slow) as socket:
             await send(socket, "session.update", session={"audio": {"output": {"language": "es"}}})
             await say(socket, said(1))
             await say(socket, said(2))
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(0.6)
             slow.transcriber.gate.opened.set()
             events = await until(socket, "error")
             assert events[-1]["error"]["code"] == "overloaded"

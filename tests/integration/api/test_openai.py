@@ -12,13 +12,10 @@ import openai
 import pytest
 
 from src.api.subtitles import srt, vtt
-from src.config.settings import Settings
 from src.domain.speech import Segment, Word
-from src.main import create_app
 from src.utils.audio import pcm_of_wav, samples_of_wav
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
-from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines, serve
+from tests.fakes.fakes import FakeTranscriber
 
 SEGMENTS = tuple(
     Segment(
@@ -38,10 +35,10 @@ RECORDING = ("message.m4a", b"any bytes: the decoder is a fake")
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     transcriber = FakeTranscriber(segments=SEGMENTS)
-    engines = fake_engines(transcriber=transcriber, translators=(FakeTranslator(),), voice=FakeVoice())
-    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("data"), min_reference_seconds=0.5)
-    with serving(create_app(settings, engines)) as address:
-        yield address
+    with serve(
+        tmp_path_factory.mktemp("data"), fake_engines(transcriber=transcriber), min_reference_seconds=0.5
+    ) as http:
+        yield str(http.base_url).rstrip("/")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from src.adapters.decoding.pyav_decoder import PyAvDecoder
 from src.domain.audio import WORKING_SAMPLE_RATE, AudioFormat, Samples
@@ -51,12 +52,10 @@ def processing(decoder: PyAvDecoder) -> AudioProcessing:
 def correlation(first: Samples, second: Samples) -> float:
     """Of the best alignment within 0.15 s: encoders delay what they encode."""
     length = min(len(first), len(second)) - 4000
-    reference = first[:length]
-    best = max(
-        float(np.dot(reference, second[lag : lag + length]) / np.linalg.norm(second[lag : lag + length]))
-        for lag in range(0, 4000, 1)
-    )
-    return best / float(np.linalg.norm(reference))
+    reference, shifted = first[:length].astype(np.float64), second[: length + 3999].astype(np.float64)
+    energy = np.cumsum(np.concatenate(([0.0], shifted**2)))
+    products = signal.correlate(shifted, reference, "valid", "fft")
+    return float(np.max(products / np.sqrt(energy[length:] - energy[:-length])) / np.linalg.norm(reference))
 
 
 @pytest.mark.parametrize(("kind", "sample_rate", "channels"), SHAPES)

@@ -14,6 +14,7 @@ from src.models.speaker_analysis import SpeakerAnalysis
 from src.utils.words import wrong_words
 from tests.recordings import audio_files
 from tests.recordings.people import CLEAR, RATE, spoken
+from tests.support.messages import CONSENT
 
 SENTENCE = "my sister will arrive at the airport tomorrow evening"
 
@@ -117,20 +118,22 @@ def test_pairs_that_are_listed_work(live_server: str) -> None:
             assert ">".join(pair["route"]) in answer["engines"]["translation"]
 
 
-def test_a_profile_of_two_recordings_speaks_later_messages_with_its_melody_or_with_theirs(live_server: str) -> None:
+def test_a_profile_of_two_recordings_speaks_later_messages_with_its_melody_or_with_theirs(
+    live_server: str, answer: dict[str, Any]
+) -> None:
     texts = (SENTENCE, "Two trains leave the old station every hour, and both are usually full.")
     recordings = [audio_files.encode(audio_files.speech(16_000, text, "slt"), 16_000) for text in texts]
     first, second = (base64.b64encode(recording).decode() for recording in recordings)
     body = {
         "reference_audio": first,
         "additional_references": [second],
-        "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
+        "consent": CONSENT,
     }
     profile = httpx.post(f"{live_server}/api/v1/voice/profile", json=body, timeout=60).json()
     assert profile["voice_characteristics"]["pitch_hz"] > 140
     assert profile["duration_seconds"] > 6
     analysis = SpeakerAnalysis()
-    plain = analysis.analyze(_heard(_translate(live_server, _body())))
+    plain = analysis.analyze(_heard(answer))
     own, lent = (
         _translate(live_server, _body(voice_profile_id=profile["profile_id"], options={"preserve_emotion": follow}))
         for follow in (False, True)

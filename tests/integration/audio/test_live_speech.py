@@ -13,7 +13,6 @@ from src.domain.audio import Audio
 from src.services.live.intake import RATE as LIVE_RATE
 from src.utils.audio import encode_pcm, resample
 from src.utils.words import words, wrong_words
-from tests.conftest import service_process
 from tests.recordings.people import CLEAR, RATE, spoken
 
 SAID = CLEAR["en"][0], CLEAR["en"][2]
@@ -21,14 +20,12 @@ SETTINGS = {"audio": {"output": {"language": "es"}, "input": {"transcription": {
 
 
 @pytest.fixture(scope="module")
-def events(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("patient") / "data"
-    with service_process(folder, ("tests.servers.patient_service",)) as (url, _):
-        return asyncio.run(_events(url))
+def events(live_server: str) -> list[dict[str, Any]]:
+    """Of a session in which two sentences are said, with a pause between."""
+    return asyncio.run(_events(live_server))
 
 
 async def _events(url: str) -> list[dict[str, Any]]:
-    """Of a session in which two sentences are said, with a pause between."""
     speech = np.concatenate([spoken(text, "en", 0.4, 0.9) for text in SAID])
     pcm = encode_pcm(resample(Audio(speech, RATE), LIVE_RATE).samples)
     told: list[dict[str, Any]] = []

@@ -77,17 +77,13 @@ def test_the_right_words_in_the_right_voice_verify_a_profile_and_nothing_does_so
     refused(user.save(replayed), 422, "verification_failed", "the words are not")
 
 
-def test_the_right_words_in_another_voice_are_refused_and_use_the_challenge_up(user: User) -> None:
-    made = user.challenge()
-    refused(user.save(recorded(made, voice=OTHER)), 422, "verification_failed", "the voice is not")
-    refused(user.save(recorded(made)), 404, "not_found", "challenge")
-
-
-def test_a_profile_that_is_there_is_verified_later(user: User) -> None:
+def test_a_profile_that_is_there_is_verified_later_and_another_voice_uses_the_challenge_up(user: User) -> None:
     saved = user.save().json()
     assert saved["verified"] is False
     path = f"/profile/{saved['profile_id']}/verification"
-    refused(user.post(path, **recorded(user.challenge(), voice=OTHER)), 422, "verification_failed", "the voice is not")
+    made = user.challenge()
+    refused(user.post(path, **recorded(made, voice=OTHER)), 422, "verification_failed", "the voice is not")
+    refused(user.post(path, **recorded(made)), 404, "not_found", "challenge")
     verified = user.post(path, **recorded(user.challenge()))
     assert verified.status_code == 200, verified.text
     assert verified.json()["verified"] is True

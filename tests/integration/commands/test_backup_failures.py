@@ -263,7 +263,7 @@ def test_an_interrupted_upload_does_not_count_and_leaves_nothing_on_this_machine
         try:
             while not uploads(s3_server, bucket):
                 assert process.poll() is None
-                proxy.fault = Fault(latency=0.8)  # each answer is late, so that it is met in the middle
+                proxy.fault = Fault(latency=0.4)  # each answer is late, so that it is met in the middle
                 time.sleep(0.02)
             process.send_signal(signal.SIGTERM)
             _, said = process.communicate(timeout=60)

@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ from sqlalchemy import URL, make_url, text
 
 from src.adapters.database.engine import Database
 from src.adapters.database.migrate import migrate
-from tests.conftest import ROOT
 from tests.servers.postgres import PostgresServer, find_program, name_of
 from tests.support.backup_circle import State, backup_state
 
@@ -62,21 +59,18 @@ def test_no_password_is_in_a_command_line_or_in_what_is_said(
         instead_of(program, tmp_path / "seen", f'ps -ww -eo args >> "{tmp_path}/processes"')
     backup_state.set(PATH=f"{tmp_path}/seen:{os.environ['PATH']}", PGPASSFILE="/nowhere")
     backup_state.set(DATABASE_URL=url.render_as_string(hide_password=False))
-    said = ""
     in_query = URL.create(
         "postgresql+asyncpg", role, None, "127.0.0.1", postgres.port, database, {"password": PASSWORD}
     )
-    for arguments in (["backup.py"], ["restore.py", "latest"], ["restore.py", "latest", "--overwrite"], ["backup.py"]):
-        command = [sys.executable, str(ROOT / "scripts" / arguments[0]), *arguments[1:]]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
-        said += run.stdout + run.stderr
-        if "--overwrite" in arguments:
-            backup_state.set(DATABASE_URL=in_query.render_as_string())
-        assert run.returncode == (1 if arguments == ["restore.py", "latest"] else 0), said
+    backup_state.backup()
+    backup_state.restore("latest", code=1)
+    backup_state.restore("latest", "--overwrite")
+    backup_state.set(DATABASE_URL=in_query.render_as_string())
+    backup_state.backup()
     seen = (tmp_path / "processes").read_text()
     assert all(f"/seen/{program} " in seen for program in ("pg_dump", "pg_restore", "psql"))
     for secret in (PASSWORD, url.render_as_string(hide_password=False).split(":")[2].split("@")[0]):
-        assert secret not in said + seen
+        assert secret not in backup_state.printed + seen
     backup_state.set(DATABASE_URL=url.set(password="wrong").render_as_string(hide_password=False))
     assert "does not answer" in backup_state.backup(code=1)["error"]
 

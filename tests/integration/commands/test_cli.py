@@ -9,21 +9,16 @@ from pathlib import Path
 import pytest
 
 from src.cli import __main__ as cli
-from src.config.settings import Settings
-from src.main import create_app
 from src.utils.audio import samples_of_wav
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
-from tests.fakes.fakes import FakeTranscriber, FakeTranslator, FakeVoice
+from tests.fakes.engines import fake_engines, serve
+from tests.fakes.fakes import FakeVoice
 from tests.servers.ports import free_port
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    engines = fake_engines(transcriber=FakeTranscriber(), translators=(FakeTranslator(),), voice=FakeVoice())
-    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("data"), min_reference_seconds=0.5)
-    with serving(create_app(settings, engines)) as url:
-        yield url
+    with serve(tmp_path_factory.mktemp("data"), min_reference_seconds=0.5) as http:
+        yield str(http.base_url)
 
 
 @pytest.fixture
@@ -65,13 +60,11 @@ def test_a_job_that_outlasts_the_call_is_followed(
     message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     voice, output = FakeVoice(), tmp_path / "out.wav"
-    engines = fake_engines(transcriber=FakeTranscriber(), translators=(FakeTranslator(),), voice=voice)
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=0.5)
     voice.gate.opened.clear()
     threading.Timer(2.0, voice.gate.opened.set).start()
-    with serving(create_app(settings, engines)) as url:
-        words = ["clone", "One. " * 80, "--to", "es", "--reference", message, "-o", str(output), "--server", url]
-        assert cli.main(words) == 0
+    with serve(tmp_path / "data", fake_engines(voice=voice), sync_timeout_seconds=0.5) as http:
+        words = ["clone", "One. " * 80, "--to", "es", "--reference", message, "-o", str(output)]
+        assert cli.main([*words, "--server", str(http.base_url)]) == 0
     assert samples_of_wav(output.read_bytes()).duration_seconds > 0.1
     assert capsys.readouterr().out == f"{output}\n"
 

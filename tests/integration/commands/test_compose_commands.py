@@ -12,6 +12,7 @@ import redis
 
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer, find_program
+from tests.servers.redis import ONCE
 from tests.unit.deployment.test_compose import SECRETS, SERVICES
 
 PASSWORD = SECRETS["REDIS_PASSWORD"]
@@ -56,7 +57,7 @@ def test_redis_asks_for_its_password_and_shows_it_to_nobody(tmp_path: Path) -> N
     assert not _ping(port)
     with _redis(tmp_path, port) as process:
         _await_ping(port)
-        with pytest.raises(redis.AuthenticationError), redis.Redis(port=port) as stranger:
+        with pytest.raises(redis.AuthenticationError), redis.Redis(port=port, retry=ONCE) as stranger:
             stranger.ping()
         command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         assert command_line.startswith(b"redis-server")

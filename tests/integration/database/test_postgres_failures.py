@@ -1,13 +1,12 @@
 """A Postgres that restarts, is killed, keeps silent or has no connection left: callers are served later, or told."""
 
 import asyncio
-import base64
 import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -20,21 +19,15 @@ from src.adapters.database.engine import Database
 from src.adapters.database.jobs.idempotency import SqlIdempotencyStore
 from src.adapters.database.jobs.job_repository import SqlJobRepository
 from src.bootstrap.storage import new_key
-from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable, Overloaded
 from src.domain.jobs import JobStatus, UsageEvent
 from src.domain.repositories import Claim
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import serve
 from tests.servers.postgres import PostgresServer, name_of
 from tests.servers.waiting import until
 from tests.support.job_rows import MANY, ids_with, job
-
-BODY = {
-    "audio": base64.b64encode(b"any bytes: the decoder is a fake").decode(),
-    "target_language": "es",
-}
+from tests.support.messages import MESSAGE
+from tests.support.options import applied
 
 
 @pytest.fixture
@@ -48,6 +41,12 @@ async def database(url: str) -> AsyncIterator[Database]:
     await database.start()
     yield database
     await database.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a server that keeps silent."""
+    monkeypatch.setattr("src.adapters.database.postgres._CLIENT_GRACE_SECONDS", 0.3)
 
 
 async def in_thread(work: Callable[[], object]) -> None:
@@ -242,6 +241,7 @@ async def test_statement_that_takes_too_long_is_ended(url: str) -> None:
     await database.close()
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_server_that_keeps_silent_is_given_up(url: str) -> None:
     """As behind a network that swallows everything: here the server's process is stopped with a signal."""
     database = Database(url, pool_size=1, statement_seconds=0.3)
@@ -257,6 +257,7 @@ async def test_server_that_keeps_silent_is_given_up(url: str) -> None:
     await database.close()
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("when", "said"), [("before INSERT", "Try again"), ("before COMMIT", "may be stored, or not")])
 async def test_server_that_falls_silent_in_a_transaction_is_given_up(url: str, when: str, said: str) -> None:
     database = Database(url, pool_size=1, statement_seconds=0.3)
@@ -286,23 +287,20 @@ KEY = new_key()
 """Of the storage, which services on one database share, too."""
 
 
-@contextmanager
-def service(tmp_path: Path, database_url: str) -> Iterator[httpx.Client]:
-    engines = fake_engines()
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", database_url=database_url, storage_keys=KEY)
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
-        yield http
+def service(tmp_path: Path, database_url: str) -> AbstractContextManager[httpx.Client]:
+    return serve(tmp_path / "data", database_url=database_url, storage_keys=KEY)
 
 
 def test_service_says_that_its_postgres_is_away_and_goes_on_when_it_is_back(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    with service(tmp_path, postgres.ready_database()) as http:
-        first = http.post("/api/v1/voice/translate", json=BODY)
+    hurried = applied({"src.bootstrap.database.Database": {"retry_seconds": 0.3}})
+    with hurried, service(tmp_path, postgres.ready_database()) as http:
+        first = http.post("/api/v1/voice/translate", json=MESSAGE)
         assert first.status_code == 200
         assert http.get("/health").json()["status"] == "healthy"
         postgres.stop()
-        refused = http.post("/api/v1/voice/translate", json=BODY)
+        refused = http.post("/api/v1/voice/translate", json=MESSAGE)
         assert refused.status_code == 503
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.json()["code"] == "engine_unavailable"
@@ -313,7 +311,7 @@ def test_service_says_that_its_postgres_is_away_and_goes_on_when_it_is_back(
         assert health["status"] == "unhealthy"
         assert health["checks"]["database"]["status"] == "failing"
         postgres.start()
-        assert http.post("/api/v1/voice/translate", json=BODY).status_code == 200
+        assert http.post("/api/v1/voice/translate", json=MESSAGE).status_code == 200
         assert http.get("/health/ready").status_code == 200
         job_id = first.json()["job_id"]
         assert http.get(f"/api/v1/voice/job/{job_id}").json()["status"] == "completed"
@@ -321,11 +319,11 @@ def test_service_says_that_its_postgres_is_away_and_goes_on_when_it_is_back(
 
 def test_service_serves_a_request_through_a_restart_of_its_postgres(tmp_path: Path, postgres: PostgresServer) -> None:
     with service(tmp_path, postgres.ready_database()) as http:
-        assert http.post("/api/v1/voice/translate", json=BODY).status_code == 200
+        assert http.post("/api/v1/voice/translate", json=MESSAGE).status_code == 200
         postgres.stop()
         later = threading.Timer(0.8, postgres.start)
         later.start()
-        assert http.post("/api/v1/voice/translate", json=BODY).status_code == 200
+        assert http.post("/api/v1/voice/translate", json=MESSAGE).status_code == 200
         later.join()
 
 
@@ -334,6 +332,6 @@ def test_two_services_on_one_postgres_start_together_and_know_each_others_jobs(
 ) -> None:
     url = postgres.new_database()
     with service(tmp_path, url) as one, service(tmp_path, url) as other:
-        job_id = one.post("/api/v1/voice/translate", json=BODY).json()["job_id"]
+        job_id = one.post("/api/v1/voice/translate", json=MESSAGE).json()["job_id"]
         assert other.get(f"/api/v1/voice/job/{job_id}").json()["status"] == "completed"
     assert postgres.sql("SELECT count(*) FROM translation_jobs", name_of(url)) == "1"

@@ -3,7 +3,6 @@
 The engines are fakes; HTTP, the database and the processes are real.
 """
 
-import base64
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,18 +15,17 @@ import pytest
 from pydantic import SecretStr
 
 from src.api.schemas.jobs import JobEnded
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import service_process, serving
+from tests.conftest import service_process
 from tests.fakes.engines import fake_engines
+from tests.fakes.engines import serve as serve_app
 from tests.fakes.fakes import FakeTranscriber
 from tests.fakes.stand_in import Message
 from tests.servers.ports import free_port
 from tests.servers.receiver import SECRET, Receiver, verified
+from tests.support.messages import MESSAGE
 from tests.support.options import applied, environment
 
 TRANSLATE = "/api/v1/voice/translate"
-BODY = {"audio": base64.b64encode(b"any bytes").decode(), "target_language": "es", "source_language": "en"}
 ASYNC = {"Prefer": "respond-async"}
 
 
@@ -50,13 +48,8 @@ def serve(tmp_path: Path) -> Callable[..., AbstractContextManager[httpx.Client]]
             "callback_allow_http": True,
             "callback_allowed_networks": ["127.0.0.0/8"],
         }
-        settings = Settings(_env_file=None, data_dir=tmp_path / "data", **(options | changes))
         engines = fake_engines(transcriber=transcriber or FakeTranscriber())
-        with (
-            applied(retries(pauses)),
-            serving(create_app(settings, engines)) as url,
-            httpx.Client(base_url=url, timeout=60) as http,
-        ):
+        with applied(retries(pauses)), serve_app(tmp_path / "data", engines, **(options | changes)) as http:
             yield http
 
     return start
@@ -79,7 +72,7 @@ def await_messages(receiver: Receiver, count: int, seconds: float = 20) -> None:
 
 def test_the_end_of_a_job_is_told_once_and_signed(receiver: Receiver, serve: Serve, tmp_path: Path) -> None:
     with serve() as http:
-        accepted = http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("localhost")}, headers=ASYNC)
+        accepted = http.post(TRANSLATE, json=MESSAGE | {"callback_url": receiver.at("localhost")}, headers=ASYNC)
         assert accepted.status_code == 202, accepted.text
         await_messages(receiver, 1)
         message = JobEnded.model_validate(verified(receiver.requests[0]))
@@ -96,7 +89,7 @@ def test_the_end_of_a_job_is_told_once_and_signed(receiver: Receiver, serve: Ser
 
 def test_a_synchronous_call_is_told_of_too(receiver: Receiver, serve: Serve) -> None:
     with serve() as http:
-        answer = http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("127.0.0.1")})
+        answer = http.post(TRANSLATE, json=MESSAGE | {"callback_url": receiver.at("127.0.0.1")})
         assert answer.status_code == 200
         await_messages(receiver, 1)
     data = JobEnded.model_validate(verified(receiver.requests[0])).data
@@ -105,10 +98,10 @@ def test_a_synchronous_call_is_told_of_too(receiver: Receiver, serve: Serve) -> 
 
 def test_an_address_inside_is_not_connected_to(receiver: Receiver, serve: Serve, tmp_path: Path) -> None:
     with serve(callback_allowed_networks=[]) as http:
-        refused = http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("127.0.0.1")})
+        refused = http.post(TRANSLATE, json=MESSAGE | {"callback_url": receiver.at("127.0.0.1")})
         assert (refused.status_code, refused.json()["code"]) == (422, "validation_error")
         assert refused.json()["detail"] == "callback_url: Its address is not of the public internet."
-        taken = http.post(TRANSLATE, json=BODY | {"callback_url": receiver.at("localhost")}, headers=ASYNC)
+        taken = http.post(TRANSLATE, json=MESSAGE | {"callback_url": receiver.at("localhost")}, headers=ASYNC)
         assert taken.status_code == 202
         row = await_row(tmp_path / "data", "given_up_at")
     assert (row["last_error"], row["attempts"]) == ("its address is not of the public internet", 1)
@@ -136,7 +129,7 @@ def await_row(data_dir: Path, column: str) -> dict[str, Any]:
 def test_a_key_used_again_with_another_callback_is_another_request(receiver: Receiver, serve: Serve) -> None:
     with serve() as http:
         headers = ASYNC | {"Idempotency-Key": "k"}
-        bodies = [BODY | {"callback_url": receiver.at("127.0.0.1", path)} for path in ("/a", "/a", "/b")]
+        bodies = [MESSAGE | {"callback_url": receiver.at("127.0.0.1", path)} for path in ("/a", "/a", "/b")]
         answers = [http.post(TRANSLATE, json=body, headers=headers) for body in bodies]
         assert [answer.status_code for answer in answers] == [202, 202, 422]
         assert answers[2].json()["code"] == "idempotency_key_reused"
@@ -152,7 +145,7 @@ def test_a_key_used_again_with_another_callback_is_another_request(receiver: Rec
 )
 def test_a_url_that_is_not_taken_is_said_at_once(serve: Serve, changes: dict[str, Any], url: str, reason: str) -> None:
     with serve(**changes) as http:
-        answer = http.post(TRANSLATE, json=BODY | {"callback_url": url}, headers=ASYNC)
+        answer = http.post(TRANSLATE, json=MESSAGE | {"callback_url": url}, headers=ASYNC)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
     assert answer.json()["detail"].startswith("callback_url: ")
     assert reason in answer.json()["detail"]
@@ -178,10 +171,10 @@ def test_a_process_that_is_killed_before_it_delivered_leaves_that_to_the_next(tm
         "WEBHOOK_SECRET": SECRET,
         "CALLBACK_ALLOW_HTTP": "1",
         "CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8",
-        **environment(retries([3])),
+        **environment(retries([0.3] * 200)),
     }
     with service_process(tmp_path / "data", ("tests.fakes.stand_in", "api"), **options) as (url, process):
-        body = BODY | {"audio": Message("words").encode(), "callback_url": f"http://127.0.0.1:{port}/hook"}
+        body = MESSAGE | {"audio": Message("words").encode(), "callback_url": f"http://127.0.0.1:{port}/hook"}
         accepted = httpx.post(f"{url}{TRANSLATE}", json=body, headers=ASYNC, timeout=60)
         assert accepted.status_code == 202, accepted.text
         await_row(tmp_path / "data", "last_error")

@@ -1,7 +1,6 @@
 """The list of a caller's jobs over HTTP, on fake engines."""
 
 import base64
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,27 +8,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from jose import jwt
-from pydantic import SecretStr
 
-from src.config.settings import Settings
 from src.domain.errors import TranslationUnavailable
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import fake_engines, serve
 from tests.fakes.fakes import FakeTranslator
-from tests.support.tokens import NO_LIMITS
+from tests.support.messages import MESSAGE
+from tests.support.tokens import WITH_TOKENS, as_user
 
-SECRET = "a secret of at least thirty-two bytes"
-AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
-BODY: dict[str, Any] = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
 JOBS = "/api/v1/voice/jobs"
-
-
-def of(user: str) -> dict[str, str]:
-    now = int(time.time())
-    claims = {"sub": user, "iss": "us", "aud": "voice", "iat": now, "exp": now + 600, "scope": "voice"}
-    return {"Authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}
 
 
 class Caller:
@@ -37,17 +23,17 @@ class Caller:
 
     def __init__(self, http: httpx.Client, user: str, translator: FakeTranslator) -> None:
         self.http, self.translator = http, translator
-        self.headers = of(user)
+        self.headers = as_user(user)
 
     def translate(self, **changes: object) -> str:
-        answer = self.http.post("/api/v1/voice/translate", json=BODY | changes, headers=self.headers)
+        answer = self.http.post("/api/v1/voice/translate", json=MESSAGE | changes, headers=self.headers)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["job_id"])
 
     def translate_in_vain(self) -> None:
         """Into another language than the others, whose translation is in the cache."""
         self.translator.error = TranslationUnavailable("It does not answer.")
-        body = BODY | {"target_language": "fr"}
+        body = MESSAGE | {"target_language": "fr"}
         assert self.http.post("/api/v1/voice/translate", json=body, headers=self.headers).status_code == 502
         self.translator.error = None
 
@@ -61,17 +47,7 @@ class Caller:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[tuple[httpx.Client, FakeTranslator]]:
     translator = FakeTranslator()
-    engines = fake_engines(translators=(translator,))
-    settings = Settings(
-        _env_file=None,
-        data_dir=tmp_path / "data",
-        auth_mode="jwt",
-        jwt_secret=SecretStr(SECRET),
-        jwt_issuer="us",
-        jwt_audience="voice",
-        **NO_LIMITS,
-    )
-    with serving(create_app(settings, engines)) as url, httpx.Client(base_url=url, timeout=60) as http:
+    with serve(tmp_path / "data", fake_engines(translators=(translator,)), **WITH_TOKENS) as http:
         yield http, translator
 
 

@@ -1,11 +1,10 @@
 """What a job's caller sees of it over HTTP, on fake engines: who is served first, and how far it is."""
 
-import base64
 import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import fake_engines, serve
 from tests.fakes.fakes import FakeTranscriber, FakeVoice, Gate
 from tests.fakes.stand_in import Message, engines
+from tests.support.messages import MESSAGE
 
-AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
-BODY: dict[str, Any] = {"audio": AUDIO, "target_language": "es", "source_language": "en"}
 ASYNC = {"Prefer": "respond-async"}
 PATIENCE_SECONDS = 20.0
 ONE_AT_A_TIME: dict[str, Any] = {"job_concurrency": 1, "shutdown_grace_seconds": 0.1}
@@ -35,7 +30,7 @@ class OneSlot:
         self.transcriber, self.voice = transcriber, voice
 
     def send(self, headers: dict[str, str] | None = None, **changes: object) -> dict[str, Any]:
-        response = self.http.post("/api/v1/voice/translate", json=BODY | changes, headers=headers or ASYNC)
+        response = self.http.post("/api/v1/voice/translate", json=MESSAGE | changes, headers=headers or ASYNC)
         assert response.status_code == 202, response.text
         answer: dict[str, Any] = response.json()
         return answer
@@ -60,8 +55,7 @@ def slot(tmp_path: Path) -> Iterator[OneSlot]:
     """Both engines are held from the start."""
     transcriber, voice = FakeTranscriber(sentences=("good morning",), gate=Gate()), FakeVoice(gate=Gate())
     held = fake_engines(transcriber=transcriber, voice=voice)
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", sync_timeout_seconds=0.2, **ONE_AT_A_TIME)
-    with serving(create_app(settings, held)) as url, httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as http:
+    with serve(tmp_path / "data", held, sync_timeout_seconds=0.2, **ONE_AT_A_TIME) as http:
         yield OneSlot(http, transcriber, voice)
 
 
@@ -103,7 +97,7 @@ def test_the_priority_is_no_part_of_what_an_idempotency_key_stands_for(slot: One
 
 
 def test_an_unknown_priority_is_refused(slot: OneSlot) -> None:
-    response = slot.http.post("/api/v1/voice/translate", json=BODY | {"priority": "urgent"})
+    response = slot.http.post("/api/v1/voice/translate", json=MESSAGE | {"priority": "urgent"})
     assert (response.status_code, response.json()["code"]) == (422, "validation_error")
     assert response.json()["errors"][0]["field"] == "priority"
 
@@ -151,16 +145,13 @@ def test_deleting_a_waiting_job_takes_it_out_of_the_queue(slot: OneSlot) -> None
     assert slot.transcriber.gate.entered == 1
 
 
-@contextmanager
-def timed_service(tmp_path: Path, slots: int) -> Iterator[httpx.Client]:
+def timed_service(tmp_path: Path, slots: int) -> AbstractContextManager[httpx.Client]:
     """Each job takes as long as its message says."""
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", **ONE_AT_A_TIME | {"job_concurrency": slots})
-    with serving(create_app(settings, engines())) as url, httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as http:
-        yield http
+    return serve(tmp_path / "data", engines(), **ONE_AT_A_TIME | {"job_concurrency": slots})
 
 
 def send(http: httpx.Client, seconds: float, headers: dict[str, str], **changes: object) -> httpx.Response:
-    body = BODY | {"audio": Message("good morning", seconds).encode()} | changes
+    body = MESSAGE | {"audio": Message("good morning", seconds).encode()} | changes
     return http.post("/api/v1/voice/translate", json=body, headers=headers)
 
 

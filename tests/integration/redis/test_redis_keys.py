@@ -1,25 +1,19 @@
 """What a service leaves in Redis when it has done one of everything: under its prefix, and for a time."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from jose import jwt
-from pydantic import SecretStr
 
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import serve
 from tests.servers.redis import RedisServer
+from tests.support.messages import CONSENT
 from tests.support.options import applied
+from tests.support.tokens import WITH_TOKENS, as_user
 
-SECRET = "a secret of at least thirty-two bytes"
 VOICE = "/api/v1/voice"
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"}
 LONGEST_SECONDS = 24 * 3600
 """A translation is kept for a day; nothing else for as long."""
 
@@ -31,33 +25,7 @@ def patient() -> Iterator[None]:
         yield
 
 
-def _settings(folder: Path, redis_url: str) -> Settings:
-    return Settings(
-        _env_file=None,
-        data_dir=folder,
-        auth_mode="jwt",
-        jwt_secret=SecretStr(SECRET),
-        jwt_issuer="us",
-        jwt_audience="voice",
-        redis_url=SecretStr(redis_url),
-        min_reference_seconds=0.5,
-        rate_limit_translations_per_minute=50,
-        rate_limit_requests_per_minute=500,
-    )
-
-
-def _bearer() -> dict[str, str]:
-    now = int(time.time())
-    claims = {
-        "sub": "ann@example.org",
-        "iss": "us",
-        "aud": "voice",
-        "iat": now,
-        "exp": now + 600,
-        "jti": "t-1",
-        "scope": "voice",
-    }
-    return {"Authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}
+LIMITS = {"rate_limit_translations_per_minute": 50, "rate_limit_requests_per_minute": 500}
 
 
 def _names(server: RedisServer, pattern: str = "*") -> list[str]:
@@ -92,9 +60,9 @@ def _do_one_of_everything(http: httpx.Client) -> str:
 def test_every_key_has_the_prefix_and_a_time_and_a_deleted_voice_is_not_there(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    engines = fake_engines()
-    app = create_app(_settings(tmp_path, redis_server.url), engines)
-    with serving(app) as url, httpx.Client(base_url=url, timeout=60, headers=_bearer()) as http:
+    settings = {**WITH_TOKENS, **LIMITS, "redis_url": redis_server.url, "min_reference_seconds": 0.5}
+    with serve(tmp_path, **settings) as http:
+        http.headers.update(as_user("ann@example.org", jti="t-1"))
         profile = _do_one_of_everything(http)
         names = _names(redis_server)
         for part in ("cache:translation:", "cache:voice:", "cache:stored-voice:", "rates:", "sessions:"):

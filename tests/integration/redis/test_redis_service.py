@@ -1,24 +1,22 @@
 """The whole service on a real Redis: two of it share what they learned, and one goes on when Redis does not."""
 
-import base64
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from src.bootstrap.engines import Engines
 from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import fake_engines, serve
 from tests.fakes.fakes import FakeTranslator
 from tests.servers.redis import RedisServer
+from tests.support.messages import MESSAGE
 from tests.support.options import applied
 
-BODY = {"audio": base64.b64encode(b"any bytes").decode(), "target_language": "es", "source_language": "en"}
+LIMIT = {"rate_limit_translations_per_minute": 20}
 
 
 @pytest.fixture(autouse=True)
@@ -26,19 +24,6 @@ def patient() -> Iterator[None]:
     """A busy machine is not taken for a Redis that is away."""
     with applied({"src.bootstrap.stores.RedisLink": {"timeout_seconds": 2.0}}):
         yield
-
-
-def settings(folder: Path, url: str) -> Settings:
-    return Settings(
-        _env_file=None,
-        data_dir=folder,
-        redis_url=SecretStr(url),
-        rate_limit_translations_per_minute=20,
-    )
-
-
-def engines(translator: FakeTranslator) -> Engines:
-    return fake_engines(translators=(translator,))
 
 
 def degraded(http: httpx.Client) -> list[str]:
@@ -57,12 +42,12 @@ def await_degraded(http: httpx.Client, wanted: bool) -> None:
 
 def test_two_services_share_translations_and_limits(redis_server: RedisServer, tmp_path: Path) -> None:
     first, second = FakeTranslator(), FakeTranslator()
-    one = create_app(settings(tmp_path / "one", redis_server.url), engines(first))
-    two = create_app(settings(tmp_path / "two", redis_server.url), engines(second))
-    with serving(one) as at_one, serving(two) as at_two:
+    with ExitStack() as both:
         left = []
-        for url in (at_one, at_two):
-            answer = httpx.post(f"{url}/api/v1/voice/translate", json=BODY, timeout=60)
+        for name, translator in (("one", first), ("two", second)):
+            engines = fake_engines(translators=(translator,))
+            http = both.enter_context(serve(tmp_path / name, engines, redis_url=redis_server.url, **LIMIT))
+            answer = http.post("/api/v1/voice/translate", json=MESSAGE)
             assert answer.status_code == 200
             left.append(answer.headers["x-ratelimit-remaining"])
         assert left == ["19", "18"]
@@ -70,26 +55,24 @@ def test_two_services_share_translations_and_limits(redis_server: RedisServer, t
 
 
 def test_a_service_goes_on_without_redis_and_says_so(redis_server: RedisServer, tmp_path: Path) -> None:
-    with applied({"src.bootstrap.stores.RedisLink": {"timeout_seconds": 1.0, "calm_seconds": 0.5}}):
-        app = create_app(settings(tmp_path / "data", redis_server.url), engines(FakeTranslator()))
-    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
+    hurried = applied({"src.bootstrap.stores.RedisLink": {"timeout_seconds": 1.0, "calm_seconds": 0.5}})
+    with hurried, serve(tmp_path / "data", redis_url=redis_server.url, **LIMIT) as http:
         assert degraded(http) == []
         redis_server.stop()
-        answer = http.post("/api/v1/voice/translate", json=BODY)
+        answer = http.post("/api/v1/voice/translate", json=MESSAGE)
         assert (answer.status_code, answer.headers["x-ratelimit-limit"]) == (200, "5")
         await_degraded(http, wanted=True)
         redis_server.start()
         await_degraded(http, wanted=False)
-        answer = http.post("/api/v1/voice/translate", json=BODY)
+        answer = http.post("/api/v1/voice/translate", json=MESSAGE)
         assert (answer.status_code, answer.headers["x-ratelimit-limit"]) == (200, "20")
 
 
 def test_a_service_starts_without_redis(redis_server: RedisServer, tmp_path: Path) -> None:
     redis_server.stop()
-    app = create_app(settings(tmp_path / "data", redis_server.url), engines(FakeTranslator()))
-    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
+    with serve(tmp_path / "data", redis_url=redis_server.url, **LIMIT) as http:
         assert degraded(http)
-        assert http.post("/api/v1/voice/translate", json=BODY).status_code == 200
+        assert http.post("/api/v1/voice/translate", json=MESSAGE).status_code == 200
 
 
 @pytest.mark.parametrize("url", ["http://:secret@localhost", "redis://:secret@localhost:port", "localhost:6379"])

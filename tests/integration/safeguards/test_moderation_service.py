@@ -1,6 +1,5 @@
 """Moderation through the whole service: someone says a listed word, and it is told of, or refused and nowhere kept."""
 
-import base64
 import json
 import logging
 import sqlite3
@@ -16,13 +15,12 @@ from pydantic import SecretStr, ValidationError
 
 from src.adapters.translators.remote import Budget
 from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving as serving_app
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import fake_engines, serve
 from tests.fakes.fakes import FakeTranscriber
 from tests.providers.provider_server import Answer
 from tests.servers.moderator import ModeratorServer, told
 from tests.servers.receiver import SECRET, Receiver, verified
+from tests.support.messages import AUDIO, MESSAGE
 from tests.support.options import applied
 
 WORD, ITS_TRANSLATION = "sister", "retsis"  # the fake translator says it backwards
@@ -30,9 +28,6 @@ PLACE, ITS_PLACE = "airport", "tropria"
 SENTENCE = f"my {WORD} will arrive at the {PLACE} tomorrow evening"
 SHORTER = f"my {WORD} will arrive tomorrow evening"
 TRANSLATE, TRANSCRIBE, CLONE = (f"/api/v1/voice/{name}" for name in ("translate", "transcribe", "clone"))
-
-
-RECORDING = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 
 
 @contextmanager
@@ -44,10 +39,8 @@ def serving(
     words.mkdir()
     for name, content in lists.items():
         (words / f"{name}.txt").write_text(content, encoding="utf-8")
-    options = {"data_dir": folder / "data", "moderation_words_dir": words, "min_reference_seconds": 0.5, **changes}
-    engines = fake_engines(transcriber=transcriber)
-    app = create_app(Settings(_env_file=None, **options), engines)
-    with serving_app(app) as url, httpx.Client(base_url=url, timeout=60) as http:
+    options = {"moderation_words_dir": words, "min_reference_seconds": 0.5, **changes}
+    with serve(folder / "data", fake_engines(transcriber=transcriber), **options) as http:
         yield http
 
 
@@ -71,9 +64,8 @@ def test_under_flag_the_answer_says_which_text_and_of_which_kind(
     caplog.set_level(logging.DEBUG, "src")
     transcriber = FakeTranscriber(sentences=(SENTENCE,))
     with serving(tmp_path, {"en": f"[family low]\n{WORD}"}, transcriber, moderation_policy="flag") as http:
-        body = {"audio": RECORDING, "source_language": "en", "target_language": "es"}
         headers = {"Idempotency-Key": "once"}
-        answer = http.post(TRANSLATE, json=body, headers=headers).json()
+        answer = http.post(TRANSLATE, json=MESSAGE, headers=headers).json()
         clean = {"flagged": False, "categories": [], "severity": None, "reviewed_by": ["words"]}
         found = {"flagged": True, "categories": ["family"], "severity": "low", "reviewed_by": ["words"]}
         assert answer["moderation"] == {
@@ -87,11 +79,11 @@ def test_under_flag_the_answer_says_which_text_and_of_which_kind(
         assert ITS_TRANSLATION in answer["translated_text"]
         # as it was, for whoever asks again
         assert http.get(f"/api/v1/voice/job/{answer['job_id']}").json()["moderation"] == answer["moderation"]
-        assert http.post(TRANSLATE, json=body, headers=headers).json()["moderation"] == answer["moderation"]
+        assert http.post(TRANSLATE, json=MESSAGE, headers=headers).json()["moderation"] == answer["moderation"]
 
-        heard = http.post(TRANSCRIBE, json={"audio": RECORDING, "source_language": "en"}).json()
+        heard = http.post(TRANSCRIBE, json={"audio": AUDIO, "source_language": "en"}).json()
         assert heard["moderation"]["stages"] == {"transcript": found}
-        asked = {"text": f"My {WORD}.", "target_language": "en", "reference_audio": RECORDING}
+        asked = {"text": f"My {WORD}.", "target_language": "en", "reference_audio": AUDIO}
         first, again = (http.post(CLONE, json=asked, headers={"Idempotency-Key": "spoken"}).json() for _ in range(2))
         assert first["moderation"]["stages"] == {"text": found}
         assert again == first | {"audio_url": again["audio_url"]}
@@ -119,19 +111,18 @@ def test_under_block_requests_fail_and_nothing_of_them_is_kept(
     lists = {"en": PLACE, "es": ITS_TRANSLATION}
     secret_words = (WORD, ITS_TRANSLATION, PLACE, ITS_PLACE)
     with Receiver() as receiver, serving(tmp_path, lists, transcriber, **options) as http:
-        languages = {"source_language": "en", "target_language": "es"}
         refused = []
         for stage, text in (("transcript", SENTENCE), ("translation", SHORTER)):
             transcriber.sentences = (text,)
-            body = {**languages, "audio": RECORDING, "callback_url": receiver.at("127.0.0.1")}
+            body = MESSAGE | {"callback_url": receiver.at("127.0.0.1")}
             answers = [http.post(TRANSLATE, json=body, headers={"Idempotency-Key": stage}) for _ in range(2)]
             assert stage in answers[0].json()["detail"]
             assert answers[0].json()["detail"] == answers[1].json()["detail"]
             refused += answers
         transcriber.sentences = (SENTENCE,)
-        refused.append(http.post(TRANSCRIBE, json={"audio": RECORDING, "source_language": "en"}))
+        refused.append(http.post(TRANSCRIBE, json={"audio": AUDIO, "source_language": "en"}))
         text = f"Mi {ITS_TRANSLATION}."
-        refused.append(http.post(CLONE, json={"text": text, "target_language": "es", "reference_audio": RECORDING}))
+        refused.append(http.post(CLONE, json={"text": text, "target_language": "es", "reference_audio": AUDIO}))
         for answer in refused:
             assert (answer.status_code, answer.json()["code"]) == (422, "content_blocked"), answer.text
             assert answer.json()["retryable"] is False
@@ -185,49 +176,41 @@ def faked(folder: Path, moderator: ModeratorServer, **changes: Any) -> Iterator[
         "moderation_webhook_url": moderator.at("127.0.0.1", "/review?token=of-the-operator"),
         "moderation_webhook_secret": SecretStr(SECRET),
     }
-    settings = Settings(_env_file=None, data_dir=folder / "data", **(options | changes))
-    engines = fake_engines()
     once = {"src.adapters.moderation.webhook.ModerationWebhook": {"budget": Budget(attempts=1)}}
-    with (
-        applied(once),
-        serving_app(create_app(settings, engines)) as url,
-        httpx.Client(base_url=url, timeout=60) as http,
-    ):
+    with applied(once), serve(folder / "data", **(options | changes)) as http:
         yield http
 
 
 def test_a_webhook_decides_and_without_its_word_nothing_passes_under_block(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    body = {"audio": base64.b64encode(b"any bytes").decode(), "source_language": "en", "target_language": "es"}
     with ModeratorServer("train") as moderator, faked(tmp_path, moderator, moderation_policy="block") as http:
-        refused = http.post(TRANSLATE, json=body)
+        refused = http.post(TRANSLATE, json=MESSAGE)
         assert (refused.status_code, refused.json()["code"]) == (422, "content_blocked")
         assert "threat" in refused.json()["detail"]
         assert " ".join(told(moderator.requests[0])["texts"]) == HEARD
         moderator.always = Answer(500)
         for path in (TRANSLATE, TRANSCRIBE):
-            away = http.post(path, json=body if path == TRANSLATE else {"audio": body["audio"]})
+            away = http.post(path, json=MESSAGE if path == TRANSLATE else {"audio": AUDIO})
             assert (away.status_code, away.json()["code"]) == (503, "engine_unavailable")
             assert away.json()["retryable"] is True
             assert int(away.headers["Retry-After"]) >= 1
         moderator.always, moderator.word = None, "nothing of it"
-        answer = http.post(TRANSLATE, json=body).json()
+        answer = http.post(TRANSLATE, json=MESSAGE).json()
         assert answer["moderation"]["flagged"] is False
         assert [told(request)["stage"] for request in moderator.requests[-2:]] == ["transcript", "translation"]
     assert "train" not in caplog.text
 
 
 def test_what_a_webhook_did_not_look_at_passes_under_flag_and_is_said(tmp_path: Path) -> None:
-    body = {"audio": base64.b64encode(b"any bytes").decode(), "source_language": "en", "target_language": "es"}
     with ModeratorServer("train") as moderator, faked(tmp_path, moderator, moderation_policy="flag") as http:
         moderator.always = Answer(500)
-        answer = http.post(TRANSLATE, json=body)
+        answer = http.post(TRANSLATE, json=MESSAGE)
         assert answer.json()["moderation"]["flagged"] is None
         assert answer.json()["moderation"]["stages"]["transcript"]["reviewed_by"] == []
         assert "The transcript was not reviewed: webhook did not answer." in answer.json()["degraded"]
         for _ in range(2):
-            http.post(TRANSLATE, json=body)
+            http.post(TRANSLATE, json=MESSAGE)
         notices = http.get("/health").json()["degraded"]
         assert "moderation: the webhook failed several times and is left alone for a while" in notices
 

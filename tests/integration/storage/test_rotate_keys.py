@@ -24,8 +24,10 @@ from src.adapters.storage.sealed import Keyring, is_sealed
 from src.bootstrap.storage import FOLDERS, new_key
 from src.config.values import storage_keys
 from tests.conftest import ROOT
-from tests.integration.storage.test_sealed_storage import CONSENT, MESSAGE, clone, make_profile, service, settings_in
+from tests.fakes.engines import served
+from tests.integration.storage.test_sealed_storage import MESSAGE, clone, make_profile, settings_in
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
+from tests.support.messages import CONSENT
 from tests.support.storage_options import s3_options
 
 OLD, NEW = new_key(), new_key()
@@ -209,11 +211,11 @@ def test_the_service_goes_on_while_its_keys_are_changed_and_a_killed_rotation_is
     run: Command, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"
-    with service(settings_in(folder, storage_keys=OLD)) as http:
+    with served(settings_in(folder, storage_keys=OLD)) as http:
         profile_id = make_profile(http)
     written(folder, ring(OLD), count=150, size=20_000)
     both = f"{NEW},{OLD}"
-    with service(settings_in(folder, storage_keys=both)) as http, closing(Readers(http, profile_id)) as readers:
+    with served(settings_in(folder, storage_keys=both)) as http, closing(Readers(http, profile_id)) as readers:
         killed, last = 0, -1
         while killed < 3:
             rotation = started(both, folder)
@@ -234,7 +236,7 @@ def test_the_service_goes_on_while_its_keys_are_changed_and_a_killed_rotation_is
     assert readers.refusals == []
     stored = files(folder)
     assert all(ring(NEW).open(key, data) for key, data in stored.items())
-    with service(settings_in(folder, storage_keys=NEW)) as http:
+    with served(settings_in(folder, storage_keys=NEW)) as http:
         assert [clone(http, profile).status_code for profile in (profile_id, after)] == [200, 200]
 
 

@@ -3,8 +3,6 @@
 import base64
 import json
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,19 +15,13 @@ from src.config.settings import Settings
 from src.domain.errors import EngineUnavailable
 from tests.fakes.engines import served
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
+from tests.support.messages import CONSENT
 
 MESSAGE = b"the recording of somebody's voice"
-CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T12:00:00Z"}
 
 
 def settings_in(folder: Path, **more: object) -> Settings:
     return Settings.model_validate({"data_dir": folder, "min_reference_seconds": 1, **more})
-
-
-@contextmanager
-def service(settings: Settings) -> Iterator[httpx.Client]:
-    with served(settings) as http:
-        yield http
 
 
 def make_profile(http: httpx.Client) -> str:
@@ -55,7 +47,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_that_lies_in_the_folder_is_sealed_and_private(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    with service(settings_in(folder)) as http:
+    with served(settings_in(folder)) as http:
         profile_id = make_profile(http)
         answer = clone(http, profile_id).raise_for_status().json()
         stored = files(folder)
@@ -72,7 +64,7 @@ def test_all_that_lies_in_the_folder_is_sealed_and_private(tmp_path: Path) -> No
 
 
 def test_ranges_of_a_sealed_answer_are_those_of_its_sound(tmp_path: Path) -> None:
-    with service(settings_in(tmp_path / "data")) as http:
+    with served(settings_in(tmp_path / "data")) as http:
         body = {"audio": base64.b64encode(MESSAGE).decode(), "source_language": "en", "target_language": "es"}
         answer = http.post("/api/v1/voice/translate", json=body).raise_for_status().json()
         wav, path = base64.b64decode(answer["audio_base64"]), urlsplit(answer["audio_url"])
@@ -87,7 +79,7 @@ def test_ranges_of_a_sealed_answer_are_those_of_its_sound(tmp_path: Path) -> Non
 
 def test_a_voice_that_was_changed_or_swapped_is_never_spoken_with(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    with service(settings_in(folder)) as http:
+    with served(settings_in(folder)) as http:
         one, other = make_profile(http), make_profile(http)
         assert clone(http, one).status_code == clone(http, other).status_code == 200
     first, second = (sorted((folder / "audio" / part).iterdir()) for part in ("embeddings", "references"))
@@ -95,19 +87,19 @@ def test_a_voice_that_was_changed_or_swapped_is_never_spoken_with(tmp_path: Path
         mine, theirs = pair[0].read_bytes(), pair[1].read_bytes()
         pair[0].write_bytes(theirs)
         pair[1].write_bytes(mine)
-    with service(settings_in(folder)) as http:
+    with served(settings_in(folder)) as http:
         refused = clone(http, one)
     assert (refused.status_code, refused.json()["code"]) == (500, "internal_error")
 
 
 def test_a_service_with_another_key_opens_nothing_and_one_with_both_opens_all(tmp_path: Path) -> None:
     folder, old, new = tmp_path / "data", new_key(), new_key()
-    with service(settings_in(folder, storage_keys=old)) as http:
+    with served(settings_in(folder, storage_keys=old)) as http:
         profile_id = make_profile(http)
     assert not (folder / "storage.key").exists()
-    with service(settings_in(folder, storage_keys=new)) as http:
+    with served(settings_in(folder, storage_keys=new)) as http:
         assert clone(http, profile_id).status_code == 500
-    with service(settings_in(folder, storage_keys=f"{new},{old}")) as http:
+    with served(settings_in(folder, storage_keys=f"{new},{old}")) as http:
         assert clone(http, profile_id).status_code == 200
 
 
@@ -116,7 +108,7 @@ def test_files_of_an_earlier_release_are_read_and_health_says_so(tmp_path: Path)
     (folder / "audio" / "references").mkdir(parents=True)
     (folder / "audio" / "references" / "ab.wav").write_bytes(MESSAGE)
     settings = settings_in(folder)
-    with service(settings) as http:
+    with served(settings) as http:
         (said,) = http.get("/health").json()["degraded"]
         assert "scripts/rotate_keys.py" in said
     assert load_keyring(settings).open("references/ab.wav", MESSAGE) == MESSAGE
@@ -125,11 +117,11 @@ def test_files_of_an_earlier_release_are_read_and_health_says_so(tmp_path: Path)
 
 def test_what_somebody_wrote_into_a_folder_that_was_always_sealed_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    with service(settings_in(folder)) as http:
+    with served(settings_in(folder)) as http:
         profile_id = make_profile(http)
         for path in (*(folder / "audio" / "embeddings").iterdir(), *(folder / "audio" / "references").iterdir()):
             path.write_bytes(MESSAGE)
-    with service(settings_in(folder)) as http:
+    with served(settings_in(folder)) as http:
         assert clone(http, profile_id).status_code == 500
 
 
@@ -159,7 +151,7 @@ def test_in_a_bucket_voices_are_sealed_and_answers_fetched_from_it(tmp_path: Pat
         "s3_access_key_id": KEY_ID,
         "s3_secret_access_key": SECRET,
     }
-    with service(settings_in(tmp_path / "data", storage_keys=new_key(), **s3)) as http:
+    with served(settings_in(tmp_path / "data", storage_keys=new_key(), **s3)) as http:
         profile_id = make_profile(http)
         answer = clone(http, profile_id).raise_for_status().json()
         stored = {
@@ -168,6 +160,6 @@ def test_in_a_bucket_voices_are_sealed_and_answers_fetched_from_it(tmp_path: Pat
         sealed = {key.partition("/")[0]: is_sealed(data) for key, data in stored.items()}
         assert sealed == {"references": True, "embeddings": True, "clones": False}
         assert httpx.get(answer["audio_url"]).content == base64.b64decode(answer["audio_base64"])
-    with service(settings_in(tmp_path / "data", **s3)) as http:
+    with served(settings_in(tmp_path / "data", **s3)) as http:
         assert clone(http, profile_id).status_code == 500  # without the key
         assert MESSAGE.decode() not in json.dumps(http.get("/health").json())

@@ -10,15 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from src.config.settings import Settings
-from src.main import create_app
-from tests.conftest import serving
-from tests.fakes.engines import fake_engines
+from tests.fakes.engines import serve
 from tests.fakes.fakes import FakeTranscriber
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.s3 import KEY_ID, REGION, SECRET, S3Server
-
-RECORDING = base64.b64encode(b"any bytes: the decoder is a fake").decode()
+from tests.support.messages import AUDIO
 
 
 class Service:
@@ -29,7 +25,7 @@ class Service:
         self.server, self.bucket, self.proxy = server, bucket, proxy
 
     def translate(self, **more: object) -> httpx.Response:
-        return self.http.post("/api/v1/voice/translate", json={"audio": RECORDING, "target_language": "es"} | more)
+        return self.http.post("/api/v1/voice/translate", json={"audio": AUDIO, "target_language": "es"} | more)
 
     def stored(self) -> list[str]:
         return self.server.keys(self.bucket)
@@ -51,9 +47,7 @@ def service(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
             "s3_secret_access_key": SECRET,
             "min_reference_seconds": 0.5,
         }
-        engines = fake_engines()
-        app = create_app(Settings(_env_file=None, data_dir=data_dir, **settings), engines)
-        with logged() as log, serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
+        with logged() as log, serve(data_dir, **settings) as http:
             yield Service(http, s3_server, bucket, proxy)
     assert not (data_dir / "audio").exists()
     assert "lifecycle rules were set" in log.getvalue()
@@ -90,7 +84,7 @@ def test_a_translation_lies_in_the_bucket_until_its_job_is_deleted(service: Serv
 
 def test_a_profile_and_what_it_spoke_leave_nothing_behind(service: Service) -> None:
     body = {
-        "reference_audio": RECORDING,
+        "reference_audio": AUDIO,
         "consent": {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T10:00:00Z"},
     }
     profile_id = service.http.post("/api/v1/voice/profile", json=body).raise_for_status().json()["profile_id"]

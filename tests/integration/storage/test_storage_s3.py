@@ -253,14 +253,20 @@ async def test_a_store_that_is_down_is_unavailable_and_comes_back(far: S3Storage
     assert await far.get("a.wav") == SOUND
 
 
-@pytest.mark.parametrize("fault", [Fault(blackhole=True), Fault(latency=5.0), Fault(drip=0.02)], ids=str)
-async def test_a_slow_or_silent_store_is_given_up_at_the_deadline(
+@pytest.mark.parametrize("fault", [Fault(blackhole=True), Fault(drip=0.02)], ids=["silent", "slow"])
+async def test_a_slow_or_silent_store_is_given_up_at_the_deadline_and_the_event_loop_goes_on(
     far: S3Storage, proxy: FaultyProxy, fault: Fault
 ) -> None:
     await far.put("a.wav", SOUND)
     proxy.fault = fault
+    reading = asyncio.create_task(far.get("a.wav"))
+    turns = 0
+    while not reading.done():
+        await asyncio.sleep(0.005)
+        turns += 1
     with pytest.raises(DeadlineExceeded) as refusal:
-        await far.get("a.wav")
+        await reading
+    assert turns > 3
     assert refusal.value.retry_after_seconds
     proxy.fault = NO_FAULT
     assert await far.get("a.wav") == SOUND
@@ -317,18 +323,6 @@ async def test_a_cancelled_upload_leaves_nothing(storage: S3Storage, s3_server: 
         await upload
     assert not s3_server.client.list_multipart_uploads(Bucket=bucket).get("Uploads")
     assert s3_server.keys(bucket) == []
-
-
-async def test_the_event_loop_goes_on_while_the_store_is_silent(far: S3Storage, proxy: FaultyProxy) -> None:
-    proxy.fault = Fault(blackhole=True)
-    reading = asyncio.create_task(far.get("a.wav"))
-    turns = 0
-    while not reading.done():
-        await asyncio.sleep(0.005)
-        turns += 1
-    with pytest.raises(DeadlineExceeded):
-        await reading
-    assert turns > 3
 
 
 async def test_nothing_secret_is_logged(far: S3Storage, proxy: FaultyProxy, caplog: pytest.LogCaptureFixture) -> None:

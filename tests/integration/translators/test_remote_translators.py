@@ -58,7 +58,7 @@ async def engine(provider: Provider) -> AsyncIterator[Engine]:
     await made.close()
 
 
-@pytest.mark.parametrize("fault", [Answer(429), Answer(503), Answer(reset=True), Answer(delay=1000)], ids=str)
+@pytest.mark.parametrize("fault", [Answer(429), Answer(503), Answer(reset=True)], ids=str)
 async def test_what_passes_is_tried_again(provider: Provider, engine: Engine, fault: Answer) -> None:
     provider.server.faults.append(fault)
     (text,) = (await engine.translate(("hello",), "en", "fr")).texts
@@ -132,6 +132,21 @@ async def test_a_language_that_the_provider_has_not_is_not_asked_for(provider: P
     with pytest.raises(UnsupportedLanguage):
         await engine.translate(("x",), "en", "sv")
     assert provider.server.requests == []
+
+
+async def test_an_attempt_that_hangs_is_given_up_for_another() -> None:
+    begun = 0
+
+    async def attempt() -> str:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            await asyncio.Event().wait()
+        return "said"
+
+    calls = RemoteCalls("a-name", Budget(total_seconds=0.2), Breaker("a-name"))
+    assert await calls.run(attempt, asyncio.get_running_loop().time() + 60) == "said"
+    assert begun == 2
 
 
 async def test_pauses_between_attempts_grow_and_are_random() -> None:

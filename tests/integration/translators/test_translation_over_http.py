@@ -2,7 +2,6 @@
 fakes.
 """
 
-import base64
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +18,9 @@ from tests.fakes.fakes import FakeTranscriber
 from tests.providers.deepl_server import DeepLServer
 from tests.providers.google_server import GoogleServer
 from tests.providers.provider_server import Answer
+from tests.support.messages import AUDIO
 from tests.support.options import applied
 
-AUDIO = base64.b64encode(b"any bytes: the decoder is a fake").decode()
 HEARD = FakeTranscriber().sentences
 
 

@@ -15,10 +15,18 @@ from src.api.middleware.body_limit import MAX_JSON_VALUES
 from src.api.middleware.errors import Linger
 from tests.conftest import serving
 from tests.support.edge_app import edge_app
+from tests.support.options import applied
 from tests.unit.api.test_edge_auth import token, verifier
 
 PATH = "/api/v1/voice/translate"
 MB = 1_000_000
+
+
+@pytest.fixture
+def short_linger() -> Iterator[None]:
+    """For callers that send no more when they are refused."""
+    with applied({"src.api.middleware.linger._IDLE_SECONDS": 0.3}):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +53,7 @@ def read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+@pytest.mark.usefixtures("short_linger")
 def test_a_large_body_is_refused_before_it_is_sent(server: str) -> None:
     with connect(server) as connection:
         connection.sendall(head("Content-Length: 68000000"))
@@ -64,6 +73,7 @@ def test_the_connection_lingers_for_a_caller_that_is_still_sending_but_not_for_l
         read_all(connection)  # to the end: the server closes
 
 
+@pytest.mark.usefixtures("short_linger")
 def test_a_caller_that_waits_for_100_continue_is_not_asked_for_the_body(server: str) -> None:
     with connect(server) as connection:
         connection.sendall(head("Content-Length: 68000000", "Expect: 100-continue"))
@@ -257,6 +267,7 @@ def test_a_connection_serves_again_after_a_refusal_that_read_its_body(server: st
         assert http.post(PATH, json={"audio": "A"}).status_code == 200
 
 
+@pytest.mark.usefixtures("short_linger")
 def test_nobody_without_a_token_fills_memory() -> None:
     with (
         serving(edge_app(Edge(max_body_bytes=2 * MB, verifier=verifier()))) as url,

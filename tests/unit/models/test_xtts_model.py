@@ -50,7 +50,7 @@ def test_speech_equals_the_stock_packages() -> None:
     assert np.abs(ours.samples - expected).max() <= 1e-4
 
 
-@pytest.mark.parametrize("seconds", [(9.5,), (33.0,), (5.0, 8.2), (20.0, 31.0, 4.1)], ids=str)
+@pytest.mark.parametrize("seconds", [(9.5,), (5.0, 8.2), (20.0, 31.0, 4.1)], ids=str)
 def test_conditioning_equals_what_stock_synthesize_uses(
     seconds: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from src.adapters.database.mapping import result_from_json, result_to_json
 from src.domain.audio import AudioFormat
 from src.domain.errors import ContentBlocked, EngineUnavailable
-from src.domain.jobs import AuditEvent, JobStatus
+from src.domain.jobs import JobStatus
 from src.domain.moderation import (
     CLEAN,
     ModerationReport,
@@ -28,6 +28,7 @@ from src.services.accounts.audit import Audit
 from src.services.safeguards.moderation import Moderation
 from src.services.saying import CloneRequest, RecordedSpeech
 from tests.fakes.assembly import WANTED, Bench
+from tests.fakes.fake_stores import MemoryAuditLog
 from tests.fakes.fakes import FakeTranscriber, Gate
 
 TRAIN = "train"
@@ -58,27 +59,11 @@ class WordModerator:
         return (f"moderation: {self.name}",)
 
 
-class ListedAudit:
-    """Implements AuditLog."""
-
-    def __init__(self) -> None:
-        self.events: list[AuditEvent] = []
-
-    async def add(self, event: AuditEvent) -> None:
-        self.events.append(event)
-
-    async def of_user(self, user_id: str, limit: int = 100) -> list[AuditEvent]:
-        return self.events
-
-    async def forget_older_than(self, seconds: float) -> int:
-        return 0
-
-
 def moderation(
     policy: Policy,
     *moderators: Moderator,
     on_failure: OnFailure = OnFailure.REFUSE,
-    log: ListedAudit | None = None,
+    log: MemoryAuditLog | None = None,
 ) -> Moderation:
     return Moderation(policy, moderators, on_failure, Audit(log, 1e9) if log else None)
 
@@ -100,7 +85,7 @@ async def test_off_asks_nobody_and_says_nothing() -> None:
 
 
 async def test_flag_says_what_was_found_in_which_text_and_answers() -> None:
-    log, moderator = ListedAudit(), WordModerator("niart")
+    log, moderator = MemoryAuditLog(), WordModerator("niart")
     bench = Bench(moderation=moderation(Policy.FLAG, moderator, log=log))
     job = await bench.rows.get(await run(bench))
     assert job.status is JobStatus.COMPLETED
@@ -128,7 +113,7 @@ async def test_flag_says_what_was_found_in_which_text_and_answers() -> None:
 
 
 async def test_a_blocked_transcript_is_translated_by_nobody_and_nothing_of_it_is_kept() -> None:
-    log = ListedAudit()
+    log = MemoryAuditLog()
     bench = Bench(moderation=moderation(Policy.BLOCK, WordModerator(), log=log))
     job = await bench.rows.get(await run(bench))
     assert job.error is not None
@@ -275,7 +260,7 @@ async def test_a_text_to_be_spoken_is_looked_at_before_anything_else_is_done() -
 @pytest.mark.parametrize("policy", [Policy.FLAG, Policy.BLOCK])
 async def test_the_log_has_no_words(policy: Policy, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    bench = Bench(moderation=moderation(policy, WordModerator(), log=ListedAudit()))
+    bench = Bench(moderation=moderation(policy, WordModerator(), log=MemoryAuditLog()))
     await run(bench)
     assert f"moderation.{policy}" in caplog.text
     assert TRAIN not in caplog.text

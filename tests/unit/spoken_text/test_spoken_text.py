@@ -1,8 +1,10 @@
 """What is said of a text: a table of cases for each language, and what holds for any text at all."""
 
 import re
+import sys
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,11 +68,20 @@ def test_a_long_text_of_one_kind_is_said_within_the_time_of_a_test(text: str) ->
     spoken(text * (5000 // len(text)), "en")
 
 
+@pytest.fixture
+def few_digits() -> Iterator[int]:
+    """How many Python makes a number of here: the least that it can be told, for 4300."""
+    usual, least = sys.get_int_max_str_digits(), sys.int_info.str_digits_check_threshold
+    sys.set_int_max_str_digits(least)
+    yield least
+    sys.set_int_max_str_digits(usual)
+
+
 @pytest.mark.parametrize("mark", ["", "th", "º", "%", "er", "-летний", "-letni", "-dik", "'e", " km"])
-def test_more_digits_than_python_makes_a_number_of_are_said_one_by_one(mark: str) -> None:
+def test_more_digits_than_python_makes_a_number_of_are_said_one_by_one(few_digits: int, mark: str) -> None:
     for language in LANGUAGES:
-        said = " ".join(spoken("1" * 4400 + mark, language).sentences)
-        assert said.count(spoken("1", language).sentences[0]) > 4000
+        said = " ".join(spoken("1" * (few_digits + 20) + mark, language).sentences)
+        assert said.count(spoken("1", language).sentences[0]) > 0.9 * few_digits
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

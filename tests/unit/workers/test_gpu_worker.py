@@ -21,6 +21,7 @@ from src.domain.errors import (
 from src.domain.identity import current_user
 from src.workers.gpu_worker import GpuWorker
 from tests.fakes.batch_engine import BatchEngine, missing
+from tests.servers.waiting import until
 
 SECRET = "what the caller said"
 
@@ -52,12 +53,6 @@ async def working(
 async def worker() -> AsyncIterator[GpuWorker]:
     async with working() as started:
         yield started
-
-
-async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def started(file: Path) -> list[str]:

@@ -20,6 +20,7 @@ from src.domain.errors import DeadlineExceeded, EngineUnavailable, InternalError
 from src.domain.identity import Trace, current_trace, working_for
 from src.workers.process_pool import ProcessPool
 from tests.fakes.pool_engine import SECRET, Engine, mark
+from tests.servers.waiting import until
 
 
 def make_pool(size: int = 1, queue_size: int = 8, timeout: float = 20.0, **options: Any) -> ProcessPool:
@@ -38,12 +39,6 @@ def is_running(pid: int) -> bool:
     with suppress(OSError):
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     return False
-
-
-async def until(condition: Any, seconds: float = 60.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_calls_run_in_another_process_and_arrays_come_back_writable(pool: ProcessPool) -> None:
@@ -102,7 +97,7 @@ async def test_a_child_that_dies_idle_is_replaced_before_the_next_call(pool: Pro
     pid = await pool.run("pid")
     os.kill(pid, signal.SIGKILL)
     await until(lambda: not is_running(pid))
-    await until(lambda: children() - {pid})
+    await until(lambda: bool(children() - {pid}))
     assert await pool.run("pid") != pid
     assert pool.alive
 
@@ -122,7 +117,7 @@ async def test_the_deadline_kills_even_native_code_that_holds_the_gil() -> None:
 async def test_cancelling_kills_the_child_and_what_it_started(pool: ProcessPool, tmp_path: Path) -> None:
     pid, file = await pool.run("pid"), tmp_path / "pid"
     call = asyncio.create_task(pool.run("spawn_program", str(file)))
-    await until(lambda: file.exists() and file.read_text())
+    await until(lambda: file.exists() and bool(file.read_text()))
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
