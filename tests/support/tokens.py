@@ -121,9 +121,9 @@ def _number(value: int, size: int | None = None) -> str:
 
 
 def claims(subject: str = "ann", scope: str = "voice", **changes: Any) -> dict[str, Any]:
-    """Of a good token that lives ten minutes; `changes` as in `Signer.token`."""
+    """Of a good token that outlives a run of all tests; `changes` as in `Signer.token`."""
     now = int(time.time())
-    good = {"sub": subject, "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + 600, "scope": scope}
+    good = {"sub": subject, "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + 3600, "scope": scope}
     return {name: value for name, value in {**good, **changes}.items() if value is not Ellipsis}
 
 
