@@ -3,7 +3,7 @@ closed before them.
 
 One file for each part: `process` (settings, log, server), `access`, `stores` (of `database`, `storage`, `shared`),
 `engines` (and `translators`), `use_cases` (and `safeguards`), `live`, `jobs`, `callbacks`, `fleet`
-(WORKERS=remote), `health`.
+(WORKERS=remote), `health`, `observing` (metrics, traces).
 Only these files read settings and name concrete stores and engines.
 """
 
@@ -24,6 +24,7 @@ from src.bootstrap.fleet import Membership, start_call_worker, start_remote_work
 from src.bootstrap.health import build_health
 from src.bootstrap.jobs import remote_consumer, remote_queue, start_job_worker
 from src.bootstrap.live import build_live
+from src.bootstrap.observing import start_observing
 from src.bootstrap.shared import SharedState, build_shared_state
 from src.bootstrap.stores import Stores, start_stores
 from src.bootstrap.use_cases import UseCases, start_use_cases
@@ -51,6 +52,7 @@ async def running_services(
     """
     async with AsyncExitStack() as stack:
         stores = await start_stores(settings, shared, stack)
+        start_observing(stores, stack)
         remote = await start_remote_workers(settings, stores, stack) if settings.workers == "remote" else None
         engines = await start_engines(settings, given, remote.engines if remote else None, stack)
         use_cases = await start_use_cases(settings, stores, engines, stack)
@@ -66,6 +68,7 @@ async def running_worker(settings: Settings, given: Engines | None = None) -> As
     """The process that does what others take (WORKERS=remote), until it is left: then it drains."""
     async with AsyncExitStack() as stack:
         stores = await start_stores(settings, build_shared_state(settings), stack)
+        start_observing(stores, stack)
         engines = await start_engines(settings, given, None, stack)
         use_cases = await start_use_cases(settings, stores, engines, stack)
         member = Membership(settings, engines)

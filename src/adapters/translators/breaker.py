@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
+from src.utils import metrics
+
 logger = logging.getLogger(__name__)
 
 
@@ -80,9 +82,11 @@ class Breaker:
         if probing or (self._opened_at is None and self._failures >= self._limit):
             logger.warning("%s: left alone for %g s after %d failures", self._name, self._rest_seconds, self._failures)
             self._opened_at = self._clock()
+            metrics.PROVIDER_RESTING.labels(self._name).set(1)
 
     def _close(self) -> None:
         if self._opened_at is not None:
             logger.info("%s: answers again", self._name)
+        metrics.PROVIDER_RESTING.labels(self._name).set(0)
         self._opened_at = None
         self._failures = 0

@@ -20,6 +20,7 @@ import httpx
 
 from src.adapters.translators.breaker import Breaker, BreakerOpen, BreakerState
 from src.domain.errors import TranslationUnavailable, Unavailable, UnsupportedLanguage
+from src.utils import metrics
 from src.utils.retry_after import retry_after_seconds
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class RemoteCalls:
 
     async def _once(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
         ends = min(asyncio.get_running_loop().time() + self._budget.attempt_seconds, deadline)
-        with self._breaker.guard(ProviderFailed):
+        with metrics.provider_call(self._name, ProviderFailed, RequestRefused), self._breaker.guard(ProviderFailed):
             try:
                 async with asyncio.timeout_at(ends):
                     return await attempt()
