@@ -68,7 +68,12 @@ def _log(scope: Scope, status: int, milliseconds: float) -> None:
     trace_id = scope["state"]["traceparent"].split("-")[1]
     method = scope.get("method", "GET")  # of a WebSocket, by which it was opened
     metrics.request(method, route, status, milliseconds / 1000)
-    fields = {"method": method, "route": route, "status": status, "duration_ms": round(milliseconds, 1)}
+    fields = {
+        "http.request.method": method,
+        "labels.route": route,
+        "http.response.status_code": status,
+        "event.duration": round(milliseconds * 1e6),
+    }
     logger.log(
         level,
         "method=%s route=%s status=%d ms=%.1f request_id=%s trace_id=%s",
