@@ -5,6 +5,8 @@ requests by it.
 import asyncio
 import base64
 import json
+import re
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -33,7 +35,13 @@ from tests.support.tokens import bearer, claims, hs256
 pytestmark = pytest.mark.timeout(600)
 
 TRANSLATE = "/api/v1/voice/translate"
-OBSERVING = Path(__file__).resolve().parents[2] / "docker" / "observe"
+DOCKER = Path(__file__).resolve().parents[2] / "docker"
+NAMING = ("observe/alerts.yml", "observe/dashboard.json", "kubernetes/scaled/scaler.yaml")
+OF_A_DEVICE = {
+    *("voice_batch_calls_sum", "voice_batch_calls_count"),
+    *("voice_gpu_memory_used_bytes", "voice_gpu_memory_bytes"),
+}
+"""What stand-ins have not: a process that batches, and a GPU."""
 MEGABYTE = 10**6
 _addresses = (f"127.0.{number // 250}.{number % 250 + 2}" for number in count(250))
 
@@ -67,6 +75,7 @@ def service() -> Iterator[Deployment]:
                 LIBRETRANSLATE_URL=provider.url,
                 TRANSLATION_ENGINES="libretranslate",
                 SHUTDOWN_GRACE_SECONDS="60",
+                JOB_LEASE_SECONDS="3",
             )
         )
         made.collector, made.provider = collector, provider  # type: ignore[attr-defined]
@@ -258,6 +267,26 @@ def names_above(span: Span, spans: dict[bytes, Span]) -> list[str]:
 
 def value(span: Span, name: str) -> str:
     return next((each.value.string_value for each in span.attributes if each.key == name), "")
+
+
+async def test_what_panels_and_rules_name_is_in_a_scrape(service: Deployment) -> None:
+    """After all that the tests above did, and after a worker was lost under a job."""
+    message = Message("its worker is lost", 1.0)
+    async with caller(service) as http:
+        asking = asyncio.create_task(http.post(TRANSLATE, json=body(message)))
+        await begun(service, message)
+        victim = next(start.process for start in service.starts() if start.words == message.words)
+        await asyncio.to_thread(service.kill, next(each for each in service.workers if each.pid == victim))
+        assert (await asking).json()["translated_text"] == translated(message)
+    scrapes = await asyncio.to_thread(service.scrapes)
+    for each in scrapes:
+        await asyncio.to_thread(subprocess.run, ["promtool", "check", "metrics"], input=each, text=True, check=True)
+    scrape = "".join(scrapes)
+    samples = set(re.findall(r"^(\w+)(?=[{ ])", scrape, re.MULTILINE))
+    declared = set(re.findall(r"^# TYPE (\w+) ", scrape, re.MULTILINE))
+    named = set(re.findall(r"\b(?:voice|process)_\w+", "".join((DOCKER / name).read_text() for name in NAMING)))
+    assert named - samples == OF_A_DEVICE
+    assert {name.removesuffix("_sum").removesuffix("_count") for name in OF_A_DEVICE} <= declared
 
 
 def test_the_gateway_s_log_is_ecs_and_holds_no_secret(service: Deployment) -> None:

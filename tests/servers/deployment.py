@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.servers.fleet import Fleet
 from tests.servers.gateway import Nginx, PgBouncer
@@ -52,11 +51,10 @@ class Deployment(Fleet):
             **settings,
         }
 
-    def start(self, apis: int, workers: int) -> None:
+    def start(self, workers: int) -> None:
         self.bouncer.start()
         self.start_workers(workers)
-        for _ in range(apis):
-            self.add_api()
+        self.add_api()
         self.nginx.serve(*self.apis)
 
     def close(self) -> None:
@@ -92,14 +90,10 @@ class Deployment(Fleet):
         self.start_workers(1)
         self.kill(self.workers[0], signal.SIGTERM)
 
-    def scrape(self, process: subprocess.Popen[bytes]) -> dict[str, float]:
-        """The metrics of a process, by name; those of all labels are summed."""
-        text = httpx.get(self._metrics[process.pid], timeout=10).raise_for_status().text
-        found: dict[str, float] = {}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                found[sample.name] = found.get(sample.name, 0.0) + sample.value
-        return found
+    def scrapes(self) -> list[str]:
+        """What Prometheus gets of each process that lives."""
+        living = [process for process in self.processes if process.poll() is None]
+        return [httpx.get(self._metrics[each.pid], timeout=10).raise_for_status().text for each in living]
 
     def _spawn(self, role: str, **settings: str) -> subprocess.Popen[bytes]:
         port = free_port()
@@ -109,9 +103,10 @@ class Deployment(Fleet):
 
 
 @contextmanager
-def deployment(*, apis: int = 1, workers: int = 2, **settings: str) -> Iterator[Deployment]:
-    """Ready. nginx and PgBouncer are other users, who may not look into pytest's folders."""
+def deployment(*, workers: int = 2, real: bool = False, **settings: str) -> Iterator[Deployment]:
+    """Ready. `real`: with the embedded engines."""
     with ExitStack() as stack:
+        # nginx and PgBouncer are other users, who may not look into pytest's folders
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         folder.chmod(0o755)
         for part in ("redis", "s3", "fleet"):
@@ -121,5 +116,7 @@ def deployment(*, apis: int = 1, workers: int = 2, **settings: str) -> Iterator[
         s3 = stack.enter_context(s3_running(folder / "s3"))
         made = Deployment(folder / "fleet", postgres, redis, s3, **settings)
         stack.callback(made.close)
-        made.start(apis, workers)
+        if real:
+            made.programs = {"api": ("src.main",), "worker": ("src.worker",)}
+        made.start(workers)
         yield made
