@@ -42,6 +42,8 @@ def build_app(edge: middleware.Edge, lifespan: Lifespan) -> FastAPI:
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        # Spans of requests, where bootstrap has set up traces; its own metrics and logs would be a second of each.
+        telemetry={"metrics": False, "logs": False, "operation_spans": False, "exclude": _is_probe},
     )
     app.state.stopping, app.state.ending = asyncio.Event(), asyncio.Event()
     for part in (voice, profiles, jobs, languages, me, openai, realtime, admin, audio, health, page):
@@ -49,6 +51,10 @@ def build_app(edge: middleware.Edge, lifespan: Lifespan) -> FastAPI:
     describe_access(app, asks_tokens=edge.verifier is not None)
     middleware.install(app, edge)
     return app
+
+
+def _is_probe(scope: Scope) -> bool:
+    return bool(scope["path"].startswith("/health"))
 
 
 async def require_session(scope: Scope, identity: Identity) -> None:

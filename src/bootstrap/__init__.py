@@ -2,7 +2,8 @@
 closed before them.
 
 One file for each part: `process` (settings, log, server), `access`, `stores` (and `storage`), `engines` (and
-`translators`), `use_cases` (and `safeguards`), `jobs`, `fleet` (WORKERS=remote), `health`.
+`translators`), `use_cases` (and `safeguards`), `jobs`, `fleet` (WORKERS=remote), `health`,
+`observing` (metrics, traces).
 Only these files read settings and name concrete stores and engines.
 """
 
@@ -27,6 +28,7 @@ from src.bootstrap.jobs import (
     start_callback_delivery,
     start_job_worker,
 )
+from src.bootstrap.observing import start_observing
 from src.bootstrap.stores import SharedState, Stores, build_shared_state, start_stores
 from src.bootstrap.use_cases import UseCases, build_live, start_use_cases
 from src.config.settings import Settings
@@ -53,6 +55,7 @@ async def running_services(
     """
     async with AsyncExitStack() as stack:
         stores = await start_stores(settings, shared, stack)
+        start_observing(stores, stack)
         remote = await start_remote_workers(settings, stores, stack) if settings.workers == "remote" else None
         engines = await start_engines(settings, given, remote.engines if remote else None, stack)
         use_cases = await start_use_cases(settings, stores, engines, stack)
@@ -68,6 +71,7 @@ async def running_worker(settings: Settings, given: Engines | None = None) -> As
     """The process that does what others take (WORKERS=remote), until it is left: then it drains."""
     async with AsyncExitStack() as stack:
         stores = await start_stores(settings, build_shared_state(settings), stack)
+        start_observing(stores, stack)
         engines = await start_engines(settings, given, None, stack)
         use_cases = await start_use_cases(settings, stores, engines, stack)
         member = Membership(settings, engines)

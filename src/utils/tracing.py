@@ -1,4 +1,4 @@
-"""How a log record is written, and where a defect happened: lines of JSON, or for people.
+"""How a log record is written, and where a defect happened: lines of the Elastic Common Schema, or for people.
 
 No value begins a line of its own, and no words of an exception are shown, which may be what somebody said.
 """
@@ -56,14 +56,19 @@ def log_uncaught() -> None:
 
 
 FIELDS = "fields"
-"""`extra={FIELDS: {...}}` gives a JSON line further fields."""
+"""`extra={FIELDS: {...}}` gives a JSON line further fields, named as the Elastic Common Schema has them."""
+
+_ECS_VERSION = "8.11.0"
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but tab and newline
 _INDENT = "\n    "
 
 
 class JsonLines(logging.Formatter):
-    """`role`: what this process is, api or worker."""
+    """The Elastic Common Schema. `role`: what this process is, api or worker.
+
+    Not by ecs-logging, which writes the words of exceptions, and whatever a library has put on a record.
+    """
 
     def __init__(self, role: str) -> None:
         super().__init__()
@@ -73,17 +78,19 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         message, stack = _parts(record)
         line: dict[str, Any] = {
-            "time": _time(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
+            "@timestamp": _time(record),
+            "log.level": record.levelname.lower(),
             "message": message,
+            "ecs.version": _ECS_VERSION,
+            "log.logger": record.name,
             **_context(),
             **getattr(record, FIELDS, {}),
-            "role": self._role,
-            "pid": self._pid,
+            "service.name": "voice-translation",
+            "labels.role": self._role,
+            "process.pid": self._pid,
         }
         if stack:
-            line["exception"] = {"type": stack.splitlines()[-1].strip(), "stack": stack}
+            line |= {"error.type": stack.splitlines()[-1].strip(), "error.stack_trace": stack}
         return json.dumps(line, default=str)
 
 
@@ -92,7 +99,7 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         message, stack = _parts(record)
-        request_id = _context().get("request_id", "-")
+        request_id = _context().get("http.request.id", "-")
         line = f"{_time(record)} {record.levelname} {record.name} [{request_id}] {message}"
         return _shown(f"{line}\n{stack}".rstrip())
 
@@ -111,9 +118,9 @@ def _parts(record: logging.LogRecord) -> tuple[str, str]:
 def _context() -> dict[str, str]:
     found = {}
     if (trace := current_trace.get()) is not None:
-        found = {"request_id": trace.request_id, "trace_id": trace.trace_id, "span_id": trace.span_id}
+        found = {"http.request.id": trace.request_id, "trace.id": trace.trace_id, "span.id": trace.span_id}
     if (job_id := current_job.get()) is not None:
-        found["job_id"] = job_id
+        found["labels.job_id"] = job_id
     return found
 
 

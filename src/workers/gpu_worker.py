@@ -27,6 +27,7 @@ from typing import Any
 from src.domain.errors import DeadlineExceeded, EngineUnavailable, Overloaded, VoiceServiceError
 from src.domain.identity import current_user
 from src.domain.ports import BatchEngine
+from src.utils import metrics
 from src.workers import child as wire
 from src.workers.child_keeper import Call, ChildKeeper, child_settings
 from src.workers.child_process import ChildProcess, ChildSettings, Message
@@ -174,6 +175,7 @@ class GpuWorker:
                 return
             number = next(self._numbers)
             self._inside[number] = call
+            metrics.BATCH_CALLS.labels(self._name).observe(len(self._inside))
             self._link.post((CALL, number, call.method, call.args))
 
     def _abandon(self, call: Call) -> None:

@@ -46,6 +46,7 @@ class Fleet:
             "RATE_LIMIT_TRANSLATIONS_PER_MINUTE": "1000000",
             **settings,
         }
+        self.programs: dict[str, tuple[str, ...]] = {role: ("tests.fakes.stand_in", role) for role in ("api", "worker")}
         self.processes: list[subprocess.Popen[bytes]] = []
         self.workers: list[subprocess.Popen[bytes]] = []
         self.urls: list[str] = []
@@ -112,7 +113,7 @@ class Fleet:
         number = len(self.processes)
         with (self.folder / f"{number}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.fakes.stand_in", role],
+                [sys.executable, "-m", *self.programs[role]],
                 cwd=_ROOT,
                 env={**self.environment, **settings},
                 stdout=log,

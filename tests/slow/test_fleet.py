@@ -63,21 +63,22 @@ async def test_one_request_is_followed_through_the_logs_of_api_and_worker(small:
         (await http.post("/api/v1/voice/clone", json=spoken, headers=headers)).raise_for_status()
         await http.post("/api/v1/voice/translate", json=body)  # of another request, in the same workers
     lines = [json.loads(line) for process in small.processes for line in small.log(process).splitlines()]
-    mine = [line for line in lines if line.get("request_id") == "phone-17"]
-    assert {(line["trace_id"], line["span_id"]) for line in mine} == {(trace_id, span_id)}
-    assert [(line["route"], line["status"], line["role"]) for line in mine if "route" in line] == [
+    mine = [line for line in lines if line.get("http.request.id") == "phone-17"]
+    assert {(line["trace.id"], line["span.id"]) for line in mine} == {(trace_id, span_id)}
+    told = ("labels.route", "http.response.status_code", "labels.role")
+    assert [tuple(line[name] for name in told) for line in mine if "labels.route" in line] == [
         ("/api/v1/voice/translate", 500, "api"),
         ("/api/v1/voice/clone", 200, "api"),
     ]
-    done = [line for line in mine if line.get("job_id") == job_id and "service" in line["logger"]]
+    done = [line for line in mine if line.get("labels.job_id") == job_id and "service" in line["log.logger"]]
     assert [line["message"] for line in done] == [
         f"job {job_id} begins, attempt 1",
         f"job {job_id} failed by a defect",
         f"job {job_id} fails: internal_error",
     ]
-    assert {line["pid"] for line in done} <= {worker.pid for worker in small.workers}
-    assert done[1]["exception"]["type"] == "builtins.ValueError"
-    assert [line for line in mine if line["role"] == "worker" and "engine call" in line["message"]]
+    assert {line["process.pid"] for line in done} <= {worker.pid for worker in small.workers}
+    assert done[1]["error.type"] == "builtins.ValueError"
+    assert [line for line in mine if line["labels.role"] == "worker" and "engine call" in line["message"]]
 
 
 def test_a_caller_who_goes_away_stops_the_work(small: Fleet) -> None:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, DateTime, Executable, Row, Table, func, make_url, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -85,16 +85,22 @@ class Database:
             self._reader, self._writer = _sqlite_engines(self._url, pool_size, timeout_seconds)
         elif self._url.drivername == "postgresql+asyncpg":
             options = {**_OPTIONS, "pool_size": pool_size, "pool_timeout": timeout_seconds}
-            url_alone, encrypted = postgres.encryption(self._url)
-            options["connect_args"] = {**postgres.connect_arguments(connect_seconds, statement_seconds), **encrypted}
-            self._writer = create_async_engine(url_alone, **options)
-            self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+            url_alone, asked = postgres.url_options(self._url)
+            options["connect_args"] = {**postgres.connect_arguments(connect_seconds, statement_seconds), **asked}
+            self._writer = self._reader = create_async_engine(url_alone, **options)
+            if not postgres.is_pooled(self._url):  # there a statement is prepared and executed in one transaction
+                self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
         else:
             raise ValueError("The database is SQLite or Postgres: sqlite+aiosqlite:///… or postgresql+asyncpg://…")
 
     @property
     def _is_sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
+
+    @property
+    def engines(self) -> list[Engine]:
+        """SQLAlchemy's; on Postgres that which reads is a view of the other."""
+        return [engine.sync_engine for engine in ((self._writer, self._reader) if self._is_sqlite else (self._writer,))]
 
     async def start(self) -> None:
         """Make the database and bring it to the newest schema; several processes may.

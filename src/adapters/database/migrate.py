@@ -52,8 +52,8 @@ async def _migrate(url: URL, to: str) -> None:
     if is_sqlite:
         arguments = sqlite.connect_arguments(LOCK_TIMEOUT_SECONDS)
     else:
-        url, encrypted = postgres.encryption(url)
-        arguments = {"timeout": CONNECT_TIMEOUT_SECONDS, **encrypted}
+        url, asked = postgres.url_options(url)
+        arguments = {"timeout": CONNECT_TIMEOUT_SECONDS, **asked}
     engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
     try:
         if is_sqlite:

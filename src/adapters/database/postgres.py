@@ -7,6 +7,7 @@ import ssl
 from enum import Enum
 from typing import Any
 
+import asyncpg
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
@@ -53,12 +54,40 @@ def with_driver(url: URL) -> URL:
     return url
 
 
-def encryption(url: URL) -> tuple[URL, dict[str, Any]]:
-    """The URL without `ssl` (or `sslmode`) and `sslrootcert`, which mean what they mean to libpq, and the argument of
-    asyncpg for them. Without any: encrypted when the server offers it.
+class _Pooled(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
+    """Behind a pooler that gives each transaction another of the server's connections."""
+
+    async def set_type_codec(self, *args: Any, **options: Any) -> None:
+        async with self.transaction():  # it prepares a statement, and then executes it
+            await super().set_type_codec(*args, **options)
+
+
+_THROUGH_A_POOLER: dict[str, Any] = {
+    "connection_class": _Pooled,
+    # Statements without a name leave nothing on a connection that others get next.
+    "prepared_statement_name_func": lambda: "",
+    "prepared_statement_cache_size": 0,
+    "statement_cache_size": 0,
+    "server_settings": {"application_name": APPLICATION_NAME},  # poolers refuse others
+}
+
+
+def is_pooled(url: URL) -> bool:
+    """Whether `pgbouncer=true` is in it: a pooler in transaction mode is before the server."""
+    return url.query.get("pgbouncer") == "true"
+
+
+def url_options(url: URL) -> tuple[URL, dict[str, Any]]:
+    """The URL without `pgbouncer`, and without `ssl` (or `sslmode`) and `sslrootcert`, which mean what they mean to
+    libpq; and the arguments of asyncpg for them. Without any: encrypted when the server offers it.
 
     Raises OSError for a file that is not there or holds no certificates.
     """
+    rest, encrypted = _encryption(url.difference_update_query(("pgbouncer",)))
+    return rest, {**(_THROUGH_A_POOLER if is_pooled(url) else {}), **encrypted}
+
+
+def _encryption(url: URL) -> tuple[URL, dict[str, Any]]:
     query = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
     mode, ca_file = query.get("ssl") or query.get("sslmode"), query.get("sslrootcert")
     rest = url.difference_update_query(("ssl", "sslmode", "sslrootcert"))

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, TypeVar
 import httpx
 
 from src.domain.errors import TranslationUnavailable, Unavailable, UnsupportedLanguage
+from src.utils import metrics
 from src.utils.retry_after import retry_after_seconds
 
 logger = logging.getLogger(__name__)
@@ -97,10 +98,12 @@ class Breaker:
         if probing or (self._opened_at is None and self._failures >= self._limit):
             logger.warning("%s: left alone for %g s after %d failures", self._name, self._rest_seconds, self._failures)
             self._opened_at = self._clock()
+            metrics.PROVIDER_RESTING.labels(self._name).set(1)
 
     def _close(self) -> None:
         if self._opened_at is not None:
             logger.info("%s: answers again", self._name)
+        metrics.PROVIDER_RESTING.labels(self._name).set(0)
         self._opened_at = None
         self._failures = 0
 
@@ -183,7 +186,7 @@ class RemoteCalls:
 
     async def _once(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
         ends = min(asyncio.get_running_loop().time() + self.budget.attempt_seconds, deadline)
-        with self.breaker.guard(ProviderFailed):
+        with metrics.provider_call(self.name, ProviderFailed, RequestRefused), self.breaker.guard(ProviderFailed):
             try:
                 async with asyncio.timeout_at(ends):
                     return await attempt()

@@ -9,6 +9,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.domain.identity import Trace, working_for
+from src.utils import metrics
+from src.utils.spans import current_traceparent
 from src.utils.tracing import FIELDS
 
 logger = logging.getLogger(__name__)
@@ -19,7 +21,8 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-
 
 
 class RequestIdMiddleware:
-    """Takes the caller's X-Request-ID and traceparent when they are well formed, else makes them, and sends them back.
+    """Takes the caller's X-Request-ID and traceparent when they are well formed, else makes them, and sends them back;
+    where spans are recorded, the traceparent of the request's own.
 
     Both stand in `request.state` as `request_id` and `traceparent`.
     """
@@ -33,7 +36,8 @@ class RequestIdMiddleware:
             return
         headers = Headers(scope=scope)
         request_id = _accepted(_REQUEST_ID, headers.get("x-request-id")) or token_hex(16)
-        traceparent = _accepted(_TRACEPARENT, headers.get("traceparent")) or f"00-{token_hex(16)}-{token_hex(8)}-01"
+        asked = current_traceparent() or _accepted(_TRACEPARENT, headers.get("traceparent"))
+        traceparent = asked or f"00-{token_hex(16)}-{token_hex(8)}-01"
         scope.setdefault("state", {}).update(request_id=request_id, traceparent=traceparent)
         started = time.perf_counter()
         status = 499  # nginx's number for a caller that went away before the answer
@@ -63,7 +67,13 @@ def _log(scope: Scope, status: int, milliseconds: float) -> None:
     level = logging.DEBUG if route.startswith("/health") else logging.INFO
     trace_id = scope["state"]["traceparent"].split("-")[1]
     method = scope.get("method", "GET")  # of a WebSocket, by which it was opened
-    fields = {"method": method, "route": route, "status": status, "duration_ms": round(milliseconds, 1)}
+    metrics.request(method, route, status, milliseconds / 1000)
+    fields = {
+        "http.request.method": method,
+        "labels.route": route,
+        "http.response.status_code": status,
+        "event.duration": round(milliseconds * 1e6),
+    }
     logger.log(
         level,
         "method=%s route=%s status=%d ms=%.1f request_id=%s trace_id=%s",

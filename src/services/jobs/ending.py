@@ -9,6 +9,7 @@ from src.domain.errors import JobDead, Unavailable, VoiceServiceError
 from src.domain.jobs import Job, JobError, JobStatus, TranslationResult, UsageEvent, now
 from src.domain.ports import JobEvents, Storage
 from src.domain.repositories import JobRepository
+from src.utils import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class JobEnding:
         job = replace(job, stage=None, updated_at=now())
         written = await self._jobs.finish(job, _usage_event(job))
         if written:
+            metrics.JOBS.labels(job.request.operation, job.error.code if job.error else "completed").inc()
             await self._events.publish(job.id)
             await self.drop(job.input_key, *(job.result_key(fence) for fence in range(1, job.fence)))
         return written

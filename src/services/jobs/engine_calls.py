@@ -36,6 +36,7 @@ from src.domain.ports import JobEvents, Storage
 from src.services.jobs.ending import job_error
 from src.services.jobs.runner import LeasedRunner
 from src.utils.codec import CodecError, decode, encode
+from src.utils.spans import span_of
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +176,8 @@ class CallRunner(LeasedRunner[EngineCall, None]):
             raise InternalError(f"No engine of this worker has the method {row.method}.")
         current_user.set(row.user_id)
         trace, arguments = await asyncio.to_thread(decode, await self.storage.get(row.arguments_key))
-        with working_for(Trace(*trace) if trace else None):
+        request = Trace(*trace) if trace else None
+        with working_for(request), span_of(self.noun, request):
             logger.info("engine call %s begins, attempt %d: %s", row.id, row.attempts, row.method)
             answer = await asyncio.to_thread(encode, await method(*arguments))
         await self.storage.put(row.result_key, answer)

@@ -12,14 +12,17 @@ from typing import ClassVar, Generic, TypeVar
 from src.domain.accounts import audio_counted
 from src.domain.errors import DeadlineExceeded, InternalError, JobCancelled, NotFound, Unavailable, VoiceServiceError
 from src.domain.identity import current_user, working_for
-from src.domain.jobs import Job, Stage, TranslationResult
+from src.domain.jobs import Job, Stage, TranslationResult, now
 from src.domain.leases import Leased, LeasedRepository
 from src.domain.ports import JobEvents, Leases
 from src.domain.repositories import JobRepository
+from src.services.interpreting import Piece, Spoken
 from src.services.jobs.ending import JobEnding
 from src.services.jobs.trail import Trails
 from src.services.pipeline import Pipeline
+from src.utils import metrics
 from src.utils.concurrency import background_task
+from src.utils.spans import span_of
 from src.utils.tracing import where
 
 logger = logging.getLogger(__name__)
@@ -69,6 +72,8 @@ class LeasedRunner(ABC, Generic[T, R]):
             row = await self.rows.claim(self.lease_seconds, begun_below=below)
             if row is not None and row.attempts >= self.max_attempts > 1:
                 self._suspect = row.id
+            if row is not None and row.attempts > 1:
+                metrics.REDELIVERIES.labels(self.noun).inc()
             return row
 
     async def run(self, row: T) -> None:
@@ -160,7 +165,7 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
 
     async def run(self, row: Job) -> None:
         """As for any row; the log tells of whose request it is."""
-        with working_for(row.trace, row.id):
+        with working_for(row.trace, row.id), span_of(self.noun, row.trace):
             logger.info("job %s begins, attempt %d", row.id, row.attempts)
             await super().run(row)
 
@@ -171,17 +176,27 @@ class JobRunner(LeasedRunner[Job, TranslationResult]):
             except Unavailable as error:
                 logger.warning("the stage of job %s was not written: %s", row.id, error.code)
 
+        trail, silent = self.trails.of(row), True
+
+        async def tell(piece: Piece) -> None:
+            nonlocal silent
+            if silent and isinstance(piece, Spoken):
+                silent = False
+                metrics.FIRST_AUDIO_SECONDS.observe((now() - row.created_at).total_seconds())
+            await trail.tell(piece)
+
         current_user.set(row.user_id)
         audio_counted.set(row.request.audio_counted or row.fence > 1)
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                return await self.pipeline.run(row, on_stage, self.trails.of(row).tell)
+                return await self.pipeline.run(row, on_stage, tell)
         except TimeoutError:
             detail = f"The job took longer than {self.timeout_seconds:g} s. Send less, or try later."
             raise DeadlineExceeded(detail) from None
 
     async def _complete(self, row: Job, result: TranslationResult) -> bool:
         logger.info("job %s is done in %.0f ms", row.id, result.processing_time_ms)
+        metrics.job_done(result)
         return await self.ending.complete(row, result)
 
     async def _fail(self, row: Job, error: VoiceServiceError) -> bool:

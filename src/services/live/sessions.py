@@ -8,6 +8,7 @@ from src.domain.errors import Overloaded, RateLimited
 from src.services.live.events import LiveLimits, LiveSettings
 from src.services.live.session import LiveSession, require_possible
 from src.services.live.stages import Parts
+from src.utils import metrics
 
 _RETRY_SECONDS = 10.0
 
@@ -47,7 +48,8 @@ class LiveSessions:
             raise RateLimited(detail, retry_after_seconds=_RETRY_SECONDS)
         self._open[user_id] += 1
         try:
-            yield LiveSession(self._parts, user_id, until, self.limits, session_id)
+            with metrics.LIVE_SESSIONS.track_inprogress():
+                yield LiveSession(self._parts, user_id, until, self.limits, session_id)
         finally:
             self._open[user_id] -= 1
             self._open += Counter()  # without those who have none

@@ -27,6 +27,7 @@ from src.services.safeguards.provenance import Marking
 from src.services.transcription import Transcription
 from src.services.translation import TextTranslation
 from src.services.voice_cloning import LearnedVoice, Speech, VoiceCloning, at_once, joined
+from src.utils import metrics
 from src.utils.audio import levelled, resample
 from src.utils.concurrency import run_both
 from src.utils.encoding import stretched
@@ -246,6 +247,7 @@ class Speaking:
         sound = await self._parts.marking.watermarked(await self._in_time(spoken.audio))
         begins = max(self._line.clock(), self._played_until)
         self._played_until = begins + sound.duration_seconds
+        metrics.LIVE_LAG_SECONDS.observe(max(0.0, begins - utterance.ended_at))
         written = " ".join(sentences.texts)
         self._line.echo.said(written, sentences.language, self._line.clock(), self._played_until)
         self._line.sums.seconds_out += sound.duration_seconds

@@ -78,27 +78,31 @@ def raise_both(words: str) -> None:
 def test_a_json_line_says_when_who_where_and_for_which_request(stderr: Lines) -> None:
     configure("info", "json", "worker")
     with working_for(TRACE, "job1"):
-        logging.getLogger("src.services.jobs.jobs").info("job %s goes on", "job1", extra={FIELDS: {"status": 200}})
+        logging.getLogger("src.services.jobs.jobs").info(
+            "job %s goes on", "job1", extra={FIELDS: {"http.response.status_code": 200}}
+        )
     (line,) = stderr.json()
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
-    assert isinstance(line.pop("pid"), int)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("@timestamp"))
+    assert isinstance(line.pop("process.pid"), int)
     assert line == {
-        "level": "info",
-        "logger": "src.services.jobs.jobs",
+        "log.level": "info",
+        "ecs.version": "8.11.0",
+        "log.logger": "src.services.jobs.jobs",
         "message": "job job1 goes on",
-        "request_id": "phone-17",
-        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
-        "span_id": "00f067aa0ba902b7",
-        "job_id": "job1",
-        "status": 200,
-        "role": "worker",
+        "http.request.id": "phone-17",
+        "trace.id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "span.id": "00f067aa0ba902b7",
+        "labels.job_id": "job1",
+        "http.response.status_code": 200,
+        "service.name": "voice-translation",
+        "labels.role": "worker",
     }
 
 
 def test_outside_of_a_request_a_line_names_none(stderr: Lines) -> None:
     configure("info", "json", "api")
     logging.getLogger("src").warning("alone")
-    assert not {"request_id", "trace_id", "job_id"} & stderr.json()[0].keys()
+    assert not {"http.request.id", "trace.id", "labels.job_id"} & stderr.json()[0].keys()
 
 
 def test_where_there_is_no_terminal_lines_are_json_unless_text_is_wanted(stderr: Lines) -> None:
@@ -125,8 +129,8 @@ def test_an_exception_is_told_by_type_and_place_and_never_by_its_words(stderr: L
     if form == "json":
         first, second = map(json.loads, said.splitlines())
         assert [first["message"], second["message"]] == ["Exception in ASGI application", "job j failed by a defect"]
-        assert first["exception"] == second["exception"]
-        assert first["exception"]["type"] == "builtins.ValueError"
+        assert first["error.stack_trace"] == second["error.stack_trace"]
+        assert first["error.type"] == second["error.type"] == "builtins.ValueError"
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
@@ -154,7 +158,7 @@ def test_what_nobody_catches_is_logged_by_its_place(stderr: Lines) -> None:
     thread.start()
     thread.join()
     lines = stderr.json()
-    assert [line["exception"]["type"] for line in lines] == ["builtins.ValueError", "builtins.ValueError"]
+    assert [line["error.type"] for line in lines] == ["builtins.ValueError", "builtins.ValueError"]
     assert SECRET not in str(lines)
 
 
@@ -166,7 +170,7 @@ def test_warnings_are_lines_too(stderr: Lines) -> None:
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         logging.captureWarnings(capture=False)
     (line,) = stderr.json()
-    assert line["logger"] == "py.warnings"
+    assert line["log.logger"] == "py.warnings"
     assert "old" in line["message"]
 
 
@@ -181,7 +185,7 @@ async def test_a_task_that_nobody_waited_for_does_not_show_what_it_raised(stderr
     del task
     (line,) = stderr.json()
     assert line["message"] == "Task exception was never retrieved"
-    assert line["exception"]["type"] == "builtins.ValueError"
+    assert line["error.type"] == "builtins.ValueError"
     assert SECRET not in str(line)
 
 

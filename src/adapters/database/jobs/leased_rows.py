@@ -106,6 +106,12 @@ class LeasedRows(Generic[T]):
         rows = await self._database.read(select(waiting.label("waiting"), running.label("running")))
         return rows[0].waiting, rows[0].running
 
+    async def oldest_waiting_seconds(self) -> float:
+        """Since the oldest waiting row was added; 0 where none waits."""
+        rows = await self._database.read(select(func.min(self._rows.created_at).label("since")).where(self._pending))
+        since = rows[0].since
+        return 0.0 if since is None else max(0.0, (now() - since).total_seconds())
+
     async def delete(self, row_id: str) -> None:
         await change(self._database, self._table.delete().where(self._rows.id == row_id), repeatable=True)
 
