@@ -15,6 +15,7 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from tests.servers.ports import free_port
 from tests.servers.postgres import database_url, postgres
@@ -29,6 +30,27 @@ ROOT = Path(__file__).resolve().parent.parent
 
 _SMALL = {"OMP_WAIT_POLICY": "PASSIVE", "ENGINE_PROCESSES": "1"}
 """One process of each kind, and threads that give their core away while they wait: starting takes half as long."""
+
+
+HEARING = (
+    "tests/e2e/",
+    "tests/integration/audio/test_embedded_service.py",
+    "tests/integration/audio/test_live_speech.py",
+    "tests/integration/audio/test_spoken_challenge.py",
+    "tests/integration/audio/test_whisper_service.py",
+)
+"""What uses `live_server`; another file that does only starts one more."""
+
+
+class TogetherByServer(LoadFileScheduling):  # type: ignore[misc]
+    """A file's tests stay in one process, and so do all that use `live_server`: it is started once for a run."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "live_server" if nodeid.startswith(HEARING) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return TogetherByServer(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @contextmanager

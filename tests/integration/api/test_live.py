@@ -24,6 +24,7 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from src.api.connections import ConnectionLimits
@@ -121,6 +122,15 @@ async def opened(service: Service, **options: Any) -> AsyncIterator[ClientConnec
     address = service.url.replace("http", "ws") + PATH + "?model=secret"
     async with connect(address, open_timeout=PATIENCE, max_size=None, proxy=None, **options) as socket:
         yield socket
+
+
+async def refused(service: Service, status: int, **options: Any) -> Response:
+    """What comes in place of a session."""
+    with pytest.raises(InvalidStatus) as caught:
+        async with opened(service, **options):
+            pass
+    assert caught.value.response.status_code == status
+    return caught.value.response
 
 
 async def receive(socket: ClientConnection) -> Event:
@@ -460,15 +470,9 @@ async def test_an_engine_that_is_behind_is_told(tmp_path: Path) -> None:
 
 async def test_a_token_is_asked_for(guarded: Service) -> None:
     for headers in ({}, bearer("wrong"), bearer("ek_wrong"), guarded.token(exp=int(time.time()) - 60)):
-        with pytest.raises(InvalidStatus) as refused:
-            async with opened(guarded, additional_headers=headers):
-                pass
-        assert refused.value.response.status_code == 401
-        assert json.loads(refused.value.response.body)["error"]["code"] == "unauthenticated"
-    with pytest.raises(InvalidStatus) as refused:
-        async with opened(guarded, additional_headers=guarded.token(scope="admin")):
-            pass
-    assert refused.value.response.status_code == 403
+        refusal = await refused(guarded, 401, additional_headers=headers)
+        assert json.loads(refusal.body)["error"]["code"] == "unauthenticated"
+    await refused(guarded, 403, additional_headers=guarded.token(scope="admin"))
     async with opened(guarded, additional_headers=guarded.token()) as socket:
         assert (await receive(socket))["type"] == "session.created"
 
@@ -490,10 +494,7 @@ async def test_a_client_secret_opens_one_session(guarded: Service) -> None:
     async with opened(guarded, subprotocols=protocols) as socket:
         created = await receive(socket)
         assert created["session"]["audio"]["output"]["language"] == "fr"
-    with pytest.raises(InvalidStatus) as refused:
-        async with opened(guarded, subprotocols=protocols):
-            pass
-    assert refused.value.response.status_code == 401
+    await refused(guarded, 401, subprotocols=protocols)
     assert (await guarded.ask("GET", "/v1/models", headers=bearer(value))).status_code == 401
 
 
@@ -528,10 +529,7 @@ async def test_a_token_that_is_revoked_ends_the_session(guarded: Service, monkey
 
 async def test_pages_of_other_origins_open_nothing(guarded: Service) -> None:
     headers = guarded.token()
-    with pytest.raises(InvalidStatus) as refused:
-        async with opened(guarded, additional_headers=headers, origin="https://evil.example.org"):
-            pass
-    assert refused.value.response.status_code == 403
+    await refused(guarded, 403, additional_headers=headers, origin="https://evil.example.org")
     for origin in ("https://app.example.org", guarded.url):
         async with opened(guarded, additional_headers=headers, origin=origin) as socket:
             assert (await receive(socket))["type"] == "session.created"
@@ -540,17 +538,10 @@ async def test_pages_of_other_origins_open_nothing(guarded: Service) -> None:
 async def test_sessions_are_bounded_for_each_user_and_in_all(guarded: Service) -> None:
     of = guarded.token
     async with opened(guarded, additional_headers=of("ann")) as first, opened(guarded, additional_headers=of("ann")):
-        with pytest.raises(InvalidStatus) as refused:
-            async with opened(guarded, additional_headers=of("ann")):
-                pass
-        assert refused.value.response.status_code == 429
+        await refused(guarded, 429, additional_headers=of("ann"))
         async with opened(guarded, additional_headers=of("bob")):
             assert await guarded.sessions() == {"open": 3, "most": 3, "accepting": False}
-            with pytest.raises(InvalidStatus) as refused:
-                async with opened(guarded, additional_headers=of("eve")):
-                    pass
-            assert refused.value.response.status_code == 503
-            assert "retry-after" in refused.value.response.headers
+            assert "retry-after" in (await refused(guarded, 503, additional_headers=of("eve"))).headers
         await first.close()
     await eventually(guarded.has_none_open)
     assert (await guarded.sessions())["accepting"]
@@ -619,10 +610,7 @@ async def test_a_connection_counts_until_it_is_lost_and_no_longer(
     with made.running(app, http=protocol):
         async with opened(made) as socket:
             await until(socket, "session.created")
-            with pytest.raises(InvalidStatus) as refused:
-                async with opened(made):
-                    pass
-            assert refused.value.response.status_code == 503
+            await refused(made, 503)
         await eventually(partial(is_empty, protocol))
     assert "route=/v1/realtime/translations status=101" in caplog.text
     assert "model=secret" not in caplog.text
@@ -639,8 +627,4 @@ async def test_opening_counts_for_the_clients_limit(tmp_path: Path) -> None:
         for _ in range(2):
             async with opened(made) as socket:
                 await until(socket, "session.created")
-        with pytest.raises(InvalidStatus) as refused:
-            async with opened(made):
-                pass
-    assert refused.value.response.status_code == 429
-    assert "ratelimit" in refused.value.response.headers
+        assert "ratelimit" in (await refused(made, 429)).headers

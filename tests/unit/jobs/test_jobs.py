@@ -18,9 +18,22 @@ async def _submit(bench: Bench) -> Job:
     return await bench.jobs.submit("ann", WANTED, b"bytes")
 
 
-async def _until(bench: Bench, gate: Gate) -> None:
+async def _done(bench: Bench) -> Job:
+    """A job, when it has ended."""
+    job = await _submit(bench)
+    await bench.run_next()
+    return await bench.jobs.wait(job.id, 1)
+
+
+async def _held() -> tuple[Bench, Gate, Job, asyncio.Task[None]]:
+    """A job that is at its voice, which is held, and what does it."""
+    gate = Gate()
+    bench = Bench(voice=FakeVoice(gate=gate))
+    job = await _submit(bench)
+    running = asyncio.create_task(bench.run_next())
     while not gate.inside:
         await asyncio.sleep(0)
+    return bench, gate, job, running
 
 
 async def test_a_job_goes_from_pending_over_its_stages_to_completed() -> None:
@@ -55,9 +68,7 @@ async def test_the_input_is_deleted_when_the_job_has_ended_and_the_use_is_counte
 
 async def test_an_error_ends_in_the_row_with_its_code() -> None:
     bench = Bench(translator=FakeTranslator(error=TranslationUnavailable("no answer")))
-    job = await _submit(bench)
-    await bench.run_next()
-    done = await bench.jobs.wait(job.id, 1)
+    done = await _done(bench)
     assert done.status == JobStatus.FAILED
     assert done.error is not None
     assert (done.error.code, done.error.retryable) == ("translation_unavailable", True)
@@ -67,12 +78,10 @@ async def test_an_error_ends_in_the_row_with_its_code() -> None:
 async def test_a_job_knows_when_it_is_worth_sending_again() -> None:
     error = TranslationUnavailable("no answer", retry_after_seconds=30.0)
     bench = Bench(translator=FakeTranslator(error=error))
-    job = await _submit(bench)
-    await bench.run_next()
-    done = await bench.jobs.wait(job.id, 1)
+    done = await _done(bench)
     waits = [done.retry_after_seconds(done.updated_at + timedelta(seconds=passed)) for passed in (0, 10, 60)]
     assert waits == [30.0, 20.0, 0.0]
-    assert job.retry_after_seconds() is None
+    assert (await _submit(bench)).retry_after_seconds() is None
 
 
 async def test_a_job_that_runs_again_keeps_its_wording() -> None:
@@ -114,20 +123,14 @@ async def test_a_full_queue_keeps_nothing() -> None:
 async def test_a_job_beyond_its_time_fails_with_deadline_exceeded() -> None:
     gate = Gate()
     bench = Bench(voice=FakeVoice(gate=gate), timeout_seconds=1.0)
-    job = await _submit(bench)
-    await bench.run_next()
-    done = await bench.jobs.wait(job.id, 1)
+    done = await _done(bench)
     assert done.error is not None
     assert done.error.code == "deadline_exceeded"
     assert gate.cancelled == gate.entered > 0
 
 
 async def test_waiting_ends_with_the_job_or_with_patience() -> None:
-    gate = Gate()
-    bench = Bench(voice=FakeVoice(gate=gate))
-    job = await _submit(bench)
-    running = asyncio.create_task(bench.run_next())
-    await _until(bench, gate)
+    bench, gate, job, running = await _held()
     assert (await bench.jobs.wait(job.id, 0.01)).status == JobStatus.PROCESSING
     waiting = asyncio.create_task(bench.jobs.wait(job.id, 5))
     await asyncio.sleep(0)
@@ -137,11 +140,7 @@ async def test_waiting_ends_with_the_job_or_with_patience() -> None:
 
 
 async def test_cancelling_reaches_the_engine_and_frees_the_caller() -> None:
-    gate = Gate()
-    bench = Bench(voice=FakeVoice(gate=gate))
-    job = await _submit(bench)
-    running = asyncio.create_task(bench.run_next())
-    await _until(bench, gate)
+    bench, gate, job, running = await _held()
     await bench.jobs.cancel(job.id)
     await asyncio.wait_for(running, 60)
     done = await bench.jobs.wait(job.id, 1)
@@ -151,11 +150,7 @@ async def test_cancelling_reaches_the_engine_and_frees_the_caller() -> None:
 
 
 async def test_deleting_a_running_job_leaves_nothing() -> None:
-    gate = Gate()
-    bench = Bench(voice=FakeVoice(gate=gate))
-    job = await _submit(bench)
-    running = asyncio.create_task(bench.run_next())
-    await _until(bench, gate)
+    bench, _, job, running = await _held()
     await bench.delete_job(job.id, "ann")
     await asyncio.wait_for(running, 60)
     assert bench.rows.rows == {}
@@ -188,11 +183,7 @@ async def test_a_cancelled_job_whose_worker_died_is_not_begun_again() -> None:
 
 
 async def test_a_worker_that_loses_its_lease_stops_and_leaves_the_job_to_the_next() -> None:
-    gate = Gate()
-    bench = Bench(voice=FakeVoice(gate=gate))
-    job = await _submit(bench)
-    first = asyncio.create_task(bench.run_next())
-    await _until(bench, gate)
+    bench, gate, job, first = await _held()
     bench.rows.expired.add(job.id)
     await bench.upkeep.recover()
     taken_over = await bench.runner.claim()
@@ -204,11 +195,7 @@ async def test_a_worker_that_loses_its_lease_stops_and_leaves_the_job_to_the_nex
 
 
 async def test_what_a_worker_with_an_old_fence_made_is_dropped() -> None:
-    gate = Gate()
-    bench = Bench(voice=FakeVoice(gate=gate))
-    job = await _submit(bench)
-    first = asyncio.create_task(bench.run_next())
-    await _until(bench, gate)
+    bench, gate, job, first = await _held()
     bench.rows.rows[job.id] = replace(bench.rows.rows[job.id], status=JobStatus.PENDING)
     second = asyncio.create_task(bench.run_next())
     while gate.inside < 2:
@@ -230,11 +217,7 @@ async def test_a_finished_job_waits_for_a_database_that_is_away() -> None:
 
 
 async def test_shutdown_puts_a_running_job_back_without_counting_the_attempt() -> None:
-    gate = Gate()
-    bench = Bench(voice=FakeVoice(gate=gate))
-    job = await _submit(bench)
-    running = asyncio.create_task(bench.run_next())
-    await _until(bench, gate)
+    bench, _, job, running = await _held()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -282,7 +265,8 @@ async def test_of_jobs_at_their_last_attempt_one_is_done_at_a_time() -> None:
         await bench.upkeep.recover()
     new = await _submit(bench)
     running = asyncio.create_task(bench.run_next())
-    await _until(bench, gate)
+    while not gate.inside:
+        await asyncio.sleep(0)
     beside = await bench.runner.claim()
     assert beside is not None
     assert beside.id == new.id

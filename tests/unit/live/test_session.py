@@ -74,6 +74,11 @@ class Call:
             while not done():
                 await asyncio.sleep(0.005)
 
+    async def finished(self) -> EndReason:
+        """As its caller ends it."""
+        self.session.close(EndReason.CLIENT)
+        return await self.ended()
+
     async def ended(self) -> EndReason:
         await self.until(lambda: bool(self.of(Closed)))
         return self.of(Closed)[0].reason
@@ -118,8 +123,7 @@ async def test_closing_drains_and_order_is_kept(bench: Bench) -> None:
     async with call(live_parts(bench)) as one:
         for speaker in (1, 2, 3):
             one.say(said(speaker))
-        one.session.close(EndReason.CLIENT)
-        assert await one.ended() is EndReason.CLIENT
+        assert await one.finished() is EndReason.CLIENT
     texts = [words_of(speaker, 1.0) for speaker in (1, 2, 3)]
     assert "".join(text.delta for text in one.of(InputText)) == " ".join(texts)
     assert "".join(text.delta for text in one.of(OutputText)) == " ".join(text[::-1] for text in texts)
@@ -133,8 +137,7 @@ async def test_closing_drains_and_order_is_kept(bench: Bench) -> None:
 async def test_an_utterance_at_the_very_end_is_not_lost(bench: Bench) -> None:
     async with call(live_parts(bench)) as one:
         one.say(said(1, pause=0.0))
-        one.session.close(EndReason.CLIENT)
-        await one.ended()
+        await one.finished()
     assert [text.delta for text in one.of(OutputText)] == [words_of(1, 1.0)[::-1]]
 
 
@@ -168,8 +171,7 @@ async def test_words_are_told_while_somebody_still_speaks(bench: Bench) -> None:
         await speak_slowly(one, said(5, seconds=4.0, pause=0.0))
         await one.until(lambda: one.has(InputText, 1))
         assert one.of(OutputText) == []
-        one.session.close(EndReason.CLIENT)
-        await one.ended()
+        await one.finished()
     assert heard_meanwhile(bench) >= 2
     assert len(one.of(InputText)) >= 2
     assert "".join(text.delta for text in one.of(InputText)) == words_of(5, 4.0)
@@ -178,8 +180,7 @@ async def test_words_are_told_while_somebody_still_speaks(bench: Bench) -> None:
 async def test_nothing_is_transcribed_for_who_did_not_ask(bench: Bench) -> None:
     async with call(live_parts(bench), LiveSettings(target="es")) as one:
         one.say(said(1))
-        one.session.close(EndReason.CLIENT)
-        await one.ended()
+        await one.finished()
     assert one.of(InputText) == []
     assert len(one.of(OutputText)) == 1
 
@@ -192,8 +193,7 @@ async def test_its_own_voice_is_not_translated_again(bench: Bench, transcriber: 
         transcriber.language = "es"
         one.session._line.echo.said(words_of(2, 2.0), "es", one.session._clock() - 1, one.session._clock() + 1)
         one.say(said(2, seconds=2.0))
-        one.session.close(EndReason.CLIENT)
-        await one.ended()
+        await one.finished()
     assert translated == words_of(1, 2.0)[::-1]
     assert len(one.of(OutputText)) == len(one.of(InputText)) == 1
 
@@ -204,8 +204,7 @@ async def test_what_is_said_in_the_target_language_is_written_and_not_spoken_aga
     transcriber.language = "es"
     async with call(live_parts(bench)) as one:
         one.say(said(2))
-        one.session.close(EndReason.CLIENT)
-        await one.ended()
+        await one.finished()
     assert [text.delta for text in one.of(OutputText)] == [words_of(2, 1.0)]
     assert one.of(OutputAudio) == []
     assert bench.voice.conditioned == 0  # nor is another speaker's voice taken for the speaker's
@@ -234,8 +233,7 @@ async def test_what_waits_too_long_is_left_out_and_told(bench: Bench, transcribe
         await one.until(lambda: one.session._ended.qsize() == 1)
         late = 61.0
         transcriber.gate.opened.set()
-        one.session.close(EndReason.CLIENT)
-        await one.ended()
+        await one.finished()
     errors = [trouble.error for trouble in one.of(Trouble)]
     assert [type(error) for error in errors] == [Overloaded, Overloaded]
     assert sorted(error.detail[:17] for error in errors) == ["Speech from 0.0 s", "Speech from 1.7 s"]
@@ -297,8 +295,7 @@ async def test_an_end_that_cannot_drain_says_so(bench: Bench) -> None:
     async with call(live_parts(bench), limits=replace(GENEROUS, drain=0.3)) as one:
         one.say(said(1))
         await one.until(lambda: bench.voice.gate.inside == 1)
-        one.session.close(EndReason.CLIENT)
-        assert await one.ended() is EndReason.CLIENT
+        assert await one.finished() is EndReason.CLIENT
     assert [type(trouble.error) for trouble in one.of(Trouble)] == [DeadlineExceeded]
     assert bench.voice.gate.cancelled == 1
 
@@ -389,8 +386,7 @@ async def test_what_moderation_blocks_is_told_and_nothing_of_it_is_written() -> 
         await speak_slowly(one, said(2, seconds=4.0))
         assert heard_meanwhile(bench) >= 2
         one.say(said(1))
-        one.session.close(EndReason.CLIENT)
-        await one.ended()
+        await one.finished()
     assert [type(trouble.error) for trouble in one.of(Trouble)] == [ContentBlocked]
     assert "".join(text.delta for text in one.of(InputText)) == words_of(1, 1.0)
     assert bench.voice.conditioned == 1
@@ -431,8 +427,7 @@ async def test_the_audio_of_a_day_ends_it(bench: Bench) -> None:
 async def test_what_was_used_is_counted_once(bench: Bench) -> None:
     async with call(live_parts(bench)) as one:
         one.say(said(1))
-        one.session.close(EndReason.CLIENT)
-        await one.ended()
+        await one.finished()
     (used,) = bench.usage.events
     assert (used.user_id, used.operation, used.outcome) == ("ann", "live", "completed")
     assert (used.source_language, used.target_language) == ("en", "es")
