@@ -1,6 +1,9 @@
 """Calls to S3 off the event loop: a few threads, a deadline for each call, and errors of our own."""
 
 import asyncio
+import base64
+import hashlib
+import io
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +40,8 @@ _SET_UP_SECONDS = 60.0  # boto3 reads its descriptions of S3, and may ask the ma
 _REFRESH_SECONDS = 60.0  # botocore renews credentials that expire within 15 minutes
 _READ_TIMEOUTS = (ReadTimeoutError, urllib3.exceptions.ReadTimeoutError, TimeoutError)
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError)
+_NO_CHECKSUMS = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedOperation"})
+_CHECKSUM_HEADERS = ("x-amz-checksum-", "x-amz-sdk-checksum-")
 _NOT_THERE = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
@@ -127,6 +132,43 @@ class S3Calls:
             await asyncio.sleep(_REFRESH_SECONDS)
             with suppress(VoiceServiceError):  # logged; the next one tries again
                 await self.run("credentials", credentials.get_frozen_credentials)
+
+
+class Checksums:
+    """Goes on without the headers of S3's newer checksums, from the first answer on that refuses them.
+
+    What is stored has its own SHA-256 all the same, and is checked by it when it is read; on its way in Content-MD5
+    guards it then.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.sent = True
+
+    def call(self, method: str, **arguments: Any) -> Any:
+        """A method of the client, once more where only its checksum is refused. Raises what the client raises."""
+        sent = self.sent
+        try:
+            return getattr(self._client, method)(**arguments)
+        except ClientError as error:
+            if not sent or code_of(error) not in _NO_CHECKSUMS:
+                raise
+        if self.sent:  # other threads may have been refused meanwhile
+            self.sent = False
+            self._client.meta.events.register("before-sign.s3", _without_checksums)
+            logger.warning("the bucket's server refuses checksums of SHA-256: Content-MD5 is sent instead")
+        return getattr(self._client, method)(**arguments)
+
+
+def _without_checksums(request: Any, **_: Any) -> None:
+    """Of requests from now on, before they are signed."""
+    named = [name for name in request.headers if name.lower().startswith(_CHECKSUM_HEADERS)]
+    for name in named:
+        del request.headers[name]
+    body = request.body.getvalue() if isinstance(request.body, io.BytesIO) else request.body
+    if named and isinstance(body, bytes):
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        request.headers["Content-MD5"] = base64.b64encode(digest).decode()
 
 
 def _make_clients(options: S3Options) -> tuple[Any, Any, Any]:
