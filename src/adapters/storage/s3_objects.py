@@ -12,7 +12,7 @@ import urllib3
 from botocore.exceptions import ClientError
 
 from src.adapters.storage.s3_addresses import content_type
-from src.adapters.storage.s3_calls import CUT_SHORT, Checksums, S3Options, code_of, too_slow
+from src.adapters.storage.s3_calls import CUT_SHORT, S3Options, code_of, too_slow
 from src.adapters.storage.s3_versions import Versions, left
 
 logger = logging.getLogger(__name__)
@@ -44,10 +44,9 @@ class Bucket:
 
     def __init__(self, client: Any, options: S3Options) -> None:
         self._client = client
-        self._checksums = Checksums(client)
         self._options = options
         self._bucket = {"Bucket": options.bucket}
-        self.versions = Versions(client, self._checksums, options)
+        self.versions = Versions(client, options)
 
     def ping(self) -> None:
         self._client.head_bucket(**self._bucket)
@@ -56,8 +55,7 @@ class Bucket:
         """`etag`: only over this version. Raises Replaced, or what a missing object raises."""
         digest = hashlib.sha256(data)
         try:
-            self._checksums.call(
-                "put_object",
+            self._client.put_object(
                 **self._bucket,
                 Key=name,
                 Body=data,
@@ -75,8 +73,7 @@ class Bucket:
     def begin_upload(self, name: str, sha256: str) -> dict[str, str]:
         """What names the upload in the calls that follow."""
         target = self._bucket | {"Key": name}
-        begun = self._checksums.call(
-            "create_multipart_upload",
+        begun = self._client.create_multipart_upload(
             **target,
             ContentType=content_type(name),
             Metadata={_SHA256: sha256},
@@ -87,10 +84,8 @@ class Bucket:
     def put_part(self, upload: Mapping[str, str], number: int, data: bytes) -> dict[str, Any]:
         """Parts are numbered from 1. What comes back belongs into `complete_upload`."""
         checksum = _base64(hashlib.sha256(data).digest())
-        part = {**upload, "PartNumber": number, "Body": data, "ChecksumSHA256": checksum}
-        answer = self._checksums.call("upload_part", **part)
-        sent = {"ChecksumSHA256": checksum} if self._checksums.sent else {}
-        return {"PartNumber": number, "ETag": answer["ETag"], **sent}
+        answer = self._client.upload_part(**upload, PartNumber=number, Body=data, ChecksumSHA256=checksum)
+        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
 
     def complete_upload(self, upload: Mapping[str, str], parts: list[dict[str, Any]]) -> None:
         self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
@@ -137,7 +132,7 @@ class Bucket:
     def delete_all(self, names: list[str]) -> None:
         """Those of a page at most. Raises EngineUnavailable when some are left."""
         objects = {"Objects": [{"Key": name} for name in names], "Quiet": True}
-        answer = self._checksums.call("delete_objects", **self._bucket, Delete=objects, ChecksumAlgorithm="SHA256")
+        answer = self._client.delete_objects(**self._bucket, Delete=objects, ChecksumAlgorithm="SHA256")
         if errors := answer.get("Errors"):
             raise left(errors, len(names))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from src.adapters.storage.s3_calls import Checksums, S3Options, code_of
+from src.adapters.storage.s3_calls import S3Options, code_of
 from src.domain.errors import EngineUnavailable
 
 logger = logging.getLogger(__name__)
@@ -27,9 +27,8 @@ class Versions:
     `notice`; then the bucket's lifecycle rules erase older versions a day later.
     """
 
-    def __init__(self, client: Any, checksums: Checksums, options: S3Options) -> None:
+    def __init__(self, client: Any, options: S3Options) -> None:
         self._client = client
-        self._checksums = checksums
         self._bucket = {"Bucket": options.bucket}
         self._page_keys = options.page_keys
         self.kept = False
@@ -66,7 +65,7 @@ class Versions:
         if not versions:
             return
         objects = {"Objects": versions, "Quiet": True}
-        answer = self._checksums.call("delete_objects", **self._bucket, Delete=objects, ChecksumAlgorithm="SHA256")
+        answer = self._client.delete_objects(**self._bucket, Delete=objects, ChecksumAlgorithm="SHA256")
         errors = answer.get("Errors", [])
         if errors and {error.get("Code") for error in errors} <= _REFUSED:
             self.give_up(errors[0]["Code"])
