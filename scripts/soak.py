@@ -235,7 +235,7 @@ def main(arguments: list[str] | None = None) -> int:
     recordings = real_recordings() if real else stand_in_recordings()
     settings = {"SHUTDOWN_GRACE_SECONDS": "60", "ENGINE_PROCESSES": "1"}
     settings |= {} if real else {"MIN_REFERENCE_SECONDS": "0"}
-    with deployment(real=real, **settings) as service:
+    with deployment(settings, real=real) as service:
         traffic = Traffic(service, recordings, given.callers, given.pace)
         seconds = 60 * given.minutes
         # short of ten minutes memory still finds its level

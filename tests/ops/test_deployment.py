@@ -10,6 +10,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from http.client import HTTPSConnection
 from itertools import count
 from pathlib import Path
@@ -59,27 +60,32 @@ class Collector(ProviderServer):
         ]
 
 
-class Service(Deployment):
+@dataclass(frozen=True)
+class Service:
+    deployed: Deployment
     collector: Collector
     provider: LibreTranslateServer
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Deployment]:
+def watched() -> Iterator[Service]:
+    """Its spans and its provider's requests are kept."""
     with ExitStack() as stack:
         collector, provider = stack.enter_context(Collector()), stack.enter_context(LibreTranslateServer())
-        made = stack.enter_context(
-            deployment(
-                OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
-                OTEL_BSP_SCHEDULE_DELAY="100",
-                LIBRETRANSLATE_URL=provider.url,
-                TRANSLATION_ENGINES="libretranslate",
-                SHUTDOWN_GRACE_SECONDS="60",
-                JOB_LEASE_SECONDS="3",
-            )
-        )
-        made.collector, made.provider = collector, provider  # type: ignore[attr-defined]
-        yield made
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "LIBRETRANSLATE_URL": provider.url,
+            "TRANSLATION_ENGINES": "libretranslate",
+            "SHUTDOWN_GRACE_SECONDS": "60",
+            "JOB_LEASE_SECONDS": "3",
+        }
+        yield Service(stack.enter_context(deployment(settings)), collector, provider)
+
+
+@pytest.fixture
+def service(watched: Service) -> Deployment:
+    return watched.deployed
 
 
 def caller(service: Deployment, user: str | None = None) -> httpx.AsyncClient:
@@ -236,17 +242,17 @@ async def test_who_asks_again_after_a_crash_gets_the_answer_of_the_same_work(ser
     assert address not in service.apis
 
 
-async def test_one_trace_joins_gateway_api_worker_and_provider(service: Service) -> None:
+async def test_one_trace_joins_gateway_api_worker_and_provider(watched: Service) -> None:
     trace_id = uuid4().hex
     message, given = Message(f"words {uuid4().hex}"), {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
-    async with caller(service) as http:
+    async with caller(watched.deployed) as http:
         (await http.post(f"{TRANSLATE}?user_id=", json=body(message), headers=given)).raise_for_status()
-    logged = [json.loads(line) for line in service.nginx.access.read_text().splitlines()]
+    logged = [json.loads(line) for line in watched.deployed.nginx.access.read_text().splitlines()]
     assert [line["url"]["path"] for line in logged if line["trace"]["id"] == trace_id] == [TRANSLATE]
-    (asked,) = [each for each in service.provider.requests if trace_id in each.headers.get("traceparent", "")]
+    (asked,) = [each for each in watched.provider.requests if trace_id in each.headers.get("traceparent", "")]
     async with asyncio.timeout(PATIENCE):
         while True:
-            spans = {span.span_id: span for span in service.collector.spans() if span.trace_id.hex() == trace_id}
+            spans = {span.span_id: span for span in watched.collector.spans() if span.trace_id.hex() == trace_id}
             call = spans.get(bytes.fromhex(asked.headers["traceparent"].split("-")[2]))
             if call is not None and (path := names_above(call, spans))[-1] == f"POST {TRANSLATE}":
                 break
@@ -254,7 +260,7 @@ async def test_one_trace_joins_gateway_api_worker_and_provider(service: Service)
     assert path == ["POST", "job", f"POST {TRANSLATE}"]
     statements = {value(span, "db.system.name") for span in spans.values()}
     assert {"postgresql", "redis"} <= statements
-    sent = b"".join(request.body for request in service.collector.requests)
+    sent = b"".join(request.body for request in watched.collector.requests)
     assert message.words.encode() not in sent
     assert b"user_id=" not in sent
 

@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.server.provider.dropped += 1
 
-    do_GET = do_POST  # noqa: N815 - the name is http.server's
+    do_GET = do_HEAD = do_PUT = do_DELETE = do_POST  # noqa: N815 - the names are http.server's
 
     def _say(self, answer: Answer) -> None:
         if answer.reset:

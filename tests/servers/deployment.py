@@ -5,7 +5,7 @@ but for the engines (`tests.fakes.stand_in`), and S3 (moto's server).
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ class Deployment(Fleet):
 
 
 @contextmanager
-def deployment(*, workers: int = 2, real: bool = False, **settings: str) -> Iterator[Deployment]:
+def deployment(settings: Mapping[str, str], *, workers: int = 2, real: bool = False) -> Iterator[Deployment]:
     """Ready. `real`: with the embedded engines."""
     with ExitStack() as stack:
         # nginx and PgBouncer are other users, who may not look into pytest's folders

@@ -1,9 +1,12 @@
 """Calls to S3 off the event loop: a few threads, a deadline for each call, and errors of our own."""
 
 import asyncio
+import base64
+import hashlib
+import io
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -37,6 +40,7 @@ _SET_UP_SECONDS = 60.0  # boto3 reads its descriptions of S3, and may ask the ma
 _REFRESH_SECONDS = 60.0  # botocore renews credentials that expire within 15 minutes
 _READ_TIMEOUTS = (ReadTimeoutError, urllib3.exceptions.ReadTimeoutError, TimeoutError)
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError)
+_NO_CHECKSUMS = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest"})
 _NOT_THERE = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
@@ -129,6 +133,48 @@ class S3Calls:
                 await self.run("credentials", credentials.get_frozen_credentials)
 
 
+class _Checksums:
+    """Goes on without S3's newer checksums from the first answer on that refuses their headers: then Content-MD5 guards
+    what is sent. What is stored has its own SHA-256 all the same.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._refused = False
+        client.meta.events.register("needs-retry.s3", self._once_more)
+        client.meta.events.register("before-parameter-build.s3.CompleteMultipartUpload", self._strip_parts)
+        client.meta.events.register("before-sign.s3", self._strip)
+
+    def _once_more(self, response: Any, attempts: int, request_dict: Any, **_: Any) -> float | None:
+        """Seconds to wait before it. None: it is no matter of checksums."""
+        code = response[1].get("Error", {}).get("Code") if response else None
+        if code not in _NO_CHECKSUMS or attempts > 1 or not _checksums_in(request_dict["headers"]):
+            return None
+        if not self._refused:
+            logger.warning("the bucket's server refuses checksums of SHA-256: Content-MD5 is sent instead")
+        self._refused = True
+        return 0.0
+
+    def _strip(self, request: Any, **_: Any) -> None:
+        named = _checksums_in(request.headers)
+        if not self._refused or not named:
+            return
+        for name in named:
+            del request.headers[name]
+        body = request.body.getvalue() if isinstance(request.body, io.BytesIO) else request.body
+        if isinstance(body, bytes):
+            digest = hashlib.md5(body, usedforsecurity=False).digest()
+            request.headers["Content-MD5"] = base64.b64encode(digest).decode()
+
+    def _strip_parts(self, params: dict[str, Any], **_: Any) -> None:
+        if self._refused:
+            for part in params["MultipartUpload"]["Parts"]:
+                part.pop("ChecksumSHA256", None)
+
+
+def _checksums_in(headers: Iterable[str]) -> list[str]:
+    return [name for name in headers if name.lower().startswith(("x-amz-checksum-", "x-amz-sdk-checksum-"))]
+
+
 def _make_clients(options: S3Options) -> tuple[Any, Any, Any]:
     session = boto3.session.Session(
         aws_access_key_id=options.access_key_id,
@@ -149,6 +195,7 @@ def _make_clients(options: S3Options) -> tuple[Any, Any, Any]:
     )
     try:
         client = session.client("s3", endpoint_url=options.endpoint_url, config=config)
+        _Checksums(client)
         public = options.public_endpoint_url
         signer = session.client("s3", endpoint_url=public, config=config) if public else client
     except ValueError as error:  # so boto3 says that an address is none
