@@ -318,7 +318,8 @@ def test_service_says_that_its_postgres_is_away_and_goes_on_when_it_is_back(
 
 
 def test_service_serves_a_request_through_a_restart_of_its_postgres(tmp_path: Path, postgres: PostgresServer) -> None:
-    with service(tmp_path, postgres.ready_database()) as http:
+    patient = applied({"src.bootstrap.database.Database": {"retry_seconds": 60.0}})  # a busy machine starts it slowly
+    with patient, service(tmp_path, postgres.ready_database()) as http:
         assert http.post("/api/v1/voice/translate", json=MESSAGE).status_code == 200
         postgres.stop()
         later = threading.Timer(0.8, postgres.start)
