@@ -205,7 +205,8 @@ def _sound(file: str | None) -> Generator[Iterator[bytes]]:
     Raises Refused.
     """
     if file == STDIN:
-        yield _pieces(sys.stdin.buffer)
+        # Python closes sys.stdin at its end, and aborts where a thread still reads it.
+        yield _pieces(open(sys.stdin.fileno(), "rb", closefd=False))  # noqa: SIM115
     elif file is not None:
         try:
             container = av.open(file)

@@ -1,6 +1,5 @@
 """python -m src.cli live against a service on fake engines, over its WebSocket."""
 
-import io
 import json
 import os
 import signal
@@ -9,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,10 +63,18 @@ def test_a_recording_is_sent_as_fast_as_it_was_spoken(
     assert samples_of_wav(output.read_bytes()).duration_seconds > 0.1
 
 
-def test_the_whole_answer_is_printed_as_json(
-    server: str, output: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(said(3))))
+@pytest.fixture
+def spoken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Three seconds of speech on the standard input."""
+    file = tmp_path / "stdin"
+    file.write_bytes(said(3))
+    with file.open("rb") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield
+
+
+@pytest.mark.usefixtures("spoken_in")
+def test_the_whole_answer_is_printed_as_json(server: str, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["live", "-", "--to", "es", "--json", "-o", str(output), "--server", server]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["original_text"], answer["translated_text"]) == (HEARD, TRANSLATED)
@@ -107,8 +113,8 @@ def test_ctrl_c_ends_it_after_what_was_said(server: str, output: Path) -> None:
     assert rest.endswith(f"{output}\n".encode())
 
 
+@pytest.mark.usefixtures("spoken_in")
 def test_a_token_is_sent(tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(said(3))))
     settings = Settings(_env_file=None, data_dir=tmp_path, **WITH_TOKENS)
     with serving(create_app(settings, fake_engines(transcriber=ToneTranscriber()))) as url:
         words = ["live", "-", "--to", "es", "-o", str(output), "--server", url]
@@ -146,7 +152,7 @@ def test_a_session_that_the_service_ends_is_told(
     words = ["live", "-", "--to", "es", "-o", str(output)]
     ending = hs256(SECRET.encode()).token(claims("ann", exp=int(time.time()) - 28))  # clocks may differ by 30 s
     with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb"):
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stdin))
+        monkeypatch.setattr(sys, "stdin", stdin)
         monkeypatch.setenv("VOICE_TOKEN", ending)
         with serving(create_app(settings, fake_engines(transcriber=ToneTranscriber()))) as url:
             assert cli.main([*words, "--server", url]) == cli.REFUSED
@@ -155,10 +161,8 @@ def test_a_session_that_the_service_ends_is_told(
     assert "The service ended the session: token_ended" in told
 
 
-def test_a_service_that_takes_no_more_says_so(
-    tmp_path: Path, output: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(said(3))))
+@pytest.mark.usefixtures("spoken_in")
+def test_a_service_that_takes_no_more_says_so(tmp_path: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path, max_concurrent_requests_per_user=1)
     with serving(create_app(settings, fake_engines())) as url:
         address = url.replace("http", "ws") + "/v1/realtime/translations"
