@@ -1,4 +1,5 @@
-"""How a log record is written, and where a defect happened: lines of the Elastic Common Schema, or for people.
+"""How a log record is written, and where a defect happened: lines of the Elastic Common Schema, or for people; and the
+spans of traces, by OpenTelemetry, which are recorded only where bootstrap has set up where to.
 
 No value begins a line of its own, and no words of an exception are shown, which may be what somebody said.
 """
@@ -11,15 +12,19 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from src.domain.identity import current_job, current_trace
+from opentelemetry import propagate, trace
+
+from src.domain.identity import Trace, current_job, current_trace
 
 OWN_LOGGER = "src"
 """The logger above all of the service's own."""
 
 logger = logging.getLogger(__name__)
+_tracer = trace.get_tracer("voice-translation")
 
 
 class Stack(str):
@@ -132,3 +137,18 @@ def _time(record: logging.LogRecord) -> str:
 
 def _shown(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text).replace("\n", _INDENT)
+
+
+def current_traceparent() -> str | None:
+    """Of the span that is recorded now. None: none is."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier.get("traceparent")
+
+
+@contextmanager
+def span_of(name: str, request: Trace | None) -> Iterator[None]:
+    """What is done inside belongs to that request, which another process may have taken. No error's words are kept."""
+    context = propagate.extract({"traceparent": request.traceparent}) if request else None
+    with _tracer.start_as_current_span(name, context, record_exception=False, set_status_on_exception=False):
+        yield

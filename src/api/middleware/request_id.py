@@ -10,8 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.domain.identity import Trace, working_for
 from src.utils import metrics
-from src.utils.spans import current_traceparent
-from src.utils.tracing import FIELDS
+from src.utils.tracing import FIELDS, current_traceparent
 
 logger = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from src.domain.ports import JobEvents, Storage
 from src.services.jobs.ending import job_error
 from src.services.jobs.runner import LeasedRunner
 from src.utils.codec import CodecError, decode, encode
-from src.utils.spans import span_of
+from src.utils.tracing import span_of
 
 logger = logging.getLogger(__name__)
 

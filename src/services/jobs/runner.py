@@ -22,8 +22,7 @@ from src.services.jobs.trail import Trails
 from src.services.pipeline import Pipeline
 from src.utils import metrics
 from src.utils.concurrency import background_task
-from src.utils.spans import span_of
-from src.utils.tracing import where
+from src.utils.tracing import span_of, where
 
 logger = logging.getLogger(__name__)
 

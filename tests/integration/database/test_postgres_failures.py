@@ -294,7 +294,7 @@ def service(tmp_path: Path, database_url: str) -> AbstractContextManager[httpx.C
 def test_service_says_that_its_postgres_is_away_and_goes_on_when_it_is_back(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    hurried = applied({"src.bootstrap.database.Database": {"retry_seconds": 0.3}})
+    hurried = applied({"src.bootstrap.stores.Database": {"retry_seconds": 0.3}})
     with hurried, service(tmp_path, postgres.ready_database()) as http:
         first = http.post("/api/v1/voice/translate", json=MESSAGE)
         assert first.status_code == 200
@@ -318,7 +318,7 @@ def test_service_says_that_its_postgres_is_away_and_goes_on_when_it_is_back(
 
 
 def test_service_serves_a_request_through_a_restart_of_its_postgres(tmp_path: Path, postgres: PostgresServer) -> None:
-    patient = applied({"src.bootstrap.database.Database": {"retry_seconds": 60.0}})  # a busy machine starts it slowly
+    patient = applied({"src.bootstrap.stores.Database": {"retry_seconds": 60.0}})  # a busy machine starts it slowly
     with patient, service(tmp_path, postgres.ready_database()) as http:
         assert http.post("/api/v1/voice/translate", json=MESSAGE).status_code == 200
         postgres.stop()

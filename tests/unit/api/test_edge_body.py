@@ -25,7 +25,7 @@ MB = 1_000_000
 @pytest.fixture
 def short_linger() -> Iterator[None]:
     """For callers that send no more when they are refused."""
-    with applied({"src.api.middleware.linger._IDLE_SECONDS": 0.3}):
+    with applied({"src.api.middleware.errors._IDLE_SECONDS": 0.3}):
         yield
 
 

@@ -41,7 +41,7 @@ def limited(limits: ConnectionLimits) -> Iterator[str]:
 @pytest.fixture(scope="module", autouse=True)
 def short_linger() -> Iterator[None]:
     """Callers here stop when they are refused; test_edge_body.py has those that go on."""
-    with applied({"src.api.middleware.linger._IDLE_SECONDS": 0.3}):
+    with applied({"src.api.middleware.errors._IDLE_SECONDS": 0.3}):
         yield
 
 
