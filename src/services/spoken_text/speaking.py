@@ -41,7 +41,7 @@ _FRACTION = re.compile(
 _SPACES = "\u00a0\u2009\u202f"
 _RANGE = re.compile(rf"(?<![A-Za-z\d.,-])({NUMBER})(?:\s?[–—]\s?|-)({NUMBER})(?![\d-])")
 _RANGE_WAVE = re.compile("(?<=[0-9日月年時分点天号시분])\\s?[~〜～]\\s?(?=[0-9])")
-_EMOTICON = re.compile(r"(?<!\S)(?:[:;=8]['^]?-?[DPpOoSsXx3*]|[xX]D+|<3+)(?=\s|$|[.,!?])")
+_EMOTICON = re.compile(r"(?<!\S)(?:[:;=]['^]?-?[DPpOoSsXx*]|[xX]D+|<3+)(?=\s|$|[.,!?])")
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
 _PRICE_DASH = re.compile(r"(?<=\d)[.,](?:[–—]|--?)(?!\d)")
 """As in 5000.–"""
