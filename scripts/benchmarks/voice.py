@@ -10,6 +10,7 @@ import argparse
 import io
 import statistics
 import tarfile
+import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -55,7 +56,9 @@ _VOICES = ("asterisk en", "librivox", "asterisk fr", "cards", "asterisk it")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One reference voice in one language. Rates are errors over words; `pitch_error` is relative."""
+    """One reference voice in one language. Rates are errors over words; `pitch_error` is relative; `real_time_factor`
+    is that of speaking, with the voice learned before.
+    """
 
     language: str
     voice: str
@@ -64,6 +67,7 @@ class Measured:
     plain_similarity: float
     similarity: float
     pitch_error: float
+    real_time_factor: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -140,12 +144,17 @@ def measure(
     voice, own = engine.condition((audio,)), engine.condition(())
     heard: dict[str, list[str]] = {"plain": [], "ours": []}
     sounds: dict[str, list[Audio]] = {"plain": [], "ours": []}
+    speaking = 0.0
     for start in range(0, len(texts), _AT_ONCE):
         said = tuple(texts[start : start + _AT_ONCE])
         request = SpeechRequest(said, language, voice, speaker=original.embedding)
+        began = time.perf_counter()
         spoken = engine.plain(request)
+        speaking += time.perf_counter() - began
         for kind, target in (("plain", own), ("ours", voice)):
+            began = time.perf_counter()
             sound = converted(SpeechRequest(said, language, target), spoken)
+            speaking += time.perf_counter() - began if kind == "ours" else 0.0
             sounds[kind].append(sound)
             heard[kind].append(hearer.hear(sound, language))
     plain, ours = (analysis.analyze(join(sounds[kind])) for kind in ("plain", "ours"))
@@ -158,6 +167,7 @@ def measure(
         compare(original, plain).similarity,
         compare(original, ours).similarity,
         abs(ours.pitch_hz / original.pitch_hz - 1),
+        speaking / sum(sound.duration_seconds for sound in sounds["ours"]),
     )
 
 
@@ -200,7 +210,7 @@ def _wav_files(archive: Path, folder: str) -> Iterator[Samples]:
 
 
 def _print_head() -> None:
-    print(f"\n{'':<20}{'errors: plain > ours':>22}{'similarity':>18}{'pitch error':>14}")
+    print(f"\n{'':<20}{'errors: plain > ours':>22}{'similarity':>18}{'pitch error':>14}{'real-time factor':>18}")
 
 
 def _print(name: str, group: Sequence[Measured]) -> None:
@@ -209,6 +219,7 @@ def _print(name: str, group: Sequence[Measured]) -> None:
 
     print(
         f"{name:<20}{mean('plain_rate'):>14.1%} >{mean('rate'):>6.1%}"
-        f"{mean('plain_similarity'):>11.2f} >{mean('similarity'):>5.2f}{mean('pitch_error'):>13.1%}",
+        f"{mean('plain_similarity'):>11.2f} >{mean('similarity'):>5.2f}{mean('pitch_error'):>13.1%}"
+        f"{mean('real_time_factor'):>18.2f}",
         flush=True,
     )
