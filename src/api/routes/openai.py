@@ -96,9 +96,7 @@ async def transcriptions(
     try:
         heard = await _hear(form, caller, services, request, at_most_seconds=_HEARD_AT_ONCE_SECONDS)
     except LongRecording:
-        job = await services.jobs.submit(
-            caller.user_id, _hearing_request(form), await _audio(form), watched=form.stream
-        )
+        job = await _hearing_job(form, caller, services)
         if form.stream:
             return StreamingResponse(_heard_events(job, services, request), media_type="text/event-stream")
         heard = _heard(await unless_gone(request, _completed(job, services)))
@@ -122,7 +120,7 @@ async def translations(
     try:
         heard = await _hear(form, caller, services, request, "en", _HEARD_AT_ONCE_SECONDS)
     except LongRecording:
-        job = await services.jobs.submit(caller.user_id, _hearing_request(form), await _audio(form))
+        job = await _hearing_job(form, caller, services)
         heard = _heard(await unless_gone(request, _completed(job, services)))
         translating = services.on_demand.translate(caller.user_id, heard, "en", request_id_of(request.scope))
         heard = await unless_gone(request, translating)
@@ -210,8 +208,9 @@ async def _spoken_meanwhile(
     )
 
 
-def _hearing_request(form: TranscriptionForm) -> JobRequest:
-    return JobRequest(
+async def _hearing_job(form: TranscriptionForm, caller: Identity, services: Services) -> Job:
+    """Of a recording that was counted when it was found to be long."""
+    wanted = JobRequest(
         AudioFormat.AUTO,
         None,
         source_language=_named(form),
@@ -220,6 +219,7 @@ def _hearing_request(form: TranscriptionForm) -> JobRequest:
         hints=_hints(form),
         audio_counted=True,
     )
+    return await services.jobs.submit(caller.user_id, wanted, await _audio(form), watched=form.stream)
 
 
 def _named(form: TranscriptionForm) -> str | None:

@@ -62,8 +62,7 @@ def say(number: str, language: str, gender: str = "") -> str:
     if not fraction:
         return whole
     if (integer, fraction) == ("1", "5") and gender and "|" in (half := vocabulary(language).one_and_half):
-        masculine, feminine = half.split("|")
-        return feminine if gender[0] == "f" else "полутора" if gender == "mg" and language == "ru" else masculine
+        return half.split("|")[(gender[0] == "f") + 2 * (gender[1:] == "g")]
     if language in ("ru", "hu") and len(fraction) <= 3 and int(fraction) and len(integer) <= 9:  # five tenths
         return str(num2words(float(f"{integer}.{fraction}"), lang=language))
     return f"{whole}{_fraction(fraction, language)}"
