@@ -102,6 +102,7 @@ class Interpreting:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_FIRST_SECONDS):
                             await self._said.wait()
+                    self._said.set()  # later pieces do not wait
 
     async def _translated(self, heard: AsyncGenerator[Transcript]) -> AsyncGenerator[tuple[str, ...]]:
         first = True

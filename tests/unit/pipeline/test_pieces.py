@@ -126,6 +126,29 @@ async def test_the_first_sentence_has_the_processor_for_a_while(
     assert [second for second, _ in ears.asked] == [0, 5, 23]
 
 
+async def test_a_slow_first_sentence_holds_up_one_piece_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound, gate = "src.services.interpreting._FIRST_SECONDS", Gate()
+    monkeypatch.setattr(bound, 0.0)
+
+    class Told(list[Piece]):
+        @property
+        def heard(self) -> int:
+            return sum(isinstance(piece, Heard) for piece in self)
+
+        def append(self, piece: Piece) -> None:
+            super().append(piece)
+            if self.heard == 2:  # its wait for the first sentence would come now
+                monkeypatch.setattr(bound, 600.0)
+
+    told = Told()
+    running = asyncio.create_task(_run(Bench(transcriber=Ears(), voice=FakeVoice(gate=gate)), told))  # type: ignore[arg-type]
+    async with asyncio.timeout(60):
+        while told.heard < 3:
+            await asyncio.sleep(0.002)
+    gate.opened.set()
+    await running
+
+
 async def test_the_pieces_are_the_stored_answer_sample_for_sample() -> None:
     bench, told = Bench(transcriber=Ears()), list[Piece]()  # type: ignore[arg-type]
     wav, job = await _run(bench, told)
