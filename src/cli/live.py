@@ -4,6 +4,7 @@ import argparse
 import base64
 import json
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -11,8 +12,9 @@ import threading
 import time
 import wave
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import IO, Any
 
 import av
@@ -31,6 +33,8 @@ _RATE = OUTPUT_SAMPLE_RATE  # Hz, of PCM16, mono, both ways
 _PIECE = _RATE // 10 * 2  # bytes: 100 ms
 _SECONDS = 30.0
 """For the service to let a session begin."""
+_LOOK_SECONDS = 0.2
+"""After which it is seen that somebody pressed Ctrl-C."""
 _MICROPHONE = ("arecord", "-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", str(_RATE))
 _HEARD, _SAID = "<", ">"
 
@@ -81,19 +85,35 @@ def _converse(socket: ClientConnection, pieces: Iterator[bytes], args: argparse.
         output.setframerate(_RATE)
         listener = _Listener(output, shows=not args.json)
         speaker.start()
-        while not listener.reason:
-            try:
-                listener.take(json.loads(socket.recv()))  # it pings: who is gone is noticed
-            except KeyboardInterrupt:
-                if ending.is_set():
-                    raise
-                ending.set()
-                _send(socket, "session.close")
+        closing = False
+        with _first_interrupt_sets(ending):
+            while not listener.reason:
+                if ending.is_set() and not closing:
+                    closing = True
+                    _send(socket, "session.close")
+                with suppress(TimeoutError):
+                    listener.take(json.loads(socket.recv(_LOOK_SECONDS)))  # it pings: who is gone is noticed
     if speaker.failure is not None:
         raise Refused({"detail": f"The sound cannot be read: {speaker.failure}"})
     if listener.reason != "client_closed":
         raise Refused({"detail": f"The service ended the session: {listener.reason}", **listener.answer()})
     return listener.answer()
+
+
+@contextmanager
+def _first_interrupt_sets(ending: threading.Event) -> Iterator[None]:
+    """Ctrl-C, instead of an exception in the midst of an event that is being shown; the second one is as ever."""
+
+    def told(number: int, frame: FrameType | None) -> None:
+        if ending.is_set():
+            signal.default_int_handler(number, frame)
+        ending.set()
+
+    before = signal.signal(signal.SIGINT, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Speaker(threading.Thread):

@@ -71,9 +71,10 @@ class Road:
     folder: Path
     engine: Engine = field(default_factory=Engine)
     somebody: bool = True
+    opened: list[QueuedCalls] = field(default_factory=list)
 
     def calls(self, most_waiting: int = 10, patience: float = 10.0, timeout: float = 20.0) -> QueuedCalls:
-        return QueuedCalls(
+        calls = QueuedCalls(
             self.rows,
             self.storage,
             self.events,
@@ -82,6 +83,8 @@ class Road:
             patience_seconds=patience,
             timeout_seconds=timeout,
         )
+        self.opened.append(calls)
+        return calls
 
     @property
     def upkeep(self) -> CallUpkeep:
@@ -141,7 +144,10 @@ async def road(postgres: PostgresServer, redis_server: RedisServer, tmp_path: Pa
         stack.push_async_callback(events.close)
         storage = LocalStorage(tmp_path / "audio", b"k" * 32, 60)
         await storage.start()
-        yield Road(SqlCallRepository(database), storage, events, tmp_path / "audio")
+        road = Road(SqlCallRepository(database), storage, events, tmp_path / "audio")
+        yield road
+        for calls in road.opened:  # a row may be gone before its connection is back
+            await calls.close()
 
 
 async def test_arguments_arrive_and_the_answer_comes_back(road: Road) -> None:
