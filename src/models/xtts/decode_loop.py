@@ -1,7 +1,8 @@
 """The decode loop of XTTS-v2: text in, one latent for each 46 ms of speech out, for many sentences at once.
 
 A sentence lives in a slot. It is *admitted* when one is free: its prefix (voice, text, start code) runs through the
-network once, which fills the slot's keys and values and gives the first code. Then every *step* adds a code to each:
+network once, which fills the slot's keys and values and gives the first code. Those of a voice depend on nothing behind
+them, so the next sentence of the same speaker takes them over. Then every *step* adds a code to each:
 
     embed the last code at its own position → network, against the slot's cache → final norm: the latent, kept
     → head → penalty, temperature, top_k, top_p → draw → the next code
@@ -67,7 +68,7 @@ class Network(Protocol):
 
     def embed(self, codes: Tensor, counts: Tensor) -> Tensor: ...
 
-    def prefill(self, x: Tensor, cache: Any, slot: int) -> tuple[Tensor, Tensor]: ...
+    def prefill(self, x: Tensor, cache: Any, slot: int, known: int = 0) -> tuple[Tensor, Tensor]: ...
 
     def step(self, x: Tensor, cache: Any, positions: Tensor, longest: int, *, alone: bool) -> tuple[Tensor, Tensor]: ...
 
@@ -110,6 +111,7 @@ class DecodeLoop:
         self._rows = torch.arange(slots, device=device)
         self._running: list[Sentence] = []  # by slot
         self._lengths: list[int] = []  # positions in the slot's cache; the host counts along
+        self._voices: list[Tensor | None] = [None] * slots  # whose keys and values a slot begins with, left ones too
         self._under_way: deque[Drawn] = deque()
         self._lag = (1 if device.type == "cuda" else 0) if lag is None else lag
         self._step_graph = StepGraphs(self._decode) if device.type == "cuda" else None
@@ -134,11 +136,23 @@ class DecodeLoop:
         random = torch.Generator().manual_seed(sentence.seed)
         uniform = torch.rand(self._network.max_codes, generator=random)
         self._slots.reset(slot, prefix.shape[1] - 1, uniform.to(self._device), self._network.start_code)
-        latents, logits = self._network.prefill(prefix, self._cache, slot)
+        known = self._recall(sentence.conditioning, slot)
+        latents, logits = self._network.prefill(prefix[:, known:], self._cache, slot, known)
         self._running.append(sentence)
         self._lengths.append(prefix.shape[1])
         self._draw(latents, logits, self._rows[slot : slot + 1])
         self._note([sentence], self._rows[slot : slot + 1])
+
+    def _recall(self, voice: Tensor, slot: int) -> int:
+        """Take over what some slot holds of a voice [1, 32, D]. Returns how many positions of `slot` are known then."""
+        held = (each for each, other in enumerate(self._voices) if other is not None and torch.equal(other, voice))
+        source, length = next(held, None), voice.shape[1]
+        self._voices[slot] = voice
+        if source is None:
+            return 0
+        if source != slot:
+            self._cache.move(source, slot, length)
+        return length
 
     @torch.inference_mode()
     def step(self) -> list[Sentence]:
@@ -208,7 +222,7 @@ class DecodeLoop:
         if slot != last:
             self._slots.move(last, slot)
             self._cache.move(last, slot, length)
-            self._running[slot], self._lengths[slot] = moved, length
+            self._running[slot], self._lengths[slot], self._voices[slot] = moved, length, self._voices[last]
             moved.latents = self._slots.latents[slot, : len(moved.codes)]
 
 

@@ -59,12 +59,15 @@ class OnnxNetwork(Embeddings):
     def new_cache(self, slots: int) -> OnnxCache:
         return OnnxCache(self._caches, slots, self.heads, self.capacity, self.width, self.codes)
 
-    def prefill(self, x: Tensor, cache: OnnxCache, slot: int) -> tuple[Tensor, Tensor]:
-        """Run prefix x [1, T, D] into `slot`: latents [1, D] and logits [1, V] of its last position."""
-        length = x.shape[1]
-        latents, logits = (np.empty((1, length, size), np.float32) for size in (self.width, self.codes))
+    def prefill(self, x: Tensor, cache: OnnxCache, slot: int, known: int = 0) -> tuple[Tensor, Tensor]:
+        """Run prefix x [1, T, D] into `slot`, behind its first `known` positions: latents [1, D] and logits [1, V] of
+        the last position.
+        """
+        count = x.shape[1]
+        total = known + count
+        latents, logits = (np.empty((1, count, size), np.float32) for size in (self.width, self.codes))
         binding = self._bound(
-            {"x": x.numpy(), "ends": np.array([length - 1], np.int32), "total": np.array([length], np.int32)}
+            {"x": x.numpy(), "ends": np.array([total - 1], np.int32), "total": np.array([total], np.int32)}
             | cache.rows("past", slot, 1),
             {"latents": latents, "logits": logits} | cache.rows("present", slot, 1),
         )

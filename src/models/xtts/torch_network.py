@@ -23,10 +23,10 @@ class Cache:
         self._first = torch.arange(slots, device=like.device) * capacity  # where each slot begins in `_flat`
         self._columns = torch.arange(capacity, device=like.device)
 
-    def fill(self, layer: int, slot: int, mixed: Tensor) -> None:
-        """Store a prefix, of projections mixed [1, T, 3 D]."""
-        length = mixed.shape[1]
-        self._flat[layer, slot * len(self._columns) :][:length] = mixed[0, :, mixed.shape[2] // 3 :]
+    def fill(self, layer: int, slot: int, known: int, mixed: Tensor) -> None:
+        """Store positions from `known` on, of projections mixed [1, T, 3 D]."""
+        first = slot * len(self._columns) + known
+        self._flat[layer, first : first + mixed.shape[1]] = mixed[0, :, mixed.shape[2] // 3 :]
 
     def addresses(self, positions: Tensor) -> Tensor:
         """Of positions [B] in the first B slots, for `put`."""
@@ -36,9 +36,9 @@ class Cache:
         """Store one position of each of the first B slots, of projections mixed [B, 1, 3 D]."""
         self._flat[layer].index_copy_(0, addresses, mixed[:, 0, mixed.shape[2] // 3 :])
 
-    def get(self, layer: int, batch: int, longest: int) -> tuple[Tensor, Tensor]:
+    def get(self, layer: int, slots: slice, longest: int) -> tuple[Tensor, Tensor]:
         """Keys and values, [B, heads, longest, D / heads] each."""
-        keys, values = self._store[layer, :batch, :longest].permute(2, 0, 3, 1, 4)
+        keys, values = self._store[layer, slots, :longest].permute(2, 0, 3, 1, 4)
         return keys, values
 
     def seen(self, positions: Tensor, longest: int, dtype: torch.dtype) -> Tensor:
@@ -77,13 +77,18 @@ class TorchNetwork(Embeddings):
     def new_cache(self, slots: int) -> Cache:
         return Cache(len(self.blocks), slots, self.heads, self.capacity, self.width // self.heads, self._code[:0])
 
-    def prefill(self, x: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Tensor]:
-        """Run prefix x [1, T, D] into `slot`: latents [1, D] and logits [1, V] of its last position."""
+    def prefill(self, x: Tensor, cache: Cache, slot: int, known: int = 0) -> tuple[Tensor, Tensor]:
+        """Run prefix x [1, T, D] into `slot`, behind its first `known` positions: latents [1, D] and logits [1, V] of
+        the last position.
+        """
+        total = known + x.shape[1]
+        seen = torch.ones(x.shape[1], total, dtype=torch.bool, device=x.device).tril(known)
         for layer, block in enumerate(self.blocks):
             mixed = block.attention_in(block.norm_1(x))  # [1, T, 3 D]
-            cache.fill(layer, slot, mixed)
-            query, key, value = mixed.view(*mixed.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            x = block.finish(x, functional.scaled_dot_product_attention(query, key, value, is_causal=True))
+            cache.fill(layer, slot, known, mixed)
+            query = self._query(mixed)
+            held = cache.get(layer, slice(slot, slot + 1), total)
+            x = block.finish(x, functional.scaled_dot_product_attention(query, *held, attn_mask=seen))
         return self._said(x[:, -1])
 
     def step(
@@ -102,10 +107,14 @@ class TorchNetwork(Embeddings):
         for layer, block in enumerate(self.blocks):
             mixed = block.attention_in(block.norm_1(x))  # [B, 1, 3 D]
             cache.put(layer, addresses, mixed)
-            query = mixed[..., : self.width].view(batch, 1, self.heads, -1).transpose(1, 2)  # [B, H, 1, D / H]
-            attended = functional.scaled_dot_product_attention(query, *cache.get(layer, batch, longest), attn_mask=seen)
+            held = cache.get(layer, slice(batch), longest)
+            attended = functional.scaled_dot_product_attention(self._query(mixed), *held, attn_mask=seen)
             x = block.finish(x, attended)
         return self._said(x[:, 0])
+
+    def _query(self, mixed: Tensor) -> Tensor:
+        """[B, H, T, D / H] of projections mixed [B, T, 3 D]."""
+        return mixed[..., : self.width].unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def _said(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Latents [B, D] and logits [B, V], float32, of what the last block gives [B, D]."""

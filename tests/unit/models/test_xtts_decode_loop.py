@@ -127,6 +127,28 @@ def test_a_cancelled_sentence_ends_within_one_step_and_frees_its_slot() -> None:
     assert second.codes == stock_codes(tokens(2), voice(2)[0], max_codes=60)
 
 
+@pytest.mark.parametrize("precision", [Precision.EXACT, Precision.INT8])
+def test_a_voice_runs_through_the_network_once(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two speakers and two slots, which are left, moved and filled again."""
+    ran = []
+    prefill = type(network(precision)).prefill
+
+    def counted(self: Any, x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+        ran.append(x.shape[1])
+        return prefill(self, x, *arguments)
+
+    monkeypatch.setattr(type(network(precision)), "prefill", counted)
+    speakers = [0, 1, 1, 1, 0, 0]
+    together = [Sentence(tokens(n), voice(speaker)[0], n, 20 + 9 * n) for n, speaker in enumerate(speakers)]
+    run(DecodeLoop(network(precision), GREEDY, CPU, slots=2), together)
+    own = 20 + 3
+    assert ran == [32 + own, 32 + own, own, own, 32 + own, own]
+    for number, speaker in enumerate(speakers):
+        alone = Sentence(tokens(number), voice(speaker)[0], number, 20 + 9 * number)
+        run(DecodeLoop(network(precision), GREEDY, CPU, slots=1), [alone])
+        assert together[number].codes == alone.codes
+
+
 def test_a_full_loop_admits_nothing() -> None:
     loop = DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1)
     loop.admit(sentence(1))

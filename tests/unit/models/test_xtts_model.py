@@ -136,7 +136,7 @@ def test_prosody_steers_the_network_and_the_profile_the_vocoder() -> None:
     profile, lent, message = speak_all(
         [request(TEXTS[1], seed=1), request(TEXTS[1], seed=1, prosody=2), request(TEXTS[1], seed=2)]
     )
-    assert torch.equal(lent, message)  # what the network says is the message's; only the vocoder hears of the profile
+    torch.testing.assert_close(lent, message, atol=1e-4, rtol=0)  # the network's; only the vocoder hears of the profile
     assert not torch.equal(profile[:10], lent[:10])
 
 
