@@ -114,7 +114,7 @@ class TorchNetwork(Embeddings):
 
     def _query(self, mixed: Tensor) -> Tensor:
         """[B, H, T, D / H] of projections mixed [B, T, 3 D]."""
-        return mixed[..., : self.width].unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return mixed[..., : self.width].reshape(*mixed.shape[:2], self.heads, -1).transpose(1, 2)
 
     def _said(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Latents [B, D] and logits [B, V], float32, of what the last block gives [B, D]."""
