@@ -42,6 +42,8 @@ _PAUSE_SECONDS, _BETWEEN_SENTENCES = 0.5, 1.0
 _START_SECONDS = 300.0
 """With networks to load; the first time XTTS's are converted."""
 _PATIENCE = httpx.Timeout(1200.0)
+_LONGEST_SECONDS = "600"
+"""Of a message: what is spoken ends with a whole prompt, so a little later than was asked for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -208,7 +210,7 @@ def _events(answer: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
 def _service() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="voice-benchmark-", ignore_cleanup_errors=True) as folder:
-        own = {"PORT": str(port), "DATA_DIR": folder, "LOG_LEVEL": "warning"}
+        own = {"PORT": str(port), "DATA_DIR": folder, "LOG_LEVEL": "warning", "MAX_AUDIO_SECONDS": _LONGEST_SECONDS}
         with running(["src.main"], port, own, _START_SECONDS) as served:
             yield served
 

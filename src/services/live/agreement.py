@@ -26,11 +26,15 @@ def distances(wanted: Sequence[str], found: Sequence[str], *, anywhere: bool = F
 
 
 class Agreement:
-    """On the text of one utterance."""
+    """On the text of one utterance. `before`: on the one whose sound goes on in this, without a pause: what was told of
+    it behind the cut is not told again.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, before: "Agreement | None" = None) -> None:
+        self._before = before
         self._last: list[str] = []
         self._told: list[str] = []
+        self._behind_cut: list[str] = []
 
     def agreed(self, text: str, language: str) -> str:
         """A further hypothesis: what of it is sure by now and was not told. The last word may still go on."""
@@ -43,17 +47,27 @@ class Agreement:
     def rest(self, text: str, language: str) -> str:
         """The final text: what of it was not told."""
         pieces = _split(text, language)
-        return "".join(pieces[self._behind_told(_plain(pieces)) :])
+        found = _plain(pieces)
+        left = pieces[self._behind_told(found) :]
+        if not left:
+            self._behind_cut = self._told[_nearest(distances(found, self._told), len(found)) :]
+        return "".join(left)
 
     def told(self, text: str, language: str) -> None:
         """It was, and stays."""
         self._told += _plain(_split(text, language))
 
     def _behind_told(self, found: list[str]) -> int:
-        if not self._told:
-            return 0
-        row = distances(self._told, found)
-        return min(range(len(row)), key=lambda place: (row[place], abs(place - len(self._told))))
+        if self._before is not None:
+            told, self._before = self._before._behind_cut, None
+            if found[: len(told)] == told:
+                self._told = list(told)
+        return _nearest(distances(self._told, found), len(self._told)) if self._told else 0
+
+
+def _nearest(row: Sequence[int], usual: int) -> int:
+    """The place with the least distance; of several the one next to `usual`."""
+    return min(range(len(row)), key=lambda place: (row[place], abs(place - usual)))
 
 
 def _split(text: str, language: str) -> list[str]:

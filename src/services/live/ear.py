@@ -26,6 +26,7 @@ class Ear:
         self._first = 0
         self._agreement = Agreement()
         self._begun: int | None = None
+        self._ended: int | None = None
 
     async def utterances(self) -> AsyncIterator[Utterance | None]:
         """Each when it has ended; None: there is a little more of the one that goes on. Until the sound ends."""
@@ -36,6 +37,7 @@ class Ear:
                 ended = await self._listen(samples)
             for frames in filter(None, ended):
                 yield self._cut(frames)
+                self._ended = frames[1]
             self._forget()
             yield None
         last = self._endpointer.finish()
@@ -64,7 +66,7 @@ class Ear:
     def _cut(self, frames: Frames) -> Utterance:
         begin, end = frames
         if begin != self._begun:
-            self._begun, self._agreement = begin, Agreement()
+            self._begun, self._agreement = begin, Agreement(self._agreement if begin == self._ended else None)
         sound = self._sound[(begin - self._first) * FRAME : (end - self._first) * FRAME]
         return Utterance(
             Audio(sound, RATE),

@@ -41,6 +41,29 @@ def test_a_hypothesis_that_lost_its_beginning_repeats_nothing() -> None:
     assert "".join(deltas) == "one two three four five six"
 
 
+def continued(*hypotheses: str, final: str, then: str) -> list[str]:
+    """What the final text adds, and then that of the utterance behind the cut."""
+    before = Agreement()
+    for text in hypotheses:
+        before.told(before.agreed(text, "en"), "en")
+    after = Agreement(before)
+    return [before.rest(final, "en"), after.rest(then, "en")]
+
+
+def test_what_was_told_behind_a_cut_is_not_told_again() -> None:
+    hypotheses = "All are busy. Please stay", "All are busy. Please stay on"
+    told = ["", " on the line."]
+    assert continued(*hypotheses, final="All are busy.", then="Please stay on the line.") == told
+    assert continued(*hypotheses, final="All of us are busy.", then="Please stay on the line.") == told
+    assert continued(*hypotheses, final="All are busy. Please stay", then="on the line.") == ["", "on the line."]
+
+
+def test_behind_a_cut_nothing_is_kept_back_that_was_not_told() -> None:
+    hypotheses = "All are busy. Police", "All are busy. Police stay"
+    assert continued(*hypotheses, final="All are busy.", then="Please stay.") == ["", "Please stay."]
+    assert continued("All", "All are", final="All are busy.", then="busy is all") == [" are busy.", "busy is all"]
+
+
 def test_without_hypotheses_all_of_it_is_told() -> None:
     assert told(final="Good morning.") == ["Good morning."]
     assert told("good", final="") == ["", ""]
