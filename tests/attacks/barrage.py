@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from tests.attacks.fuzzed_service import Fuzzed, token
 from tests.attacks.mutations import Recording
-from tests.servers.fuzzed_service import Fuzzed, token
 
 T = TypeVar("T")
 

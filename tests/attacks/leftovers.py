@@ -10,7 +10,7 @@ from src.adapters.database.engine import Database
 from src.adapters.database.tables import metadata
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import S3Server
-from tests.servers.waiting import files_under
+from tests.support.waiting import files_under
 
 
 async def rows(url: str) -> Iterator[tuple[str, bytes]]:

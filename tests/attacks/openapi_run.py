@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.attacks.fuzzed_service import Fuzzed, token
 from tests.conftest import ROOT
-from tests.servers.fuzzed_service import Fuzzed, token
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 OF_WHOLE_USERS = r"^/api/v1/(admin/|me\b)"

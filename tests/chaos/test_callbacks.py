@@ -16,9 +16,9 @@ from tests.servers.fleet import Fleet, fleet
 from tests.servers.postgres import PostgresServer
 from tests.servers.receiver import SECRET, Receiver, verified
 from tests.servers.redis import RedisServer
-from tests.servers.waiting import until
 from tests.support.options import environment
 from tests.support.reporting import long_only, say
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.timeout(900), long_only]
 

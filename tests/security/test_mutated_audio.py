@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.attacks.barrage import send_bodies, send_recordings
+from tests.attacks.fuzzed_service import Fuzzed, fuzzed_service
 from tests.attacks.mutations import json_bodies, recordings
 from tests.attacks.process_watch import Watch
-from tests.servers.fuzzed_service import Fuzzed, fuzzed_service
 from tests.support.reporting import LONG, either, say
 
 pytestmark = pytest.mark.timeout(1500)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.fuzzed_service import Fuzzed, fuzzed_service
 from tests.attacks.openapi_run import OF_WHOLE_USERS, run_cases
 from tests.attacks.process_watch import Watch
-from tests.servers.fuzzed_service import Fuzzed, fuzzed_service
 from tests.support.reporting import long_only, say
 
 pytestmark = pytest.mark.timeout(1500)

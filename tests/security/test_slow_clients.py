@@ -11,9 +11,9 @@ import pytest
 from tests.attacks.slow_clients import Crowd, established, percentile, probe, time_limits
 from tests.conftest import service_process
 from tests.fakes.stand_in import Message
-from tests.servers.waiting import until
 from tests.support.options import environment
 from tests.support.reporting import LONG, either, say
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -16,7 +16,7 @@ from tests.fakes.stand_in import Message
 from tests.servers.fleet import Fleet, fleet
 from tests.servers.postgres import PostgresServer, name_of
 from tests.servers.redis import RedisServer
-from tests.servers.waiting import files_under
+from tests.support.waiting import files_under
 
 LEASE_SECONDS = 1.0
 CONSENT = {"given": True, "statement": "I agree.", "recorded_at": "2025-11-21T12:00:00Z"}

@@ -13,8 +13,8 @@ from src.domain.errors import EngineUnavailable
 from tests.providers.provider_server import Answer, as_json, deaf_address
 from tests.servers.certificates import self_signed
 from tests.servers.issuer import Issuer
-from tests.servers.waiting import until
 from tests.support.tokens import ec_key, rsa_key
+from tests.support.waiting import until
 
 A, B = rsa_key(), ec_key()
 

@@ -24,9 +24,9 @@ from tests.fakes.fakes import FakeTranscriber, Gate
 from tests.integration.api.test_http_contract import MINUTES
 from tests.integration.redis.test_redis_link import linked
 from tests.servers.redis import RedisServer
-from tests.servers.waiting import until
 from tests.support.job_rows import MANY, job
 from tests.support.messages import AUDIO, MESSAGE, PROFILE
+from tests.support.waiting import until
 
 
 async def databases(url: str, number: int, stack: AsyncExitStack) -> list[Database]:

@@ -8,7 +8,7 @@ import httpx
 
 from tests.conftest import service_process
 from tests.fakes.stand_in import Message, starts
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 STAND_IN = ("tests.fakes.stand_in", "api")
 

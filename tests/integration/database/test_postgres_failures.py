@@ -24,10 +24,10 @@ from src.domain.jobs import JobStatus, UsageEvent
 from src.domain.repositories import Claim
 from tests.fakes.engines import serve
 from tests.servers.postgres import PostgresServer, name_of
-from tests.servers.waiting import until
 from tests.support.job_rows import MANY, ids_with, job
 from tests.support.messages import MESSAGE
 from tests.support.options import applied
+from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from tests.fakes.fake_stores import HandedLeases
 from tests.fakes.fakes import Gate, tone
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
-from tests.servers.waiting import files_under, until
+from tests.support.waiting import files_under, until
 
 
 @dataclass

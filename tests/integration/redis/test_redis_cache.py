@@ -14,7 +14,7 @@ from tests.fakes.fakes import FakeTranslator
 from tests.integration.redis.test_redis_link import linked
 from tests.servers.proxy import Fault, FaultyProxy
 from tests.servers.redis import RedisServer
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 
 async def test_what_one_process_sets_another_gets_until_it_is_deleted(redis_server: RedisServer) -> None:

@@ -25,8 +25,8 @@ from tests.fakes.fake_stores import DictCache, ListQueue, MemoryIdempotency, Mem
 from tests.integration.redis.test_redis_link import linked
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.redis import RedisServer
-from tests.servers.waiting import until
 from tests.support.job_rows import MANY
+from tests.support.waiting import until
 
 USED = UsageEvent("ann", "translate", "completed")
 NEVER = 1000.0  # seconds between looks at the row that no test lasts

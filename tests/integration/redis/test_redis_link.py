@@ -11,7 +11,7 @@ import pytest
 from src.adapters.redis.link import RedisDown, RedisLink
 from tests.servers.proxy import NO_FAULT, Fault, FaultyProxy
 from tests.servers.redis import RedisServer
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 PATIENT = 2.0  # seconds: for tests of what is answered, on a machine that does much else
 

@@ -12,8 +12,8 @@ from tests.conftest import ROOT
 from tests.integration.redis.test_redis_link import linked
 from tests.servers.proxy import Fault, FaultyProxy
 from tests.servers.redis import RedisServer
-from tests.servers.waiting import until
 from tests.support.edge_app import client, edge_app
+from tests.support.waiting import until
 from tests.unit.api.test_edge_rates import check_headers
 
 PATH = "/api/v1/whoami/x"

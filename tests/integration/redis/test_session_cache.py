@@ -18,7 +18,7 @@ from tests.fakes.fake_stores import MemoryRevocations
 from tests.integration.redis.test_redis_link import linked
 from tests.servers.proxy import Fault, FaultyProxy
 from tests.servers.redis import RedisServer
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 LATER = now() + timedelta(days=1)
 SUBJECTS = ["user:ann", "token:t-1"]

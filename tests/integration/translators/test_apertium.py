@@ -18,7 +18,7 @@ from src.adapters.translators.apertium import ApertiumTranslator
 from src.adapters.translators.apertium_modes import installed_modes, modes_directories, shortest_routes
 from src.domain.errors import TranslationUnavailable, UnsupportedLanguage
 from src.domain.languages import LANGUAGES
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.skipif(

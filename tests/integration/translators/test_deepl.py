@@ -20,7 +20,7 @@ from src.services.translation import TextTranslation
 from tests.fakes.fake_stores import DictCache
 from tests.providers.deepl_server import FORMAL, DeepLServer
 from tests.providers.provider_server import Answer, as_json
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 TEXTS = ("Good morning.", "The train is late.", "See you soon.")
 BUDGET = Budget(connect_seconds=6, total_seconds=6)

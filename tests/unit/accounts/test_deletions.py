@@ -13,7 +13,7 @@ from src.services.accounts.deletions import Deletions
 from src.utils.concurrency import background_task
 from tests.fakes.assembly import WANTED, Bench
 from tests.fakes.fake_stores import DictCache
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 
 async def process_with(cache: DictCache, bench: Bench) -> Deletions:

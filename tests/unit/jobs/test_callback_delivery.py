@@ -11,7 +11,7 @@ import pytest
 from src.domain.callbacks import Callback, Receipt
 from src.domain.errors import EngineUnavailable
 from src.services.jobs.callbacks import CallbackDelivery
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 TAKEN = Receipt(200)
 FAILED = Receipt(500, "status 500")

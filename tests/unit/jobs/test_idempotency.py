@@ -10,7 +10,7 @@ from src.domain.repositories import Claim
 from src.services.jobs.idempotency import run_once
 from tests.fakes.fake_stores import MemoryIdempotency
 from tests.fakes.fakes import Gate, open_gate
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 
 @dataclass

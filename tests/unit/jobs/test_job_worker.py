@@ -5,7 +5,7 @@ import pytest
 
 from src.domain.errors import EngineUnavailable
 from src.workers.job_worker import JobWorker
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 
 class Line:

@@ -10,8 +10,8 @@ import pytest
 
 from src.domain.errors import EngineUnavailable
 from src.workers.lease_keeper import LeaseKeeper
-from tests.servers.waiting import until
 from tests.support.job_rows import job
+from tests.support.waiting import until
 
 LEASE_SECONDS = 0.3
 JOB = replace(job("a"), fence=7)

@@ -21,7 +21,7 @@ from src.domain.errors import (
 from src.domain.identity import current_user
 from src.workers.gpu_worker import GpuWorker
 from tests.fakes.batch_engine import BatchEngine, missing
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 SECRET = "what the caller said"
 

@@ -20,7 +20,7 @@ from src.domain.errors import DeadlineExceeded, EngineUnavailable, InternalError
 from src.domain.identity import Trace, current_trace, working_for
 from src.workers.process_pool import ProcessPool
 from tests.fakes.pool_engine import SECRET, Engine, mark
-from tests.servers.waiting import until
+from tests.support.waiting import until
 
 
 def make_pool(size: int = 1, queue_size: int = 8, timeout: float = 20.0, **options: Any) -> ProcessPool:

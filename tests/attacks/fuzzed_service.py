@@ -1,4 +1,4 @@
-"""The service to throw things at, in a process of its own: `python -m tests.servers.fuzzed_service`.
+"""The service to throw things at, in a process of its own: `python -m tests.attacks.fuzzed_service`.
 
 Everything is real, with tokens, but the engines behind the decoder: they are stand-ins, and instant. Settings come
 from the environment.
@@ -59,7 +59,7 @@ class Fuzzed:
 
 @contextmanager
 def fuzzed_service(folder: Path, **settings: str) -> Iterator[Fuzzed]:
-    program = ("tests.servers.fuzzed_service",)
+    program = ("tests.attacks.fuzzed_service",)
     with service_process(folder / "data", program, **{**_SETTINGS, **settings}) as (url, process):
         yield Fuzzed(url, process, folder / "data.log")
 
