@@ -2,12 +2,11 @@
 pauses, so that no word is divided.
 """
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 from src.domain.audio import Audio
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
@@ -120,7 +119,7 @@ class Transcription:
         self.require_languages(language, hints)
         hear = partial(self._hear, speech, language, quality, hints)
         said, failure = None, None
-        async with aclosing(_heard(pieces(speech), hear)) as heard:
+        async with aclosing(in_order(_each(pieces(speech)), hear, at_once=_AT_ONCE, first_alone=True)) as heard:
             async for span, found in heard:
                 if isinstance(found, VoiceServiceError):
                     failure = failure or found
@@ -244,13 +243,6 @@ def _mean(weighted: Sequence[tuple[float, float]]) -> float:
 
 def _spoken_seconds(transcript: Transcript) -> float:
     return sum(segment.end - segment.start for segment in transcript.segments)
-
-
-async def _heard(spans: Sequence[Span], hear: Callable[[Span], Coroutine[Any, Any, _Found]]) -> AsyncGenerator[_Found]:
-    yield await hear(spans[0])
-    async with aclosing(in_order(_each(spans[1:]), hear, at_once=_AT_ONCE)) as heard:
-        async for found in heard:
-            yield found
 
 
 async def _each(spans: Sequence[Span]) -> AsyncGenerator[Span]:

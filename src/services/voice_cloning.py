@@ -220,7 +220,7 @@ class VoiceCloning:
         """
         say = partial(self._say, replace(request, speaker=voice.voice_print.embedding), voice)
         groups = _groups(texts, request.language, together=request.quality is Quality.HIGH)
-        async with aclosing(in_order(groups, say, at_once=_AT_ONCE)) as spoken:
+        async with aclosing(in_order(groups, say, at_once=_AT_ONCE, first_alone=True)) as spoken:
             said = False
             async for speech in spoken:
                 follows, said = said and bool(speech.sentences), said or bool(speech.sentences)

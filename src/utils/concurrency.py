@@ -66,13 +66,16 @@ async def for_each(items: Iterable[A], work: Callable[[A], Awaitable[object]], *
 
 
 async def in_order(
-    items: AsyncGenerator[A], work: Callable[[A], Coroutine[Any, Any, B]], *, at_once: int
+    items: AsyncGenerator[A], work: Callable[[A], Coroutine[Any, Any, B]], *, at_once: int, first_alone: bool = False
 ) -> AsyncGenerator[B]:
     """What `work` makes of each item as it comes, in the order of the items. So many are taken on before the first of
-    them is taken off; the first error, of `items` too, stops all. Close it: that closes `items`.
+    them is taken off; `first_alone`: of the very first none beside it, until what follows it is asked for. The first
+    error, of `items` too, stops all. Close it: that closes `items`.
     """
     begun: asyncio.Queue[asyncio.Task[B] | None] = asyncio.Queue()  # `room` bounds it
-    room, tasks = asyncio.Semaphore(at_once), list[asyncio.Task[B]]()
+    room, tasks, several = asyncio.Semaphore(at_once), list[asyncio.Task[B]](), asyncio.Event()
+    if not first_alone:
+        several.set()
 
     async def begin() -> None:
         try:
@@ -81,6 +84,7 @@ async def in_order(
                     await room.acquire()
                     tasks.append(asyncio.create_task(work(item)))
                     begun.put_nowait(tasks[-1])
+                    await several.wait()
         finally:
             begun.put_nowait(None)
 
@@ -90,6 +94,7 @@ async def in_order(
                 yield await task
                 tasks.remove(task)
                 room.release()
+                several.set()
             await beginning
         finally:
             for task in tasks:

@@ -27,14 +27,14 @@ def distances(wanted: Sequence[str], found: Sequence[str], *, anywhere: bool = F
 
 class Agreement:
     """On the text of one utterance. `before`: on the one whose sound goes on in this, without a pause: what was told of
-    it behind the cut is not told again.
+    it behind the cut (`behind_cut`) is not told again.
     """
 
     def __init__(self, before: "Agreement | None" = None) -> None:
         self._before = before
         self._last: list[str] = []
         self._told: list[str] = []
-        self._behind_cut: list[str] = []
+        self.behind_cut: list[str] = []
 
     def agreed(self, text: str, language: str) -> str:
         """A further hypothesis: what of it is sure by now and was not told. The last word may still go on."""
@@ -50,7 +50,7 @@ class Agreement:
         found = _plain(pieces)
         left = pieces[self._behind_told(found) :]
         if not left:
-            self._behind_cut = self._told[_nearest(distances(found, self._told), len(found)) :]
+            self.behind_cut = self._told[_nearest(distances(found, self._told), len(found)) :]
         return "".join(left)
 
     def told(self, text: str, language: str) -> None:
@@ -59,7 +59,7 @@ class Agreement:
 
     def _behind_told(self, found: list[str]) -> int:
         if self._before is not None:
-            told, self._before = self._before._behind_cut, None
+            told, self._before = self._before.behind_cut, None
             if found[: len(told)] == told:
                 self._told = list(told)
         return _nearest(distances(self._told, found), len(self._told)) if self._told else 0

@@ -9,7 +9,7 @@ import pytest
 from src.domain.errors import NoSpeechDetected, SpeechNotUnderstood, UnsupportedLanguage, VoiceServiceError
 from src.domain.jobs import Job, Stage
 from src.domain.moderation import OnFailure, Policy, ReviewStage
-from src.domain.speech import DecodedSpeech, Quality, Segment, Transcript
+from src.domain.speech import DecodedSpeech, Quality, Segment, SpeechRequest, Transcript
 from src.services.interpreting import Heard, Piece, Spoken, Translated
 from src.services.safeguards.moderation import Moderation
 from src.services.transcription import Transcription, part, pieces
@@ -124,6 +124,22 @@ async def test_the_first_sentence_has_the_processor_for_a_while(
     gate.opened.set()
     await running
     assert [second for second, _ in ears.asked] == [0, 5, 23]
+
+
+async def test_the_first_sentence_is_spoken_with_none_beside_it() -> None:
+    gate = Gate()
+    voice = FakeVoice(gate=gate)
+    voices = Bench(voice=voice).voices
+    learned = await voices.learn((LONG.audio,))
+    texts = ("One is said.", "Two are said.", "Three are said.", "Four are said.")
+    running = asyncio.create_task(voices.speak(SpeechRequest(texts, "en", learned.conditioning), learned))
+    async with asyncio.timeout(60):
+        while not gate.inside:
+            await asyncio.sleep(0.002)
+    await asyncio.sleep(0.05)
+    assert voice.said == texts[:1]
+    gate.opened.set()
+    assert (await running).sentences == texts
 
 
 async def test_a_slow_first_sentence_holds_up_one_piece_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,20 @@ async def test_results_come_in_order_and_few_are_taken_on_at_a_time() -> None:
     assert (most, closed) == (3, [True])
 
 
+async def test_the_first_is_alone_until_more_is_asked_for() -> None:
+    begun, closed = list[int](), list[bool]()
+
+    async def work(number: int) -> int:
+        begun.append(number)
+        return number
+
+    async with aclosing(in_order(_numbers(9, closed), work, at_once=3, first_alone=True)) as found:
+        assert await anext(found) == 0
+        await asyncio.sleep(0.01)
+        assert begun == [0]
+        assert [number async for number in found] == list(range(1, 9))
+
+
 async def test_the_first_error_stops_all_that_is_under_way() -> None:
     gate, closed = Gate(), list[bool]()
 
