@@ -36,7 +36,10 @@ def test_a_recorded_message_is_translated_and_both_recordings_play(
     watched: Watched, spoken: Path, sentence: str
 ) -> None:
     page = watched.page
-    page.get_by_label("be heard in").select_option("es")
+    target = page.get_by_label("be heard in")
+    expect(target).not_to_have_value("")
+    expect(target).not_to_have_value("en")  # this browser's own language
+    target.select_option("es")
     record(page, seconds_of(spoken))
     expect_state(page, "ready")
     watch_stages(page)

@@ -32,7 +32,9 @@ export class LanguageChoice {
 
   #fillTargets() {
     const works = ({ code }) => this.pairs.some(({ source, target }) => target === code && (!this.source || source === this.source));
-    fill(this.targetSelect, this.languages.filter(works), this.target || localStorage.getItem(REMEMBERED));
+    const offered = this.languages.filter(works);
+    const foreign = offered.find(({ code }) => !navigator.language.startsWith(code));  // nobody wants their own
+    fill(this.targetSelect, offered, this.target || localStorage.getItem(REMEMBERED) || foreign?.code);
   }
 
   /** Whether the person may choose now. */
