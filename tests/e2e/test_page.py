@@ -40,6 +40,8 @@ def test_a_recorded_message_is_translated_and_both_recordings_play(
     expect(target).not_to_have_value("")
     expect(target).not_to_have_value("en")  # this browser's own language
     target.select_option("es")
+    page.reload()
+    expect(target).to_have_value("es")
     record(page, seconds_of(spoken))
     expect_state(page, "ready")
     watch_stages(page)
