@@ -137,7 +137,9 @@ class DecodeLoop:
         uniform = torch.rand(self._network.max_codes, generator=random)
         self._slots.reset(slot, prefix.shape[1] - 1, uniform.to(self._device), self._network.start_code)
         known = self._recall(sentence.conditioning, slot)
+        self._voices[slot] = None  # until all of it is there
         latents, logits = self._network.prefill(prefix[:, known:], self._cache, slot, known)
+        self._voices[slot] = sentence.conditioning
         self._running.append(sentence)
         self._lengths.append(prefix.shape[1])
         self._draw(latents, logits, self._rows[slot : slot + 1])
@@ -147,7 +149,6 @@ class DecodeLoop:
         """Take over what some slot holds of a voice [1, 32, D]. Returns how many positions of `slot` are known then."""
         held = (each for each, other in enumerate(self._voices) if other is not None and torch.equal(other, voice))
         source, length = next(held, None), voice.shape[1]
-        self._voices[slot] = voice
         if source is None:
             return 0
         if source != slot:

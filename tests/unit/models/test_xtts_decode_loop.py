@@ -149,6 +149,18 @@ def test_a_voice_runs_through_the_network_once(precision: Precision, monkeypatch
         assert together[number].codes == alone.codes
 
 
+def test_a_voice_that_did_not_run_to_the_end_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = network(Precision.EXACT)
+    loop = DecodeLoop(ours, GREEDY, CPU, slots=1)
+    with monkeypatch.context() as failing:
+        failing.setattr(type(ours), "prefill", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            loop.admit(sentence(1))
+    again = sentence(1, max_codes=30)
+    run(loop, [again])
+    assert again.codes == stock_codes(tokens(1), voice(1)[0], max_codes=30)
+
+
 def test_a_full_loop_admits_nothing() -> None:
     loop = DecodeLoop(network(Precision.EXACT), GREEDY, CPU, slots=1)
     loop.admit(sentence(1))
