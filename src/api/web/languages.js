@@ -33,7 +33,7 @@ export class LanguageChoice {
   #fillTargets() {
     const works = ({ code }) => this.pairs.some(({ source, target }) => target === code && (!this.source || source === this.source));
     const offered = this.languages.filter(works);
-    const foreign = offered.find(({ code }) => !navigator.language.startsWith(code));  // nobody wants their own
+    const foreign = offered.find(({ code }) => !navigator.language.startsWith(code)); // nobody wants their own
     fill(this.targetSelect, offered, this.target || localStorage.getItem(REMEMBERED) || foreign?.code);
   }
 
