@@ -129,7 +129,7 @@ def test_a_cancelled_sentence_ends_within_one_step_and_frees_its_slot() -> None:
 
 @pytest.mark.parametrize("precision", [Precision.EXACT, Precision.INT8])
 def test_a_voice_runs_through_the_network_once(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two speakers and two slots, which are left, moved and filled again."""
+    """Slots are left, moved, copied and filled again; a voice that no slot holds any more runs again."""
     ran = []
     prefill = type(network(precision)).prefill
 
@@ -138,11 +138,11 @@ def test_a_voice_runs_through_the_network_once(precision: Precision, monkeypatch
         return prefill(self, x, *arguments)
 
     monkeypatch.setattr(type(network(precision)), "prefill", counted)
-    speakers = [0, 1, 1, 1, 0, 0]
+    speakers = [0, 0, 1, 0, 2, 2, 2, 1]
     together = [Sentence(tokens(n), voice(speaker)[0], n, 20 + 9 * n) for n, speaker in enumerate(speakers)]
-    run(DecodeLoop(network(precision), GREEDY, CPU, slots=2), together)
+    run(DecodeLoop(network(precision), GREEDY, CPU, slots=3), together)
     own = 20 + 3
-    assert ran == [32 + own, 32 + own, own, own, 32 + own, own]
+    assert ran == [32 + own, own, 32 + own, own, 32 + own, own, own, 32 + own]
     for number, speaker in enumerate(speakers):
         alone = Sentence(tokens(number), voice(speaker)[0], number, 20 + 9 * number)
         run(DecodeLoop(network(precision), GREEDY, CPU, slots=1), [alone])
